@@ -1,1 +1,30 @@
-//! proto
+//! The wire contract of Muster.
+//!
+//! **What this is.** gRPC messages (feature `grpc`), MQTT topics and payloads in postcard and JSON, and the signed
+//! envelope that carries desired state. `README.md` beside this crate is enough to write a client from.
+//!
+//! **What it must not know.** Anything about how server or agent work: no I/O, no state, no decisions.
+//!
+//! **Where to start.** [`topic`] says who talks where, [`payload`] what they say, [`envelope`] how the
+//! device knows that it is true.
+#![warn(missing_docs)]
+
+pub mod envelope;
+pub mod payload;
+pub mod topic;
+
+/// Messages, clients and servers generated from `muster/v1/*.proto`.
+#[cfg(feature = "grpc")]
+#[expect(
+    missing_docs,
+    unused_qualifications,
+    clippy::allow_attributes_without_reason,
+    clippy::allow_attributes,
+    reason = "generated code"
+)]
+pub mod v1 {
+    tonic::include_proto!("muster.v1");
+
+    /// The compiled descriptors, for reflection and for tests that need every RPC's name.
+    pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/muster.bin"));
+}

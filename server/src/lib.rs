@@ -1,1 +1,15 @@
-//! server
+//! musterd: the registry, certificate authority and MQTT gate of Muster.
+//!
+//! **What this is.** The effects around [`muster_domain`]'s decisions: gRPC, the MQTT gate, the certificate
+//! authority, the store. Data flows one way: `grpc | mqtt -> service -> domain, store, ca`.
+//!
+//! **What it must not know.** The agent and the tools. Inside: only `mqtt` names the broker, only `store` names redb,
+//! only `grpc` names tonic.
+//!
+//! **Where to start.** [`app`] lists the parts and how they hang together; [`service`] has one file for each step
+//! of a journey.
+
+pub mod ca;
+pub mod fault;
+pub mod mqtt;
+pub mod store;

@@ -1,0 +1,224 @@
+//! Who may call what: a table in data, deny by default.
+
+use crate::{Code, Refusal, certificate::SpkiDigest, names::OperatorName};
+use core::fmt;
+use serde::{Deserialize, Serialize};
+
+/// What an operator may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Role {
+    /// Everything, operators included.
+    Admin,
+    /// Runs the fleet: catalog, manifests, devices.
+    Operator,
+    /// Reads everything and approves changes of others.
+    Approver,
+    /// Reads.
+    Viewer,
+}
+
+impl Role {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Admin, Self::Operator, Self::Approver, Self::Viewer];
+
+    /// The written name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Admin => "admin",
+            Self::Operator => "operator",
+            Self::Approver => "approver",
+            Self::Viewer => "viewer",
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A person or machine with an operator certificate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Operator {
+    /// Unique, never reused.
+    pub name: OperatorName,
+    /// What they may do.
+    pub role: Role,
+    /// The key of their certificate.
+    pub key: SpkiDigest,
+    /// False once disabled.
+    pub enabled: bool,
+}
+
+/// Who is asking.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Principal {
+    /// No client certificate.
+    Nobody,
+    /// A registered, enabled operator.
+    Operator(Operator),
+    /// A certificate of the operator CA that is not, or no longer, registered.
+    Stranger,
+}
+
+/// Who may call an RPC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rule {
+    /// Anybody who can open a TLS connection: the call proves its right by itself, or gives away nothing.
+    Anyone,
+    /// Operators of these roles.
+    Roles(&'static [Role]),
+}
+
+const READ: Rule = Rule::Roles(&[Role::Admin, Role::Operator, Role::Approver, Role::Viewer]);
+const WRITE: Rule = Rule::Roles(&[Role::Admin, Role::Operator]);
+const ADMIN: Rule = Rule::Roles(&[Role::Admin]);
+
+/// Every RPC by its full method name. One that is missing here is denied to all, and fails a test.
+pub const TABLE: &[(&str, Rule)] = &[
+    ("muster.v1.Manifests/ImportManifest", WRITE),
+    ("muster.v1.Manifests/GetBatch", READ),
+    ("muster.v1.Manifests/ListBatches", READ),
+    ("muster.v1.Devices/GetDevice", READ),
+    ("muster.v1.Devices/ListDevices", READ),
+    ("muster.v1.Devices/ExplainDevice", READ),
+    ("muster.v1.Devices/SuspendDevice", WRITE),
+    ("muster.v1.Devices/ResumeDevice", WRITE),
+    ("muster.v1.Devices/RetireDevice", WRITE),
+    ("muster.v1.Devices/ReissueCode", WRITE),
+    ("muster.v1.Catalog/Apply", WRITE),
+    ("muster.v1.Catalog/GetModel", READ),
+    ("muster.v1.Catalog/ListModels", READ),
+    ("muster.v1.Catalog/GetSite", READ),
+    ("muster.v1.Catalog/ListSites", READ),
+    ("muster.v1.Catalog/GetProfile", READ),
+    ("muster.v1.Catalog/ListProfiles", READ),
+    ("muster.v1.Catalog/GetFirmwarePolicy", READ),
+    ("muster.v1.Catalog/ListFirmwarePolicies", READ),
+    ("muster.v1.Enrollment/Claim", Rule::Anyone),
+    ("muster.v1.Enrollment/GetTrustBundle", Rule::Anyone),
+    ("muster.v1.Access/CreateOperator", ADMIN),
+    ("muster.v1.Access/ListOperators", READ),
+    ("muster.v1.Access/DisableOperator", ADMIN),
+    ("muster.v1.Access/WhoAmI", READ),
+    ("muster.v1.Audit/ListEntries", READ),
+    ("muster.v1.Fleet/GetCounts", READ),
+];
+
+/// Proof that a call was checked; service functions that change anything demand one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Permit {
+    operator: Option<Operator>,
+}
+
+impl Permit {
+    /// The operator who asks; `None` for calls open to anyone.
+    pub const fn operator(&self) -> Option<&Operator> {
+        self.operator.as_ref()
+    }
+}
+
+/// May `principal` call `method` (such as `muster.v1.Fleet/GetCounts`)?
+pub fn authorize(method: &str, principal: &Principal) -> Result<Permit, Refusal> {
+    let rule = TABLE
+        .iter()
+        .find(|(known, _)| *known == method)
+        .map(|(_, rule)| *rule);
+    let roles = match rule {
+        Some(Rule::Anyone) => {
+            let operator = match principal {
+                Principal::Operator(operator) => Some(operator.clone()),
+                Principal::Nobody | Principal::Stranger => None,
+            };
+            return Ok(Permit { operator });
+        }
+        Some(Rule::Roles(roles)) => roles,
+        None => &[],
+    };
+    match principal {
+        Principal::Nobody => Err(Refusal::new(
+            Code::NotAuthenticated,
+            "the connection has no operator certificate",
+        )),
+        Principal::Stranger => Err(Refusal::new(
+            Code::OperatorDisabled,
+            "the certificate belongs to no enabled operator",
+        )),
+        Principal::Operator(operator) if !operator.enabled => Err(Refusal::new(
+            Code::OperatorDisabled,
+            format!("operator {} is disabled", operator.name),
+        )),
+        Principal::Operator(operator) if roles.contains(&operator.role) => Ok(Permit {
+            operator: Some(operator.clone()),
+        }),
+        Principal::Operator(operator) => {
+            let allowed: Vec<_> = roles.iter().map(|role| role.as_str()).collect();
+            let allowed = if allowed.is_empty() {
+                "none".to_owned()
+            } else {
+                allowed.join(", ")
+            };
+            Err(Refusal::new(
+                Code::NotPermitted,
+                format!("{method} needs role {allowed}; yours is {}", operator.role),
+            ))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn operator(role: Role, enabled: bool) -> Principal {
+        let name = "alice".parse().unwrap();
+        Principal::Operator(Operator {
+            name,
+            role,
+            key: SpkiDigest([0; 32]),
+            enabled,
+        })
+    }
+
+    #[test]
+    fn every_cell_of_the_table_is_decided_by_its_row() {
+        for &(method, rule) in TABLE {
+            for role in Role::ALL {
+                let allowed = match rule {
+                    Rule::Anyone => true,
+                    Rule::Roles(roles) => roles.contains(&role),
+                };
+                assert_eq!(
+                    authorize(method, &operator(role, true)).is_ok(),
+                    allowed,
+                    "{method} {role}"
+                );
+            }
+            let open = rule == Rule::Anyone;
+            for nobody in [
+                Principal::Nobody,
+                Principal::Stranger,
+                operator(Role::Admin, false),
+            ] {
+                assert_eq!(authorize(method, &nobody).is_ok(), open, "{method} {nobody:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_in_the_table_is_denied_to_all() {
+        let refusal = authorize("muster.v1.Fleet/Destroy", &operator(Role::Admin, true)).unwrap_err();
+        assert_eq!(refusal.code, Code::NotPermitted);
+    }
+
+    #[test]
+    fn no_row_stands_twice() {
+        for (place, (method, _)) in TABLE.iter().enumerate() {
+            assert!(
+                TABLE[place + 1..].iter().all(|(other, _)| other != method),
+                "{method}"
+            );
+        }
+    }
+}

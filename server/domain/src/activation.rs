@@ -1,0 +1,213 @@
+//! Activation codes: the one-time secret on a device's label.
+//!
+//! 120 random bits as 24 Crockford base32 digits and a check symbol, in groups of five:
+//! `7Q2RK-0XW4M-...`. 120 bits cannot be guessed (A1), so codes need no slow hash and no lock-out; the registry keeps
+//! only an HMAC-SHA-256 under a key that is outside the database.
+
+use core::{fmt, str::FromStr};
+use hmac::{Hmac, KeyInit, Mac as _};
+use serde::{Deserialize, Serialize};
+use sha2::Sha256;
+use subtle::ConstantTimeEq;
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+/// Crockford's check symbols 32 to 36, behind the alphabet.
+const CHECK_EXTRA: &[u8; 5] = b"*~$=U";
+const SECRET_BYTES: usize = 15;
+const DIGITS: usize = 24;
+const GROUP: usize = 5;
+/// Most characters read of a typed code, separators included.
+const TYPED_LIMIT: usize = 64;
+
+/// An activation code in the clear. Never logged, shown once, wiped from memory when dropped.
+#[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
+pub struct ActivationCode([u8; SECRET_BYTES]);
+
+/// What the registry keeps of a code.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+pub struct CodeHash([u8; 32]);
+
+/// The key of [`CodeHash`]; kept outside the database.
+#[derive(Clone, Zeroize, ZeroizeOnDrop)]
+pub struct CodeKey([u8; 32]);
+
+/// A typed text that cannot be a code: mistyped, or something else. Says nothing about the secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotACode;
+
+impl fmt::Display for NotACode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not an activation code: 24 digits or letters and a check symbol, as on the label")
+    }
+}
+
+impl core::error::Error for NotACode {}
+
+impl ActivationCode {
+    /// A code from random bytes.
+    pub const fn from_random(bytes: [u8; SECRET_BYTES]) -> Self {
+        Self(bytes)
+    }
+
+    fn value(&self) -> u128 {
+        self.0
+            .iter()
+            .fold(0, |value, &byte| value << 8 | u128::from(byte))
+    }
+
+    /// What to store of it.
+    pub fn hash(&self, key: &CodeKey) -> CodeHash {
+        #[expect(clippy::expect_used, reason = "HMAC takes keys of any length (RFC 2104)")]
+        let mut mac = Hmac::<Sha256>::new_from_slice(&key.0).expect("any length");
+        mac.update(b"muster activation code v1");
+        mac.update(&self.0);
+        CodeHash(mac.finalize().into_bytes().into())
+    }
+
+    /// The code as it is printed; the caller takes care where it goes.
+    pub fn reveal(&self) -> String {
+        let value = self.value();
+        let mut text = String::with_capacity(DIGITS + GROUP);
+        for place in 0..DIGITS {
+            if place > 0 && place % GROUP == 0 {
+                text.push('-');
+            }
+            let digit = value >> (5 * (DIGITS - 1 - place)) & 31;
+            text.push(char::from(ALPHABET[usize::try_from(digit).unwrap_or(0)]));
+        }
+        text.push(check_symbol(value));
+        text
+    }
+}
+
+/// Crockford's check: the value modulo 37.
+fn check_symbol(value: u128) -> char {
+    let rest = usize::try_from(value % 37).unwrap_or(0);
+    char::from(if rest < 32 {
+        ALPHABET[rest]
+    } else {
+        CHECK_EXTRA[rest - 32]
+    })
+}
+
+/// A typed digit: any case, `O` as zero, `I` and `L` as one.
+fn digit(c: char) -> Option<u128> {
+    let c = match c.to_ascii_uppercase() {
+        'O' => '0',
+        'I' | 'L' => '1',
+        other => other,
+    };
+    let place = ALPHABET.iter().position(|&known| char::from(known) == c)?;
+    u128::try_from(place).ok()
+}
+
+impl FromStr for ActivationCode {
+    type Err = NotACode;
+
+    fn from_str(text: &str) -> Result<Self, NotACode> {
+        if text.len() > TYPED_LIMIT {
+            return Err(NotACode);
+        }
+        let typed: Vec<char> = text.chars().filter(|c| !matches!(c, '-' | ' ')).collect();
+        let (&check, secret) = typed.split_last().ok_or(NotACode)?;
+        if secret.len() != DIGITS {
+            return Err(NotACode);
+        }
+        let value = secret
+            .iter()
+            .try_fold(0u128, |value, &c| digit(c).map(|d| value << 5 | d))
+            .ok_or(NotACode)?;
+        let expected = check_symbol(value);
+        let same = check.to_ascii_uppercase() == expected
+            || digit(check).is_some() && digit(check) == digit(expected) && expected != 'U';
+        if !same {
+            return Err(NotACode);
+        }
+        let mut bytes = [0; SECRET_BYTES];
+        bytes.copy_from_slice(&value.to_be_bytes()[1..]);
+        Ok(Self(bytes))
+    }
+}
+
+impl fmt::Debug for ActivationCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ActivationCode(..)")
+    }
+}
+
+impl CodeKey {
+    /// A key from its bytes.
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+}
+
+impl fmt::Debug for CodeKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CodeKey(..)")
+    }
+}
+
+impl fmt::Debug for CodeHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CodeHash(..)")
+    }
+}
+
+/// Equality takes the same time whatever the bytes are.
+impl PartialEq for CodeHash {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+}
+
+impl Eq for CodeHash {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_printed_code_reads_back(bytes: [u8; 15]) {
+            let code = ActivationCode::from_random(bytes);
+            prop_assert_eq!(code.reveal().parse(), Ok(code.clone()));
+            let typed = code.reveal().to_lowercase().replace('-', " ").replace('0', "o").replace('1', "l");
+            prop_assert_eq!(typed.parse(), Ok(code));
+        }
+
+        #[test]
+        fn one_mistyped_digit_is_noticed(bytes: [u8; 15], place in 0usize..24, digit in 0usize..32) {
+            let printed = ActivationCode::from_random(bytes).reveal().replace('-', "");
+            let mut typed = printed.clone().into_bytes();
+            typed[place] = ALPHABET[digit];
+            let typed = String::from_utf8(typed).unwrap();
+            prop_assert_eq!(typed.parse::<ActivationCode>().is_ok(), typed == printed);
+        }
+
+        #[test]
+        fn no_text_panics(text in ".{0,80}") {
+            let _ = text.parse::<ActivationCode>().is_ok();
+        }
+    }
+
+    #[test]
+    fn neither_code_nor_hash_shows_in_debug() {
+        let code = ActivationCode::from_random([7; 15]);
+        let shown = format!(
+            "{code:?} {:?} {:?}",
+            code.hash(&CodeKey([1; 32])),
+            CodeKey([1; 32])
+        );
+        assert_eq!(shown, "ActivationCode(..) CodeHash(..) CodeKey(..)");
+    }
+
+    #[test]
+    fn a_hash_depends_on_code_and_key() {
+        let [a, b] = [[1; 15], [2; 15]].map(ActivationCode::from_random);
+        let [k, l] = [[1; 32], [2; 32]].map(CodeKey::from_bytes);
+        assert!(a.hash(&k) == a.hash(&k) && a.hash(&k) != b.hash(&k) && a.hash(&k) != a.hash(&l));
+    }
+}

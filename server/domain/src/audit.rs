@@ -1,0 +1,184 @@
+//! The audit log: numbered entries, each with its RFC 9162 leaf hash.
+//!
+//! An entry is kept as the exact JSON text that was hashed, so that anyone can check it with a JSON reader and
+//! SHA-256, and a Merkle tree of proofs can stand on the leaves.
+
+use crate::{Timestamp, names::OperatorName};
+use core::fmt;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+
+/// Who did it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Actor {
+    /// The server itself.
+    System,
+    /// An operator, by name.
+    Operator(OperatorName),
+    /// A device, or what says it is one, from this address.
+    Device {
+        /// Its id, where known; else the serial it gave.
+        name: String,
+        /// The peer's address.
+        source: String,
+    },
+}
+
+impl fmt::Display for Actor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::System => f.write_str("system"),
+            Self::Operator(name) => write!(f, "operators/{name}"),
+            Self::Device { name, .. } => write!(f, "devices/{name}"),
+        }
+    }
+}
+
+/// What happened. The names are part of the contract.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// The registry was made.
+    RegistryCreated,
+    /// A catalog resource was created or changed.
+    CatalogApplied,
+    /// An import started.
+    BatchStarted,
+    /// Rows of an import were committed.
+    BatchPartCommitted,
+    /// An import ended.
+    BatchFinished,
+    /// A certificate was intended: the code is bound to the key.
+    ClaimStarted,
+    /// The certificate was recorded, then handed out.
+    ClaimFinished,
+    /// A right code came with another key: possibly a clone.
+    CloneSuspected,
+    /// A first report was verified.
+    DeviceActivated,
+    /// A device was suspended.
+    DeviceSuspended,
+    /// A device was resumed.
+    DeviceResumed,
+    /// A device was retired.
+    DeviceRetired,
+    /// A device got a new activation code.
+    CodeReissued,
+    /// An operator was created.
+    OperatorCreated,
+    /// An operator was disabled.
+    OperatorDisabled,
+}
+
+/// An event before it has its place in the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// When.
+    pub at: Timestamp,
+    /// Who.
+    pub actor: Actor,
+    /// What.
+    pub action: Action,
+    /// Resource name of what it happened to, such as `devices/...`.
+    pub subject: String,
+    /// Further facts; never a secret.
+    pub detail: BTreeMap<String, String>,
+}
+
+#[derive(Serialize)]
+struct Leaf<'a> {
+    index: u64,
+    at_millis: u64,
+    actor: &'a Actor,
+    action: Action,
+    subject: &'a str,
+    detail: &'a BTreeMap<String, String>,
+}
+
+/// An entry in its place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Contiguous from 0 (I5).
+    pub index: u64,
+    /// The JSON text that was hashed.
+    pub leaf: String,
+    /// SHA-256 of 0x00 and the leaf (RFC 9162, 2.1.1).
+    pub hash: [u8; 32],
+}
+
+impl Event {
+    /// A fresh event without details.
+    pub fn new(at: Timestamp, actor: Actor, action: Action, subject: impl Into<String>) -> Self {
+        Self {
+            at,
+            actor,
+            action,
+            subject: subject.into(),
+            detail: BTreeMap::new(),
+        }
+    }
+
+    /// The same event with one more fact.
+    #[must_use]
+    pub fn with(mut self, key: &str, value: impl fmt::Display) -> Self {
+        self.detail.insert(key.to_owned(), value.to_string());
+        self
+    }
+
+    /// The event in its place in the log.
+    pub fn entry(&self, index: u64) -> Entry {
+        let leaf = Leaf {
+            index,
+            at_millis: self.at.millis(),
+            actor: &self.actor,
+            action: self.action,
+            subject: &self.subject,
+            detail: &self.detail,
+        };
+        #[expect(
+            clippy::expect_used,
+            reason = "strings, numbers and string maps always serialise"
+        )]
+        let leaf = serde_json::to_string(&leaf).expect("plain data");
+        Entry {
+            index,
+            hash: leaf_hash(&leaf),
+            leaf,
+        }
+    }
+}
+
+/// RFC 9162, 2.1.1: the hash of a leaf has a prefix of its own, so that no leaf passes for a node.
+pub fn leaf_hash(leaf: &str) -> [u8; 32] {
+    Sha256::new()
+        .chain_update([0])
+        .chain_update(leaf)
+        .finalize()
+        .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_is_json_with_its_place_and_a_leaf_hash() {
+        let event = Event::new(
+            Timestamp::from_seconds(1),
+            Actor::System,
+            Action::RegistryCreated,
+            "registry",
+        )
+        .with("version", 1);
+        let entry = event.entry(7);
+        assert_eq!(
+            entry.leaf,
+            r#"{"index":7,"at_millis":1000,"actor":"system","action":"registry_created","subject":"registry","detail":{"version":"1"}}"#
+        );
+        assert_eq!(entry.hash, leaf_hash(&entry.leaf));
+        // SHA-256 of a single zero byte: the hash of an empty leaf (RFC 9162).
+        assert_eq!(leaf_hash("")[..4], [0x6e, 0x34, 0x0b, 0x9c]);
+    }
+}

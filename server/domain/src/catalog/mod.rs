@@ -1,0 +1,120 @@
+//! What devices are measured against: models, sites, profiles, firmware policies.
+//!
+//! Each comes in as a *source* (what a person writes, every mistake reported at once) and is kept as a checked
+//! value. Models and sites are replaced as a whole; profiles and firmware policies grow immutable revisions.
+
+mod model;
+mod profile;
+mod site;
+
+pub use model::{Model, ModelSource, SerialRule};
+pub use profile::{Parameter, ParameterType, Profile, ProfileFile, ProfileSource};
+pub use site::{Site, SiteSource};
+
+use crate::{
+    Timestamp,
+    names::{ModelName, OperatorName, PolicyName, ProfileName, SiteCode},
+};
+use muster_firmware_policy::FirmwarePolicy;
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeMap, sync::Arc};
+
+/// The number of an immutable revision, from 1.
+pub type RevisionNumber = u32;
+
+/// One revision of a profile or firmware policy.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Revision<T> {
+    /// From 1, without gaps.
+    pub number: RevisionNumber,
+    /// Who made it.
+    pub author: OperatorName,
+    /// When.
+    pub created: Timestamp,
+    /// Why, in the author's words.
+    pub message: String,
+    /// What it says.
+    pub content: T,
+}
+
+/// A checked resource, ready to store.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Resource {
+    /// A hardware kind.
+    Model(Model),
+    /// A place.
+    Site(Site),
+    /// A configuration template.
+    Profile(Profile),
+    /// A firmware rule set.
+    FirmwarePolicy(PolicyName, FirmwarePolicy),
+}
+
+impl Resource {
+    /// The resource name, such as `models/GW-200`.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Model(model) => format!("models/{}", model.name),
+            Self::Site(site) => format!("sites/{}", site.code),
+            Self::Profile(profile) => format!("profiles/{}", profile.name),
+            Self::FirmwarePolicy(name, _) => format!("firmwarePolicies/{name}"),
+        }
+    }
+}
+
+/// What applying a resource did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Applied {
+    /// It is new; revisioned resources start at 1.
+    Created(RevisionNumber),
+    /// It changed; revisioned resources have a new revision, others count their changes.
+    Updated(RevisionNumber),
+    /// It said the same already.
+    Unchanged(RevisionNumber),
+}
+
+/// Everything in the catalog at one moment; the newest revision of each is last. Small (thousands of
+/// entries), shared, replaced as a whole when something is applied.
+#[derive(Debug, Clone, Default)]
+pub struct Catalog {
+    /// By name.
+    pub models: BTreeMap<ModelName, Arc<Model>>,
+    /// By code.
+    pub sites: BTreeMap<SiteCode, Arc<Site>>,
+    /// Every revision, oldest first.
+    pub profiles: BTreeMap<ProfileName, Vec<Arc<Revision<Profile>>>>,
+    /// Every revision, oldest first.
+    pub policies: BTreeMap<PolicyName, Vec<Arc<Revision<FirmwarePolicy>>>>,
+}
+
+impl Catalog {
+    /// The newest revision of a profile.
+    pub fn profile(&self, name: &ProfileName) -> Option<&Arc<Revision<Profile>>> {
+        self.profiles.get(name)?.last()
+    }
+
+    /// One revision of a profile.
+    pub fn profile_at(&self, name: &ProfileName, number: RevisionNumber) -> Option<&Arc<Revision<Profile>>> {
+        self.profiles
+            .get(name)?
+            .iter()
+            .find(|revision| revision.number == number)
+    }
+
+    /// The newest revision of a firmware policy.
+    pub fn policy(&self, name: &PolicyName) -> Option<&Arc<Revision<FirmwarePolicy>>> {
+        self.policies.get(name)?.last()
+    }
+
+    /// One revision of a firmware policy.
+    pub fn policy_at(
+        &self,
+        name: &PolicyName,
+        number: RevisionNumber,
+    ) -> Option<&Arc<Revision<FirmwarePolicy>>> {
+        self.policies
+            .get(name)?
+            .iter()
+            .find(|revision| revision.number == number)
+    }
+}

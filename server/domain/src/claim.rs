@@ -1,0 +1,112 @@
+//! Claims: device + code + key -> the right to a certificate.
+//!
+//! The answer to a stranger never tells which of serial and code was wrong (A1). A right code with a second key
+//! is a possible clone: refused like any other, and reported to the operators (A2).
+
+use crate::{
+    Code, Refusal, Timestamp,
+    activation::CodeHash,
+    certificate::{CertificateSerial, SpkiDigest},
+    device::{ClaimIntent, Credential, Device, Lifecycle},
+    ids::DeviceId,
+};
+
+/// What a claim presents, already checked for form: the CSR proved possession of the key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Presented {
+    /// Hash of the activation code.
+    pub code: CodeHash,
+    /// The key to certify.
+    pub spki: SpkiDigest,
+}
+
+/// The right to one certificate. Only [`decide`] makes one; signing consumes it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct ClaimPermit {
+    device: DeviceId,
+    intent: ClaimIntent,
+}
+
+impl ClaimPermit {
+    /// For whom.
+    pub const fn device(&self) -> DeviceId {
+        self.device
+    }
+
+    /// What to sign.
+    pub const fn intent(&self) -> &ClaimIntent {
+        &self.intent
+    }
+}
+
+/// The decision on a claim.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// Record the intent, sign, record the certificate, answer. The intent is the first one ever made for
+    /// this claim: a repetition after a crash gets the same serial and validity.
+    Issue(ClaimPermit),
+    /// The same key claimed before: answer with the certificate on record.
+    Repeat(CertificateSerial),
+    /// No. `clone_suspected` when the code was right but bound to another key.
+    Refuse {
+        /// A right code with another key.
+        clone_suspected: bool,
+    },
+}
+
+/// The one answer to wrong serial, wrong code and used code.
+pub fn refusal() -> Refusal {
+    Refusal::new(
+        Code::ClaimRefused,
+        "serial and activation code do not open a claim",
+    )
+}
+
+/// May this device, with what it presents, have a certificate? `fresh` is used if this is the first claim.
+pub fn decide(device: &Device, presented: &Presented, fresh: ClaimIntent, now: Timestamp) -> Decision {
+    const NO: Decision = Decision::Refuse {
+        clone_suspected: false,
+    };
+    match &device.lifecycle {
+        Lifecycle::Registered {
+            credential:
+                Credential::Code {
+                    hash,
+                    expires,
+                    intent,
+                },
+        } => {
+            if *hash != presented.code || expires.is_some_and(|expires| expires <= now) {
+                return NO;
+            }
+            match intent {
+                Some(intent) if intent.spki != presented.spki => Decision::Refuse {
+                    clone_suspected: true,
+                },
+                Some(intent) => Decision::Issue(ClaimPermit {
+                    device: device.id,
+                    intent: *intent,
+                }),
+                None => Decision::Issue(ClaimPermit {
+                    device: device.id,
+                    intent: ClaimIntent {
+                        spki: presented.spki,
+                        ..fresh
+                    },
+                }),
+            }
+        }
+        Lifecycle::Claimed { identity } | Lifecycle::Active { identity } => {
+            if identity.spent != presented.code {
+                NO
+            } else if identity.spki == presented.spki {
+                Decision::Repeat(identity.certificate)
+            } else {
+                Decision::Refuse {
+                    clone_suspected: true,
+                }
+            }
+        }
+        Lifecycle::Suspended { .. } | Lifecycle::Retired { .. } => NO,
+    }
+}

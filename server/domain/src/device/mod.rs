@@ -1,0 +1,85 @@
+//! A device: what it is, where it stands in its life, what it must become, what it says it is.
+
+mod hear;
+mod lifecycle;
+mod report;
+
+pub use hear::HelloAnswer;
+pub use lifecycle::{ClaimIntent, Credential, Identity, Lifecycle, LifecycleState, Standing, Transition};
+pub use report::{Facet, FacetState, FacetStatus, Hello, Report, Reported, Verification, VerificationState};
+
+use crate::{
+    Timestamp,
+    desired::Target,
+    ids::{BatchId, DeviceId},
+    mac::Mac,
+    names::{ModelName, Serial, SiteCode},
+};
+use semver::Version;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Where a device came from: file and row, for the auditor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// The import that created it.
+    pub batch: BatchId,
+    /// Its row, as the file counts: the header is row 1.
+    pub row: u32,
+}
+
+/// A registered device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Device {
+    /// Assigned by the registry, for ever.
+    pub id: DeviceId,
+    /// Unique in the registry.
+    pub serial: Serial,
+    /// Unique in the registry.
+    pub mac: Option<Mac>,
+    /// Its hardware kind.
+    pub model: ModelName,
+    /// Its hardware revision, such as `B0`.
+    pub hardware: Option<String>,
+    /// The firmware it left the factory with.
+    pub factory_firmware: Option<Version>,
+    /// The site it belongs to.
+    pub site: Option<SiteCode>,
+    /// Where in the site, such as `Hall 1`.
+    pub position: Option<String>,
+    /// For grouping and filters.
+    pub labels: BTreeMap<String, String>,
+    /// Values for its profile.
+    pub variables: BTreeMap<String, String>,
+    /// File and row.
+    pub origin: Origin,
+    /// When it was registered.
+    pub created: Timestamp,
+    /// When it last changed.
+    pub updated: Timestamp,
+    /// Grows with every change; the etag.
+    pub revision: u64,
+    /// Where it stands in its life.
+    pub lifecycle: Lifecycle,
+    /// What it must become.
+    pub target: Target,
+    /// What it last said.
+    pub reported: Option<Reported>,
+    /// The two compared.
+    pub verification: Verification,
+}
+
+impl Device {
+    /// The resource name.
+    pub fn name(&self) -> String {
+        format!("devices/{}", self.id)
+    }
+
+    /// The same device after a change at `now`.
+    #[must_use]
+    pub fn touched(mut self, now: Timestamp) -> Self {
+        self.revision += 1;
+        self.updated = now;
+        self
+    }
+}

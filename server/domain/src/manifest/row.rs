@@ -1,0 +1,44 @@
+//! A row of a manifest, read, mapped and checked.
+
+use crate::{
+    desired::Target,
+    mac::Mac,
+    names::{ModelName, Serial, SiteCode},
+};
+use semver::Version;
+use std::collections::BTreeMap;
+
+/// What a row says of a device. `None` means that the file has no such column or the cell is empty:
+/// on update, the device keeps what it has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeviceRow {
+    /// As the file counts: the header is row 1.
+    pub row: u32,
+    /// Unique in the registry.
+    pub serial: Serial,
+    /// Unique in the registry.
+    pub mac: Option<Mac>,
+    /// The hardware kind.
+    pub model: ModelName,
+    /// The hardware revision.
+    pub hardware: Option<String>,
+    /// The firmware it leaves the factory with.
+    pub firmware: Option<Version>,
+    /// Where it goes.
+    pub site: Option<SiteCode>,
+    /// Where in the site.
+    pub position: Option<String>,
+    /// Labels it sets.
+    pub labels: BTreeMap<String, String>,
+    /// Variables it sets.
+    pub variables: BTreeMap<String, String>,
+}
+
+/// A row that passed every check which needs no look into the registry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ValidRow {
+    /// What it says.
+    pub row: DeviceRow,
+    /// What the device must be if the row creates it: the profile was rendered with the row's values.
+    pub target: Target,
+}

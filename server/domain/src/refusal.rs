@@ -1,0 +1,219 @@
+//! Every public "no", numbered.
+//!
+//! A refusal is an answer: part of the contract, safe to show, with a number that is never reused. (A fault, in
+//! contrast, is our breakage and never leaves the log.) Numbers are grouped: 1 requests, 2 manifests, 3 catalog,
+//! 4 enrollment, 5 lifecycle, 6 access, 7 MQTT.
+
+use core::fmt;
+use serde::{Deserialize, Serialize};
+
+/// What a caller can do about a refusal; adapters map it to gRPC status codes and exit codes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The request itself is wrong: mend it.
+    Invalid,
+    /// Nobody known is asking.
+    Unauthenticated,
+    /// Known, but not allowed.
+    Denied,
+    /// The thing named is not there.
+    Missing,
+    /// The thing is there already.
+    Exists,
+    /// The request is right, the state is not.
+    Precondition,
+    /// Somebody else was faster: read again and repeat.
+    Conflict,
+    /// Too much at once: wait and repeat.
+    Exhausted,
+    /// Not now: wait and repeat.
+    Unavailable,
+}
+
+macro_rules! codes {
+    ($($number:literal $name:ident $kind:ident $reason:literal $help:literal)*) => {
+        /// The number and name of a refusal.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "u16", into = "u16")]
+        pub enum Code {
+            $(#[doc = $help] $name = $number,)*
+        }
+
+        impl Code {
+            /// All of them, in order of number.
+            pub const ALL: &'static [Self] = &[$(Self::$name),*];
+
+            /// The stable number.
+            pub const fn number(self) -> u16 {
+                match self { $(Self::$name => $number,)* }
+            }
+
+            /// The stable name, as in `google.rpc.ErrorInfo.reason`.
+            pub const fn reason(self) -> &'static str {
+                match self { $(Self::$name => $reason,)* }
+            }
+
+            /// What the caller can do about it.
+            pub const fn kind(self) -> Kind {
+                match self { $(Self::$name => Kind::$kind,)* }
+            }
+
+            /// What to do, for a person.
+            pub const fn help(self) -> &'static str {
+                match self { $(Self::$name => $help,)* }
+            }
+        }
+
+        impl TryFrom<u16> for Code {
+            type Error = UnknownCode;
+            fn try_from(number: u16) -> Result<Self, UnknownCode> {
+                match number { $($number => Ok(Self::$name),)* other => Err(UnknownCode(other)) }
+            }
+        }
+    };
+}
+
+codes! {
+    1001 RequestInvalid Invalid "REQUEST_INVALID" "The request lacks a field or has one that cannot be read; the field is named. Mend it and send again."
+    1002 FilterInvalid Invalid "FILTER_INVALID" "The filter cannot be read; the place is marked. Example: model = \"GW-200\" AND state = ACTIVE."
+    1003 PageTokenInvalid Invalid "PAGE_TOKEN_INVALID" "The page token is not one of ours, or belongs to another filter. Start again without it."
+    1004 NotFound Missing "NOT_FOUND" "Nothing of that name is registered. List what there is, and check for a typing error."
+    1005 EtagMismatch Conflict "ETAG_MISMATCH" "The resource changed since it was read. Read it again and repeat the change."
+    1006 TooLarge Invalid "TOO_LARGE" "The message is over a size limit, which is named. Send it in smaller parts."
+    1007 Busy Exhausted "BUSY" "The server has as much work as it can hold. Wait for the time given and send again."
+    1008 Stopping Unavailable "STOPPING" "The server is shutting down. Send again; another instance or the next start will answer."
+
+    2001 ManifestUnreadable Invalid "MANIFEST_UNREADABLE" "The file is not a manifest in a format we read. Send CSV or TSV in UTF-8, or newline-delimited JSON."
+    2002 ManifestTooLarge Invalid "MANIFEST_TOO_LARGE" "The file is over a limit (size, rows, columns or cell), which is named. Split it."
+    2003 HeaderMissing Invalid "HEADER_MISSING" "No column holds the serial, or none the model. Name the columns in the first row, or give the model for the whole file."
+    2004 HeaderAmbiguous Invalid "HEADER_AMBIGUOUS" "Two columns mean the same field. Rename or remove one."
+    2101 SerialMissing Invalid "SERIAL_MISSING" "The row has no serial. Every device needs one."
+    2102 SerialMalformed Invalid "SERIAL_MALFORMED" "Serials are letters, digits and . _ + / - without blanks, at most 64, starting with a letter or digit."
+    2103 SerialRule Invalid "SERIAL_RULE" "The serial does not follow the rule of its model. Check the model, or the serial against the label."
+    2104 SerialDamaged Invalid "SERIAL_DAMAGED" "A spreadsheet turned the serial into a number. Format the column as text and export again."
+    2105 SerialRepeated Invalid "SERIAL_REPEATED" "The serial stands in an earlier row of this file, which is named. Keep the right one."
+    2106 SerialTaken Invalid "SERIAL_TAKEN" "The serial is registered for a device of another model. Check both labels."
+    2111 MacMalformed Invalid "MAC_MALFORMED" "The hardware address cannot be read. Write 12 (EUI-48) or 16 (EUI-64) hexadecimal digits."
+    2112 MacMulticast Invalid "MAC_MULTICAST" "The hardware address names a group of devices, not one. Check its first octet."
+    2113 MacVendor Invalid "MAC_VENDOR" "The hardware address is outside the blocks of its model. Check the model or the address."
+    2114 MacRepeated Invalid "MAC_REPEATED" "The hardware address stands in an earlier row of this file, which is named. Keep the right one."
+    2115 MacTaken Invalid "MAC_TAKEN" "The hardware address belongs to another registered device, which is named."
+    2121 ModelMissing Invalid "MODEL_MISSING" "The row names no model. Fill the column, or give the model for the whole file."
+    2122 ModelUnknown Invalid "MODEL_UNKNOWN" "No such model is registered. Create it with `muster model apply`, or correct the name."
+    2131 SiteUnknown Invalid "SITE_UNKNOWN" "No such site is registered. Create it with `muster site apply`, or correct the code."
+    2141 VersionMalformed Invalid "VERSION_MALFORMED" "Firmware versions are semantic versions of three numbers, such as 2.4.0."
+    2151 VariableInvalid Invalid "VARIABLE_INVALID" "A value that the profile needs is missing or of the wrong type; the parameter is named."
+    2152 RenderFailed Invalid "RENDER_FAILED" "The profile cannot be rendered with the values of this row. Try it with `muster profile render`."
+    2161 FormulaCell Invalid "FORMULA_CELL" "The cell starts like a spreadsheet formula. Write the plain value."
+    2162 CellMalformed Invalid "CELL_MALFORMED" "A cell is over its limit or holds a control character. Clean it."
+    2163 RowWidth Invalid "ROW_WIDTH" "The row has more cells than the header. Look for an unquoted delimiter."
+    2171 RowFrozen Invalid "ROW_FROZEN" "The device exists and this value can no longer change (its model; its address once claimed; anything once retired)."
+
+    3001 ModelInvalid Invalid "MODEL_INVALID" "The model cannot be accepted; the field is named."
+    3002 SiteInvalid Invalid "SITE_INVALID" "The site cannot be accepted; the field is named."
+    3003 ProfileInvalid Invalid "PROFILE_INVALID" "The profile cannot be accepted; the field or template line is named."
+    3004 PolicyInvalid Invalid "POLICY_INVALID" "The firmware policy cannot be accepted; the rule is named."
+    3005 ReferenceMissing Precondition "REFERENCE_MISSING" "The resource refers to another that is not registered. Apply that one first, or both together."
+
+    4001 ClaimRefused Denied "CLAIM_REFUSED" "Serial and activation code do not open a claim: one of them is wrong, or the code is used up. Check the label; an operator can issue a new code."
+    4002 CsrMalformed Invalid "CSR_MALFORMED" "The certificate request is not well-formed DER of PKCS#10 (RFC 2986), or over 4 KiB."
+    4003 CsrKey Invalid "CSR_KEY" "Only keys on the curve prime256v1, as uncompressed points, are certified."
+    4004 CsrSignature Invalid "CSR_SIGNATURE" "The request is not signed by the key it carries with ECDSA and SHA-256."
+    4005 CsrAttribute Invalid "CSR_ATTRIBUTE" "The request carries attributes we do not accept; names and extensions come from the registry."
+    4006 KeyInUse Precondition "KEY_IN_USE" "Another device holds this key. Make a new key on the device."
+    4007 ClaimThrottled Exhausted "CLAIM_THROTTLED" "Too many claims from here or for this device. Wait for the time given and send again."
+    4008 ClockBehind Unavailable "CLOCK_BEHIND" "The server's clock went back, so it issues nothing. Set the clock; operators were told."
+
+    5001 TransitionForbidden Precondition "TRANSITION_FORBIDDEN" "The device's state does not allow this; the state is named."
+    5002 GenerationUnknown Invalid "GENERATION_UNKNOWN" "The device reports a generation that was never issued to it."
+
+    6001 NotAuthenticated Unauthenticated "NOT_AUTHENTICATED" "The call needs an operator certificate. Choose a context with one."
+    6002 NotPermitted Denied "NOT_PERMITTED" "Your role does not allow this call; the roles that do are named."
+    6003 OperatorDisabled Denied "OPERATOR_DISABLED" "This operator certificate is not, or no longer, registered. Ask an admin."
+    6004 OperatorExists Exists "OPERATOR_EXISTS" "An operator of that name exists. Choose another name; names are not reused."
+    6005 LastAdmin Precondition "LAST_ADMIN" "This is the last admin. Create another before disabling this one."
+
+    7001 TopicForbidden Denied "TOPIC_FORBIDDEN" "A device may use its own topics only, each in its one direction."
+    7002 ClientIdForeign Denied "CLIENT_ID_FOREIGN" "The MQTT client id must be empty or the device id of the certificate."
+    7003 PayloadMalformed Invalid "PAYLOAD_MALFORMED" "The payload is not the message this topic carries."
+    7004 DeviceBarred Denied "DEVICE_BARRED" "The certificate is not current, or the device is suspended or retired."
+}
+
+/// A number that no refusal has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UnknownCode(pub u16);
+
+impl fmt::Display for UnknownCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "no refusal has the number {}", self.0)
+    }
+}
+
+impl From<Code> for u16 {
+    fn from(code: Code) -> Self {
+        code.number()
+    }
+}
+
+/// An answer of "no": which, where, and why in this case.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// Which refusal.
+    pub code: Code,
+    /// Path of the field at fault, such as `rows[1041].mac`; empty when the whole request is.
+    pub field: String,
+    /// Why, in this case: lower case, no full stop, never a secret.
+    pub message: String,
+}
+
+impl Refusal {
+    /// A refusal of the whole request.
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            field: String::new(),
+            message: message.into(),
+        }
+    }
+
+    /// The same refusal, at a field.
+    #[must_use]
+    pub fn at(mut self, field: impl Into<String>) -> Self {
+        self.field = field.into();
+        self
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "M{}: ", self.code.number())?;
+        if !self.field.is_empty() {
+            write!(f, "{}: ", self.field)?;
+        }
+        f.write_str(&self.message)
+    }
+}
+
+impl core::error::Error for Refusal {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_reasons_are_unique_and_ordered() {
+        assert!(Code::ALL.is_sorted_by(|a, b| a.number() < b.number()));
+        let mut reasons: Vec<_> = Code::ALL.iter().map(|code| code.reason()).collect();
+        reasons.sort_unstable();
+        assert!(reasons.windows(2).all(|pair| pair[0] != pair[1]));
+    }
+
+    #[test]
+    fn every_number_reads_back_and_helps() {
+        for &code in Code::ALL {
+            assert_eq!(Code::try_from(code.number()), Ok(code));
+            assert!(code.help().ends_with('.') && code.help().len() > 20, "{code:?}");
+        }
+        assert_eq!(Code::try_from(1), Err(UnknownCode(1)));
+    }
+}

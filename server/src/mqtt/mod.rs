@@ -1,0 +1,1 @@
+//! The MQTT gate and the bus behind it.
