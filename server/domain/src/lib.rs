@@ -20,6 +20,7 @@ pub mod certificate;
 pub mod claim;
 pub mod desired;
 pub mod device;
+pub mod filter;
 pub mod ids;
 pub mod mac;
 pub mod manifest;

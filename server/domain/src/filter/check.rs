@@ -1,0 +1,168 @@
+//! Expression + schema = checked filter.
+
+use super::checked::{CheckedFilter, Node, Target};
+use super::convert;
+use super::error::{FilterError, Problem};
+use super::expression::{Comparator, Comparison, Expression, Path};
+use super::pattern::Pattern;
+use super::predicate::{Predicate, Relation};
+use super::schema::{Field, Kind, Schema};
+use super::span::Spanned;
+
+pub(super) fn check<F: Copy>(
+    root: Option<&Expression>,
+    schema: &Schema<F>,
+) -> Result<CheckedFilter<F>, FilterError> {
+    Ok(CheckedFilter {
+        root: root.map(|root| node(root, schema)).transpose()?,
+    })
+}
+
+fn node<F: Copy>(expression: &Expression, schema: &Schema<F>) -> Result<Node<F>, FilterError> {
+    Ok(match expression {
+        Expression::All(parts) => Node::All(nodes(parts, schema)?),
+        Expression::Any(parts) => Node::Any(nodes(parts, schema)?),
+        Expression::Not(inner) => Node::Not(Box::new(node(inner, schema)?)),
+        Expression::Compare(comparison) => test(comparison, schema)?,
+    })
+}
+
+fn nodes<F: Copy>(parts: &[Expression], schema: &Schema<F>) -> Result<Vec<Node<F>>, FilterError> {
+    parts.iter().map(|part| node(part, schema)).collect()
+}
+
+fn test<F: Copy>(comparison: &Comparison, schema: &Schema<F>) -> Result<Node<F>, FilterError> {
+    let (target, predicate) = match resolve(&comparison.path, schema)? {
+        Place::Scalar(field) => (Target::Field(field.id), predicate(comparison, field.kind)?),
+        Place::Label(field, key) => (
+            Target::Label(field.id, key.to_owned()),
+            predicate(comparison, Kind::Text)?,
+        ),
+        Place::Map(field) => (
+            Target::Label(field.id, key(comparison, field.name)?),
+            Predicate::Present,
+        ),
+    };
+    let test = Node::Test(target, predicate);
+    Ok(match comparison.comparator.value {
+        Comparator::NotEqual => Node::Not(Box::new(test)),
+        Comparator::Equal
+        | Comparator::Less
+        | Comparator::LessOrEqual
+        | Comparator::Greater
+        | Comparator::GreaterOrEqual
+        | Comparator::Has => test,
+    })
+}
+
+/// What a path leads to.
+enum Place<'a, F: 'static> {
+    Scalar(&'static Field<F>),
+    /// A label map as a whole.
+    Map(&'static Field<F>),
+    /// One key in a label map.
+    Label(&'static Field<F>, &'a str),
+}
+
+fn resolve<'a, F>(path: &'a Path, schema: &Schema<F>) -> Result<Place<'a, F>, FilterError> {
+    // The longest field that the path begins with, and the steps behind it.
+    let longest = schema
+        .fields()
+        .iter()
+        .filter_map(|field| Some((field, steps_behind(path, field.name)?)))
+        .min_by_key(|(_, behind)| behind.len());
+    let name = || path.segments().collect::<Vec<_>>().join(".");
+    let Some((field, behind)) = longest else {
+        let hint = schema.suggestion(&name(), &path.first.value);
+        return Err(FilterError::new(Problem::UnknownField(name()), path.span()).with_hint(hint));
+    };
+    let is_map = field.kind == Kind::Labels;
+    match behind {
+        [] if is_map => Ok(Place::Map(field)),
+        [] => Ok(Place::Scalar(field)),
+        [key] if is_map => Ok(Place::Label(field, &key.value)),
+        [..] => {
+            let hint = if is_map {
+                "a key that contains dots is written in quotes".to_owned()
+            } else {
+                format!("{} is {}", field.name, field.kind.noun())
+            };
+            Err(FilterError::new(Problem::NoSuchMember(name()), path.span()).with_hint(hint))
+        }
+    }
+}
+
+/// The steps of `path` behind the field `name`; `None` if it does not begin with that.
+fn steps_behind<'a>(path: &'a Path, name: &str) -> Option<&'a [Spanned<String>]> {
+    let steps = name.split('.').count();
+    let begins = path.segments().take(steps).eq(name.split('.'));
+    begins.then(|| &path.rest[steps - 1..])
+}
+
+/// The key in `labels:key`.
+fn key(comparison: &Comparison, field: &'static str) -> Result<String, FilterError> {
+    let Comparison {
+        path,
+        comparator,
+        argument,
+    } = comparison;
+    if comparator.value != Comparator::Has {
+        return Err(FilterError::new(Problem::KeyRequired(field), path.span())
+            .with_hint(format!("write {field}.KEY {} VALUE", comparator.value)));
+    }
+    match argument.value.exact() {
+        Some(key) => Ok(key.to_owned()),
+        None => Err(FilterError::new(Problem::WildcardNotApplicable, argument.span)
+            .with_hint("a key is written out in full")),
+    }
+}
+
+fn predicate(comparison: &Comparison, kind: Kind) -> Result<Predicate, FilterError> {
+    let argument = &comparison.argument;
+    if comparison.comparator.value == Comparator::Has && argument.value == Pattern::Any {
+        return Ok(Predicate::Present);
+    }
+    let relation = relation(comparison.comparator.value);
+    Ok(match kind {
+        Kind::Text | Kind::Labels if relation == Relation::Equal => {
+            Predicate::Matches(argument.value.clone())
+        }
+        Kind::Text | Kind::Labels => Predicate::Text(relation, convert::exact(argument)?.to_owned()),
+        Kind::Enum(names) => {
+            equality_only(comparison, kind)?;
+            Predicate::Enum(convert::name(argument, names)?)
+        }
+        Kind::Bool => {
+            equality_only(comparison, kind)?;
+            Predicate::Bool(convert::bool(argument)?)
+        }
+        Kind::Int => Predicate::Int(relation, convert::int(argument)?),
+        Kind::Timestamp => Predicate::Timestamp(relation, convert::timestamp(argument)?),
+        Kind::Version => Predicate::Version(relation, convert::version(argument)?),
+    })
+}
+
+/// What is tested; `!=` tests for equality and [`test`] negates it. On a single value, "has" is
+/// equality.
+fn relation(comparator: Comparator) -> Relation {
+    match comparator {
+        Comparator::Equal | Comparator::NotEqual | Comparator::Has => Relation::Equal,
+        Comparator::Less => Relation::Less,
+        Comparator::LessOrEqual => Relation::LessOrEqual,
+        Comparator::Greater => Relation::Greater,
+        Comparator::GreaterOrEqual => Relation::GreaterOrEqual,
+    }
+}
+
+/// Names and truth values have no order (AIP-160).
+fn equality_only(comparison: &Comparison, kind: Kind) -> Result<(), FilterError> {
+    let Spanned { value, span } = comparison.comparator;
+    if relation(value) == Relation::Equal {
+        return Ok(());
+    }
+    let problem = Problem::OperatorNotApplicable {
+        operator: value,
+        kind: kind.noun(),
+    };
+    Err(FilterError::new(problem, span).with_hint("it has no order, only = and !="))
+}
