@@ -1,9 +1,11 @@
 //! A device: what it is, where it stands in its life, what it must become, what it says it is.
 
+mod explain;
 mod hear;
 mod lifecycle;
 mod report;
 
+pub use explain::{Explanation, Step, StepState, explain};
 pub use hear::HelloAnswer;
 pub use lifecycle::{ClaimIntent, Credential, Identity, Lifecycle, LifecycleState, Standing, Transition};
 pub use report::{Facet, FacetState, FacetStatus, Hello, Report, Reported, Verification, VerificationState};

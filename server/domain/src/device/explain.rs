@@ -1,0 +1,185 @@
+//! Where a device is on its way, why, and what to do next.
+
+use super::{Credential, Device, Facet, FacetState, Lifecycle, Verification};
+use crate::{Timestamp, ids::DeviceId};
+
+/// How far a step is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StepState {
+    /// Behind us.
+    Done,
+    /// The device is here, and nothing is wrong.
+    Current,
+    /// The device is here, and cannot go on by itself.
+    Blocked,
+    /// To come.
+    Ahead,
+}
+
+/// One step of a device's way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// Its name.
+    pub name: &'static str,
+    /// How far it is.
+    pub state: StepState,
+    /// What is known of it.
+    pub detail: String,
+    /// When it was done.
+    pub at: Option<Timestamp>,
+}
+
+/// The answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Explanation {
+    /// Of which device.
+    pub device: DeviceId,
+    /// In order.
+    pub steps: Vec<Step>,
+    /// One sentence.
+    pub summary: String,
+    /// What to do; empty when nothing.
+    pub next: Vec<String>,
+}
+
+/// What holds a device up, found from the end of its way.
+struct Finding {
+    /// The first step that is not done.
+    step: usize,
+    blocked: bool,
+    summary: String,
+    next: Vec<String>,
+}
+
+const STEPS: [&str; 5] = ["registered", "claimed", "connected", "applied", "verified"];
+
+fn finding(device: &Device, connected: bool, now: Timestamp) -> Finding {
+    let id = device.id;
+    let found = |step, blocked, summary: String, next: &[String]| Finding { step, blocked, summary, next: next.to_vec() };
+    match (&device.lifecycle, &device.verification) {
+        (Lifecycle::Suspended { reason, .. }, _) => found(
+            2,
+            true,
+            format!("suspended: {}", or_none(reason)),
+            &[format!("let it in again with `muster device resume {id}`")],
+        ),
+        (Lifecycle::Retired { reason, .. }, _) => {
+            found(2, true, format!("retired for good: {}", or_none(reason)), &["a replacement is registered as a new device".into()])
+        }
+        (Lifecycle::Registered { credential: Credential::Code { expires: Some(expires), .. } }, _) if *expires <= now => found(
+            1,
+            true,
+            "its activation code has expired".into(),
+            &[format!("issue a new code with `muster device reissue-code {id}`")],
+        ),
+        (Lifecycle::Registered { credential: Credential::Code { intent: Some(_), .. } }, _) => found(
+            1,
+            false,
+            "a claim began and its answer was lost; the device will repeat it".into(),
+            &["see that the device has power and network; it finishes the claim with the same key".into()],
+        ),
+        (Lifecycle::Registered { .. }, _) => found(
+            1,
+            false,
+            "waiting for its first claim".into(),
+            &[
+                "power the device on with its activation code; it must reach the MQTT port of this server".into(),
+                format!("if the label is lost, issue a new code with `muster device reissue-code {id}`"),
+            ],
+        ),
+        (Lifecycle::Claimed { .. } | Lifecycle::Active { .. }, Verification::Verified { .. }) => {
+            let summary = if connected { "verified and connected" } else { "verified; not connected to this server now" };
+            found(STEPS.len(), false, summary.into(), &[])
+        }
+        (_, Verification::Failed { facet, reason }) => found(
+            3,
+            true,
+            format!("the device could not apply its {facet}: {reason}"),
+            &[remedy(*facet), "it tries again when a new generation or a reconnect offers it".into()],
+        ),
+        (_, Verification::Drifted { facet, reason }) => found(
+            4,
+            true,
+            format!("its {facet} was verified and has changed on the device since: {reason}"),
+            &["find out who changed it; the device repairs it when it is sent its desired state again".into()],
+        ),
+        (_, Verification::Stale { .. }) => {
+            found(2, true, "nothing was heard from it for too long".into(), &["see that the device has power and network".into()])
+        }
+        (_, Verification::Pending) if device.reported.is_none() => found(
+            2,
+            false,
+            "claimed; waiting for its first connection with the new certificate".into(),
+            &["see that the device has power and network".into()],
+        ),
+        (_, Verification::Pending) if connected => {
+            found(3, false, format!("generation {} was sent; waiting for its report", device.target.generation), &[])
+        }
+        (_, Verification::Pending) => found(
+            3,
+            false,
+            format!("generation {} waits for the device to connect", device.target.generation),
+            &["see that the device has power and network".into()],
+        ),
+    }
+}
+
+fn or_none(reason: &str) -> &str {
+    if reason.is_empty() { "no reason given" } else { reason }
+}
+
+fn remedy(facet: Facet) -> String {
+    match facet {
+        Facet::Config => "look at the rendered files and at free space and permissions on the device",
+        Facet::Location => "check the site's entry with `muster site get`",
+        Facet::Firmware => "check the firmware policy against the version the device runs",
+    }
+    .into()
+}
+
+fn detail(step: &str, device: &Device) -> (String, Option<Timestamp>) {
+    match step {
+        "registered" => (format!("{}, row {} of batch {}", device.serial, device.origin.row, device.origin.batch), Some(device.created)),
+        "claimed" => {
+            let held = device.lifecycle.certificate();
+            (held.map(|serial| format!("certificate {serial}")).unwrap_or_default(), None)
+        }
+        "connected" => match &device.reported {
+            Some(reported) => (format!("agent {}", or_none(&reported.agent_version)), Some(reported.at)),
+            None => (String::new(), None),
+        },
+        "applied" => {
+            let facets = device.reported.iter().flat_map(|reported| &reported.facets);
+            let words = facets.map(|status| match &status.state {
+                FacetState::Applied => format!("{} applied", status.facet),
+                FacetState::Failed(reason) => format!("{} failed ({reason})", status.facet),
+                FacetState::Drifted(reason) => format!("{} drifted ({reason})", status.facet),
+                FacetState::Waiting(reason) => format!("{} waiting ({reason})", status.facet),
+            });
+            (words.collect::<Vec<_>>().join(", "), None)
+        }
+        _ => match device.verification {
+            Verification::Verified { at } => (format!("generation {}", device.target.generation), Some(at)),
+            Verification::Pending | Verification::Failed { .. } | Verification::Drifted { .. } | Verification::Stale { .. } => {
+                (format!("generation {} wanted", device.target.generation), None)
+            }
+        },
+    }
+}
+
+/// Explains a device as it stands at `now`.
+pub fn explain(device: &Device, connected: bool, now: Timestamp) -> Explanation {
+    let found = finding(device, connected, now);
+    let steps = STEPS.iter().enumerate().map(|(place, &name)| {
+        let (detail, at) = detail(name, device);
+        let state = match place.cmp(&found.step) {
+            std::cmp::Ordering::Less => StepState::Done,
+            std::cmp::Ordering::Equal if found.blocked => StepState::Blocked,
+            std::cmp::Ordering::Equal => StepState::Current,
+            std::cmp::Ordering::Greater => StepState::Ahead,
+        };
+        let known = state != StepState::Ahead;
+        Step { name, state, detail: if known { detail } else { String::new() }, at: at.filter(|_| known) }
+    });
+    Explanation { device: device.id, steps: steps.collect(), summary: found.summary, next: found.next }
+}

@@ -1,0 +1,162 @@
+//! Models, sites, profiles, firmware policies.
+
+use super::{name, optional_name, timestamp};
+use muster_domain::{
+    Code, Refusal,
+    catalog::{
+        Applied, Model, ModelSource, ParameterSource, ParameterType, Profile, ProfileSource, Resource, Revision, Site, SiteSource,
+    },
+    names::PolicyName,
+};
+use muster_firmware_policy::FirmwarePolicy;
+use muster_proto::v1;
+use v1::{apply_response::outcome::Action, profile::parameter::Type, resource::Resource as Wire};
+
+/// A resource of an apply call, and the message of its revision; every mistake at its field.
+pub(crate) fn resource(wire: &v1::Resource) -> Result<(Resource, String), Vec<Refusal>> {
+    match wire.resource.as_ref() {
+        None => Err(vec![Refusal::new(Code::RequestInvalid, "holds no resource")]),
+        Some(Wire::Model(model)) => Ok((Resource::Model(model_source(model).map_err(one)?.check()?), String::new())),
+        Some(Wire::Site(site)) => Ok((Resource::Site(site_source(site).map_err(one)?.check()?), String::new())),
+        Some(Wire::Profile(profile)) => {
+            let message = profile.revision.as_ref().map(|revision| revision.message.clone()).unwrap_or_default();
+            Ok((Resource::Profile(profile_source(profile).map_err(one)?.check()?), message))
+        }
+        Some(Wire::FirmwarePolicy(policy)) => {
+            let message = policy.revision.as_ref().map(|revision| revision.message.clone()).unwrap_or_default();
+            firmware_policy_resource(policy).map(|resource| (resource, message))
+        }
+    }
+}
+
+fn one(refusal: Refusal) -> Vec<Refusal> {
+    vec![refusal]
+}
+
+fn model_source(wire: &v1::Model) -> Result<ModelSource, Refusal> {
+    Ok(ModelSource {
+        name: name(&wire.name, "models", "name")?.to_owned(),
+        description: wire.description.clone(),
+        serial_pattern: wire.serial_pattern.clone(),
+        ouis: wire.ouis.clone(),
+        profile: optional_name(&wire.profile, "profiles", "profile")?.to_owned(),
+        firmware_policy: optional_name(&wire.firmware_policy, "firmwarePolicies", "firmware_policy")?.to_owned(),
+    })
+}
+
+pub(crate) fn model(model: &Model) -> v1::Model {
+    let source = ModelSource::from(model);
+    let named = |collection: &str, name: &str| if name.is_empty() { String::new() } else { format!("{collection}/{name}") };
+    v1::Model {
+        name: format!("models/{}", source.name),
+        description: source.description,
+        serial_pattern: source.serial_pattern,
+        ouis: source.ouis,
+        profile: named("profiles", &source.profile),
+        firmware_policy: named("firmwarePolicies", &source.firmware_policy),
+    }
+}
+
+fn site_source(wire: &v1::Site) -> Result<SiteSource, Refusal> {
+    Ok(SiteSource {
+        code: name(&wire.name, "sites", "name")?.to_owned(),
+        name: wire.display_name.clone(),
+        country: wire.country.clone(),
+        parent: optional_name(&wire.parent, "sites", "parent")?.to_owned(),
+        latitude: wire.latitude,
+        longitude: wire.longitude,
+        time_zone: wire.time_zone.clone(),
+    })
+}
+
+pub(crate) fn site(site: &Site) -> v1::Site {
+    v1::Site {
+        name: format!("sites/{}", site.code),
+        display_name: site.name.clone(),
+        country: site.country.clone(),
+        parent: site.parent.as_ref().map(|parent| format!("sites/{parent}")).unwrap_or_default(),
+        latitude: site.coordinates.map(|(latitude, _)| latitude),
+        longitude: site.coordinates.map(|(_, longitude)| longitude),
+        time_zone: site.time_zone.clone(),
+    }
+}
+
+fn profile_source(wire: &v1::Profile) -> Result<ProfileSource, Refusal> {
+    let parameters = wire.parameters.iter().map(|(key, parameter)| {
+        let kind = match Type::try_from(parameter.r#type) {
+            Ok(Type::String) => ParameterType::String,
+            Ok(Type::Integer) => ParameterType::Integer,
+            Ok(Type::Number) => ParameterType::Number,
+            Ok(Type::Boolean) => ParameterType::Boolean,
+            Ok(Type::Unspecified) | Err(_) => {
+                return Err(Refusal::new(Code::ProfileInvalid, "names no type").at(format!("parameters.{key}.type")));
+            }
+        };
+        Ok((key.clone(), ParameterSource { kind, default: parameter.default.clone() }))
+    });
+    Ok(ProfileSource {
+        name: name(&wire.name, "profiles", "name")?.to_owned(),
+        message: String::new(),
+        parameters: parameters.collect::<Result<_, _>>()?,
+        files: wire.files.clone().into_iter().collect(),
+    })
+}
+
+fn revision_info<T>(revision: &Revision<T>) -> v1::RevisionInfo {
+    v1::RevisionInfo {
+        number: revision.number,
+        author: format!("operators/{}", revision.author),
+        create_time: Some(timestamp(revision.created)),
+        message: revision.message.clone(),
+    }
+}
+
+pub(crate) fn profile(revision: &Revision<Profile>) -> v1::Profile {
+    let source = ProfileSource::from(&revision.content);
+    let parameters = source.parameters.into_iter().map(|(key, parameter)| {
+        let kind = match parameter.kind {
+            ParameterType::String => Type::String,
+            ParameterType::Integer => Type::Integer,
+            ParameterType::Number => Type::Number,
+            ParameterType::Boolean => Type::Boolean,
+        };
+        (key, v1::profile::Parameter { r#type: kind.into(), default: parameter.default })
+    });
+    v1::Profile {
+        name: format!("profiles/{}", source.name),
+        parameters: parameters.collect(),
+        files: source.files.into_iter().collect(),
+        revision: Some(revision_info(revision)),
+    }
+}
+
+pub(crate) fn outcome(name: String, applied: Applied) -> v1::apply_response::Outcome {
+    let (action, revision) = match applied {
+        Applied::Created(number) => (Action::Created, number),
+        Applied::Updated(number) => (Action::Updated, number),
+        Applied::Unchanged(number) => (Action::Unchanged, number),
+    };
+    v1::apply_response::Outcome { name, action: action.into(), revision }
+}
+
+fn firmware_policy_resource(wire: &v1::FirmwarePolicy) -> Result<Resource, Vec<Refusal>> {
+    let wrong = |field: &str, why: String| Refusal::new(Code::PolicyInvalid, why).at(field);
+    let policy_name: PolicyName = name(&wire.name, "firmwarePolicies", "name")
+        .and_then(|text| text.parse().map_err(|why| wrong("name", format!("{why}"))))
+        .map_err(one)?;
+    let source: muster_firmware_policy::PolicySource = serde_json::from_str(&wire.source_json)
+        .map_err(|error| one(wrong("source_json", format!("is not a policy: {error}"))))?;
+    let policy = FirmwarePolicy::try_from(source).map_err(|problems| {
+        problems.into_iter().map(|problem| wrong(&problem.field, problem.message)).collect::<Vec<_>>()
+    })?;
+    Ok(Resource::FirmwarePolicy(policy_name, policy))
+}
+
+pub(crate) fn firmware_policy(name: &PolicyName, revision: &Revision<FirmwarePolicy>) -> Result<v1::FirmwarePolicy, serde_json::Error> {
+    let source = muster_firmware_policy::PolicySource::from(&revision.content);
+    Ok(v1::FirmwarePolicy {
+        name: format!("firmwarePolicies/{name}"),
+        source_json: serde_json::to_string(&source)?,
+        revision: Some(revision_info(revision)),
+    })
+}

@@ -1,0 +1,71 @@
+//! gRPC: from calls to service functions and back. A handler takes its permit, parses, calls one
+//! service function, renders.
+
+mod access;
+mod audit;
+mod catalog;
+mod convert;
+mod devices;
+mod enrollment;
+mod fleet;
+mod listen;
+mod manifests;
+mod page;
+mod peer;
+mod status;
+
+pub use listen::serve;
+
+use crate::{mqtt::throttle::Throttle, service::Service};
+use muster_proto::v1::{
+    DESCRIPTORS, access_server::AccessServer, audit_server::AuditServer, catalog_server::CatalogServer,
+    devices_server::DevicesServer, enrollment_server::EnrollmentServer, fleet_server::FleetServer,
+    manifests_server::ManifestsServer,
+};
+use page::Pages;
+use std::sync::Arc;
+use tonic::service::Routes;
+
+/// Largest message that we read: an apply call with a thousand resources, or a chunk and its frame.
+const DECODE_LIMIT: usize = 8 << 20;
+
+/// What every handler has.
+#[derive(Clone)]
+pub(crate) struct Api {
+    service: Service,
+    pages: Pages,
+    claims: Arc<Throttle>,
+}
+
+/// Why the services cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum SetUpError {
+    /// No random bytes for page tokens.
+    #[error("no random bytes")]
+    Random,
+    /// The compiled descriptors cannot be read.
+    #[error("descriptors cannot be served")]
+    Descriptors(#[source] tonic_reflection::server::Error),
+}
+
+/// All services, with health and reflection.
+pub(crate) async fn routes(service: Service, claims: Arc<Throttle>) -> Result<Routes, SetUpError> {
+    let pages = Pages::new(crate::random::bytes().map_err(|_| SetUpError::Random)?);
+    let api = Api { service, pages, claims };
+    let (reporter, health) = tonic_health::server::health_reporter();
+    reporter.set_serving::<DevicesServer<Api>>().await;
+    let reflection = || tonic_reflection::server::Builder::configure().register_encoded_file_descriptor_set(DESCRIPTORS);
+    let mut routes = Routes::builder();
+    routes
+        .add_service(health)
+        .add_service(reflection().build_v1().map_err(SetUpError::Descriptors)?)
+        .add_service(reflection().build_v1alpha().map_err(SetUpError::Descriptors)?)
+        .add_service(ManifestsServer::new(api.clone()).max_decoding_message_size(DECODE_LIMIT))
+        .add_service(DevicesServer::new(api.clone()).max_decoding_message_size(DECODE_LIMIT))
+        .add_service(CatalogServer::new(api.clone()).max_decoding_message_size(DECODE_LIMIT))
+        .add_service(EnrollmentServer::new(api.clone()).max_decoding_message_size(DECODE_LIMIT))
+        .add_service(AccessServer::new(api.clone()).max_decoding_message_size(DECODE_LIMIT))
+        .add_service(AuditServer::new(api.clone()).max_decoding_message_size(DECODE_LIMIT))
+        .add_service(FleetServer::new(api).max_decoding_message_size(DECODE_LIMIT));
+    Ok(routes.routes())
+}

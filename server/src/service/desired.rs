@@ -1,0 +1,90 @@
+//! Desired state as a device gets it: rendered, signed, sealed.
+
+use super::{OrFault as _, Service, blocking};
+use crate::fault::{Failure, Fault};
+use bytes::Bytes;
+use muster_domain::{
+    Refusal, Timestamp,
+    catalog::Catalog,
+    desired::{self, Content},
+    device::Device,
+    ids::DeviceId,
+};
+use muster_proto::{
+    payload::{self, Coordinates, Desired, Digest, File, Firmware, Location},
+    topic::Encoding,
+};
+use std::sync::Arc;
+
+/// A stored target that no longer renders to its own digest: revisions are immutable, so this is a fault.
+#[derive(Debug, thiserror::Error)]
+enum DesiredError {
+    #[error("desired state of {device}, generation {generation}, does not render to its digest")]
+    Changed { device: DeviceId, generation: u64 },
+    #[error("desired state of {device} does not render: {why}")]
+    Unrenderable { device: DeviceId, why: String },
+}
+
+/// Seconds that local time at a site is ahead of UTC.
+fn utc_offset(time_zone: &str, at: Timestamp) -> i32 {
+    let zone = jiff::tz::TimeZone::get(time_zone).unwrap_or(jiff::tz::TimeZone::UTC);
+    let at = i64::try_from(at.seconds()).ok().and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
+    at.map_or(0, |at| zone.to_offset(at).seconds())
+}
+
+fn message(device: &Device, content: Content, now: Timestamp) -> Desired {
+    let location = content.location.map(|location| Location {
+        site: location.site.to_string(),
+        name: location.name,
+        country: location.country,
+        coordinates: location.coordinates.map(|(latitude, longitude)| Coordinates { latitude, longitude }),
+        utc_offset_seconds: utc_offset(&location.time_zone, now),
+        time_zone: location.time_zone,
+        position: location.position,
+    });
+    let firmware = content.firmware.map(|firmware| Firmware {
+        name: firmware.name.to_string(),
+        revision: firmware.revision,
+        model: device.model.to_string(),
+        hardware: device.hardware.clone(),
+        policy: firmware.policy,
+    });
+    Desired {
+        device_id: device.id.to_string(),
+        generation: device.target.generation,
+        issued_at: now.seconds(),
+        digest: Digest(device.target.digest),
+        profile: content.profile.map(|(name, number)| format!("{name}@{number}")),
+        files: content.files.into_iter().map(|(key, content)| File { key, content }).collect(),
+        location,
+        firmware,
+    }
+}
+
+fn render(catalog: &Catalog, device: &Device) -> Result<Content, DesiredError> {
+    let unrenderable = |why: Vec<Refusal>| DesiredError::Unrenderable {
+        device: device.id,
+        why: why.iter().map(Refusal::to_string).collect::<Vec<_>>().join("; "),
+    };
+    let content = desired::of_device(catalog, device).map_err(unrenderable)?;
+    if content.digest() == device.target.digest {
+        Ok(content)
+    } else {
+        Err(DesiredError::Changed { device: device.id, generation: device.target.generation })
+    }
+}
+
+impl Service {
+    /// The encoded envelope with what the device must be now; `None` when no such device.
+    pub(crate) async fn desired(&self, id: DeviceId, encoding: Encoding) -> Result<Option<Bytes>, Failure> {
+        let Some(device) = self.store.device(id).await.or_fault("load a device")? else { return Ok(None) };
+        let (catalog, ca, now) = (self.store.catalog(), Arc::clone(&self.ca), self.clock.now());
+        let sealed = blocking("seal desired state", move || -> Result<Vec<u8>, Fault> {
+            let content = render(&catalog, &device).or_fault("render desired state")?;
+            let inner = payload::encode(&message(&device, content, now), encoding).or_fault("encode desired state")?;
+            let envelope = ca.seal_desired(inner).or_fault("sign desired state")?;
+            payload::encode(&envelope, encoding).or_fault("encode an envelope")
+        });
+        Ok(Some(sealed.await??.into()))
+    }
+}

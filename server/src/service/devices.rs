@@ -1,0 +1,97 @@
+//! Devices: finding them, and what operators do to one of them.
+
+use super::{OrFault as _, Service, actor};
+use crate::{
+    fault::Failure,
+    mqtt::bus::Down,
+    random,
+    store::DeviceChange,
+};
+use muster_domain::{
+    Code, Refusal, Timestamp,
+    access::Permit,
+    activation::ActivationCode,
+    device::{Device, Transition},
+    ids::DeviceId,
+};
+use std::time::Duration;
+
+/// How a caller names a device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DeviceName {
+    /// By the id that the registry assigned.
+    Id(DeviceId),
+    /// By the manufacturer's serial.
+    Serial(String),
+}
+
+/// Longest reason an operator may give, in bytes.
+const REASON_LIMIT: usize = 512;
+
+impl Service {
+    /// The device of that name.
+    pub async fn device(&self, name: &DeviceName) -> Result<Device, Failure> {
+        let found = match name {
+            DeviceName::Id(id) => self.store.device(*id).await,
+            DeviceName::Serial(serial) => self.store.device_by_serial(serial).await,
+        };
+        let missing = || match name {
+            DeviceName::Id(id) => format!("no device has the id {id}"),
+            DeviceName::Serial(serial) => format!("no device has the serial {serial:?}"),
+        };
+        Ok(found.or_fault("load a device")?.ok_or_else(|| Refusal::new(Code::NotFound, missing()).at("name"))?)
+    }
+
+    /// When the device's certificate ends, if it has one.
+    pub async fn certificate_end(&self, device: &Device) -> Result<Option<Timestamp>, Failure> {
+        let Some(serial) = device.lifecycle.certificate() else { return Ok(None) };
+        let record = self.store.certificate(serial).await.or_fault("load a certificate")?;
+        Ok(record.map(|record| record.not_after))
+    }
+
+    /// Suspends, resumes or retires a device. Shutting out cuts its session before this returns to the caller's
+    /// next request: the gate asks the registry for each message anyway.
+    pub async fn change_device(
+        &self,
+        permit: &Permit,
+        name: &DeviceName,
+        transition: Transition,
+        expected_revision: Option<u64>,
+    ) -> Result<Device, Failure> {
+        if let Transition::Suspend(reason) | Transition::Retire(reason) = &transition
+            && reason.len() > REASON_LIMIT
+        {
+            return Err(Refusal::new(Code::RequestInvalid, format!("is longer than {REASON_LIMIT} bytes")).at("reason").into());
+        }
+        let cut = matches!(transition, Transition::Suspend(_) | Transition::Retire(_));
+        let id = self.device(name).await?.id;
+        let change = DeviceChange { transition, expected_revision, actor: actor(permit)?, now: self.clock.now() };
+        let device = self.store.transition(id, change).await.or_fault("change a device")??;
+        if cut {
+            self.tell(Down::Kick(id));
+        }
+        Ok(device)
+    }
+
+    /// Gives a device that has not claimed a new code; `ttl` of zero lasts until it is used.
+    pub async fn reissue_code(
+        &self,
+        permit: &Permit,
+        name: &DeviceName,
+        expected_revision: Option<u64>,
+        ttl: Duration,
+    ) -> Result<(Device, ActivationCode), Failure> {
+        let code = ActivationCode::from_random(random::bytes().or_fault("make an activation code")?);
+        let hash = code.hash(self.ca.code_key());
+        let expires = (!ttl.is_zero()).then(|| self.clock.now().plus(ttl));
+        let device = self.change_device(permit, name, Transition::Reissue { hash, expires }, expected_revision).await?;
+        Ok((device, code))
+    }
+
+    /// Tells the gates. The bus is lossy by design: what is lost here is found when the device next speaks.
+    pub(super) fn tell(&self, message: Down) {
+        if let Err(error) = self.bus.send_down(&message) {
+            tracing::warn!(%error, ?message, "message to the gates was lost");
+        }
+    }
+}

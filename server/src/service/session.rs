@@ -1,0 +1,102 @@
+//! What the gate asks: who is this, what does it say, what must it hear.
+
+use super::{ClaimInput, OrFault as _, Service};
+use crate::{
+    fault::Failure,
+    mqtt::registry::{ClaimAttempt, Registry},
+};
+use bytes::Bytes;
+use muster_domain::{
+    Code, Refusal,
+    certificate::CertificateSerial,
+    device::{Facet, FacetState, FacetStatus, Hello, HelloAnswer, Report},
+    ids::DeviceId,
+};
+use muster_proto::{
+    payload::{self, Binary, ClaimAccepted, Digest},
+    topic::Encoding,
+};
+use semver::Version;
+
+/// Longest text a device may give as a reason or version, in bytes; more is cut.
+const TEXT_LIMIT: usize = 512;
+
+fn cut(mut text: String) -> String {
+    let end = (0..=TEXT_LIMIT.min(text.len())).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0);
+    text.truncate(end);
+    text
+}
+
+fn firmware(text: Option<&str>) -> Result<Option<Version>, Refusal> {
+    let wrong = |_| Refusal::new(Code::PayloadMalformed, "is not a semantic version").at("firmware");
+    text.map(|text| Version::parse(text).map_err(wrong)).transpose()
+}
+
+fn facet(status: payload::FacetStatus) -> FacetStatus {
+    let facet = match status.facet {
+        payload::Facet::Config => Facet::Config,
+        payload::Facet::Location => Facet::Location,
+        payload::Facet::Firmware => Facet::Firmware,
+    };
+    let state = match status.state {
+        payload::FacetState::Applied => FacetState::Applied,
+        payload::FacetState::Failed { reason } => FacetState::Failed(cut(reason)),
+        payload::FacetState::Drifted { reason } => FacetState::Drifted(cut(reason)),
+        payload::FacetState::Waiting { reason } => FacetState::Waiting(cut(reason)),
+    };
+    FacetStatus { facet, state }
+}
+
+fn report(wire: payload::Report) -> Result<Report, Refusal> {
+    if wire.facets.len() > 3 {
+        return Err(Refusal::new(Code::PayloadMalformed, "has more than one status a facet").at("facets"));
+    }
+    let Digest(digest) = wire.digest;
+    Ok(Report {
+        generation: wire.generation,
+        digest,
+        facets: wire.facets.into_iter().map(facet).collect(),
+        firmware: firmware(wire.firmware.as_deref())?,
+    })
+}
+
+impl Registry for Service {
+    async fn admit(&self, leaf: &[u8]) -> Result<DeviceId, Failure> {
+        let barred = || Refusal::new(Code::DeviceBarred, "the certificate is not current");
+        let serial = crate::ca::certificate_serial(leaf).or_fault("read the serial of a device certificate")?;
+        let serial = CertificateSerial::from_bytes(&serial).ok_or_else(barred)?;
+        Ok(self.store.holder(serial).await.or_fault("look up a certificate")?.ok_or_else(barred)?)
+    }
+
+    async fn claim(&self, attempt: ClaimAttempt) -> Result<ClaimAccepted, Failure> {
+        let input = ClaimInput { serial: attempt.serial, code: attempt.code, csr: attempt.csr, source: attempt.source };
+        let answer = Self::claim(self, input).await?;
+        Ok(ClaimAccepted {
+            device_id: answer.device.to_string(),
+            chain: answer.chain.into_iter().map(Binary).collect(),
+            roots: self.ca.roots().into_iter().map(Binary).collect(),
+        })
+    }
+
+    async fn hello(&self, device: DeviceId, hello: payload::Hello) -> Result<HelloAnswer, Failure> {
+        let hello = Hello {
+            generation: hello.generation,
+            digest: hello.digest.0,
+            agent_version: cut(hello.agent_version),
+            firmware: firmware(hello.firmware.as_deref())?,
+            boot_id: hello.boot_id,
+        };
+        let (_, answer) = self.store.record_hello(device, hello, self.clock.now()).await.or_fault("record a hello")??;
+        Ok(answer)
+    }
+
+    async fn report(&self, device: DeviceId, wire: payload::Report) -> Result<(), Failure> {
+        let heard = self.store.record_report(device, report(wire)?, self.clock.now()).await.or_fault("record a report")??;
+        tracing::debug!(%device, state = %heard.lifecycle.state(), verification = %heard.verification.state(), "report");
+        Ok(())
+    }
+
+    async fn desired(&self, device: DeviceId, encoding: Encoding) -> Result<Option<Bytes>, Failure> {
+        Self::desired(self, device, encoding).await
+    }
+}
