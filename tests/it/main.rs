@@ -1,1 +1,3 @@
-fn main() {}
+//! Muster from outside: house rules, and journeys over real sockets.
+
+mod tidy;

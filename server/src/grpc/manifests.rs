@@ -9,12 +9,16 @@ use super::{
 };
 use crate::{
     fault::Failure,
-    service::import::{Event, Format, Input, Request as ImportRequest},
+    service::{
+        import::{Event, Format, Input, Request as ImportRequest},
+        stopping,
+    },
 };
 use muster_domain::{Code, Refusal, ids::BatchId};
 use muster_proto::v1::{self, import_manifest_request::Message, manifests_server::Manifests};
 use std::{pin::Pin, time::Duration};
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 use tokio_stream::{Stream, StreamExt as _, wrappers::ReceiverStream};
 use tonic::{Request, Response, Status, Streaming};
 
@@ -49,9 +53,15 @@ fn header(header: v1::ImportHeader) -> Result<ImportRequest, Refusal> {
 }
 
 /// Moves chunks from the call to the import; a cut call ends the file with an error, never early.
-async fn pump(mut stream: Streaming<v1::ImportManifestRequest>, chunks: mpsc::Sender<Input>) {
+async fn pump(mut stream: Streaming<v1::ImportManifestRequest>, chunks: mpsc::Sender<Input>, stop: CancellationToken) {
     loop {
-        let input = match stream.next().await {
+        let next = stop.run_until_cancelled(stream.next()).await;
+        let Some(next) = next else {
+            // Nobody waits for the import any more when this fails, so there is nobody to tell.
+            drop(chunks.send(Input::Cut(stopping())).await);
+            return;
+        };
+        let input = match next {
             None => Input::End,
             Some(Ok(v1::ImportManifestRequest { message: Some(Message::Chunk(chunk)) })) if chunk.len() <= CHUNK_LIMIT => {
                 Input::Chunk(chunk)
@@ -90,7 +100,7 @@ impl Manifests for Api {
         let (chunks, input) = mpsc::channel(CHUNKS_AHEAD);
         let (events, output) = mpsc::channel(EVENTS_AHEAD);
         self.service.import(&permit, import, input, events).map_err(|failure| failed(&failure))?;
-        tokio::spawn(pump(stream, chunks));
+        tokio::spawn(pump(stream, chunks, self.service.stopping.clone()));
         Ok(Response::new(Box::pin(ReceiverStream::new(output).map(rendered))))
     }
 

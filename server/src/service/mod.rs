@@ -12,6 +12,7 @@ pub mod import;
 mod session;
 
 pub use access::CreatedOperator;
+pub(crate) use catalog::APPLY_LIMIT;
 pub use claim::{ClaimAnswer, ClaimInput};
 pub use devices::DeviceName;
 
@@ -23,11 +24,14 @@ use crate::{
     store::Store,
 };
 use muster_domain::{
+    Code, Refusal,
     access::{Operator, Permit},
     audit::Actor,
+    device::{self, Device, Explanation},
 };
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
 /// The parts that every step works with. Cheap to clone.
 #[derive(Clone)]
@@ -37,6 +41,10 @@ pub struct Service {
     pub(crate) clock: Clock,
     pub(crate) bus: Bus,
     imports: Arc<Semaphore>,
+    /// Where files without names go while an import runs.
+    spool: Arc<Path>,
+    /// Cancelled when the server stops: long calls end at their next step.
+    pub(crate) stopping: CancellationToken,
 }
 
 /// Imports at once; one keeps both cores of a small machine busy, the others wait their turn.
@@ -50,8 +58,23 @@ impl std::fmt::Debug for Service {
 
 impl Service {
     /// From its parts.
-    pub fn new(store: Store, ca: Arc<Ca>, clock: Clock, bus: Bus) -> Self {
-        Self { store, ca, clock, bus, imports: Arc::new(Semaphore::new(IMPORT_LIMIT)) }
+    pub fn new(store: Store, ca: Arc<Ca>, clock: Clock, bus: Bus, spool: &Path) -> Self {
+        Self { store, ca, clock, bus, imports: Arc::new(Semaphore::new(IMPORT_LIMIT)), spool: spool.into(), stopping: CancellationToken::new() }
+    }
+
+    /// Root certificates, DER: what devices and operators pin.
+    pub fn roots(&self) -> Vec<Vec<u8>> {
+        self.ca.roots()
+    }
+
+    /// Devices that hold a session here.
+    pub fn connected(&self) -> u64 {
+        self.bus.connected()
+    }
+
+    /// Where a device stands, why, and what to do next.
+    pub fn explain(&self, device: &Device) -> Explanation {
+        device::explain(device, self.bus.is_connected(device.id), self.clock.now())
     }
 
     /// The store, for read-only questions that need no decision.
@@ -60,11 +83,14 @@ impl Service {
     }
 }
 
+/// What a long call answers when the server stops under it.
+pub(crate) fn stopping() -> Refusal {
+    Refusal::new(Code::Stopping, "the server is stopping; what was answered is done, the rest is not")
+}
+
 /// The operator behind a permit.
 fn operator(permit: &Permit) -> Result<&Operator, Failure> {
-    permit.operator().ok_or_else(|| {
-        muster_domain::Refusal::new(muster_domain::Code::NotAuthenticated, "the call needs an operator").into()
-    })
+    permit.operator().ok_or_else(|| Refusal::new(Code::NotAuthenticated, "the call needs an operator").into())
 }
 
 /// The same, as the actor of an audit entry.

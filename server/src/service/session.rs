@@ -21,9 +21,13 @@ use semver::Version;
 /// Longest text a device may give as a reason or version, in bytes; more is cut.
 const TEXT_LIMIT: usize = 512;
 
-fn cut(mut text: String) -> String {
-    let end = (0..=TEXT_LIMIT.min(text.len())).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0);
-    text.truncate(end);
+/// The text, at most `limit` bytes of it.
+pub(super) fn cut(text: &mut String, limit: usize) {
+    text.truncate(text.floor_char_boundary(limit));
+}
+
+fn short(mut text: String) -> String {
+    cut(&mut text, TEXT_LIMIT);
     text
 }
 
@@ -40,9 +44,9 @@ fn facet(status: payload::FacetStatus) -> FacetStatus {
     };
     let state = match status.state {
         payload::FacetState::Applied => FacetState::Applied,
-        payload::FacetState::Failed { reason } => FacetState::Failed(cut(reason)),
-        payload::FacetState::Drifted { reason } => FacetState::Drifted(cut(reason)),
-        payload::FacetState::Waiting { reason } => FacetState::Waiting(cut(reason)),
+        payload::FacetState::Failed { reason } => FacetState::Failed(short(reason)),
+        payload::FacetState::Drifted { reason } => FacetState::Drifted(short(reason)),
+        payload::FacetState::Waiting { reason } => FacetState::Waiting(short(reason)),
     };
     FacetStatus { facet, state }
 }
@@ -82,7 +86,7 @@ impl Registry for Service {
         let hello = Hello {
             generation: hello.generation,
             digest: hello.digest.0,
-            agent_version: cut(hello.agent_version),
+            agent_version: short(hello.agent_version),
             firmware: firmware(hello.firmware.as_deref())?,
             boot_id: hello.boot_id,
         };

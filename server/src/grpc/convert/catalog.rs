@@ -146,8 +146,11 @@ fn firmware_policy_resource(wire: &v1::FirmwarePolicy) -> Result<Resource, Vec<R
         .map_err(one)?;
     let source: muster_firmware_policy::PolicySource = serde_json::from_str(&wire.source_json)
         .map_err(|error| one(wrong("source_json", format!("is not a policy: {error}"))))?;
-    let policy = FirmwarePolicy::try_from(source).map_err(|problems| {
-        problems.into_iter().map(|problem| wrong(&problem.field, problem.message)).collect::<Vec<_>>()
+    if source.name != policy_name.as_str() {
+        return Err(one(wrong("source_json", format!("names the policy {:?}, the resource {policy_name}", source.name))));
+    }
+    let policy = FirmwarePolicy::parse(source).map_err(|problems| {
+        problems.iter().map(|problem| wrong(&problem.path, problem.defect.to_string())).collect::<Vec<_>>()
     })?;
     Ok(Resource::FirmwarePolicy(policy_name, policy))
 }
