@@ -10,6 +10,9 @@
 //! of a journey.
 
 pub mod ca;
+pub mod clock;
 pub mod fault;
 pub mod mqtt;
+pub mod random;
 pub mod store;
+pub mod tls;
