@@ -1,0 +1,312 @@
+//! Making a certificate authority. It appears whole or not at all: everything is written aside, and one rename of
+//! the `ca` directory makes it real.
+
+use super::{
+    Ca, CaError, OperatorCredential, Passphrase,
+    authority::{self, Issuing},
+    files::{self, Stored, certificate_pem},
+    key::PrivateKey,
+    lint,
+    profile::{Alternative, Kind, Purpose, Template},
+    sealed,
+};
+use crate::random;
+use muster_domain::{Timestamp, names::OperatorName};
+use pkcs8::SecretDocument;
+use rustls::pki_types::ServerName;
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+/// Life of the root: longer than that of a device, which pins it.
+const ROOT_LIFE: Duration = Duration::from_secs(20 * 365 * 24 * 3600);
+/// Life of the issuing authorities: half that of the root, so that they can be renewed under it.
+const ISSUING_LIFE: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+/// Life of the config-signing certificate.
+const CONFIG_LIFE: Duration = Duration::from_secs(2 * 365 * 24 * 3600);
+/// How far certificates of the authority are back-dated, so that every leaf lies inside.
+const BACK_DATED: Duration = DAY;
+/// 2020-01-01: no clock is right that says less.
+const EARLIEST: Timestamp = Timestamp::from_seconds(1_577_836_800);
+/// Longest organisation, in characters (RFC 5280, ub-organization-name).
+const ORGANISATION_LIMIT: usize = 64;
+/// Most names of a server.
+const SERVER_NAMES_LIMIT: usize = 32;
+
+const ROOT_README: &str = "\
+This directory holds the private key of the root of trust, root.key.
+
+The server does not need it. Move this directory to storage that is not connected to a network, in two copies,
+and delete it here. Whoever has the key and its passphrase can make certificates that every device believes.
+
+The key is needed again to renew the issuing authorities (every ten years), the config-signing certificate (every
+two years), or after a theft. It is sealed with the passphrase that was given when it was made; to read it:
+
+    openssl pkcs8 -in root.key -passin file:PASSPHRASE-FILE
+";
+
+/// What a new authority is made from.
+#[derive(Debug)]
+pub struct InitOptions<'a> {
+    /// Whose it is: O of every subject. 1 to 64 characters, no control characters.
+    pub organisation: String,
+    /// DNS names and IP addresses that clients will call the server; at least one.
+    pub server_names: Vec<String>,
+    /// Seals all keys.
+    pub passphrase: &'a Passphrase,
+    /// The time.
+    pub now: Timestamp,
+    /// The first operator.
+    pub operator: OperatorName,
+}
+
+/// A new authority.
+#[derive(Debug)]
+pub struct Initialised {
+    /// Opened already.
+    pub ca: Ca,
+    /// The first operator's key and certificate: the caller must store them, nothing keeps a copy.
+    pub operator: OperatorCredential,
+    /// The sealed root key, to be moved away.
+    pub root_key: PathBuf,
+}
+
+fn option(option: &'static str, why: impl Into<String>) -> CaError {
+    CaError::Option {
+        option,
+        why: why.into(),
+    }
+}
+
+fn check_organisation(name: &str) -> Result<(), CaError> {
+    let why = if name.trim().is_empty() {
+        "is empty"
+    } else if name.chars().count() > ORGANISATION_LIMIT {
+        "is longer than 64 characters"
+    } else if name.chars().any(char::is_control) {
+        "contains a control character"
+    } else {
+        return Ok(());
+    };
+    Err(option("organisation", why))
+}
+
+fn parse_server_names<'a>(names: impl Iterator<Item = &'a str>) -> Result<Vec<ServerName<'static>>, CaError> {
+    let mut parsed: Vec<ServerName<'static>> = Vec::new();
+    for name in names {
+        let name = ServerName::try_from(name.to_ascii_lowercase()).map_err(|_| {
+            option(
+                "server name",
+                format!("{name:?} is neither a DNS name nor an IP address"),
+            )
+        })?;
+        if !parsed.contains(&name) {
+            parsed.push(name);
+        }
+    }
+    match parsed.len() {
+        0 => Err(option("server name", "is missing")),
+        1..=SERVER_NAMES_LIMIT => Ok(parsed),
+        _ => Err(option(
+            "server name",
+            format!("stands more than {SERVER_NAMES_LIMIT} times"),
+        )),
+    }
+}
+
+/// The names in a file, one a line; the operator may change it between two starts.
+pub(super) fn read_server_names(path: &Path) -> Result<Vec<ServerName<'static>>, CaError> {
+    let text = files::read(path)?;
+    parse_server_names(text.lines().map(str::trim).filter(|line| !line.is_empty()))
+}
+
+/// Makes a certificate authority in `directory`: root, issuing authorities, config-signing certificate, code key, and
+/// the first operator.
+///
+/// What an earlier attempt left half-finished is removed first.
+///
+/// # Errors
+///
+/// [`CaError::Exists`] when there is one, [`CaError::OfflineExists`] when there was one, [`CaError::Option`], or a fault.
+pub fn init(directory: &Path, options: InitOptions<'_>) -> Result<Initialised, CaError> {
+    // 1. Nothing is touched before the options are known to be good.
+    let InitOptions {
+        organisation,
+        server_names,
+        passphrase,
+        now,
+        operator,
+    } = options;
+    check_organisation(&organisation)?;
+    let names = parse_server_names(server_names.iter().map(String::as_str))?;
+    if now < EARLIEST {
+        return Err(CaError::Clock(now));
+    }
+    // 2. One authority a directory.
+    let staging = prepare(directory)?;
+    // 3. Everything is written aside.
+    let maker = Maker {
+        staging: staging.clone(),
+        organisation,
+        now,
+        passphrase,
+    };
+    maker.make(&names)?;
+    // 4. And made real. Between the two renames there is a root key without an authority: `prepare` knows it.
+    let offline = directory.join(files::OFFLINE);
+    files::rename(&staging.join(files::OFFLINE), &offline)?;
+    files::rename(&staging.join(files::AUTHORITY), &directory.join(files::AUTHORITY))?;
+    files::sync_directory(directory)?;
+    files::remove_directory(&staging)?;
+    // 5. Opening it again proves that what is on the disk can be used.
+    let ca = Ca::open(directory, passphrase)?;
+    let operator = ca.new_operator(&operator, now)?;
+    Ok(Initialised {
+        ca,
+        operator,
+        root_key: offline.join(files::ROOT_KEY),
+    })
+}
+
+/// Checks that there is none yet, removes what a crash left, and makes the directory to work in.
+fn prepare(directory: &Path) -> Result<PathBuf, CaError> {
+    let [authority, offline, staging] =
+        [files::AUTHORITY, files::OFFLINE, files::STAGING].map(|name| directory.join(name));
+    if authority.exists() {
+        return Err(CaError::Exists(authority));
+    }
+    if offline.exists() {
+        // After a crash between the renames, the authority of this root key still lies in the staging directory, and
+        // has signed nothing.
+        if !staging.join(files::AUTHORITY).exists() {
+            return Err(CaError::OfflineExists(offline));
+        }
+        files::remove_directory(&offline)?;
+    }
+    files::remove_directory(&staging)?;
+    files::make_directory(&staging.join(files::AUTHORITY).join(files::KEYS))?;
+    files::make_directory(&staging.join(files::OFFLINE))?;
+    Ok(staging)
+}
+
+/// Makes certificates and keys, and writes them into the staging directory.
+struct Maker<'a> {
+    staging: PathBuf,
+    organisation: String,
+    now: Timestamp,
+    passphrase: &'a Passphrase,
+}
+
+impl Maker<'_> {
+    fn make(&self, names: &[ServerName<'static>]) -> Result<(), CaError> {
+        // Names tell authorities of one organisation apart, for people and for software that looks up by name.
+        let mark: String = random::bytes::<4>()?
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        let root = self.root(&format!("Muster root CA {mark}"))?;
+        for (purpose, file, key_file, name) in [
+            (Purpose::Client, files::DEVICES, files::DEVICES_KEY, "device"),
+            (
+                Purpose::Client,
+                files::OPERATORS,
+                files::OPERATORS_KEY,
+                "operator",
+            ),
+            (Purpose::Server, files::SERVERS, files::SERVERS_KEY, "server"),
+        ] {
+            let common_name = format!("Muster {name} CA {mark}");
+            self.certify(
+                &root,
+                Kind::Issuing(purpose),
+                common_name,
+                ISSUING_LIFE,
+                file,
+                key_file,
+            )?;
+        }
+        let kind = Kind::Leaf(Purpose::ConfigSigning, Alternative::Nothing);
+        let common_name = format!("Muster config signer {mark}");
+        self.certify(
+            &root,
+            kind,
+            common_name,
+            CONFIG_LIFE,
+            files::CONFIG,
+            files::CONFIG_KEY,
+        )?;
+        self.write(
+            files::CODES_KEY,
+            sealed::generate_code_key(self.passphrase)?.as_bytes(),
+        )?;
+        let names: String = names.iter().map(|name| format!("{}\n", name.to_str())).collect();
+        self.write(files::SERVER_NAMES, names.as_bytes())?;
+        let authority = self.staging.join(files::AUTHORITY);
+        for directory in [
+            &authority.join(files::KEYS),
+            &authority,
+            &self.staging.join(files::OFFLINE),
+            &self.staging,
+        ] {
+            files::sync_directory(directory)?;
+        }
+        Ok(())
+    }
+
+    fn write(&self, name: &str, content: &[u8]) -> Result<(), CaError> {
+        files::write_new(&self.staging.join(files::AUTHORITY).join(name), content)
+    }
+
+    fn template(&self, kind: Kind, common_name: String, life: Duration) -> Result<Template, CaError> {
+        Ok(Template {
+            kind,
+            serial: authority::serial(self.now)?,
+            not_before: self.now.minus(BACK_DATED),
+            not_after: self.now.plus(life),
+            organisation: self.organisation.clone(),
+            common_name,
+        })
+    }
+
+    fn root(&self, common_name: &str) -> Result<Issuing, CaError> {
+        let (key, document) = PrivateKey::generate()?;
+        let template = self.template(Kind::Root, common_name.to_owned(), ROOT_LIFE)?;
+        let built = template.params()?.self_signed(&key)?;
+        let name = lint::name(&self.organisation, common_name);
+        lint::check(
+            built.der(),
+            &template,
+            key.public(),
+            lint::Signer {
+                name: &name,
+                key: key.public(),
+            },
+        )?;
+        self.write(files::ROOT, certificate_pem(built.der()).as_bytes())?;
+        let offline = self.staging.join(files::OFFLINE);
+        files::write_new(
+            &offline.join(files::ROOT_KEY),
+            sealed::seal(&document, self.passphrase)?.as_bytes(),
+        )?;
+        files::write_new(&offline.join(files::ROOT_README), ROOT_README.as_bytes())?;
+        let certificate = Stored::from_bytes(PathBuf::from(files::ROOT), built.der().to_vec())?;
+        Issuing::new(certificate, key, "root")
+    }
+
+    fn certify(
+        &self,
+        root: &Issuing,
+        kind: Kind,
+        common_name: String,
+        life: Duration,
+        file: &str,
+        key_file: &str,
+    ) -> Result<(), CaError> {
+        let (key, document): (PrivateKey, SecretDocument) = PrivateKey::generate()?;
+        let certificate = root.issue(&self.template(kind, common_name, life)?, key.public())?;
+        self.write(file, certificate_pem(&certificate).as_bytes())?;
+        self.write(key_file, sealed::seal(&document, self.passphrase)?.as_bytes())
+    }
+}
