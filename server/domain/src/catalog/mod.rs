@@ -8,7 +8,7 @@ mod profile;
 mod site;
 
 pub use model::{Model, ModelSource, SerialRule};
-pub use profile::{Parameter, ParameterType, Profile, ProfileFile, ProfileSource};
+pub use profile::{Parameter, ParameterSource, ParameterType, Profile, ProfileFile, ProfileSource};
 pub use site::{Site, SiteSource};
 
 use crate::{
@@ -39,6 +39,7 @@ pub struct Revision<T> {
 
 /// A checked resource, ready to store.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "a few exist at a time, each for one call")]
 pub enum Resource {
     /// A hardware kind.
     Model(Model),
