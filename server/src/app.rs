@@ -8,11 +8,11 @@ use crate::{
     mqtt::{
         bus::{Bus, BusError},
         gate::{self, Limits},
-        throttle::Throttle,
+        throttle::{ClaimRates, Rate, Throttle},
     },
     service::Service,
     store::{Store, StoreError},
-    tls,
+    tls::{self, ServerIdentity, TlsError},
 };
 use std::{
     io,
@@ -39,6 +39,9 @@ pub enum AppError {
     /// The certificate authority cannot be opened.
     #[error("cannot open the certificate authority")]
     Ca(#[from] CaError),
+    /// TLS cannot be set up.
+    #[error("cannot set up TLS")]
+    Tls(#[from] TlsError),
     /// The bus cannot be started.
     #[error("cannot start the bus")]
     Bus(#[from] BusError),
@@ -82,6 +85,7 @@ pub struct App {
     grpc: TcpListener,
     mqtt: TcpListener,
     claims: Arc<Throttle>,
+    identity: Arc<ServerIdentity>,
 }
 
 fn spool_directory(directory: &Path) -> Result<PathBuf, AppError> {
@@ -105,15 +109,18 @@ impl App {
             return Err(AppError::NoRegistry(settings.directory().to_owned()));
         }
         let ca = Arc::new(Ca::open(settings.directory(), passphrase)?);
-        ca.renew_server_certificate(settings.server_names(), clock.now())?;
+        let identity = ServerIdentity::new(&ca, clock.now())?;
         let store = Store::open(&database)?;
         if store.registry().is_none() {
             return Err(AppError::NoRegistry(settings.directory().to_owned()));
         }
         let spool = spool_directory(settings.directory())?;
         let service = Service::new(store, ca, clock, Bus::start()?, &spool);
+        let per_second = settings.claims_per_second();
+        let source = Rate { per_second, burst: per_second.saturating_mul(4) };
+        let claims = Arc::new(Throttle::new(ClaimRates { source, ..ClaimRates::default() }));
         let (grpc, mqtt) = (listen(settings.grpc()).await?, listen(settings.mqtt()).await?);
-        Ok(Self { settings, service, grpc, mqtt, claims: Arc::new(Throttle::default()) })
+        Ok(Self { settings, service, grpc, mqtt, claims, identity })
     }
 
     /// Where gRPC and MQTT listen, as bound.
@@ -129,21 +136,21 @@ impl App {
     /// Serves until `stop`, or until a part fails. Then: no new connections, calls under way finish (at most the
     /// settings' time), the store closes.
     pub async fn run(self, stop: CancellationToken) -> Result<(), AppError> {
-        let Self { settings, service, grpc: grpc_port, mqtt: mqtt_port, claims } = self;
-        let ca = Arc::clone(&service.ca);
+        let Self { settings, service, grpc: grpc_port, mqtt: mqtt_port, claims, identity } = self;
+        let (ca, clock) = (Arc::clone(&service.ca), service.clock.clone());
         let limits = Limits { connections: settings.connections(), ..Limits::default() };
         let parts = service.stopping.clone();
         let mut running: JoinSet<Result<(), AppError>> = JoinSet::new();
         running.spawn({
-            let serve = grpc::serve(grpc_port, tls::grpc_config(&ca)?, service.clone(), Arc::clone(&claims), parts.clone());
+            let serve = grpc::serve(grpc_port, tls::grpc_config(&ca, &identity, &clock)?, service.clone(), Arc::clone(&claims), parts.clone());
             async move { Ok(serve.await?) }
         });
         running.spawn({
             let (registry, bus, parts) = (service.clone(), service.bus.clone(), parts.clone());
-            let serve = gate::serve(mqtt_port, tls::mqtt_config(&ca)?, registry, bus, claims, limits, parts);
+            let serve = gate::serve(mqtt_port, tls::mqtt_config(&ca, &identity, &clock)?, registry, bus, claims, limits, parts);
             async move { Ok(serve.await?) }
         });
-        running.spawn(renew(service.clone(), settings.clone(), parts.clone()));
+        running.spawn(renew(service.clone(), identity, parts.clone()));
         let dead = service.bus.clone();
         let ended = tokio::select! {
             () = stop.cancelled() => Ok(()),
@@ -165,13 +172,11 @@ impl App {
 }
 
 /// Renews the server's certificate in time; both listeners take the new one without a restart.
-async fn renew(service: Service, settings: Settings, stop: CancellationToken) -> Result<(), AppError> {
+async fn renew(service: Service, identity: Arc<ServerIdentity>, stop: CancellationToken) -> Result<(), AppError> {
     while stop.run_until_cancelled(tokio::time::sleep(RENEWAL_CHECK)).await.is_some() {
-        let (ca, names, now) = (Arc::clone(&service.ca), settings.server_names().to_vec(), service.clock.now());
-        let renewed = tokio::task::spawn_blocking(move || ca.renew_server_certificate(&names, now)).await;
-        match renewed {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::error!(%error, "the server certificate could not be renewed"),
+        match identity.renew_if_due(&service.ca, service.clock.now()) {
+            Ok(true) => tracing::info!("the server certificate was renewed"),
+            Ok(false) => {}
             Err(error) => tracing::error!(%error, "the server certificate could not be renewed"),
         }
     }

@@ -1,10 +1,10 @@
 //! A new registry, whole or not at all: everything is made in a directory beside the final one, which is then renamed.
 
 use crate::{
-    ca::{self, Ca, CaError, InitOptions, Passphrase},
+    ca::{self, Ca, CaError, InitOptions, Passphrase, certificate_pem},
     config::{self, Settings, SettingsError},
     random,
-    store::{RegistryInfo, Store, StoreError},
+    store::{self, RegistryInfo, Store, StoreError},
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use muster_domain::{
@@ -133,21 +133,23 @@ fn fill(directory: &Path, request: &Request, passphrase: &Passphrase, now: Times
     let options = InitOptions {
         organisation: settings.organisation().to_owned(),
         server_names: settings.server_names().to_vec(),
+        passphrase,
         operator: request.operator.clone(),
         now,
     };
-    let made = ca::init(directory, &options, passphrase)?;
+    let made = ca::init(directory, options)?;
+    let pem = |certificates: &[Vec<u8>]| certificates.iter().map(|one| certificate_pem(one)).collect::<String>();
     let operator = directory.join("operator");
     private_directory(&operator)?;
-    write(&operator.join("operator.key"), made.operator_key.as_bytes())?;
-    write(&operator.join("operator.pem"), made.operator_chain.as_bytes())?;
-    write(&operator.join("root.pem"), made.root.as_bytes())?;
+    write(&operator.join("operator.key"), made.operator.key_pem.as_bytes())?;
+    write(&operator.join("operator.pem"), pem(&made.operator.chain).as_bytes())?;
+    write(&operator.join("root.pem"), pem(&made.ca.roots()).as_bytes())?;
     write(&operator.join("context.toml"), context_text(&settings).as_bytes())?;
-    let admin = Operator { name: request.operator.clone(), role: Role::Admin, key: made.operator_digest, enabled: true };
+    let admin = Operator { name: request.operator.clone(), role: Role::Admin, key: made.operator.key, enabled: true };
     let event = Event::new(now, Actor::System, Action::RegistryCreated, "registry")
         .with("organisation", settings.organisation())
         .with("admin", &admin.name);
-    let info = RegistryInfo { organisation: settings.organisation().to_owned(), created: now };
+    let info = RegistryInfo { name: settings.organisation().to_owned(), created: now, format: store::FORMAT };
     create_store(&settings.database(), info, admin, event)
 }
 

@@ -94,11 +94,11 @@ fn say(line: &str) {
 
 impl Directory {
     fn passphrase(&self) -> anyhow::Result<Passphrase> {
-        let passphrase = match &self.passphrase_file {
-            Some(path) => Passphrase::read(path),
-            None => Passphrase::from_credential(),
-        };
-        passphrase.context("cannot read the passphrase (--passphrase-file, or a systemd credential)")
+        match &self.passphrase_file {
+            Some(path) => Ok(Passphrase::read(path)?),
+            None => Passphrase::from_credential()?
+                .context("no passphrase: give --passphrase-file, or the systemd credential muster-passphrase"),
+        }
     }
 }
 

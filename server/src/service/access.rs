@@ -1,6 +1,6 @@
 //! Operators: who they are, and how they come and go.
 
-use super::{OrFault as _, Service, actor, blocking};
+use super::{OrFault as _, Service, actor, blocking, fresh_serial};
 use crate::{ca::CertificationRequest, fault::Failure};
 use muster_domain::{
     access::{Operator, Permit, Role},
@@ -34,7 +34,7 @@ impl Service {
         let signed_name = name.clone();
         let signed = blocking("certify an operator", move || -> Result<(SpkiDigest, Vec<u8>), Failure> {
             let request = CertificationRequest::parse(&csr).map_err(|refusal| refusal.at("csr"))?;
-            let serial = ca.fresh_serial(now).or_fault("make a serial")?;
+            let serial = fresh_serial(&ca, now)?;
             let certificate = ca.issue_operator(&signed_name, &request, now, serial).or_fault("certify an operator")?;
             Ok((request.digest(), certificate))
         });

@@ -3,7 +3,7 @@
 //! The order is the point (I1, I6): check, record the intent with its serial, sign, check the certificate, record
 //! it, and only then answer. A crash at any step is finished by the claim's repetition.
 
-use super::{OrFault as _, Service, blocking};
+use super::{OrFault as _, Service, blocking, fresh_serial};
 use crate::{
     ca::CertificationRequest,
     fault::{Failure, Fault},
@@ -60,7 +60,7 @@ impl Service {
         let (not_before, not_after) = self.ca.validity(now);
         let fresh = ClaimIntent {
             spki: presented.spki,
-            certificate: self.ca.fresh_serial(now).or_fault("make a serial")?,
+            certificate: fresh_serial(&self.ca, now)?,
             not_before,
             not_after,
         };

@@ -17,16 +17,17 @@ pub use claim::{ClaimAnswer, ClaimInput};
 pub use devices::DeviceName;
 
 use crate::{
-    ca::Ca,
+    ca::{Ca, CaError},
     clock::Clock,
     fault::{Failure, Fault},
     mqtt::bus::Bus,
     store::Store,
 };
 use muster_domain::{
-    Code, Refusal,
+    Code, Refusal, Timestamp,
     access::{Operator, Permit},
     audit::Actor,
+    certificate::CertificateSerial,
     device::{self, Device, Explanation},
 };
 use std::{path::Path, sync::Arc};
@@ -106,6 +107,16 @@ trait OrFault<T> {
 impl<T, E: std::error::Error + 'static> OrFault<T> for Result<T, E> {
     fn or_fault(self, doing: &str) -> Result<T, Fault> {
         self.map_err(|error| Fault::log(doing, &error))
+    }
+}
+
+/// A serial to issue under; the clock guard's "no" is an answer, not a fault.
+fn fresh_serial(ca: &Ca, now: Timestamp) -> Result<CertificateSerial, Failure> {
+    match ca.fresh_serial(now) {
+        Err(CaError::ClockBehind { .. }) => {
+            Err(Refusal::new(Code::ClockBehind, "the clock is behind the last certificate").into())
+        }
+        serial => Ok(serial.or_fault("make a serial")?),
     }
 }
 
