@@ -6,8 +6,9 @@ use crate::{
     config::Settings,
     grpc,
     mqtt::{
+        Limits,
         bus::{Bus, BusError},
-        gate::{self, Limits},
+        gate,
         throttle::{ClaimRates, Rate, Throttle},
     },
     service::Service,
@@ -111,7 +112,7 @@ impl App {
         let ca = Arc::new(Ca::open(settings.directory(), passphrase)?);
         let identity = ServerIdentity::new(&ca, clock.now())?;
         let store = Store::open(&database)?;
-        if store.registry().is_none() {
+        if store.registry().await?.is_none() {
             return Err(AppError::NoRegistry(settings.directory().to_owned()));
         }
         let spool = spool_directory(settings.directory())?;

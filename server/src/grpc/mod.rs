@@ -14,7 +14,7 @@ mod page;
 mod peer;
 mod status;
 
-pub use listen::serve;
+pub use listen::{ServeError, serve};
 
 use crate::{mqtt::throttle::Throttle, service::Service};
 use muster_proto::v1::{

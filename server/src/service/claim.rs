@@ -73,7 +73,7 @@ impl Service {
             ClaimBegun::Issue { permit, device } => {
                 let record = self.sign(permit, *device, request).await?;
                 // 4. The certificate is durable before it is handed out. Of two that raced, the first recorded counts.
-                let finished = self.store.finish_claim(record, now, source).await.or_fault("finish a claim")?;
+                let finished = self.store.finish_claim(record, now, source).await.or_fault("finish a claim")??;
                 tracing::info!(device = %finished.device.id, certificate = %finished.certificate.serial, "claimed");
                 Ok(self.answer(&finished.device, finished.certificate.der))
             }

@@ -70,7 +70,7 @@ impl Service {
 
     /// Devices that hold a session here.
     pub fn connected(&self) -> u64 {
-        self.bus.connected()
+        self.bus.sessions() as u64
     }
 
     /// Where a device stands, why, and what to do next.

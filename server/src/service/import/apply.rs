@@ -90,7 +90,7 @@ impl Minting {
             let hash = code.hash(key);
             Ok((Some(code), hash))
         };
-        (0..count).map(|_| mint()).collect::<Result<_, rustls::crypto::GetRandomFailed>>().or_fault("make activation codes")
+        (0..count).map(|_| mint()).collect::<Result<_, random::NoRandom>>().or_fault("make activation codes")
     }
 
     /// The next part of the spool, of at most `self.rows` rows; `None` at its end. `minted` is how many ids are taken.

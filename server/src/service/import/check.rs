@@ -11,8 +11,9 @@ use crate::{
     service::OrFault as _,
 };
 use muster_domain::{
+    Code, Refusal,
     batch::Tally,
-    manifest::{Checker, Intake, ReadError, ReadOptions, Reader},
+    manifest::{Checker, Intake, Mapping, ReadError, ReadOptions, Reader, Record},
 };
 use std::{path::Path, sync::Arc};
 
@@ -46,25 +47,35 @@ fn failure(error: ReadError) -> Failure {
     }
 }
 
+/// Several refusals of a header as one: an import fails for one reason, which names all the columns.
+fn together(refusals: Vec<Refusal>) -> Failure {
+    let mut refusals = refusals.into_iter();
+    let first = refusals.next().unwrap_or_else(|| Refusal::new(Code::ManifestUnreadable, "has no usable header"));
+    let rest: String = refusals.map(|other| format!("; {}: {}", other.field, other.message)).collect();
+    Refusal { message: first.message + &rest, ..first }.into()
+}
+
 /// Blocks: on the upload, on the spool, and on a caller who reads slowly. `None` when the caller is gone.
 pub(super) fn check(
-    upload: Upload,
+    mut upload: Upload,
     request: &Request,
     intake: Arc<Intake>,
     directory: &Path,
     events: &Events,
 ) -> Result<Option<Checked>, Failure> {
     let options = ReadOptions { file_name: request.file_name.clone(), format: request.format };
-    let mut reader = Reader::new(upload, options).map_err(failure)?;
+    let mut reader = Reader::new(&mut upload, &options).map_err(failure)?;
+    let mapping = Mapping::new(reader.columns(), request.default_model.is_some()).map_err(together)?;
     let seed = random::bytes().or_fault("seed the search for repeated rows")?;
-    let mut checker = Checker::new(intake, reader.columns(), request.default_model.clone(), seed)?;
-    if events.blocking_send(Ok(Event::Mapping(checker.mapping()))).is_err() {
+    let mut checker = Checker::new(intake, mapping, request.default_model.clone(), seed)?;
+    if events.blocking_send(Ok(Event::Mapping(checker.columns()))).is_err() {
         return Ok(None);
     }
     let mut spool = SpoolWriter::new(directory).or_fault("make a spool")?;
     let (mut rows, mut refused) = (0, 0);
-    while let Some(record) = reader.next().map_err(failure)? {
-        let entry = match checker.check(record) {
+    let mut record = Record::default();
+    while reader.read(&mut record).map_err(failure)? {
+        let entry = match checker.check(&record) {
             Ok(row) => Entry::Valid(row),
             Err(refusals) => {
                 refused += 1;
@@ -78,7 +89,7 @@ pub(super) fn check(
             return Ok(None);
         }
     }
-    let (bytes, sha256) = reader.into_inner().finish().map_err(|error| failure(ReadError::Input(error)))?;
+    let (bytes, sha256) = upload.finish().map_err(|error| failure(ReadError::Input(error)))?;
     let spool = spool.into_reader().or_fault("write a spool")?;
     Ok(Some(Checked { spool, rows, refused, bytes, sha256 }))
 }
