@@ -1,7 +1,7 @@
 //! What can go wrong in the certificate authority. All of it is ours or the operator's to mend: a device sees none of it.
 
 use muster_domain::Timestamp;
-use rustls::crypto::GetRandomFailed;
+use crate::random::NoRandom;
 use std::{io, path::PathBuf};
 
 /// A fault of the certificate authority.
@@ -92,8 +92,8 @@ pub enum CaError {
 }
 
 /// The provider's error says nothing and is no `std::error::Error`.
-impl From<GetRandomFailed> for CaError {
-    fn from(_: GetRandomFailed) -> Self {
+impl From<NoRandom> for CaError {
+    fn from(_: NoRandom) -> Self {
         Self::Random
     }
 }

@@ -38,6 +38,8 @@ pub struct ImportPart {
     pub rows: Vec<(ValidRow, Fresh)>,
     /// Rows that were refused before they came here, for the batch's tally.
     pub refused: u64,
+    /// Write nothing at all when one of its rows is refused.
+    pub whole: bool,
     /// Who imports.
     pub actor: Actor,
     /// When.

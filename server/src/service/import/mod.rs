@@ -9,7 +9,7 @@ mod check;
 mod spool;
 mod upload;
 
-use super::{OrFault as _, Service, actor, operator};
+use super::{Service, actor, operator};
 use crate::fault::Failure;
 use bytes::Bytes;
 use muster_domain::{

@@ -191,6 +191,10 @@ fn commit(txn: &mut Txn<'_>, part: &ImportPart) -> Result<Vec<RowOutcome>, Store
         });
     }
     let decided = decide(part, &tables.serials, &tables.macs, &tables.devices)?;
+    let refused = |(outcome, _): &Decided| matches!(outcome, RowOutcome::Refused(_));
+    if part.whole && decided.iter().any(refused) {
+        return Ok(decided.into_iter().map(|(outcome, _)| outcome).collect());
+    }
     // 2. Write the devices.
     let mut tally = Tally {
         refused: part.refused,
