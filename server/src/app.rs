@@ -167,8 +167,9 @@ impl App {
             tracing::warn!("calls under way were cut at the stop limit");
             running.abort_all();
         }
-        service.store.close().await;
-        ended
+        let closed = service.store.close().await;
+        ended?;
+        Ok(closed?)
     }
 }
 

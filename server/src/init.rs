@@ -157,7 +157,7 @@ fn create_store(path: &Path, info: RegistryInfo, admin: Operator, event: Event) 
     let store = Store::open(path)?;
     let create = async {
         let created = store.create_registry(info, admin, event).await?;
-        store.close().await;
+        store.close().await?;
         Ok::<_, StoreError>(created)
     };
     let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(at(path))?;
@@ -192,6 +192,6 @@ pub async fn check(settings: &Settings, passphrase: &Passphrase) -> Result<Vec<S
     drop(ca);
     let store = Store::open(&settings.database())?;
     let broken = store.check().await?;
-    store.close().await;
+    store.close().await?;
     Ok(broken)
 }
