@@ -40,6 +40,8 @@ fn octets(text: &str) -> Option<String> {
     if !whole || !digits.iter().all(char::is_ascii_hexdigit) {
         return None;
     }
-    let pairs = digits.chunks(2).map(|pair| pair.iter().map(char::to_ascii_uppercase).collect::<String>());
+    let pairs = digits
+        .chunks(2)
+        .map(|pair| pair.iter().map(char::to_ascii_uppercase).collect::<String>());
     Some(pairs.collect::<Vec<_>>().join(":"))
 }
