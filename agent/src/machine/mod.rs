@@ -1,0 +1,460 @@
+//! The agent's decisions: an event comes in, actions go out. No clock, no socket, no file; `now` counts from the
+//! start of the agent.
+//!
+//! The driver carries actions out and brings back what came of them. At most one connection and one piece of
+//! work on the disk are under way at any time.
+
+mod backoff;
+mod mark;
+mod status;
+
+pub(crate) use backoff::{Backoff, Jitter};
+pub(crate) use mark::{Admission, Mark, Stale, admit};
+pub(crate) use status::{Outcome, Status};
+
+use crate::{desired::Proven, event::AgentEvent, identity::DeviceId};
+use std::time::Duration;
+
+/// How long a registry may take to answer a claim.
+const CLAIM_ANSWER: Duration = Duration::from_secs(60);
+/// A refusal without a time to try again needs a person: the first delay, and the greatest.
+const REFUSED: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(3600));
+/// A registry that asks for more patience than this is not obeyed.
+const PATIENCE: Duration = Duration::from_secs(24 * 3600);
+/// Firmware decisions are not made anew more often than this, whatever their windows.
+const ASSESS_AT_MOST: Duration = Duration::from_secs(10);
+
+/// What happened.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// The agent started.
+    Started,
+    /// A deadline passed.
+    Woke,
+    /// The connection is up, and subscribed.
+    Opened,
+    /// The connection is gone, or none came about.
+    Lost(String),
+    /// A claim was granted; the identity is durable.
+    Granted(DeviceId),
+    /// A claim was refused.
+    Refused {
+        reason: String,
+        retry_after: Option<Duration>,
+    },
+    /// Desired state came, and its envelope holds.
+    Offered(Box<Proven>),
+    /// Something came that is not believed.
+    Disbelieved(String),
+    /// The registry has a message, durably.
+    Acknowledged(Sent),
+    /// The work under way is done.
+    Done(Outcome),
+}
+
+/// What is to be done.
+#[derive(Debug)]
+pub(crate) enum Action {
+    /// Connect.
+    Open(Role),
+    /// Ask for an identity.
+    SendClaim,
+    /// Say what the device has.
+    SendHello(Option<Mark>),
+    /// Say how it stands.
+    SendReport(Status),
+    /// Close the connection.
+    Close,
+    /// Start a piece of work.
+    Work(Work),
+    /// Tell whoever listens.
+    Tell(AgentEvent),
+}
+
+/// As what the agent connects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// With serial and code.
+    Claimant,
+    /// With its certificate.
+    Device,
+}
+
+/// A message that wants an acknowledgement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sent {
+    Claim,
+    Hello,
+    Report,
+}
+
+/// A piece of work on the disk.
+#[derive(Debug)]
+pub(crate) enum Work {
+    /// Make desired state durable.
+    Keep(Box<Proven>),
+    /// Apply what is held.
+    Apply,
+    /// Compare what runs with what was applied, and ask the firmware policy again.
+    Inspect,
+}
+
+/// What the device brings from earlier.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Memory {
+    pub(crate) claimed: bool,
+    pub(crate) held: Option<Mark>,
+    pub(crate) applied: Option<Mark>,
+}
+
+/// Settings of the machine.
+#[derive(Debug, Clone)]
+pub(crate) struct Pace {
+    /// First and greatest delay before a connection is tried again.
+    pub(crate) reconnect: (Duration, Duration),
+    /// How often what runs is inspected.
+    pub(crate) inspect_every: Duration,
+    /// For jitter.
+    pub(crate) seed: u64,
+}
+
+/// The connection.
+#[derive(Debug, PartialEq, Eq)]
+enum Line {
+    /// There is none; the next is tried at `until`.
+    Down { until: Duration },
+    /// One is being made.
+    Opening(Role),
+    /// A claim was sent.
+    Claiming { answer_by: Duration },
+    /// The device's own.
+    Up {
+        /// A report on its way.
+        sending: Option<Status>,
+        /// The last one that the registry has.
+        reported: Option<Status>,
+    },
+}
+
+/// The whole state.
+#[derive(Debug)]
+pub(crate) struct Machine {
+    claimed: bool,
+    line: Line,
+    lost: Backoff,
+    refused: Backoff,
+    jitter: Jitter,
+    /// The newest desired state ever given. Durable before it stands here.
+    held: Option<Mark>,
+    /// What runs.
+    applied: Option<Mark>,
+    /// Whether something on the disk is under way.
+    busy: bool,
+    /// Desired state that came meanwhile; the newest only.
+    offer: Option<Box<Proven>>,
+    /// Whether what is held is to be applied next.
+    apply: bool,
+    inspect_every: Duration,
+    inspect_at: Duration,
+    status: Option<Status>,
+}
+
+impl Machine {
+    pub(crate) fn new(memory: Memory, pace: Pace) -> Self {
+        Self {
+            claimed: memory.claimed,
+            line: Line::Down {
+                until: Duration::ZERO,
+            },
+            lost: Backoff::new(pace.reconnect.0, pace.reconnect.1),
+            refused: Backoff::new(REFUSED.0, REFUSED.1),
+            jitter: Jitter::new(pace.seed),
+            // Work that a power loss interrupted is done first.
+            apply: memory.held.is_some() && memory.held != memory.applied,
+            held: memory.held,
+            applied: memory.applied,
+            busy: false,
+            offer: None,
+            inspect_every: pace.inspect_every,
+            inspect_at: Duration::ZERO,
+            status: None,
+        }
+    }
+
+    /// When [`Event::Woke`] is due.
+    pub(crate) fn deadline(&self) -> Option<Duration> {
+        let line = match &self.line {
+            Line::Down { until } => Some(*until),
+            Line::Claiming { answer_by } => Some(*answer_by),
+            Line::Opening(_) | Line::Up { .. } => None,
+        };
+        let inspect = (self.held.is_some() && !self.busy).then_some(self.inspect_at);
+        line.into_iter().chain(inspect).min()
+    }
+
+    /// Takes an event; says what is to be done, in this order.
+    pub(crate) fn handle(&mut self, now: Duration, event: Event) -> Vec<Action> {
+        let mut actions = Vec::new();
+        match event {
+            Event::Started | Event::Woke => {}
+            Event::Opened => self.opened(now, &mut actions),
+            Event::Lost(reason) => self.drop_line(now, reason, &mut actions),
+            Event::Granted(device_id) => self.granted(now, device_id, &mut actions),
+            Event::Refused { reason, retry_after } => self.refused(now, reason, retry_after, &mut actions),
+            Event::Offered(offer) => self.offered(now, offer, &mut actions),
+            Event::Disbelieved(reason) => self.disbelieved(now, reason, &mut actions),
+            Event::Acknowledged(sent) => self.acknowledged(sent, &mut actions),
+            Event::Done(outcome) => self.done(now, outcome, &mut actions),
+        }
+        self.proceed(now, &mut actions);
+        actions
+    }
+
+    fn opened(&mut self, now: Duration, actions: &mut Vec<Action>) {
+        match self.line {
+            Line::Opening(Role::Claimant) => {
+                self.line = Line::Claiming {
+                    answer_by: now.saturating_add(CLAIM_ANSWER),
+                };
+                actions.extend([Action::SendClaim, Action::Tell(AgentEvent::Claiming)]);
+            }
+            Line::Opening(Role::Device) => {
+                self.line = Line::Up {
+                    sending: None,
+                    reported: None,
+                };
+                actions.extend([
+                    Action::SendHello(self.applied),
+                    Action::Tell(AgentEvent::Connected),
+                ]);
+                // A report that could be old is not sent; what runs is looked at first.
+                if self.applied.is_some() && self.applied == self.held {
+                    self.inspect_at = now;
+                    self.status = None;
+                }
+            }
+            Line::Down { .. } | Line::Claiming { .. } | Line::Up { .. } => {}
+        }
+    }
+
+    fn drop_line(&mut self, now: Duration, reason: String, actions: &mut Vec<Action>) {
+        if matches!(self.line, Line::Down { .. }) {
+            return;
+        }
+        let retry_in = self.lost.next(self.jitter.next());
+        self.down(now, retry_in);
+        actions.push(Action::Tell(AgentEvent::Disconnected { reason, retry_in }));
+    }
+
+    fn down(&mut self, now: Duration, retry_in: Duration) {
+        self.line = Line::Down {
+            until: now.saturating_add(retry_in),
+        };
+    }
+
+    fn granted(&mut self, now: Duration, device_id: DeviceId, actions: &mut Vec<Action>) {
+        if !matches!(self.line, Line::Claiming { .. }) {
+            return;
+        }
+        self.claimed = true;
+        self.lost.reset();
+        // The claim's connection has served; the device has one of its own.
+        self.down(now, Duration::ZERO);
+        actions.extend([Action::Close, Action::Tell(AgentEvent::Claimed { device_id })]);
+    }
+
+    fn refused(
+        &mut self,
+        now: Duration,
+        reason: String,
+        retry_after: Option<Duration>,
+        actions: &mut Vec<Action>,
+    ) {
+        if !matches!(self.line, Line::Claiming { .. }) {
+            return;
+        }
+        // Even a registry that says "now" is not asked in a tight loop.
+        let own = match retry_after {
+            Some(_) => self.lost.next(self.jitter.next()),
+            None => self.refused.next(self.jitter.next()),
+        };
+        let retry_in = retry_after.unwrap_or_default().min(PATIENCE).max(own);
+        self.down(now, retry_in);
+        let disconnected = AgentEvent::Disconnected {
+            reason: "the claim was refused".into(),
+            retry_in,
+        };
+        actions.extend([
+            Action::Close,
+            Action::Tell(AgentEvent::Failed { reason }),
+            Action::Tell(disconnected),
+        ]);
+    }
+
+    fn disbelieved(&mut self, now: Duration, reason: String, actions: &mut Vec<Action>) {
+        actions.push(Action::Tell(AgentEvent::Failed { reason }));
+        if matches!(self.line, Line::Claiming { .. }) {
+            actions.push(Action::Close);
+            self.drop_line(now, "the answer to the claim is not believed".into(), actions);
+        }
+    }
+
+    fn offered(&mut self, now: Duration, offer: Box<Proven>, actions: &mut Vec<Action>) {
+        let mark = offer.mark();
+        match admit(self.held.as_ref(), &mark) {
+            Err(stale) => actions.push(Action::Tell(AgentEvent::Failed {
+                reason: stale.to_string(),
+            })),
+            Ok(admission) => {
+                let generation = mark.generation;
+                actions.push(Action::Tell(AgentEvent::DesiredReceived { generation }));
+                if admission == Admission::Repeat {
+                    self.repeated(now);
+                }
+                if self
+                    .offer
+                    .as_ref()
+                    .is_none_or(|waiting| waiting.mark().generation <= generation)
+                {
+                    self.offer = Some(offer);
+                }
+            }
+        }
+    }
+
+    /// The registry sends again what it was not told about: it wants a fresh report.
+    fn repeated(&mut self, now: Duration) {
+        if self.held == self.applied {
+            self.inspect_at = now;
+        } else {
+            self.apply = true;
+        }
+        if let Line::Up { reported, .. } = &mut self.line {
+            *reported = None;
+            self.status = None;
+        }
+    }
+
+    fn acknowledged(&mut self, sent: Sent, actions: &mut Vec<Action>) {
+        let Line::Up { sending, reported } = &mut self.line else {
+            return;
+        };
+        // A registry that takes a message is a registry that works; only a connection is not proof enough.
+        self.lost.reset();
+        match sent {
+            Sent::Claim | Sent::Hello => {}
+            Sent::Report => {
+                if let Some(status) = sending.take() {
+                    let (generation, ok) = (status.mark.generation, status.is_as_desired());
+                    *reported = Some(status);
+                    actions.push(Action::Tell(AgentEvent::Reported { generation, ok }));
+                }
+            }
+        }
+    }
+
+    fn done(&mut self, now: Duration, outcome: Outcome, actions: &mut Vec<Action>) {
+        self.busy = false;
+        match outcome {
+            Outcome::Kept(mark) => {
+                // The ledger is what counts; a lower word from it would be a mistake of ours, and must not pass.
+                if self.held.is_none_or(|held| held.generation < mark.generation) {
+                    self.held = Some(mark);
+                    self.apply = true;
+                }
+            }
+            Outcome::NotKept(reason) => actions.push(Action::Tell(AgentEvent::Failed { reason })),
+            Outcome::Applied { status, again_in } => {
+                self.applied = Some(status.mark);
+                self.settle(now, again_in);
+                let generation = status.mark.generation;
+                actions.push(Action::Tell(AgentEvent::Applied { generation }));
+                self.status = Some(status);
+            }
+            Outcome::NotApplied {
+                status,
+                reason,
+                again_in,
+            } => {
+                self.settle(now, again_in);
+                actions.push(Action::Tell(AgentEvent::Failed { reason }));
+                self.status = status;
+            }
+            Outcome::Inspected { status, again_in } => {
+                self.settle(now, again_in);
+                self.status = Some(status);
+            }
+            Outcome::Drifted { status, reason } => {
+                self.apply = true;
+                self.settle(now, None);
+                actions.push(Action::Tell(AgentEvent::Drifted { reason }));
+                self.status = Some(status);
+            }
+        }
+    }
+
+    fn settle(&mut self, now: Duration, again_in: Option<Duration>) {
+        let wait = again_in.map_or(self.inspect_every, |again| {
+            again.max(ASSESS_AT_MOST).min(self.inspect_every)
+        });
+        self.inspect_at = now.saturating_add(wait);
+    }
+
+    /// Starts what is due.
+    fn proceed(&mut self, now: Duration, actions: &mut Vec<Action>) {
+        match self.line {
+            Line::Down { until } if until <= now => {
+                let role = if self.claimed {
+                    Role::Device
+                } else {
+                    Role::Claimant
+                };
+                self.line = Line::Opening(role);
+                actions.push(Action::Open(role));
+            }
+            Line::Claiming { answer_by } if answer_by <= now => {
+                actions.push(Action::Close);
+                self.drop_line(now, "the registry did not answer the claim".into(), actions);
+            }
+            Line::Down { .. } | Line::Claiming { .. } | Line::Opening(_) | Line::Up { .. } => {}
+        }
+        self.work(now, actions);
+        self.report(actions);
+    }
+
+    fn work(&mut self, now: Duration, actions: &mut Vec<Action>) {
+        if self.busy {
+            return;
+        }
+        let work = if let Some(offer) = self.offer.take() {
+            Work::Keep(offer)
+        } else if self.held.is_none() {
+            return;
+        } else if self.apply {
+            self.apply = false;
+            Work::Apply
+        } else if self.inspect_at <= now {
+            // What could not be applied is tried again; an inspection of what runs instead would call it well.
+            if self.held == self.applied {
+                Work::Inspect
+            } else {
+                Work::Apply
+            }
+        } else {
+            return;
+        };
+        self.busy = true;
+        actions.push(Action::Work(work));
+    }
+
+    /// Sends how the device stands, when that is news.
+    fn report(&mut self, actions: &mut Vec<Action>) {
+        let (Line::Up { sending, reported }, Some(status)) = (&mut self.line, &self.status) else {
+            return;
+        };
+        if sending.is_none() && reported.as_ref() != Some(status) {
+            *sending = Some(status.clone());
+            actions.push(Action::SendReport(status.clone()));
+        }
+    }
+}
