@@ -1,0 +1,4 @@
+//! Manifests, from bytes to outcomes.
+
+mod expected;
+mod support;
