@@ -1,5 +1,7 @@
 //! The command line: what there is, and how a command is run.
 
+#[cfg(feature = "embedded")]
+use crate::{bench, demo};
 use crate::{
     client::Client,
     commands::{apply, audit, batch, catalog, context, device, fleet, import, operator, refusal},
@@ -67,6 +69,14 @@ enum Command {
     Context(context::Command),
     /// Explain a refusal by its number, such as M2111; without one, list all. Needs no server.
     Refusal(refusal::Refusal),
+    #[cfg(feature = "embedded")]
+    Demo(demo::Demo),
+    #[cfg(feature = "embedded")]
+    Bench(bench::Bench),
+    /// The server process of a benchmark.
+    #[cfg(feature = "embedded")]
+    #[command(hide = true)]
+    BenchServer(bench::Serve),
 }
 
 /// Options of every listing.
@@ -116,6 +126,12 @@ impl Session<'_> {
         Client::connect(&self.context()?).await
     }
 
+    /// A line of an answer that grows while the command runs.
+    pub(crate) fn say(&mut self, line: &str) -> std::io::Result<()> {
+        writeln!(self.out, "{}", crate::output::text::clean(line))?;
+        self.out.flush()
+    }
+
     /// A line beside the answer. Nobody reading it is no reason to fail.
     pub(crate) fn note(&mut self, text: &str) {
         if writeln!(self.notes, "{}", crate::output::text::clean(text)).is_err() {
@@ -150,6 +166,12 @@ pub async fn run(
 
 async fn dispatch(command: Command, session: &mut Session<'_>) -> Result<Exit, Failure> {
     match command {
+        // These log into a file of their own.
+        #[cfg(feature = "embedded")]
+        Command::Demo(command) => return Ok(command.run(session).await.map(|()| Exit::Done)?),
+        _ => crate::logs::to_stderr(),
+    }
+    match command {
         Command::Import(command) => return command.run(session).await,
         Command::Device(command) => command.run(session).await?,
         Command::Batch(command) => command.run(session).await?,
@@ -163,6 +185,10 @@ async fn dispatch(command: Command, session: &mut Session<'_>) -> Result<Exit, F
         Command::Operator(command) => command.run(session).await?,
         Command::Context(command) => command.run(session)?,
         Command::Refusal(command) => command.run(session)?,
+        #[cfg(feature = "embedded")]
+        Command::Bench(command) => command.run(session).await?,
+        #[cfg(feature = "embedded")]
+        Command::BenchServer(command) => command.run(session).await?,
     }
     Ok(Exit::Done)
 }

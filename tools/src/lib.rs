@@ -12,13 +12,18 @@
 #![warn(missing_docs)]
 
 pub mod apply;
+#[cfg(feature = "embedded")]
+mod bench;
 pub mod cli;
 pub mod client;
 mod commands;
 pub mod context;
+#[cfg(feature = "embedded")]
+mod demo;
 pub mod exit;
 pub mod failure;
 pub mod import;
+mod logs;
 pub mod output;
 pub mod records;
 pub mod unreachable;

@@ -1,6 +1,6 @@
 //! The measured server: a registry in a scratch directory, served by a process of its own.
 
-use crate::{client::Client, context::Context};
+use crate::{cli::Session, client::Client, context::Context};
 use anyhow::Context as _;
 use clap::Args;
 use muster_server::{app::App, ca::Passphrase, clock::Clock, config::Settings, init};
@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 /// The hidden command that serves a benchmark.
 #[derive(Debug, Args)]
-pub struct Serve {
+pub(crate) struct Serve {
     #[arg(long)]
     dir: PathBuf,
     #[arg(long)]
@@ -26,12 +26,13 @@ pub struct Serve {
 
 const ANY_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
 
-/// Serves until standard input closes, so that it never outlives the benchmark.
-pub async fn serve(options: Serve) -> anyhow::Result<()> {
-    let settings = Settings::load(&options.dir)?.listening(ANY_PORT, ANY_PORT);
-    let app = App::build(settings, &Passphrase::read(&options.passphrase_file)?, Clock::System).await?;
+impl Serve {
+    /// Serves until standard input closes, so that it never outlives the benchmark.
+    pub(crate) async fn run(self, session: &mut Session<'_>) -> anyhow::Result<()> {
+    let settings = Settings::load(&self.dir)?.listening(ANY_PORT, ANY_PORT);
+    let app = App::build(settings, &Passphrase::read(&self.passphrase_file)?, Clock::System).await?;
     let (grpc, mqtt) = app.addresses()?;
-    crate::output::line(&format!("{grpc} {mqtt}"))?;
+    session.say(&format!("{grpc} {mqtt}"))?;
     let stop = CancellationToken::new();
     let stopped = stop.clone();
     tokio::spawn(async move {
@@ -41,6 +42,7 @@ pub async fn serve(options: Serve) -> anyhow::Result<()> {
         stopped.cancel();
     });
     Ok(app.run(stop).await?)
+}
 }
 
 /// A server under measurement, with its client.

@@ -1,7 +1,10 @@
 //! `muster bench import`.
 
-use super::{host::Host, postgres, print, rows};
-use crate::{apply, demo::catalog};
+use super::{host::Host, postgres, rows};
+use crate::{
+    apply::{self, ApplyOptions},
+    demo::catalog,
+};
 use anyhow::Context as _;
 use clap::Args;
 use muster_proto::v1::{self, import_manifest_request as asked, import_manifest_response as answered};
@@ -19,14 +22,14 @@ pub(super) struct Options {
     rows: u64,
     /// Print one JSON object.
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
     /// Leave the comparison with PostgreSQL out.
     #[arg(long)]
     no_peer: bool,
 }
 
 #[derive(Debug, Serialize)]
-struct Figures {
+pub(super) struct Figures {
     rows: u64,
     file_bytes: u64,
     seconds: f64,
@@ -68,7 +71,7 @@ async fn send(host: &Host, path: &Path) -> anyhow::Result<(Watch, v1::ImportSumm
             }
         }
     });
-    let mut answers = host.client.manifests().import_manifest(ReceiverStream::new(stream)).await?.into_inner();
+    let mut answers = host.client.manifests.clone().import_manifest(ReceiverStream::new(stream)).await?.into_inner();
     let mut rows = 0;
     while let Some(answer) = answers.message().await? {
         match answer.message {
@@ -90,12 +93,12 @@ fn rate(rows: u64, seconds: f64) -> f64 {
     rows as f64 / seconds
 }
 
-pub(super) async fn run(options: Options) -> anyhow::Result<()> {
+pub(super) async fn run(options: &Options) -> anyhow::Result<Figures> {
     let scratch = tempfile::tempdir()?;
     let manifest = scratch.path().join("rows.csv");
     let file_bytes = rows::write(&manifest, options.rows)?;
     let host = Host::start(scratch.path(), |settings| settings).await?;
-    apply::apply(&host.client, catalog::resources()?, false).await?;
+    apply::send(&host.client, catalog::resources()?, &ApplyOptions::default()).await?;
     let (watch, summary) = send(&host, &manifest).await?;
     let seconds = watch.start.elapsed().as_secs_f64();
     anyhow::ensure!(summary.created == options.rows, "{} of {} rows were created", summary.created, options.rows);
@@ -106,7 +109,7 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
     drop(host);
     let peer = if options.no_peer { None } else { postgres::copy_rows_per_s(&manifest, options.rows, scratch.path())? };
     let rows_per_s = rate(options.rows, seconds);
-    let figures = Figures {
+    Ok(Figures {
         rows: options.rows,
         file_bytes,
         seconds,
@@ -117,6 +120,5 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
         server_peak_rss_bytes: usage.peak_rss_bytes,
         postgres_copy_rows_per_s: peer,
         postgres_ratio: peer.map(|peer| rows_per_s / peer),
-    };
-    print(&figures, options.json)
+    })
 }

@@ -9,14 +9,15 @@ mod import;
 mod postgres;
 mod rows;
 
+use crate::{cli::Session, output::Format};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-pub use host::serve;
+pub(crate) use host::Serve;
 
 /// Measures a part of Muster.
 #[derive(Debug, Args)]
-pub struct Bench {
+pub(crate) struct Bench {
     #[command(subcommand)]
     name: Name,
 }
@@ -29,22 +30,25 @@ enum Name {
     Claim(claim::Options),
 }
 
-/// Runs a benchmark.
-pub async fn run(bench: Bench) -> anyhow::Result<()> {
-    match bench.name {
-        Name::Import(options) => import::run(options).await,
-        Name::Claim(options) => claim::run(options).await,
+impl Bench {
+    /// Runs a benchmark.
+    pub(crate) async fn run(self, session: &mut Session<'_>) -> anyhow::Result<()> {
+        let json = session.format == Format::Json;
+        match self.name {
+            Name::Import(options) => print(&import::run(&options).await?, json || options.json, session),
+            Name::Claim(options) => print(&claim::run(&options).await?, json || options.json, session),
+        }
     }
 }
 
 /// Prints figures: one JSON object, or a line each with the units that the keys name.
-fn print<T: Serialize>(figures: &T, json: bool) -> anyhow::Result<()> {
+fn print<T: Serialize>(figures: &T, json: bool, session: &mut Session<'_>) -> anyhow::Result<()> {
     let value = serde_json::to_value(figures)?;
     if json {
-        return Ok(crate::output::line(&value.to_string())?);
+        return Ok(session.say(&value.to_string())?);
     }
     for (key, value) in value.as_object().into_iter().flatten() {
-        crate::output::line(&format!("{key:<32} {value}"))?;
+        session.say(&format!("{key:<32} {value}"))?;
     }
     Ok(())
 }

@@ -34,3 +34,11 @@ impl Board {
         self.bar.finish_and_clear();
     }
 }
+
+/// The bar of the import.
+pub(super) fn import_bar() -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
+    let style = ProgressStyle::with_template("importing   [{bar:25}] {pos}/{len} rows");
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "));
+    bar
+}

@@ -5,17 +5,24 @@
 
 mod agents;
 mod board;
-pub mod catalog;
+pub(crate) mod catalog;
 mod place;
 
-use crate::{apply, client::Client, import, output};
+use crate::{
+    apply::{self, ApplyOptions},
+    cli::Session,
+    client::Client,
+    import::{self, ImportEvent, ImportOptions},
+};
 use agents::Agents;
 use anyhow::Context as _;
 use board::Board;
 use clap::Args;
+use muster_proto::v1::GetCountsRequest;
 use muster_server::{app::App, clock::Clock};
 use place::Place;
 use std::{
+    net::SocketAddr,
     path::PathBuf,
     time::{Duration, Instant},
 };
@@ -50,46 +57,90 @@ struct Times {
     imported: Duration,
 }
 
-/// Runs the demo.
-pub async fn run(demo: Demo) -> anyhow::Result<()> {
-    let start = Instant::now();
-    let place = Place::prepare(&demo.dir, demo.manifest.as_deref()).await?;
-    place.log_to_file()?;
-    // The server, as musterd starts it.
-    let app = App::build(place.settings()?, &place.passphrase()?, Clock::System).await.context("cannot start the server")?;
-    let (_, mqtt) = app.addresses()?;
-    let stop = CancellationToken::new();
-    let server = tokio::spawn(app.run(stop.clone()));
-    let client = Client::connect(&place.context()?).await?;
-    let registry = start.elapsed();
-    output::note(&format!("registry    {}", place.registry().display()))?;
-
-    let outcomes = apply::apply(&client, catalog::resources()?, false).await?;
-    output::note(&format!("catalog     {} models, sites, profiles and policies", outcomes.len()))?;
-    import_once(&client, &place).await?;
-    let imported = start.elapsed();
-    let times = Times { start, registry, imported };
-
-    let agents = Agents::start(&client, &place, mqtt, demo.agents as usize).await?;
-    let verified = watch(&client, &agents, &times, Duration::from_secs(demo.patience)).await;
-    if verified.is_ok() && !demo.exit {
-        place.suggest(&agents)?;
-        tokio::signal::ctrl_c().await?;
+impl Demo {
+    /// Runs the demo.
+    pub(crate) async fn run(self, session: &mut Session<'_>) -> anyhow::Result<()> {
+        let start = Instant::now();
+        let place = Place::prepare(&self.dir, self.manifest.as_deref()).await?;
+        place.log_to_file()?;
+        let app = App::build(place.settings()?, &place.passphrase()?, Clock::System).await;
+        let app = app.context("cannot start the server")?;
+        let (_, mqtt) = app.addresses()?;
+        let stop = CancellationToken::new();
+        let server = tokio::spawn(app.run(stop.clone()));
+        let shown = self.show(&place, mqtt, start, session).await;
+        stop.cancel();
+        server.await??;
+        shown
     }
-    agents.stop().await;
-    stop.cancel();
-    server.await??;
-    verified
+
+    async fn show(&self, place: &Place, mqtt: SocketAddr, start: Instant, session: &mut Session<'_>) -> anyhow::Result<()> {
+        let client = Client::connect(&place.context()?).await?;
+        let registry = start.elapsed();
+        session.say(&format!("registry    {} is served", place.registry().display()))?;
+        let outcomes = apply::send(&client, catalog::resources()?, &ApplyOptions::default()).await?;
+        session.say(&format!("catalog     {} models, sites, profiles and policies", outcomes.len()))?;
+        import_once(&client, place, session).await?;
+        let times = Times { start, registry, imported: start.elapsed() };
+        let agents = Agents::start(&client, place, mqtt, self.agents as usize).await?;
+        let verified = self.watch(&client, &agents, &times, session).await;
+        if verified.is_ok() && !self.exit {
+            place.suggest(&agents, session)?;
+            tokio::signal::ctrl_c().await?;
+        }
+        agents.stop().await;
+        verified
+    }
+
+    /// Shows the live table until every agent's device is verified in the registry.
+    async fn watch(&self, client: &Client, agents: &Agents, times: &Times, session: &mut Session<'_>) -> anyhow::Result<()> {
+        let board = Board::new(agents.count());
+        let all = agents.count();
+        let patience = Duration::from_secs(self.patience);
+        let mut tick = tokio::time::interval(Duration::from_millis(100));
+        loop {
+            tick.tick().await;
+            let counts = client.fleet.clone().get_counts(GetCountsRequest {}).await?.into_inner();
+            board.show(&counts);
+            let verified = agents.verified(client).await?;
+            if verified == all {
+                board.done();
+                session.say(&format!(
+                    "verified    {all} of {all} agents, {:.1} s after the start (served at {:.1} s, imported at {:.1} s)",
+                    times.start.elapsed().as_secs_f64(),
+                    times.registry.as_secs_f64(),
+                    times.imported.as_secs_f64(),
+                ))?;
+                let waiting = counts.states.get("REGISTERED").copied().unwrap_or_default();
+                session.say(&format!("fleet       {} devices, {waiting} of them wait for their claim", counts.devices))?;
+                return Ok(());
+            }
+            if times.start.elapsed() > patience {
+                board.done();
+                anyhow::bail!("{verified} of {all} agents are verified after {patience:?}; last complaint: {}", agents.last_word());
+            }
+        }
+    }
 }
 
 /// Imports the manifest unless its results are there: codes are shown once.
-async fn import_once(client: &Client, place: &Place) -> anyhow::Result<()> {
+async fn import_once(client: &Client, place: &Place, session: &mut Session<'_>) -> anyhow::Result<()> {
     let results = place.results();
     if results.exists() {
-        return output::note(&format!("results     {} (imported before)", results.display())).map_err(Into::into);
+        return Ok(session.say(&format!("results     {} (imported before)", results.display()))?);
     }
-    let summary = import::with_progress(client, import::Options::new(place.manifest()).results(&results)).await?;
-    output::note(&format!(
+    let bar = board::import_bar();
+    let options = ImportOptions { results: Some(results.clone()), ..ImportOptions::of(place.manifest()) };
+    let summary = import::run(client, options, |event| {
+        if let ImportEvent::Progress { done, total, .. } = event {
+            bar.set_length(total.max(done));
+            bar.set_position(done);
+        }
+    })
+    .await;
+    bar.finish_and_clear();
+    let summary = summary?;
+    session.say(&format!(
         "imported    {} created, {} unchanged, {} refused -> {}",
         summary.created,
         summary.unchanged,
@@ -97,33 +148,4 @@ async fn import_once(client: &Client, place: &Place) -> anyhow::Result<()> {
         results.display()
     ))?;
     Ok(())
-}
-
-/// Shows the live table until every agent's device is verified in the registry.
-async fn watch(client: &Client, agents: &Agents, times: &Times, patience: Duration) -> anyhow::Result<()> {
-    let board = Board::new(agents.count());
-    let mut tick = tokio::time::interval(Duration::from_millis(100));
-    loop {
-        tick.tick().await;
-        let counts = client.fleet().get_counts(muster_proto::v1::GetCountsRequest {}).await?.into_inner();
-        let state = |name: &str| counts.states.get(name).copied().unwrap_or_default();
-        let verified = counts.verifications.get("VERIFIED").copied().unwrap_or_default();
-        board.show(&counts);
-        let there = agents.count() as u64;
-        if verified >= there && agents.verified(client).await? == agents.count() {
-            board.done();
-            output::note(&format!(
-                "verified    {there} of {there} agents {:.1} s after the start (registry {:.1} s, import done at {:.1} s)",
-                times.start.elapsed().as_secs_f64(),
-                times.registry.as_secs_f64(),
-                times.imported.as_secs_f64(),
-            ))?;
-            output::note(&format!("fleet       {} devices, {} still waiting for their claim", counts.devices, state("REGISTERED")))?;
-            return Ok(());
-        }
-        if times.start.elapsed() > patience {
-            board.done();
-            anyhow::bail!("{verified} of {there} agents are verified after {patience:?}; {}", agents.last_word());
-        }
-    }
 }

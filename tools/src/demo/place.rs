@@ -1,16 +1,17 @@
 //! The demo's directory: made once, found again.
 
 use super::agents::Agents;
-use crate::{context::Context, output};
+use crate::{cli::Session, context::Context, logs};
 use anyhow::Context as _;
+use muster_domain::manifest::{ReadOptions, Reader, Record};
 use muster_server::{ca::Passphrase, clock::Clock, config::Settings, init};
 use std::{
-    fs,
+    collections::HashMap,
+    fs::{self, File},
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
-    sync::Mutex,
 };
-use tracing_subscriber::EnvFilter;
+use zeroize::Zeroizing;
 
 /// The manifest that comes with the program.
 const GATEWAYS: &str = include_str!("../../../tests/fixtures/manifests/gateways.csv");
@@ -65,7 +66,31 @@ impl Place {
     }
 
     pub(super) fn results(&self) -> PathBuf {
-        self.directory.join("results.csv")
+        // Results are written as the manifest is.
+        let ending = self.manifest.extension().unwrap_or_else(|| "csv".as_ref());
+        self.directory.join("results").with_extension(ending)
+    }
+
+    /// Activation codes of the results file, by device.
+    pub(super) fn codes(&self) -> anyhow::Result<HashMap<String, Zeroizing<String>>> {
+        let options = ReadOptions { file_name: self.results().to_string_lossy().into_owned(), format: None };
+        let mut reader = Reader::new(File::open(self.results())?, &options)?;
+        let columns = reader.columns().to_vec();
+        let mut codes = HashMap::new();
+        let mut record = Record::default();
+        while reader.read(&mut record)? {
+            // In CSV the header has the names, in NDJSON each cell.
+            let named = record.fields().enumerate().map(|(place, (name, value))| {
+                (if name.is_empty() { columns.get(place).map_or("", String::as_str) } else { name }, value)
+            });
+            let cells: HashMap<&str, &str> = named.collect();
+            if let (Some(device), Some(code)) = (cells.get("device"), cells.get("activation_code"))
+                && !code.is_empty()
+            {
+                codes.insert((*device).to_owned(), Zeroizing::new((*code).to_owned()));
+            }
+        }
+        Ok(codes)
     }
 
     pub(super) fn manifest(&self) -> &Path {
@@ -97,24 +122,23 @@ impl Place {
     /// The terminal belongs to the table; server and agents log here.
     pub(super) fn log_to_file(&self) -> anyhow::Result<()> {
         let path = self.directory.join("demo.log");
-        let file = fs::OpenOptions::new().append(true).create(true).open(&path)?;
-        let filter = EnvFilter::try_from_env("MUSTER_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-        let lines = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(Mutex::new(file));
-        lines.try_init().map_err(|error| anyhow::anyhow!("cannot log to {}: {error}", path.display()))
+        let file = fs::OpenOptions::new().append(true).create(true).open(&path);
+        logs::to_file(file.with_context(|| format!("cannot log to {}", path.display()))?);
+        Ok(())
     }
 
     /// What to try next.
-    pub(super) fn suggest(&self, agents: &Agents) -> anyhow::Result<()> {
+    pub(super) fn suggest(&self, agents: &Agents, session: &mut Session<'_>) -> anyhow::Result<()> {
         let program = std::env::current_exe()?;
         let program = program.strip_prefix(std::env::current_dir()?).unwrap_or(&program).display();
         let context = self.registry().join("operator").join("context.toml");
         let muster = format!("{program} --context {}", context.display());
-        output::note("\nThe fleet is up. In another terminal:\n")?;
-        output::note(&format!("  {muster} device list --filter 'state = ACTIVE'"))?;
-        output::note(&format!("  {muster} device explain serial:{}", agents.first()))?;
-        output::note(&format!("  {muster} device suspend serial:{} --reason 'try it'", agents.first()))?;
-        output::note(&format!("\nWhat an agent applied: {}", self.agent(agents.first()).display()))?;
-        output::note("Ctrl-C ends the demo; the same command goes on from here.")?;
+        session.say("\nThe fleet is up. In another terminal:\n")?;
+        session.say(&format!("  {muster} device list --filter 'state = ACTIVE'"))?;
+        session.say(&format!("  {muster} device explain serial:{}", agents.first()))?;
+        session.say(&format!("  {muster} device suspend serial:{} --reason 'try it'", agents.first()))?;
+        session.say(&format!("\nWhat an agent applied: {}", self.agent(agents.first()).display()))?;
+        session.say("Ctrl-C ends the demo; the same command goes on from here.")?;
         Ok(())
     }
 }
