@@ -165,13 +165,16 @@ pub async fn run(
 }
 
 async fn dispatch(command: Command, session: &mut Session<'_>) -> Result<Exit, Failure> {
+    // The demo logs into a file of its own.
+    #[cfg(feature = "embedded")]
+    let command = match command {
+        Command::Demo(demo) => return Ok(demo.run(session).await.map(|()| Exit::Done)?),
+        other => other,
+    };
+    crate::logs::to_stderr();
     match command {
-        // These log into a file of their own.
         #[cfg(feature = "embedded")]
-        Command::Demo(command) => return Ok(command.run(session).await.map(|()| Exit::Done)?),
-        _ => crate::logs::to_stderr(),
-    }
-    match command {
+        Command::Demo(_) => {}
         Command::Import(command) => return command.run(session).await,
         Command::Device(command) => command.run(session).await?,
         Command::Batch(command) => command.run(session).await?,

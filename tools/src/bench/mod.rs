@@ -6,6 +6,7 @@
 mod claim;
 mod host;
 mod import;
+mod mqtt;
 mod postgres;
 mod rows;
 

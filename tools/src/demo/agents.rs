@@ -95,7 +95,7 @@ impl Agents {
         for device in &self.devices {
             let request = v1::GetDeviceRequest { name: device.name.clone() };
             let device = client.devices.clone().get_device(request).await?.into_inner();
-            let verdict = device.verification.map(|verification| verification.state());
+            let verdict = device.verification.as_ref().map(|verification| verification.state());
             verified += usize::from(device.state() == State::Active && verdict == Some(Verdict::Verified));
         }
         Ok(verified)

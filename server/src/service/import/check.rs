@@ -12,7 +12,6 @@ use crate::{
 };
 use muster_domain::{
     Code, Refusal,
-    batch::Tally,
     manifest::{Checker, Intake, Mapping, ReadError, ReadOptions, Reader, Record},
 };
 use std::{path::Path, sync::Arc};
@@ -28,13 +27,6 @@ pub(super) struct Checked {
     pub(super) refused: u64,
     pub(super) bytes: u64,
     pub(super) sha256: [u8; 32],
-}
-
-impl Checked {
-    /// Before anything is applied.
-    pub(super) const fn tally(&self) -> Tally {
-        Tally { created: 0, updated: 0, unchanged: 0, refused: self.refused }
-    }
 }
 
 fn failure(error: ReadError) -> Failure {
