@@ -13,10 +13,7 @@ use std::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Style {
     /// Cells between delimiters, under a header.
-    Csv {
-        delimiter: u8,
-        header: Vec<String>,
-    },
+    Csv { delimiter: u8, header: Vec<String> },
     /// One JSON object a line.
     Ndjson,
 }
@@ -68,26 +65,57 @@ impl Rows {
             Some(ManifestFormat::Csv) => false,
             Some(ManifestFormat::Unspecified) | None => {
                 let mut first = [0; 1];
-                let read = File::open(path).and_then(|mut file| file.read(&mut first)).map_err(failed)?;
+                let read = File::open(path)
+                    .and_then(|mut file| file.read(&mut first))
+                    .map_err(failed)?;
                 read == 1 && first == *b"{"
             }
         };
-        let hashed = || File::open(path).map(|inner| Hashed { inner, hash: Sha256::new() }).map_err(failed);
+        let hashed = || {
+            File::open(path)
+                .map(|inner| Hashed {
+                    inner,
+                    hash: Sha256::new(),
+                })
+                .map_err(failed)
+        };
         let path = path.to_owned();
         if is_json {
             let source = Source::Ndjson(BufReader::new(hashed()?));
-            return Ok(Self { path, style: Style::Ndjson, source, number: 0 });
+            return Ok(Self {
+                path,
+                style: Style::Ndjson,
+                source,
+                number: 0,
+            });
         }
         let mut first = String::new();
-        BufReader::new(File::open(&path).map_err(failed)?).read_line(&mut first).map_err(failed)?;
+        BufReader::new(File::open(&path).map_err(failed)?)
+            .read_line(&mut first)
+            .map_err(failed)?;
         let delimiter = [b',', b';', b'\t', b'|']
             .into_iter()
-            .max_by_key(|delimiter| (first.bytes().filter(|byte| byte == delimiter).count(), *delimiter == b','))
+            .max_by_key(|delimiter| {
+                (
+                    first.bytes().filter(|byte| byte == delimiter).count(),
+                    *delimiter == b',',
+                )
+            })
             .unwrap_or(b',');
-        let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).flexible(true).from_reader(hashed()?);
-        let header = reader.headers().map_err(|error| failed(io::Error::other(error)))?;
+        let mut reader = csv::ReaderBuilder::new()
+            .delimiter(delimiter)
+            .flexible(true)
+            .from_reader(hashed()?);
+        let header = reader
+            .headers()
+            .map_err(|error| failed(io::Error::other(error)))?;
         let header = header.iter().map(str::to_owned).collect();
-        Ok(Self { path, style: Style::Csv { delimiter, header }, source: Source::Csv(Box::new(reader)), number: 1 })
+        Ok(Self {
+            path,
+            style: Style::Csv { delimiter, header },
+            source: Source::Csv(Box::new(reader)),
+            number: 1,
+        })
     }
 
     pub(super) const fn style(&self) -> &Style {
@@ -95,12 +123,16 @@ impl Rows {
     }
 
     pub(super) fn next(&mut self) -> Result<Option<Row>, Failure> {
-        self.read().map_err(|error| Failure::file("read", &self.path, &error))
+        self.read()
+            .map_err(|error| Failure::file("read", &self.path, &error))
     }
 
     fn read(&mut self) -> io::Result<Option<Row>> {
         self.number += 1;
-        let mut row = Row { number: self.number, ..Row::default() };
+        let mut row = Row {
+            number: self.number,
+            ..Row::default()
+        };
         match &mut self.source {
             Source::Csv(reader) => {
                 let mut record = csv::StringRecord::new();
