@@ -81,6 +81,23 @@ impl Answer {
         }
     }
 
+    /// A refusal that the domain's own rules gave on this side.
+    pub(crate) fn local(refusal: &muster_domain::Refusal) -> Self {
+        Self {
+            status: Code::InvalidArgument,
+            number: Some(refusal.code.number()),
+            reason: refusal.code.reason().to_owned(),
+            message: match refusal.field.as_str() {
+                "" => refusal.message.clone(),
+                field => format!("{field}: {}", refusal.message),
+            },
+            help: refusal.code.help().to_owned(),
+            fields: Vec::new(),
+            retry_after: None,
+            reference: None,
+        }
+    }
+
     /// What was named is not there, as found on this side.
     pub(crate) fn missing(message: String, help: &str) -> Self {
         Self {

@@ -236,7 +236,7 @@ mod tests {
 
     #[test]
     fn a_message_fills_only_empty_ones() {
-        let mut profile = |own: &str| {
+        let profile = |own: &str| {
             let revision = Some(v1::RevisionInfo {
                 message: own.into(),
                 ..v1::RevisionInfo::default()

@@ -46,10 +46,17 @@ pub(super) fn place_and_message(refusal: &v1::Refusal) -> String {
     }
 }
 
-/// The added cells of a row.
-fn answers(result: Option<&RowResult>) -> [String; 5] {
+/// The added cells of a row. The code of an earlier import stays: a device has one code, and that is it.
+fn answers(row: &Row, result: Option<&RowResult>) -> [String; 5] {
+    let earlier = row.earlier_code.clone();
     let Some(result) = result else {
-        return Default::default();
+        return [
+            String::new(),
+            String::new(),
+            String::new(),
+            String::new(),
+            earlier,
+        ];
     };
     let status = match RowStatus::try_from(result.status) {
         Ok(RowStatus::Created) => "created",
@@ -66,9 +73,18 @@ fn answers(result: Option<&RowResult>) -> [String; 5] {
     [
         status.to_owned(),
         joined(|refusal| format!("M{}", refusal.code)),
-        joined(place_and_message),
+        // A row that could not be taken apart has no cells of its own to be known by.
+        if row.cells.is_empty() && row.source.is_empty() && !result.refusals.is_empty() {
+            format!("row {}: {}", result.row, joined(place_and_message))
+        } else {
+            joined(place_and_message)
+        },
         device.to_owned(),
-        result.activation_code.clone(),
+        if result.activation_code.is_empty() {
+            earlier
+        } else {
+            result.activation_code.clone()
+        },
     ]
 }
 
@@ -135,7 +151,7 @@ impl ResultsFile {
     pub(super) fn push(&mut self, row: &Row, result: Option<&RowResult>) -> Result<(), Failure> {
         let written = match &self.style {
             Style::Csv { header, .. } => {
-                let answers = answers(result);
+                let answers = answers(row, result);
                 let mut cells: Vec<_> = row.cells.iter().map(String::as_str).collect();
                 if self.columns == Columns::WithAnswers {
                     // A short row is filled up, or the answers would stand under the user's headings.
@@ -186,7 +202,7 @@ impl ResultsFile {
         };
         write!(self.out, "{own}")?;
         let prefix = if taken { "muster_" } else { "" };
-        for (place, (name, value)) in RESULT_COLUMNS.iter().zip(answers(result)).enumerate() {
+        for (place, (name, value)) in RESULT_COLUMNS.iter().zip(answers(row, result)).enumerate() {
             let separator = if is_bare && place == 0 { "" } else { ", " };
             write!(
                 self.out,
@@ -248,15 +264,15 @@ mod tests {
         Row {
             number: 2,
             cells: cells.iter().map(|&cell| cell.to_owned()).collect(),
-            source: String::new(),
+            ..Row::default()
         }
     }
 
     fn line(source: &str) -> Row {
         Row {
             number: 1,
-            cells: Vec::new(),
             source: source.into(),
+            ..Row::default()
         }
     }
 
@@ -335,6 +351,42 @@ mod tests {
     }
 
     #[test]
+    fn a_row_without_cells_is_known_by_its_number() {
+        check(
+            &csv_style(&["a", "b"], b','),
+            Columns::WithAnswers,
+            &[(row(&[]), Some(refused()))],
+            "a,b,status,code,message,device,activation_code\n\
+             ,,refused,M2111; M2131,\"row 2: mac: contains 'G'; no site \"\"X\"\"; odd\",,\n",
+        );
+    }
+
+    #[test]
+    fn an_earlier_code_stays_until_there_is_a_new_one() {
+        let unchanged = RowResult {
+            status: RowStatus::Unchanged.into(),
+            activation_code: String::new(),
+            ..created()
+        };
+        let earlier = Row {
+            earlier_code: "OLD".into(),
+            ..row(&["x"])
+        };
+        check(
+            &csv_style(&["a"], b','),
+            Columns::WithAnswers,
+            &[
+                (earlier.clone(), Some(unchanged)),
+                (earlier.clone(), Some(created())),
+                (earlier, None),
+            ],
+            "a,status,code,message,device,activation_code\n\
+             x,unchanged,,,01hzxk3v9q4t5y6w7e8r9t0a1b,OLD\n\
+             x,created,,,01hzxk3v9q4t5y6w7e8r9t0a1b,ABCDE-FGHJK\nx,,,,,OLD\n",
+        );
+    }
+
+    #[test]
     fn formulas_in_any_column_are_neutralised() {
         check(
             &csv_style(&["=cmd", "b"], b','),
@@ -374,24 +426,24 @@ mod tests {
     fn ndjson_keeps_objects_as_they_were_written() {
         let tail = "\"status\": \"created\", \"code\": \"\", \"message\": \"\", \
                     \"device\": \"01hzxk3v9q4t5y6w7e8r9t0a1b\", \"activation_code\": \"ABCDE-FGHJK\"}\n";
-        let check = |source: &str, expected: &str| {
-            super::tests::check(
+        let check_line = |source: &str, expected: &str| {
+            check(
                 &Style::Ndjson,
                 Columns::WithAnswers,
                 &[(line(source), Some(created()))],
                 expected,
             );
         };
-        check(
+        check_line(
             "{\"b\": 1.50, \"a\": {\"x\": {}}}",
             &format!("{{\"b\": 1.50, \"a\": {{\"x\": {{}}}}, {tail}"),
         );
-        check("{ }", &format!("{{{tail}"));
-        check(
+        check_line("{ }", &format!("{{{tail}"));
+        check_line(
             "{\"a\" oops",
             &format!("{{\"line\": \"{{\\\"a\\\" oops\", {tail}"),
         );
-        check(
+        check_line(
             "{\"code\": 7}",
             &format!(
                 "{{\"code\": 7, {}",
