@@ -24,7 +24,14 @@ struct Cli {
     context: Option<String>,
 
     /// How to print: `table` for people; `json`, `jsonl` and `csv` carry every field. The same on a terminal and a pipe.
-    #[arg(short, long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_enum,
+        default_value_t,
+        value_name = "FORMAT"
+    )]
     output: Format,
 
     #[command(subcommand)]
@@ -150,7 +157,12 @@ pub async fn run(
         Ok(cli) => cli,
         Err(error) => return parse_failed(&error, out, notes),
     };
-    let mut session = Session { context: cli.context, format: cli.output, out, notes };
+    let mut session = Session {
+        context: cli.context,
+        format: cli.output,
+        out,
+        notes,
+    };
     let done = dispatch(cli.command, &mut session).await;
     let done = done.and_then(|exit| Ok(session.out.flush().map(|()| exit)?));
     match done {
@@ -224,35 +236,65 @@ mod tests {
         let arguments = ["muster"].iter().chain(arguments).map(OsString::from);
         let (mut printed, mut noted) = (Vec::new(), Vec::new());
         assert_eq!(run(arguments, &mut printed, &mut noted).await, exit);
-        let (printed, noted) = (String::from_utf8(printed).unwrap(), String::from_utf8(noted).unwrap());
-        assert!(printed.contains(out) && (out.is_empty() == printed.is_empty()), "{printed}");
-        assert!(noted.contains(notes) && (notes.is_empty() == noted.is_empty()), "{noted}");
+        let (printed, noted) = (
+            String::from_utf8(printed).unwrap(),
+            String::from_utf8(noted).unwrap(),
+        );
+        assert!(
+            printed.contains(out) && (out.is_empty() == printed.is_empty()),
+            "{printed}"
+        );
+        assert!(
+            noted.contains(notes) && (notes.is_empty() == noted.is_empty()),
+            "{noted}"
+        );
     }
 
     #[tokio::test]
     async fn help_is_an_answer_and_a_typing_error_is_not() {
         check(&["--help"], Exit::Done, "Exit codes:\n  0  done", "").await;
         check(&["import", "--help"], Exit::Done, "Usage: muster import", "").await;
-        check(&["--version"], Exit::Done, concat!("muster ", env!("CARGO_PKG_VERSION")), "").await;
+        check(
+            &["--version"],
+            Exit::Done,
+            concat!("muster ", env!("CARGO_PKG_VERSION")),
+            "",
+        )
+        .await;
         check(&["devize", "list"], Exit::Usage, "", "unrecognized subcommand").await;
         check(&[], Exit::Usage, "", "Usage: muster").await;
     }
 
     #[tokio::test]
     async fn a_context_that_is_not_there_is_a_mistake_of_usage() {
-        check(&["--context", "/nowhere/x.toml", "fleet", "counts"], Exit::Usage, "", "cannot read /nowhere/x.toml").await;
+        check(
+            &["--context", "/nowhere/x.toml", "fleet", "counts"],
+            Exit::Usage,
+            "",
+            "cannot read /nowhere/x.toml",
+        )
+        .await;
     }
 
     #[tokio::test]
     async fn refusals_are_explained_without_a_server() {
         check(&["refusal", "M2111"], Exit::Done, "MAC_MALFORMED", "").await;
-        check(&["refusal", "mac_malformed", "-o", "json"], Exit::Done, "\"code\": 2111", "").await;
+        check(
+            &["refusal", "mac_malformed", "-o", "json"],
+            Exit::Done,
+            "\"code\": 2111",
+            "",
+        )
+        .await;
         check(&["refusal", "9999"], Exit::NotFound, "", "no refusal").await;
     }
 
     #[test]
     fn only_tables_are_short_by_themselves() {
-        let list = |limit| ListArgs { limit, columns: vec![] };
+        let list = |limit| ListArgs {
+            limit,
+            columns: vec![],
+        };
         assert_eq!(list(None).limit(Format::Table), Some(TABLE_LIMIT));
         assert_eq!(list(None).limit(Format::Csv), None);
         assert_eq!(list(Some(0)).limit(Format::Table), None);

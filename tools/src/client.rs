@@ -51,7 +51,8 @@ impl Client {
             tls = tls.domain_name(name);
         }
         let wrong = |error: tonic::transport::Error| {
-            let why = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
+            let why =
+                std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
             Failure::usage(
                 format!("context {} cannot be used: {why}", context.label),
                 "Check `server`, and that roots, certificate and key are PEM files that belong together.",
@@ -131,7 +132,11 @@ mod tests {
         let mut found = Vec::new();
         let fetch = async |size: i32, token: String| {
             sizes.borrow_mut().push(size);
-            let from: u64 = if token.is_empty() { 0 } else { token.parse().unwrap() };
+            let from: u64 = if token.is_empty() {
+                0
+            } else {
+                token.parse().unwrap()
+            };
             // A server may answer with an empty page and a token when a filter matches nothing for long.
             if from == 3 && sizes.borrow().iter().filter(|_| true).count() % 2 == 0 {
                 return Ok((vec![], token));

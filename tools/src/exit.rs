@@ -87,7 +87,10 @@ mod tests {
         assert_eq!(numbers, [0, 1, 2, 3, 4, 5, 6, 7]);
         let table = Exit::table();
         for exit in Exit::ALL {
-            assert!(table.contains(&format!("{}  {}", exit.number(), exit.meaning())), "{exit:?}");
+            assert!(
+                table.contains(&format!("{}  {}", exit.number(), exit.meaning())),
+                "{exit:?}"
+            );
         }
     }
 }

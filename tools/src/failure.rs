@@ -58,18 +58,43 @@ impl Answer {
         let info = details.error_info();
         let metadata = |key: &str| info.and_then(|info| info.metadata.get(key)).cloned();
         let number = metadata("code").and_then(|code| code.parse().ok());
-        let prefix = number.map(|number: u16| format!("M{number}: ")).unwrap_or_default();
+        let prefix = number
+            .map(|number: u16| format!("M{number}: "))
+            .unwrap_or_default();
         let message = status.message();
-        let violations = details.bad_request().map(|bad| bad.field_violations.as_slice()).unwrap_or_default();
+        let violations = details
+            .bad_request()
+            .map(|bad| bad.field_violations.as_slice())
+            .unwrap_or_default();
         Self {
             status: status.code(),
             number,
             reason: info.map(|info| info.reason.clone()).unwrap_or_default(),
             message: message.strip_prefix(&prefix).unwrap_or(message).to_owned(),
             help: metadata("help").unwrap_or_default(),
-            fields: violations.iter().map(|one| (one.field.clone(), one.description.clone())).collect(),
+            fields: violations
+                .iter()
+                .map(|one| (one.field.clone(), one.description.clone()))
+                .collect(),
             retry_after: details.retry_info().and_then(|retry| retry.retry_delay),
             reference: metadata("reference"),
+        }
+    }
+
+    /// A refusal that the domain's own rules gave on this side.
+    pub(crate) fn local(refusal: &muster_domain::Refusal) -> Self {
+        Self {
+            status: Code::InvalidArgument,
+            number: Some(refusal.code.number()),
+            reason: refusal.code.reason().to_owned(),
+            message: match refusal.field.as_str() {
+                "" => refusal.message.clone(),
+                field => format!("{field}: {}", refusal.message),
+            },
+            help: refusal.code.help().to_owned(),
+            fields: Vec::new(),
+            retry_after: None,
+            reference: None,
         }
     }
 
@@ -109,7 +134,9 @@ impl Answer {
     fn write(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.number {
             Some(number) => write!(f, "error[M{number}]: {}", clean(&self.message))?,
-            None if self.reason.is_empty() => write!(f, "error: {} ({:?})", clean(&self.message), self.status)?,
+            None if self.reason.is_empty() => {
+                write!(f, "error: {} ({:?})", clean(&self.message), self.status)?
+            }
             None => write!(f, "error: {}", clean(&self.message))?,
         }
         // A single field is in the message already.
@@ -136,7 +163,10 @@ impl Answer {
 impl Failure {
     /// A mistake in what was given.
     pub fn usage(message: impl Into<String>, help: impl Into<String>) -> Self {
-        Self::Usage(Usage { message: message.into(), help: help.into() })
+        Self::Usage(Usage {
+            message: message.into(),
+            help: help.into(),
+        })
     }
 
     /// A file that could not be read or written: the path is the user's.
@@ -160,9 +190,11 @@ impl Failure {
     pub fn answer(&self) -> Option<&Answer> {
         match self {
             Self::Refused(answer) => Some(answer),
-            Self::Usage(_) | Self::Unreachable(_) | Self::RowsRefused(_) | Self::OutputClosed | Self::Fault(_) => {
-                None
-            }
+            Self::Usage(_)
+            | Self::Unreachable(_)
+            | Self::RowsRefused(_)
+            | Self::OutputClosed
+            | Self::Fault(_) => None,
         }
     }
 
@@ -286,9 +318,15 @@ mod tests {
     fn a_fault_shows_its_reference_once() {
         let metadata = HashMap::from([("reference".into(), "f-17".into())]);
         let details = ErrorDetails::with_error_info("FAULT", "muster", metadata);
-        let failure: Failure = Status::with_error_details(Code::Internal, "the server failed", details.clone()).into();
-        check(&failure, "error: the server failed\n  reference: f-17", Exit::Fault);
-        let failure: Failure = Status::with_error_details(Code::Internal, "the server failed (f-17)", details).into();
+        let failure: Failure =
+            Status::with_error_details(Code::Internal, "the server failed", details.clone()).into();
+        check(
+            &failure,
+            "error: the server failed\n  reference: f-17",
+            Exit::Fault,
+        );
+        let failure: Failure =
+            Status::with_error_details(Code::Internal, "the server failed (f-17)", details).into();
         check(&failure, "error: the server failed (f-17)", Exit::Fault);
     }
 

@@ -22,13 +22,21 @@ impl Unreachable {
     /// A connection that could not be opened.
     pub(crate) fn connecting(server: &str, error: &(dyn Error + 'static)) -> Self {
         let (why, help) = diagnose(error);
-        Self { doing: format!("connect to {server}"), why, help }
+        Self {
+            doing: format!("connect to {server}"),
+            why,
+            help,
+        }
     }
 
     /// A connection that broke, or was refused after its handshake.
     pub(crate) fn during_call(error: &(dyn Error + 'static)) -> Self {
         let (why, help) = diagnose(error);
-        Self { doing: "finish the call".to_owned(), why, help }
+        Self {
+            doing: "finish the call".to_owned(),
+            why,
+            help,
+        }
     }
 }
 
@@ -44,14 +52,14 @@ impl fmt::Display for Unreachable {
 
 /// The errors under an error. An `io::Error` hides the one it wraps from `source`, so it is opened here.
 fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    let below = |error: &&'a (dyn Error + 'static)| -> Option<&'a (dyn Error + 'static)> {
-        let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        match wrapped {
-            Some(wrapped) => Some(wrapped),
-            None => error.source(),
-        }
-    };
-    std::iter::successors(Some(error), below).take(CAUSES)
+    std::iter::successors(Some(error), |&error| below(error)).take(CAUSES)
+}
+
+fn below<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
+    match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+        Some(wrapped) => Some(wrapped),
+        None => error.source(),
+    }
 }
 
 fn diagnose(error: &(dyn Error + 'static)) -> (String, &'static str) {
@@ -72,7 +80,9 @@ fn diagnose(error: &(dyn Error + 'static)) -> (String, &'static str) {
 
 fn io_failure(error: &io::Error) -> (String, &'static str) {
     let help = match error.kind() {
-        io::ErrorKind::ConnectionRefused => "Nothing listens there. Is musterd running, and is this its gRPC port?",
+        io::ErrorKind::ConnectionRefused => {
+            "Nothing listens there. Is musterd running, and is this its gRPC port?"
+        }
         io::ErrorKind::TimedOut => "Nothing answered. Check the address, and firewalls on the way.",
         io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
             "There is no way to that address. Check it, and this machine's network."
@@ -96,9 +106,9 @@ fn tls_failure(error: &Tls) -> (String, &'static str) {
         Tls::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => {
             "The server's certificate has expired. Check this machine's clock, then renew the certificate."
         }
-        Tls::InvalidCertificate(CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. }) => {
-            "The server's certificate is not valid yet. Check this machine's clock."
-        }
+        Tls::InvalidCertificate(
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. },
+        ) => "The server's certificate is not valid yet. Check this machine's clock.",
         Tls::AlertReceived(
             AlertDescription::UnknownCA
             | AlertDescription::BadCertificate
@@ -107,7 +117,9 @@ fn tls_failure(error: &Tls) -> (String, &'static str) {
             | AlertDescription::CertificateRevoked
             | AlertDescription::AccessDenied
             | AlertDescription::DecryptError,
-        ) => "The server does not accept this context's certificate. Is it from this server, and still valid?",
+        ) => {
+            "The server does not accept this context's certificate. Is it from this server, and still valid?"
+        }
         Tls::InvalidMessage(_) => "What answers there does not speak TLS. Is this musterd's gRPC port?",
         _ => "",
     };
@@ -122,16 +134,35 @@ mod tests {
         let found = Unreachable::connecting("https://h:1", &error);
         assert_eq!(found.doing, "connect to https://h:1");
         assert!(found.why.contains(why), "{found:?}");
-        assert!(found.help.contains(help) && (help.is_empty() == found.help.is_empty()), "{found:?}");
+        assert!(
+            found.help.contains(help) && (help.is_empty() == found.help.is_empty()),
+            "{found:?}"
+        );
     }
 
     #[test]
     fn each_cause_has_its_advice() {
-        check(io::Error::from(io::ErrorKind::ConnectionRefused), "refused", "Is musterd running");
+        check(
+            io::Error::from(io::ErrorKind::ConnectionRefused),
+            "refused",
+            "Is musterd running",
+        );
         let tls = |error: Tls| io::Error::new(io::ErrorKind::InvalidData, error);
-        check(tls(Tls::InvalidCertificate(CertificateError::UnknownIssuer)), "UnknownIssuer", "`roots`");
-        check(tls(Tls::InvalidCertificate(CertificateError::NotValidForName)), "NotValidForName", "server_name");
-        check(tls(Tls::AlertReceived(AlertDescription::UnknownCA)), "UnknownCA", "this context's certificate");
+        check(
+            tls(Tls::InvalidCertificate(CertificateError::UnknownIssuer)),
+            "UnknownIssuer",
+            "`roots`",
+        );
+        check(
+            tls(Tls::InvalidCertificate(CertificateError::NotValidForName)),
+            "NotValidForName",
+            "server_name",
+        );
+        check(
+            tls(Tls::AlertReceived(AlertDescription::UnknownCA)),
+            "UnknownCA",
+            "this context's certificate",
+        );
         check(io::Error::other("odd"), "odd", "");
     }
 }

@@ -36,7 +36,10 @@ pub(super) struct Document<'a> {
 
 impl Document<'_> {
     fn resource(&self, wire: Wire) -> Resource {
-        Resource { origin: format!("{}: {}", self.origin, wire::name(&wire)), wire: wire::resource(wire) }
+        Resource {
+            origin: format!("{}: {}", self.origin, wire::name(&wire)),
+            wire: wire::resource(wire),
+        }
     }
 
     fn mixed(&self, mixed: Mixed) -> Result<Vec<Resource>, String> {
@@ -46,19 +49,40 @@ impl Document<'_> {
             (Kind::Profiles, PLURALS[2], mixed.profiles.len()),
             (Kind::FirmwarePolicies, PLURALS[3], mixed.firmware_policies.len()),
         ];
-        let foreign = present.iter().find(|(kind, _, count)| {
-            *count > 0 && self.kind != Kind::Any && self.kind != *kind
-        });
+        let foreign = present
+            .iter()
+            .find(|(kind, _, count)| *count > 0 && self.kind != Kind::Any && self.kind != *kind);
         if let Some((_, plural, _)) = foreign {
-            return Err(format!("holds {plural}, which this command does not take; use `muster apply`"));
+            return Err(format!(
+                "holds {plural}, which this command does not take; use `muster apply`"
+            ));
         }
         let mut resources = Vec::new();
-        resources.extend(mixed.firmware_policies.iter().map(|policy| wire::policy(policy).map(|wire| self.resource(wire))));
+        resources.extend(
+            mixed
+                .firmware_policies
+                .iter()
+                .map(|policy| wire::policy(policy).map(|wire| self.resource(wire))),
+        );
         for profile in mixed.profiles {
-            resources.push(profile.into_wire(self.base).map(|wire| self.resource(Wire::Profile(wire))));
+            resources.push(
+                profile
+                    .into_wire(self.base)
+                    .map(|wire| self.resource(Wire::Profile(wire))),
+            );
         }
-        resources.extend(mixed.models.into_iter().map(|model| Ok(self.resource(Wire::Model(wire::model(model))))));
-        resources.extend(mixed.sites.into_iter().map(|site| Ok(self.resource(Wire::Site(wire::site(site))))));
+        resources.extend(
+            mixed
+                .models
+                .into_iter()
+                .map(|model| Ok(self.resource(Wire::Model(wire::model(model))))),
+        );
+        resources.extend(
+            mixed
+                .sites
+                .into_iter()
+                .map(|site| Ok(self.resource(Wire::Site(wire::site(site))))),
+        );
         resources.into_iter().collect()
     }
 
@@ -67,7 +91,9 @@ impl Document<'_> {
         let wire = match self.kind {
             Kind::Any => {
                 let plurals = PLURALS.join("]], [[");
-                return Err(format!("does not say what it holds; begin with one of [[{plurals}]]"));
+                return Err(format!(
+                    "does not say what it holds; begin with one of [[{plurals}]]"
+                ));
             }
             Kind::Models => Wire::Model(wire::model(read.read()?)),
             Kind::Sites => Wire::Site(wire::site(read.read()?)),
@@ -114,7 +140,10 @@ impl Document<'_> {
         let header = text.lines().next().unwrap_or_default();
         let delimiter = [b',', b';', b'\t', b'|'].into_iter().max_by_key(|delimiter| {
             // The first of equals wins only from the back, so commas are preferred by a second key.
-            (header.bytes().filter(|byte| byte == delimiter).count(), *delimiter == b',')
+            (
+                header.bytes().filter(|byte| byte == delimiter).count(),
+                *delimiter == b',',
+            )
         });
         let mut reader = csv::ReaderBuilder::new()
             .delimiter(delimiter.unwrap_or(b','))
@@ -122,7 +151,10 @@ impl Document<'_> {
             .from_reader(text.as_bytes());
         let sites = reader.deserialize::<SiteSource>();
         sites
-            .map(|site| site.map(|site| self.resource(Wire::Site(wire::site(site)))).map_err(|error| error.to_string()))
+            .map(|site| {
+                site.map(|site| self.resource(Wire::Site(wire::site(site))))
+                    .map_err(|error| error.to_string())
+            })
             .collect()
     }
 }

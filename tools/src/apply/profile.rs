@@ -54,15 +54,21 @@ impl ProfileDocument {
                 ParameterType::Number => Type::Number,
                 ParameterType::Boolean => Type::Boolean,
             };
-            (key, v1::profile::Parameter { r#type: kind.into(), default: parameter.default.map(|plain| plain.0) })
+            (
+                key,
+                v1::profile::Parameter {
+                    r#type: kind.into(),
+                    default: parameter.default.map(|plain| plain.0),
+                },
+            )
         });
         let files = self.files.into_iter().map(|(key, template)| match template {
             Template::Text(text) => Ok((key, text)),
             Template::File(path) => {
-                let bytes = read_small(&base.join(&path), TEMPLATE_LIMIT).map_err(|failure| {
-                    failure.to_string().trim_start_matches("error: ").to_owned()
-                })?;
-                let text = String::from_utf8(bytes).map_err(|_| format!("template {} is not UTF-8", path.display()))?;
+                let bytes = read_small(&base.join(&path), TEMPLATE_LIMIT)
+                    .map_err(|failure| failure.to_string().trim_start_matches("error: ").to_owned())?;
+                let text = String::from_utf8(bytes)
+                    .map_err(|_| format!("template {} is not UTF-8", path.display()))?;
                 Ok((key, text))
             }
         });
@@ -71,7 +77,10 @@ impl ProfileDocument {
             name: format!("profiles/{}", self.name),
             parameters: parameters.collect(),
             files: files?,
-            revision: Some(v1::RevisionInfo { message: self.message, ..v1::RevisionInfo::default() }),
+            revision: Some(v1::RevisionInfo {
+                message: self.message,
+                ..v1::RevisionInfo::default()
+            }),
         })
     }
 }

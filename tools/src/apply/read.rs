@@ -47,10 +47,16 @@ impl FileFormat {
 pub fn read_path(path: &Path, kind: Kind, format: Option<FileFormat>) -> Result<Vec<Resource>, Failure> {
     if path == Path::new("-") {
         let mut bytes = Vec::new();
-        let read = std::io::stdin().lock().take(FILE_LIMIT + 1).read_to_end(&mut bytes);
+        let read = std::io::stdin()
+            .lock()
+            .take(FILE_LIMIT + 1)
+            .read_to_end(&mut bytes);
         read.map_err(|error| Failure::file("read", Path::new("standard input"), &error))?;
         if bytes.len() as u64 > FILE_LIMIT {
-            return Err(Failure::usage(format!("standard input is over {FILE_LIMIT} bytes"), ""));
+            return Err(Failure::usage(
+                format!("standard input is over {FILE_LIMIT} bytes"),
+                "",
+            ));
         }
         return read_bytes(bytes, "standard input", Path::new(""), kind, format);
     }
@@ -63,7 +69,13 @@ pub fn read_path(path: &Path, kind: Kind, format: Option<FileFormat>) -> Result<
     }
     let bytes = read_small(path, FILE_LIMIT)?;
     let base = path.parent().unwrap_or_else(|| Path::new(""));
-    read_bytes(bytes, &path.display().to_string(), base, kind, format.or_else(|| FileFormat::of(path)))
+    read_bytes(
+        bytes,
+        &path.display().to_string(),
+        base,
+        kind,
+        format.or_else(|| FileFormat::of(path)),
+    )
 }
 
 fn files_of(directory: &Path) -> Result<Vec<PathBuf>, Failure> {
@@ -107,8 +119,15 @@ pub fn read_text(
         FileFormat::Csv => document.csv(text),
     };
     let resources = read.map_err(|why| {
-        let separator = if why.starts_with(|c: char| c.is_uppercase()) || why.contains('\n') { ": " } else { " " };
-        Failure::usage(format!("{origin}{separator}{why}"), "`muster apply --help` shows what files look like.")
+        let separator = if why.starts_with(|c: char| c.is_uppercase()) || why.contains('\n') {
+            ": "
+        } else {
+            " "
+        };
+        Failure::usage(
+            format!("{origin}{separator}{why}"),
+            "`muster apply --help` shows what files look like.",
+        )
     })?;
     if resources.is_empty() {
         return Err(Failure::usage(format!("{origin} holds no resources"), ""));
@@ -126,7 +145,10 @@ mod tests {
     }
 
     fn names(resources: &[Resource]) -> Vec<&str> {
-        resources.iter().map(|resource| resource.origin.trim_start_matches("f: ")).collect()
+        resources
+            .iter()
+            .map(|resource| resource.origin.trim_start_matches("f: "))
+            .collect()
     }
 
     #[track_caller]
@@ -136,17 +158,37 @@ mod tests {
 
     #[test]
     fn a_file_holds_one_or_many_or_several_kinds() {
-        check("name = 'GW-200'\nouis = ['00:1B:C5']", Kind::Models, &["models/GW-200"]);
-        check("[[models]]\nname = 'a'\n[[models]]\nname = 'b'", Kind::Models, &["models/a", "models/b"]);
+        check(
+            "name = 'GW-200'\nouis = ['00:1B:C5']",
+            Kind::Models,
+            &["models/GW-200"],
+        );
+        check(
+            "[[models]]\nname = 'a'\n[[models]]\nname = 'b'",
+            Kind::Models,
+            &["models/a", "models/b"],
+        );
         check(r#"{"name": "a"}"#, Kind::Models, &["models/a"]);
-        check(r#"[{"name": "a"}, {"name": "b"}]"#, Kind::Models, &["models/a", "models/b"]);
-        check("{\"name\": \"a\"}\n{\"name\": \"b\"}\n", Kind::Models, &["models/a", "models/b"]);
+        check(
+            r#"[{"name": "a"}, {"name": "b"}]"#,
+            Kind::Models,
+            &["models/a", "models/b"],
+        );
+        check(
+            "{\"name\": \"a\"}\n{\"name\": \"b\"}\n",
+            Kind::Models,
+            &["models/a", "models/b"],
+        );
         check(
             "[[sites]]\ncode = 's'\n[[models]]\nname = 'm'\n[[profiles]]\nname = 'p'\nfiles = {}\n[[firmware_policies]]\nname = 'w'\napplies_to = { models = ['*'] }",
             Kind::Any,
             &["firmwarePolicies/w", "profiles/p", "models/m", "sites/s"],
         );
-        check(r#"{"sites": [{"code": "s"}], "models": []}"#, Kind::Any, &["sites/s"]);
+        check(
+            r#"{"sites": [{"code": "s"}], "models": []}"#,
+            Kind::Any,
+            &["sites/s"],
+        );
     }
 
     #[test]
@@ -154,9 +196,16 @@ mod tests {
         let text = "\u{feff}code;name;latitude;longitude;time_zone\nSAO-04;São Paulo depot;-23.5505;-46.6333;America/Sao_Paulo\nX-1;;;;\n";
         let sites = read(text, Kind::Sites, Some(FileFormat::Csv)).unwrap();
         assert_eq!(names(&sites), ["sites/SAO-04", "sites/X-1"]);
-        let Some(Wire::Site(first)) = &sites[0].wire.resource else { panic!() };
-        assert_eq!((first.display_name.as_str(), first.latitude), ("São Paulo depot", Some(-23.5505)));
-        let Some(Wire::Site(second)) = &sites[1].wire.resource else { panic!() };
+        let Some(Wire::Site(first)) = &sites[0].wire.resource else {
+            panic!()
+        };
+        assert_eq!(
+            (first.display_name.as_str(), first.latitude),
+            ("São Paulo depot", Some(-23.5505))
+        );
+        let Some(Wire::Site(second)) = &sites[1].wire.resource else {
+            panic!()
+        };
         assert_eq!((second.latitude, second.parent.as_str()), (None, ""));
     }
 
@@ -168,8 +217,17 @@ mod tests {
                     [parameters]\nextension = { type = 'integer' }\nperiod = { type = 'number', default = 2.5 }\n\
                     on = { type = 'boolean', default = true }\n\
                     [files]\n'a.txt' = 'plain'\n'net.toml' = { file = 'net.j2' }\n";
-        let read = read_text(text, "f", directory.path(), Kind::Profiles, Some(FileFormat::Toml)).unwrap();
-        let Some(Wire::Profile(profile)) = &read[0].wire.resource else { panic!() };
+        let read = read_text(
+            text,
+            "f",
+            directory.path(),
+            Kind::Profiles,
+            Some(FileFormat::Toml),
+        )
+        .unwrap();
+        let Some(Wire::Profile(profile)) = &read[0].wire.resource else {
+            panic!()
+        };
         assert_eq!(profile.files["net.toml"], "ext = {{ extension }}\n");
         assert_eq!(profile.files["a.txt"], "plain");
         assert_eq!(profile.parameters["period"].default.as_deref(), Some("2.5"));
@@ -187,19 +245,54 @@ mod tests {
             assert!(failure.to_string().contains(expected), "{failure}");
             assert_eq!(failure.exit(), crate::exit::Exit::Usage);
         };
-        check("name = 'a'\nserial_patern = 'x'", Kind::Models, None, "serial_patern");
+        check(
+            "name = 'a'\nserial_patern = 'x'",
+            Kind::Models,
+            None,
+            "serial_patern",
+        );
         check("name = 'a'\nserial_patern = 'x'", Kind::Models, None, "line 2");
         check("name = ", Kind::Models, None, "line 1");
         check("name = 'a'", Kind::Any, None, "does not say what it holds");
         check("[[sites]]\ncode = 's'", Kind::Models, None, "holds sites");
-        check(r#"[{"name": "a"}, {"nam": "b"}]"#, Kind::Models, None, "document 2: unknown field `nam`");
-        check("a,b\n1,2\n", Kind::Models, Some(FileFormat::Csv), "for sites only");
-        check("code,nme\nx,y\n", Kind::Sites, Some(FileFormat::Csv), "unknown field `nme`");
-        check("code,name\nx,y,z\n", Kind::Sites, Some(FileFormat::Csv), "line: 2");
+        check(
+            r#"[{"name": "a"}, {"nam": "b"}]"#,
+            Kind::Models,
+            None,
+            "document 2: unknown field `nam`",
+        );
+        check(
+            "a,b\n1,2\n",
+            Kind::Models,
+            Some(FileFormat::Csv),
+            "for sites only",
+        );
+        check(
+            "code,nme\nx,y\n",
+            Kind::Sites,
+            Some(FileFormat::Csv),
+            "unknown field `nme`",
+        );
+        check(
+            "code,name\nx,y,z\n",
+            Kind::Sites,
+            Some(FileFormat::Csv),
+            "line: 2",
+        );
         check("", Kind::Models, None, "missing field `name`");
         check("[]", Kind::Models, Some(FileFormat::Json), "holds no resources");
-        check("name = 'p'\n[files]\na = 3", Kind::Profiles, None, "a template, or");
-        check("name = 'p'\nfiles = {}\n[parameters]\nx = { type = 'date' }", Kind::Profiles, None, "date");
+        check(
+            "name = 'p'\n[files]\na = 3",
+            Kind::Profiles,
+            None,
+            "a template, or",
+        );
+        check(
+            "name = 'p'\nfiles = {}\n[parameters]\nx = { type = 'date' }",
+            Kind::Profiles,
+            None,
+            "date",
+        );
     }
 
     #[test]
@@ -212,7 +305,10 @@ mod tests {
         std::fs::create_dir(directory.path().join("templates")).unwrap();
         write("templates/net.toml", "{{ x }}");
         let read = read_path(directory.path(), Kind::Any, None).unwrap();
-        let ends: Vec<_> = read.iter().map(|resource| resource.origin.rsplit(' ').next().unwrap()).collect();
+        let ends: Vec<_> = read
+            .iter()
+            .map(|resource| resource.origin.rsplit(' ').next().unwrap())
+            .collect();
         assert_eq!(ends, ["models/a", "models/b"]);
         assert!(read_path(&directory.path().join("templates"), Kind::Any, None).is_err());
     }

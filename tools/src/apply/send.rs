@@ -2,10 +2,7 @@
 
 use super::{Resource, wire};
 use crate::{client::Client, failure::Failure};
-use muster_proto::v1::{
-    self, ApplyRequest,
-    resource::Resource as Wire,
-};
+use muster_proto::v1::{self, ApplyRequest, resource::Resource as Wire};
 use std::collections::{HashMap, HashSet};
 
 /// Most resources of one call: the server takes no more.
@@ -69,7 +66,11 @@ fn explain(resource: &mut v1::Resource, message: &str) {
 fn split(resources: Vec<Resource>) -> Vec<Vec<Resource>> {
     let size = |resource: &Resource| prost_size(&resource.wire);
     let total: usize = resources.iter().map(size).sum();
-    let resources = if resources.len() <= CALL_LIMIT && total <= CALL_BYTES { resources } else { ordered(resources) };
+    let resources = if resources.len() <= CALL_LIMIT && total <= CALL_BYTES {
+        resources
+    } else {
+        ordered(resources)
+    };
     let mut calls: Vec<Vec<Resource>> = Vec::new();
     let mut bytes = 0;
     for resource in resources {
@@ -128,7 +129,9 @@ fn located(failure: Failure, origins: &[String]) -> Failure {
         let rest = text.strip_prefix("resources[")?;
         let (place, rest) = rest.split_once(']')?;
         let origin = origins.get(place.parse::<usize>().ok()?)?;
-        let rest = rest.strip_prefix('.').map_or_else(|| rest.to_owned(), |field| format!(": {field}"));
+        let rest = rest
+            .strip_prefix('.')
+            .map_or_else(|| rest.to_owned(), |field| format!(": {field}"));
         Some(format!("{origin}{rest}"))
     };
     if let Some(message) = relocate(&answer.message) {
@@ -149,25 +152,49 @@ mod tests {
     use tonic::Code;
 
     fn site(name: &str, parent: &str) -> Resource {
-        let wire = v1::Site { name: name.into(), parent: parent.into(), ..v1::Site::default() };
-        Resource { origin: name.into(), wire: v1::Resource { resource: Some(Wire::Site(wire)) } }
+        let wire = v1::Site {
+            name: name.into(),
+            parent: parent.into(),
+            ..v1::Site::default()
+        };
+        Resource {
+            origin: name.into(),
+            wire: v1::Resource {
+                resource: Some(Wire::Site(wire)),
+            },
+        }
     }
 
     fn model(name: &str) -> Resource {
-        let wire = v1::Model { name: name.into(), ..v1::Model::default() };
-        Resource { origin: name.into(), wire: v1::Resource { resource: Some(Wire::Model(wire)) } }
+        let wire = v1::Model {
+            name: name.into(),
+            ..v1::Model::default()
+        };
+        Resource {
+            origin: name.into(),
+            wire: v1::Resource {
+                resource: Some(Wire::Model(wire)),
+            },
+        }
     }
 
     #[test]
     fn what_fits_one_call_keeps_its_order() {
         let calls = split(vec![site("b", "a"), model("m"), site("a", "")]);
-        let names: Vec<_> = calls.iter().flatten().map(|resource| resource.origin.as_str()).collect();
+        let names: Vec<_> = calls
+            .iter()
+            .flatten()
+            .map(|resource| resource.origin.as_str())
+            .collect();
         assert_eq!((calls.len(), names), (1, vec!["b", "m", "a"]));
     }
 
     #[test]
     fn many_go_in_calls_with_what_others_need_first() {
-        let mut all: Vec<_> = (0..CALL_LIMIT).rev().map(|i| site(&format!("s{i}"), &format!("s{}", i + 1))).collect();
+        let mut all: Vec<_> = (0..CALL_LIMIT)
+            .rev()
+            .map(|i| site(&format!("s{i}"), &format!("s{}", i + 1)))
+            .collect();
         all.push(model("m"));
         let calls = split(all);
         assert_eq!(calls.iter().map(Vec::len).collect::<Vec<_>>(), [CALL_LIMIT, 1]);
@@ -190,11 +217,17 @@ mod tests {
             reason: String::new(),
             message: "resources[1].ouis[0]: contains 'x' (and 1 more)".into(),
             help: String::new(),
-            fields: vec![("resources[1].ouis[0]".into(), "contains 'x'".into()), ("resources[9].name".into(), "x".into())],
+            fields: vec![
+                ("resources[1].ouis[0]".into(), "contains 'x'".into()),
+                ("resources[9].name".into(), "x".into()),
+            ],
             retry_after: None,
             reference: None,
         };
-        let located = located(Failure::Refused(Box::new(answer)), &["f: models/a".into(), "f: models/b".into()]);
+        let located = located(
+            Failure::Refused(Box::new(answer)),
+            &["f: models/a".into(), "f: models/b".into()],
+        );
         let answer = located.answer().unwrap();
         assert_eq!(answer.message, "f: models/b: ouis[0]: contains 'x' (and 1 more)");
         assert_eq!(answer.fields[0].0, "f: models/b: ouis[0]");
@@ -203,13 +236,21 @@ mod tests {
 
     #[test]
     fn a_message_fills_only_empty_ones() {
-        let mut profile = |own: &str| {
-            let revision = Some(v1::RevisionInfo { message: own.into(), ..v1::RevisionInfo::default() });
+        let profile = |own: &str| {
+            let revision = Some(v1::RevisionInfo {
+                message: own.into(),
+                ..v1::RevisionInfo::default()
+            });
             let mut resource = v1::Resource {
-                resource: Some(Wire::Profile(v1::Profile { revision, ..v1::Profile::default() })),
+                resource: Some(Wire::Profile(v1::Profile {
+                    revision,
+                    ..v1::Profile::default()
+                })),
             };
             explain(&mut resource, "why");
-            let Some(Wire::Profile(profile)) = resource.resource else { panic!() };
+            let Some(Wire::Profile(profile)) = resource.resource else {
+                panic!()
+            };
             profile.revision.unwrap().message
         };
         assert_eq!((profile(""), profile("own")), ("why".into(), "own".into()));

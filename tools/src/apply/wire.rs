@@ -6,7 +6,11 @@ use muster_proto::v1::{self, resource::Resource as Wire};
 
 /// `collection/name`, or empty where nothing is named.
 fn named(collection: &str, name: &str) -> String {
-    if name.is_empty() { String::new() } else { format!("{collection}/{name}") }
+    if name.is_empty() {
+        String::new()
+    } else {
+        format!("{collection}/{name}")
+    }
 }
 
 pub(super) fn model(source: ModelSource) -> v1::Model {
@@ -35,7 +39,11 @@ pub(super) fn site(source: SiteSource) -> v1::Site {
 pub(super) fn policy(source: &PolicySource) -> Result<Wire, String> {
     let source_json = serde_json::to_string(source).map_err(|error| error.to_string())?;
     let name = format!("firmwarePolicies/{}", source.name);
-    Ok(Wire::FirmwarePolicy(v1::FirmwarePolicy { name, source_json, revision: Some(v1::RevisionInfo::default()) }))
+    Ok(Wire::FirmwarePolicy(v1::FirmwarePolicy {
+        name,
+        source_json,
+        revision: Some(v1::RevisionInfo::default()),
+    }))
 }
 
 pub(super) const fn resource(wire: Wire) -> v1::Resource {

@@ -24,7 +24,13 @@ pub(crate) struct Apply {
     #[arg(long)]
     dry_run: bool,
     /// Why, for the history of profiles and firmware policies that bring no message.
-    #[arg(short, long, default_value = "", hide_default_value = true, value_name = "TEXT")]
+    #[arg(
+        short,
+        long,
+        default_value = "",
+        hide_default_value = true,
+        value_name = "TEXT"
+    )]
     message: String,
 }
 
@@ -38,7 +44,10 @@ impl Apply {
         for file in &self.files {
             resources.extend(read_path(file, kind, self.format)?);
         }
-        let options = ApplyOptions { dry_run: self.dry_run, message: self.message };
+        let options = ApplyOptions {
+            dry_run: self.dry_run,
+            message: self.message,
+        };
         let outcomes = send(&session.client().await?, resources, &options).await?;
         let mut listing = Listing::of::<Outcome>(session.out, session.format, &[])?;
         for outcome in outcomes {

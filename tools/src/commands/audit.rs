@@ -33,7 +33,11 @@ impl Command {
         let mut expected = first;
         let mut listing = Listing::of::<AuditEntry>(session.out, session.format, &list.columns)?;
         let fetch = async |page_size, page_token| {
-            let request = v1::ListEntriesRequest { page_size, page_token, first_index: first };
+            let request = v1::ListEntriesRequest {
+                page_size,
+                page_token,
+                first_index: first,
+            };
             let page = audit.list_entries(request).await?.into_inner();
             Ok((page.entries, page.next_page_token))
         };
@@ -46,7 +50,10 @@ impl Command {
         listing.finish()?;
         cut(session, listed, limit);
         if session.format == Format::Table {
-            session.note(&format!("{} entries, every hash right and none missing between them", expected - first));
+            session.note(&format!(
+                "{} entries, every hash right and none missing between them",
+                expected - first
+            ));
         }
         Ok(())
     }
@@ -54,7 +61,10 @@ impl Command {
 
 fn in_place(entry: v1::AuditEntry, expected: u64) -> Result<AuditEntry, Failure> {
     if entry.index != expected {
-        let why = format!("audit entry {expected} is missing: the server gave {} in its place", entry.index);
+        let why = format!(
+            "audit entry {expected} is missing: the server gave {} in its place",
+            entry.index
+        );
         return Err(Failure::Fault(anyhow::anyhow!(why)));
     }
     AuditEntry::verified(entry)

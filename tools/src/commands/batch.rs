@@ -30,14 +30,23 @@ impl Command {
         match self {
             Self::List(arguments) => {
                 let fetch = async |page_size, page_token| {
-                    let page = manifests.list_batches(v1::ListBatchesRequest { page_size, page_token }).await?;
+                    let page = manifests
+                        .list_batches(v1::ListBatchesRequest {
+                            page_size,
+                            page_token,
+                        })
+                        .await?;
                     let page = page.into_inner();
                     Ok((page.batches, page.next_page_token))
                 };
                 list::<_, Batch>(session, &arguments, fetch).await
             }
             Self::Get { batch } => {
-                let found = manifests.get_batch(v1::GetBatchRequest { name: resource("batches", &batch) }).await?;
+                let found = manifests
+                    .get_batch(v1::GetBatchRequest {
+                        name: resource("batches", &batch),
+                    })
+                    .await?;
                 print_one(session.out, session.format, &Batch::from(found.into_inner()))
             }
         }

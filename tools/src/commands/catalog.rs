@@ -39,7 +39,11 @@ pub(crate) trait Noun: std::fmt::Debug + Clone + Send + Sync {
     type Shown: Record + From<Self::Wire>;
 
     async fn get(client: &mut Client, name: String) -> Result<Self::Wire, Status>;
-    async fn page(client: &mut Client, page_size: i32, page_token: String) -> Result<(Vec<Self::Wire>, String), Status>;
+    async fn page(
+        client: &mut Client,
+        page_size: i32,
+        page_token: String,
+    ) -> Result<(Vec<Self::Wire>, String), Status>;
 }
 
 impl<K: Noun> Command<K> {
@@ -48,7 +52,10 @@ impl<K: Noun> Command<K> {
             Self::Apply(apply) => apply.run_for(K::KIND, session).await,
             Self::List(arguments) => {
                 let mut client = session.client().await?;
-                list::<_, K::Shown>(session, &arguments, async |size, token| K::page(&mut client, size, token).await).await
+                list::<_, K::Shown>(session, &arguments, async |size, token| {
+                    K::page(&mut client, size, token).await
+                })
+                .await
             }
             Self::Get { name, .. } => {
                 let found = K::get(&mut session.client().await?, resource(K::COLLECTION, &name)).await?;

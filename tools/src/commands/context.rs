@@ -91,18 +91,37 @@ impl Command {
                 let current = contexts.current();
                 let mut listing = Listing::of::<Shown>(session.out, session.format, &[])?;
                 for name in contexts.names()? {
-                    let Some(path) = contexts.find(&name) else { continue };
+                    let Some(path) = contexts.find(&name) else {
+                        continue;
+                    };
                     let current = current.as_deref() == Some(name.as_str());
-                    listing.push(&Shown { file: ContextFile::read(&path)?, name: Some(name), current, path })?;
+                    listing.push(&Shown {
+                        file: ContextFile::read(&path)?,
+                        name: Some(name),
+                        current,
+                        path,
+                    })?;
                 }
                 listing.finish()
             }
             Self::Use { name } => contexts.choose(&name),
             Self::Show => {
                 let path = crate::context::file_of(&session.context_path()?)?;
-                let name = contexts.names()?.into_iter().find(|name| contexts.find(name).as_ref() == Some(&path));
+                let name = contexts
+                    .names()?
+                    .into_iter()
+                    .find(|name| contexts.find(name).as_ref() == Some(&path));
                 let current = name.is_some() && contexts.current() == name;
-                print_one(session.out, session.format, &Shown { file: ContextFile::read(&path)?, name, current, path })
+                print_one(
+                    session.out,
+                    session.format,
+                    &Shown {
+                        file: ContextFile::read(&path)?,
+                        name,
+                        current,
+                        path,
+                    },
+                )
             }
         }
     }
@@ -124,7 +143,11 @@ impl Add {
                 server_name: self.server_name,
             },
         };
-        let collision = if self.replace { Collision::Replaces } else { Collision::Fails };
+        let collision = if self.replace {
+            Collision::Replaces
+        } else {
+            Collision::Fails
+        };
         contexts.add(&self.name, &file, collision)
     }
 }

@@ -93,37 +93,81 @@ impl Command {
         let devices = session.client().await?.devices;
         let mut devices = devices;
         let changed = match self {
-            Self::List { filter, list: arguments } => {
+            Self::List {
+                filter,
+                list: arguments,
+            } => {
                 let fetch = async |page_size, page_token| {
-                    let request = v1::ListDevicesRequest { page_size, page_token, filter: filter.clone() };
+                    let request = v1::ListDevicesRequest {
+                        page_size,
+                        page_token,
+                        filter: filter.clone(),
+                    };
                     let page = devices.list_devices(request).await?.into_inner();
                     Ok((page.devices, page.next_page_token))
                 };
                 let listed = list::<_, Device>(session, &arguments, fetch).await;
                 return listed.map_err(|failure| with_caret(failure, &filter));
             }
-            Self::Get(device) => devices.get_device(v1::GetDeviceRequest { name: device.resource() }).await?,
+            Self::Get(device) => {
+                devices
+                    .get_device(v1::GetDeviceRequest {
+                        name: device.resource(),
+                    })
+                    .await?
+            }
             Self::Explain(device) => {
-                let request = v1::ExplainDeviceRequest { name: device.resource() };
+                let request = v1::ExplainDeviceRequest {
+                    name: device.resource(),
+                };
                 let explained = devices.explain_device(request).await?.into_inner();
                 return explain(session, &Explanation::from(explained));
             }
             Self::Suspend(Change { device, reason, etag }) => {
-                devices.suspend_device(v1::SuspendDeviceRequest { name: device.resource(), reason, etag }).await?
+                devices
+                    .suspend_device(v1::SuspendDeviceRequest {
+                        name: device.resource(),
+                        reason,
+                        etag,
+                    })
+                    .await?
             }
             Self::Resume { device, etag } => {
-                devices.resume_device(v1::ResumeDeviceRequest { name: device.resource(), etag }).await?
+                devices
+                    .resume_device(v1::ResumeDeviceRequest {
+                        name: device.resource(),
+                        etag,
+                    })
+                    .await?
             }
             Self::Retire(Change { device, reason, etag }) => {
-                devices.retire_device(v1::RetireDeviceRequest { name: device.resource(), reason, etag }).await?
+                devices
+                    .retire_device(v1::RetireDeviceRequest {
+                        name: device.resource(),
+                        reason,
+                        etag,
+                    })
+                    .await?
             }
-            Self::ReissueCode { device, code_ttl, etag } => {
+            Self::ReissueCode {
+                device,
+                code_ttl,
+                etag,
+            } => {
                 let code_ttl_seconds = code_ttl.map_or(0, |ttl| ttl.0.as_secs());
-                let request = v1::ReissueCodeRequest { name: device.resource(), etag, code_ttl_seconds };
+                let request = v1::ReissueCodeRequest {
+                    name: device.resource(),
+                    etag,
+                    code_ttl_seconds,
+                };
                 let answer = devices.reissue_code(request).await?.into_inner();
                 let device = answer.device.unwrap_or_default();
                 let activation_code = answer.activation_code;
-                let reissued = ReissuedCode { device: device.name, serial: device.serial, activation_code };
+                let reissued = ReissuedCode {
+                    device: device.name,
+                    serial: device.serial,
+                    activation_code,
+                };
                 return print_one(session.out, session.format, &reissued);
             }
         };
@@ -133,11 +177,20 @@ impl Command {
 
 /// Marks the place in a filter that the server could not read. The text is here, so it is read here once more.
 fn with_caret(failure: Failure, filter: &str) -> Failure {
-    let is_filter = failure.answer().and_then(|answer| answer.number) == Some(muster_domain::Code::FilterInvalid.number());
-    let wrong = || Filter::parse(filter.trim()).and_then(|filter| filter.check(schema())).err();
+    let is_filter = failure.answer().and_then(|answer| answer.number)
+        == Some(muster_domain::Code::FilterInvalid.number());
+    let wrong = || {
+        Filter::parse(filter.trim())
+            .and_then(|filter| filter.check(schema()))
+            .err()
+    };
     match (failure, is_filter.then(wrong).flatten()) {
         (Failure::Refused(mut answer), Some(error)) => {
-            let marked: Vec<_> = error.caret(filter.trim()).lines().map(|line| format!("\n  {line}")).collect();
+            let marked: Vec<_> = error
+                .caret(filter.trim())
+                .lines()
+                .map(|line| format!("\n  {line}"))
+                .collect();
             answer.message.push_str(&marked.concat());
             Failure::Refused(answer)
         }
@@ -149,7 +202,11 @@ fn explain(session: &mut Session<'_>, explanation: &Explanation) -> Result<(), F
     if session.format != Format::Table {
         return print_one(session.out, session.format, explanation);
     }
-    writeln!(session.out, "{}\n", crate::output::text::line(&explanation.summary))?;
+    writeln!(
+        session.out,
+        "{}\n",
+        crate::output::text::line(&explanation.summary)
+    )?;
     let mut steps = Listing::of::<Step>(session.out, Format::Table, &[])?;
     for step in &explanation.steps {
         steps.push(step)?;
@@ -171,10 +228,17 @@ mod tests {
 
     #[test]
     fn a_device_is_named_by_id_or_serial() {
-        let check = |text: &str, expected: &str| assert_eq!(Named { device: text.into() }.resource(), expected);
+        let check =
+            |text: &str, expected: &str| assert_eq!(Named { device: text.into() }.resource(), expected);
         check("01hzxk3v9q4t5y6w7e8r9t0a1b", "devices/01hzxk3v9q4t5y6w7e8r9t0a1b");
-        check("devices/01hzxk3v9q4t5y6w7e8r9t0a1b", "devices/01hzxk3v9q4t5y6w7e8r9t0a1b");
-        check("serial:01hzxk3v9q4t5y6w7e8r9t0a1b", "devices/serial:01hzxk3v9q4t5y6w7e8r9t0a1b");
+        check(
+            "devices/01hzxk3v9q4t5y6w7e8r9t0a1b",
+            "devices/01hzxk3v9q4t5y6w7e8r9t0a1b",
+        );
+        check(
+            "serial:01hzxk3v9q4t5y6w7e8r9t0a1b",
+            "devices/serial:01hzxk3v9q4t5y6w7e8r9t0a1b",
+        );
         check("GW2-7000001", "devices/serial:GW2-7000001");
     }
 

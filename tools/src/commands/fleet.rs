@@ -14,7 +14,13 @@ pub(crate) enum Command {
 impl Command {
     pub(crate) async fn run(self, session: &mut Session<'_>) -> Result<(), Failure> {
         let Self::Counts = self;
-        let counts = session.client().await?.fleet.get_counts(v1::GetCountsRequest {}).await?.into_inner();
+        let counts = session
+            .client()
+            .await?
+            .fleet
+            .get_counts(v1::GetCountsRequest {})
+            .await?
+            .into_inner();
         print_one(session.out, session.format, &Counts::from(counts))
     }
 }

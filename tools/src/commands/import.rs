@@ -79,8 +79,13 @@ impl FromStr for Ttl {
             'w' => 604_800,
             _ => return Err(wrong()),
         };
-        let count: u64 = text[..text.len() - unit.len_utf8()].parse().map_err(|_| wrong())?;
-        let seconds = count.checked_mul(seconds).filter(|&seconds| seconds > 0).ok_or_else(wrong)?;
+        let count: u64 = text[..text.len() - unit.len_utf8()]
+            .parse()
+            .map_err(|_| wrong())?;
+        let seconds = count
+            .checked_mul(seconds)
+            .filter(|&seconds| seconds > 0)
+            .ok_or_else(wrong)?;
         Ok(Self(Duration::from_secs(seconds)))
     }
 }
@@ -91,7 +96,8 @@ fn beside(manifest: &Path) -> PathBuf {
     let ending = manifest.extension().unwrap_or_default().to_string_lossy();
     let ending = if ending.is_empty() { "csv" } else { &*ending };
     let numbered = (2..).map(|number| manifest.with_file_name(format!("{stem}.results-{number}.{ending}")));
-    let mut names = std::iter::once(manifest.with_file_name(format!("{stem}.results.{ending}"))).chain(numbered);
+    let mut names =
+        std::iter::once(manifest.with_file_name(format!("{stem}.results.{ending}"))).chain(numbered);
     // The names do not end before the file system does.
     names.find(|path| !path.exists()).unwrap_or_default()
 }
@@ -132,15 +138,24 @@ impl Import {
         let ended = run_until(&client, options, on_event, interrupted()).await;
         progress.clear();
         if let Some(path) = partial {
-            session.note(&format!("note: the answers that came, with their activation codes, are in {}", path.display()));
+            session.note(&format!(
+                "note: the answers that came, with their activation codes, are in {}",
+                path.display()
+            ));
         }
         let summary = ended?;
         if session.format == Format::Table {
-            session.out.write_all(describe(&summary, &mapping, is_dry).as_bytes())?;
+            session
+                .out
+                .write_all(describe(&summary, &mapping, is_dry).as_bytes())?;
         } else {
             print_one(session.out, session.format, &ImportReport::new(&summary))?;
         }
-        Ok(if summary.refused > 0 { Exit::RowsRefused } else { Exit::Done })
+        Ok(if summary.refused > 0 {
+            Exit::RowsRefused
+        } else {
+            Exit::Done
+        })
     }
 }
 
@@ -174,7 +189,9 @@ impl Progress {
             };
             let bar = if total > 0 { "{bar:32}" } else { "{spinner}" };
             let template = format!("{name:<9} {bar} {unit}  {{per_sec}}  {{elapsed}}");
-            self.bar.set_style(ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar()));
+            self.bar.set_style(
+                ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar()),
+            );
             self.bar.reset();
             self.phase = Some(phase);
         }
@@ -194,33 +211,68 @@ fn describe(summary: &ImportSummary, mapping: &[MappedColumn], is_dry: bool) -> 
         let _infallible = writeln!(text, "{args}");
     };
     if !mapping.is_empty() {
-        let pairs: Vec<_> = mapping.iter().map(|one| format!("{} -> {}", text::line(&one.column), one.field)).collect();
+        let pairs: Vec<_> = mapping
+            .iter()
+            .map(|one| format!("{} -> {}", text::line(&one.column), one.field))
+            .collect();
         line(format_args!("columns: {}", pairs.join(", ")));
     }
-    let would = if is_dry { " (dry run: nothing was changed)" } else { "" };
-    let ImportSummary { created, updated, unchanged, refused, .. } = summary;
-    line(format_args!("{created} created, {updated} updated, {unchanged} unchanged, {refused} refused{would}"));
+    let would = if is_dry {
+        " (dry run: nothing was changed)"
+    } else {
+        ""
+    };
+    let ImportSummary {
+        created,
+        updated,
+        unchanged,
+        refused,
+        ..
+    } = summary;
+    line(format_args!(
+        "{created} created, {updated} updated, {unchanged} unchanged, {refused} refused{would}"
+    ));
     for cause in &summary.causes {
         line(format_args!("{}", describe_cause(cause)));
     }
     if !summary.batch.is_empty() {
-        line(format_args!("batch:   {}", summary.batch.trim_start_matches("batches/")));
+        line(format_args!(
+            "batch:   {}",
+            summary.batch.trim_start_matches("batches/")
+        ));
     }
     if let Some(path) = &summary.results {
         line(format_args!("results: {}", path.display()));
     }
     if let Some(path) = &summary.failed {
-        line(format_args!("refused: {}  (mend these rows and import them alone)", path.display()));
+        line(format_args!(
+            "refused: {}  (mend these rows and import them alone)",
+            path.display()
+        ));
     }
     text
 }
 
 fn describe_cause(cause: &Cause) -> String {
     let rows: Vec<_> = cause.first_rows.iter().map(ToString::to_string).collect();
-    let more = if cause.rows > rows.len() as u64 { ", ..." } else { "" };
-    let (word, verb) = if cause.rows == 1 { ("row", "") } else { ("rows", "") };
+    let more = if cause.rows > rows.len() as u64 {
+        ", ..."
+    } else {
+        ""
+    };
+    let (word, verb) = if cause.rows == 1 {
+        ("row", "")
+    } else {
+        ("rows", "")
+    };
     let example = text::line(&cause.example);
-    format!("  M{} {} {word}{verb} ({}{more}): {example}\n        {}", cause.code, cause.rows, rows.join(", "), text::line(&cause.help))
+    format!(
+        "  M{} {} {word}{verb} ({}{more}): {example}\n        {}",
+        cause.code,
+        cause.rows,
+        rows.join(", "),
+        text::line(&cause.help)
+    )
 }
 
 #[cfg(test)]
@@ -230,12 +282,26 @@ mod tests {
     #[test]
     fn times_have_a_unit() {
         let check = |text: &str, seconds: Option<u64>| {
-            assert_eq!(text.parse::<Ttl>().ok(), seconds.map(|seconds| Ttl(Duration::from_secs(seconds))), "{text:?}");
+            assert_eq!(
+                text.parse::<Ttl>().ok(),
+                seconds.map(|seconds| Ttl(Duration::from_secs(seconds))),
+                "{text:?}"
+            );
         };
         check("90m", Some(5400));
         check("30d", Some(2_592_000));
         check("2w", Some(1_209_600));
-        for wrong in ["", "d", "30", "-1d", "1.5h", "0d", "30é", "99999999999999999999d", "18446744073709551615w"] {
+        for wrong in [
+            "",
+            "d",
+            "30",
+            "-1d",
+            "1.5h",
+            "0d",
+            "30é",
+            "99999999999999999999d",
+            "18446744073709551615w",
+        ] {
             check(wrong, None);
         }
     }
@@ -273,7 +339,10 @@ mod tests {
             results: Some("results.csv".into()),
             failed: Some("failed.csv".into()),
         };
-        let mapping = [MappedColumn { column: "Serial No.".into(), field: "serial".into() }];
+        let mapping = [MappedColumn {
+            column: "Serial No.".into(),
+            field: "serial".into(),
+        }];
         assert_eq!(
             describe(&summary, &mapping, false),
             "columns: Serial No. -> serial\n998 created, 0 updated, 0 unchanged, 7 refused\n  \

@@ -78,17 +78,36 @@ impl Command {
             Self::List(arguments) => {
                 let mut access = session.client().await?.access;
                 let fetch = async |page_size, page_token| {
-                    let page = access.list_operators(v1::ListOperatorsRequest { page_size, page_token }).await?;
+                    let page = access
+                        .list_operators(v1::ListOperatorsRequest {
+                            page_size,
+                            page_token,
+                        })
+                        .await?;
                     let page = page.into_inner();
                     Ok((page.operators, page.next_page_token))
                 };
                 return list::<_, Operator>(session, &arguments, fetch).await;
             }
             Self::Disable { name } => {
-                let request = v1::DisableOperatorRequest { name: resource("operators", &name) };
-                session.client().await?.access.disable_operator(request).await?.into_inner()
+                let request = v1::DisableOperatorRequest {
+                    name: resource("operators", &name),
+                };
+                session
+                    .client()
+                    .await?
+                    .access
+                    .disable_operator(request)
+                    .await?
+                    .into_inner()
             }
-            Self::Whoami => session.client().await?.access.who_am_i(v1::WhoAmIRequest {}).await?.into_inner(),
+            Self::Whoami => session
+                .client()
+                .await?
+                .access
+                .who_am_i(v1::WhoAmIRequest {})
+                .await?
+                .into_inner(),
         };
         print_one(session.out, session.format, &Operator::from(shown))
     }
@@ -114,8 +133,14 @@ impl Create {
             }
         };
         directory.complete(&context, &created.chain)?;
-        session.note(&format!("wrote {}; they use it with --context {}", self.out.display(), self.out.display()));
-        created.operator.ok_or_else(|| Failure::Fault(anyhow::anyhow!("the server named no operator")))
+        session.note(&format!(
+            "wrote {}; they use it with --context {}",
+            self.out.display(),
+            self.out.display()
+        ));
+        created
+            .operator
+            .ok_or_else(|| Failure::Fault(anyhow::anyhow!("the server named no operator")))
     }
 }
 
@@ -142,9 +167,12 @@ struct OperatorDirectory {
 impl OperatorDirectory {
     /// Makes the directory; it must be new.
     fn create(path: &Path, key: &KeyPair) -> Result<Self, Failure> {
-        let made = private_directory(path).and_then(|()| write_private(&path.join(KEY_FILE), &key.serialize_pem()));
+        let made =
+            private_directory(path).and_then(|()| write_private(&path.join(KEY_FILE), &key.serialize_pem()));
         made.map_err(|error| Failure::file("create", path, &error))?;
-        Ok(Self { path: path.to_owned() })
+        Ok(Self {
+            path: path.to_owned(),
+        })
     }
 
     /// The server said no: the key is worth nothing.
@@ -218,14 +246,20 @@ mod tests {
         // Somebody else's reader agrees.
         let key = KeyPair::generate().unwrap();
         let text = pem("PRIVATE KEY", &key.serialize_der());
-        assert_eq!(KeyPair::from_pem(&text).unwrap().serialize_der(), key.serialize_der());
+        assert_eq!(
+            KeyPair::from_pem(&text).unwrap().serialize_der(),
+            key.serialize_der()
+        );
     }
 
     #[test]
     fn a_request_has_no_attributes() {
         let (_, der) = certification_request("alice").unwrap();
         // An empty context-specific [0] (RFC 2986, 4.1) just before the signature algorithm.
-        assert!(der.windows(4).any(|four| four == [0xa0, 0x00, 0x30, 0x0a]), "{der:02x?}");
+        assert!(
+            der.windows(4).any(|four| four == [0xa0, 0x00, 0x30, 0x0a]),
+            "{der:02x?}"
+        );
     }
 
     #[cfg(unix)]
@@ -243,13 +277,22 @@ mod tests {
             key: vec![],
         };
         let (key, _) = certification_request("alice").unwrap();
-        OperatorDirectory::create(&path, &key).unwrap().complete(&context, &[vec![1, 2, 3]]).unwrap();
+        OperatorDirectory::create(&path, &key)
+            .unwrap()
+            .complete(&context, &[vec![1, 2, 3]])
+            .unwrap();
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(&path), mode(&path.join(KEY_FILE))), (0o700, 0o600));
         let loaded = Context::load(&path).unwrap();
-        assert_eq!((loaded.server, loaded.server_name, loaded.roots), ("https://h:1".into(), Some("n".into()), b"R".to_vec()));
+        assert_eq!(
+            (loaded.server, loaded.server_name, loaded.roots),
+            ("https://h:1".into(), Some("n".into()), b"R".to_vec())
+        );
         assert_eq!(loaded.key, key.serialize_pem().into_bytes());
-        assert!(OperatorDirectory::create(&path, &key).is_err(), "a directory that is there is left alone");
+        assert!(
+            OperatorDirectory::create(&path, &key).is_err(),
+            "a directory that is there is left alone"
+        );
         let other = directory.path().join("bob");
         OperatorDirectory::create(&other, &key).unwrap().abandon();
         assert!(!other.exists());

@@ -19,8 +19,15 @@ pub(crate) struct Refusal {
 
 fn find(text: &str) -> Option<Code> {
     let number = text.trim_start_matches(['M', 'm']).parse::<u16>().ok();
-    let by_name = || Code::ALL.iter().copied().find(|code| code.reason().eq_ignore_ascii_case(text));
-    number.and_then(|number| Code::try_from(number).ok()).or_else(by_name)
+    let by_name = || {
+        Code::ALL
+            .iter()
+            .copied()
+            .find(|code| code.reason().eq_ignore_ascii_case(text))
+    };
+    number
+        .and_then(|number| Code::try_from(number).ok())
+        .or_else(by_name)
 }
 
 impl Refusal {
@@ -49,7 +56,11 @@ mod tests {
     #[test]
     fn numbers_and_names_find_the_same() {
         for &code in Code::ALL {
-            for text in [code.number().to_string(), format!("M{}", code.number()), code.reason().to_owned()] {
+            for text in [
+                code.number().to_string(),
+                format!("M{}", code.number()),
+                code.reason().to_owned(),
+            ] {
                 assert_eq!(find(&text), Some(code));
             }
         }

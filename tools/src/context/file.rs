@@ -26,8 +26,12 @@ impl ContextFile {
     /// Reads a file.
     pub fn read(path: &Path) -> Result<Self, Failure> {
         let bytes = read_small(path, FILE_LIMIT)?;
-        let text = String::from_utf8(bytes)
-            .map_err(|_| Failure::usage(format!("{} is not UTF-8", path.display()), "Is it a context file?"))?;
+        let text = String::from_utf8(bytes).map_err(|_| {
+            Failure::usage(
+                format!("{} is not UTF-8", path.display()),
+                "Is it a context file?",
+            )
+        })?;
         Self::parse(&text).map_err(|why| {
             Failure::usage(
                 format!("{} is not a context: {why}", path.display()),

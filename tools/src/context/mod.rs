@@ -42,7 +42,10 @@ pub struct Context {
 
 impl fmt::Debug for Context {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Context").field("label", &self.label).field("server", &self.server).finish_non_exhaustive()
+        f.debug_struct("Context")
+            .field("label", &self.label)
+            .field("server", &self.server)
+            .finish_non_exhaustive()
     }
 }
 
@@ -50,9 +53,14 @@ impl fmt::Debug for Context {
 pub(crate) fn read_small(path: &Path, limit: u64) -> Result<Vec<u8>, Failure> {
     let failed = |error: std::io::Error| Failure::file("read", path, &error);
     let mut bytes = Vec::new();
-    fs::File::open(path).and_then(|file| file.take(limit + 1).read_to_end(&mut bytes)).map_err(failed)?;
+    fs::File::open(path)
+        .and_then(|file| file.take(limit + 1).read_to_end(&mut bytes))
+        .map_err(failed)?;
     if bytes.len() as u64 > limit {
-        return Err(Failure::usage(format!("{} is over {limit} bytes", path.display()), "Is it the right file?"));
+        return Err(Failure::usage(
+            format!("{} is over {limit} bytes", path.display()),
+            "Is it the right file?",
+        ));
     }
     Ok(bytes)
 }
@@ -77,11 +85,18 @@ impl Context {
 
 /// The context file that a path names: itself, or the one in a directory.
 pub(crate) fn file_of(path: &Path) -> Result<PathBuf, Failure> {
-    if path.is_dir() { in_directory(path) } else { Ok(path.to_owned()) }
+    if path.is_dir() {
+        in_directory(path)
+    } else {
+        Ok(path.to_owned())
+    }
 }
 
 fn in_directory(directory: &Path) -> Result<PathBuf, Failure> {
-    let found = IN_DIRECTORY.iter().map(|name| directory.join(name)).find(|path| path.is_file());
+    let found = IN_DIRECTORY
+        .iter()
+        .map(|name| directory.join(name))
+        .find(|path| path.is_file());
     found.ok_or_else(|| {
         let looked = IN_DIRECTORY.join(" nor ");
         Failure::usage(
@@ -101,20 +116,35 @@ mod tests {
         fs::write(path, text).unwrap();
     }
 
-    const FILE: &str = "server = \"https://h:1\"\nroots = \"root.pem\"\ncertificate = \"o.pem\"\nkey = \"../o.key\"\n";
+    const FILE: &str =
+        "server = \"https://h:1\"\nroots = \"root.pem\"\ncertificate = \"o.pem\"\nkey = \"../o.key\"\n";
 
     #[test]
     fn credentials_are_found_beside_the_file() {
         let directory = tempfile::tempdir().unwrap();
         let base = directory.path();
         write(base, "operator/context.toml", FILE);
-        for (name, text) in [("operator/root.pem", "R"), ("operator/o.pem", "C"), ("o.key", "K")] {
+        for (name, text) in [
+            ("operator/root.pem", "R"),
+            ("operator/o.pem", "C"),
+            ("o.key", "K"),
+        ] {
             write(base, name, text);
         }
-        for path in [base.to_owned(), base.join("operator"), base.join("operator/context.toml")] {
+        for path in [
+            base.to_owned(),
+            base.join("operator"),
+            base.join("operator/context.toml"),
+        ] {
             let context = Context::load(&path).unwrap();
-            assert_eq!((context.server.as_str(), context.server_name.as_deref()), ("https://h:1", None));
-            assert_eq!([context.roots, context.certificate, context.key], [b"R", b"C", b"K"]);
+            assert_eq!(
+                (context.server.as_str(), context.server_name.as_deref()),
+                ("https://h:1", None)
+            );
+            assert_eq!(
+                [context.roots, context.certificate, context.key],
+                [b"R", b"C", b"K"]
+            );
         }
     }
 
@@ -126,7 +156,10 @@ mod tests {
             assert!(failure.to_string().contains(expected), "{failure}");
             assert_eq!(failure.exit(), crate::exit::Exit::Usage);
         };
-        check(directory.path(), "has neither operator/context.toml nor context.toml");
+        check(
+            directory.path(),
+            "has neither operator/context.toml nor context.toml",
+        );
         check(&directory.path().join("x.toml"), "cannot read");
         write(directory.path(), "context.toml", FILE);
         check(directory.path(), "root.pem");

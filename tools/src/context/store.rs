@@ -26,16 +26,23 @@ fn is_name(text: &str) -> bool {
 fn bad_name(name: &str) -> Failure {
     Failure::usage(
         format!("{name:?} is not a name for a context"),
-        format!("Names have letters, digits and . _ -, at most {NAME_LIMIT}, and start with a letter or digit."),
+        format!(
+            "Names have letters, digits and . _ -, at most {NAME_LIMIT}, and start with a letter or digit."
+        ),
     )
 }
 
 impl Contexts {
     /// In `$XDG_CONFIG_HOME/muster`, or `~/.config/muster`.
     pub fn of_user() -> Result<Self, Failure> {
-        let set = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+        let set = |name: &str| {
+            std::env::var_os(name)
+                .map(PathBuf::from)
+                .filter(|path| path.is_absolute())
+        };
         let base = set("XDG_CONFIG_HOME").or_else(|| std::env::home_dir().map(|home| home.join(".config")));
-        let base = base.ok_or_else(|| Failure::usage("this user has no home directory", "Set XDG_CONFIG_HOME."))?;
+        let base =
+            base.ok_or_else(|| Failure::usage("this user has no home directory", "Set XDG_CONFIG_HOME."))?;
         Ok(Self::at(base.join("muster")))
     }
 
@@ -64,7 +71,9 @@ impl Contexts {
         };
         let stem = |entry: fs::DirEntry| {
             let name = entry.file_name().into_string().ok()?;
-            name.strip_suffix(".toml").filter(|name| is_name(name)).map(str::to_owned)
+            name.strip_suffix(".toml")
+                .filter(|name| is_name(name))
+                .map(str::to_owned)
         };
         let mut names: Vec<_> = entries.filter_map(Result::ok).filter_map(stem).collect();
         names.sort_unstable();
@@ -83,7 +92,11 @@ impl Contexts {
         if self.find(name).is_none() {
             return Err(self.unknown(name));
         }
-        self.write(&self.directory.join("current"), &format!("{name}\n"), Collision::Replaces)
+        self.write(
+            &self.directory.join("current"),
+            &format!("{name}\n"),
+            Collision::Replaces,
+        )
     }
 
     /// Keeps a context under a name; the first one becomes current.
@@ -111,9 +124,10 @@ impl Contexts {
         });
         match written {
             Ok(_) => Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                Err(Failure::usage(format!("{} is there already", path.display()), "Replace it with --replace."))
-            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(Failure::usage(
+                format!("{} is there already", path.display()),
+                "Replace it with --replace.",
+            )),
             Err(error) => Err(Failure::file("write", path, &error)),
         }
     }
@@ -133,11 +147,17 @@ impl Contexts {
     /// ending in `.toml` is a path; any other is a name first, and a path in the working directory second.
     pub fn resolve(&self, option: Option<&str>) -> Result<PathBuf, Failure> {
         let from_environment = || std::env::var(VARIABLE).ok().filter(|value| !value.is_empty());
-        match option.map(str::to_owned).or_else(from_environment).or_else(|| self.current()) {
+        match option
+            .map(str::to_owned)
+            .or_else(from_environment)
+            .or_else(|| self.current())
+        {
             Some(wanted) => self.locate(&wanted),
             None => Err(Failure::usage(
                 "no context: which server, and as whom?",
-                format!("Give --context DIR (as made by `musterd init --dir DIR`), set {VARIABLE}, or `muster context add`."),
+                format!(
+                    "Give --context DIR (as made by `musterd init --dir DIR`), set {VARIABLE}, or `muster context add`."
+                ),
             )),
         }
     }
@@ -193,8 +213,12 @@ mod tests {
     fn the_first_context_is_used_until_another_is_chosen() {
         let (_directory, contexts) = contexts();
         assert_eq!((contexts.names().unwrap(), contexts.current()), (vec![], None));
-        let plant = contexts.add("plant", &file("https://p:1"), Collision::Fails).unwrap();
-        let lab = contexts.add("lab", &file("https://l:1"), Collision::Fails).unwrap();
+        let plant = contexts
+            .add("plant", &file("https://p:1"), Collision::Fails)
+            .unwrap();
+        let lab = contexts
+            .add("lab", &file("https://l:1"), Collision::Fails)
+            .unwrap();
         assert_eq!(contexts.names().unwrap(), ["lab", "plant"]);
         assert_eq!(contexts.current().as_deref(), Some("plant"));
         contexts.choose("lab").unwrap();
@@ -206,10 +230,18 @@ mod tests {
     #[test]
     fn a_context_is_not_replaced_by_accident() {
         let (_directory, contexts) = contexts();
-        let path = contexts.add("plant", &file("https://p:1"), Collision::Fails).unwrap();
-        assert!(contexts.add("plant", &file("https://q:1"), Collision::Fails).is_err());
+        let path = contexts
+            .add("plant", &file("https://p:1"), Collision::Fails)
+            .unwrap();
+        assert!(
+            contexts
+                .add("plant", &file("https://q:1"), Collision::Fails)
+                .is_err()
+        );
         assert_eq!(ContextFile::read(&path).unwrap(), file("https://p:1"));
-        contexts.add("plant", &file("https://q:1"), Collision::Replaces).unwrap();
+        contexts
+            .add("plant", &file("https://q:1"), Collision::Replaces)
+            .unwrap();
         assert_eq!(ContextFile::read(&path).unwrap(), file("https://q:1"));
     }
 
@@ -217,7 +249,12 @@ mod tests {
     fn names_cannot_leave_the_directory() {
         let (_directory, contexts) = contexts();
         for name in ["", "..", "../x", "a/b", ".hidden", "x.toml", "é", &"x".repeat(64)] {
-            assert!(contexts.add(name, &file("https://p:1"), Collision::Replaces).is_err(), "{name:?}");
+            assert!(
+                contexts
+                    .add(name, &file("https://p:1"), Collision::Replaces)
+                    .is_err(),
+                "{name:?}"
+            );
             assert_eq!(contexts.find(name), None);
         }
     }
@@ -230,8 +267,13 @@ mod tests {
         assert_eq!(contexts.locate("some.toml").unwrap(), Path::new("some.toml"));
         let failure = contexts.locate("nowhere").unwrap_err();
         assert!(failure.to_string().contains("no named contexts yet"), "{failure}");
-        contexts.add("plant", &file("https://p:1"), Collision::Fails).unwrap();
+        contexts
+            .add("plant", &file("https://p:1"), Collision::Fails)
+            .unwrap();
         let failure = contexts.locate("nowhere").unwrap_err();
-        assert!(failure.to_string().contains("Named contexts: plant."), "{failure}");
+        assert!(
+            failure.to_string().contains("Named contexts: plant."),
+            "{failure}"
+        );
     }
 }

@@ -32,7 +32,7 @@ use tokio_util::sync::CancellationToken;
 ///
 /// Starts again where it was when the directory exists. Exit code 0 when every agent was verified.
 #[derive(Debug, Args)]
-pub struct Demo {
+pub(crate) struct Demo {
     /// Where everything goes.
     #[arg(long, default_value = "./muster-demo")]
     dir: PathBuf,

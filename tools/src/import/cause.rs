@@ -31,7 +31,10 @@ impl Causes {
     pub(super) fn add(&mut self, row: &RowResult) {
         for (place, refusal) in row.refusals.iter().enumerate() {
             // A row with the same refusal in two cells is one row.
-            if row.refusals[..place].iter().any(|earlier| earlier.code == refusal.code) {
+            if row.refusals[..place]
+                .iter()
+                .any(|earlier| earlier.code == refusal.code)
+            {
                 continue;
             }
             let cause = self.0.entry(refusal.code).or_insert_with(|| Cause {
@@ -72,12 +75,29 @@ mod tests {
         };
         let mut causes = Causes::default();
         for row in 2..10 {
-            causes.add(&RowResult { row, refusals: vec![refusal(2111, row), refusal(2111, row)], ..RowResult::default() });
+            causes.add(&RowResult {
+                row,
+                refusals: vec![refusal(2111, row), refusal(2111, row)],
+                ..RowResult::default()
+            });
         }
-        causes.add(&RowResult { row: 10, refusals: vec![refusal(2101, 10)], ..RowResult::default() });
-        causes.add(&RowResult { row: 11, ..RowResult::default() });
+        causes.add(&RowResult {
+            row: 10,
+            refusals: vec![refusal(2101, 10)],
+            ..RowResult::default()
+        });
+        causes.add(&RowResult {
+            row: 11,
+            ..RowResult::default()
+        });
         let causes = causes.sorted();
-        assert_eq!(causes.iter().map(|cause| (cause.code, cause.rows)).collect::<Vec<_>>(), [(2111, 8), (2101, 1)]);
+        assert_eq!(
+            causes
+                .iter()
+                .map(|cause| (cause.code, cause.rows))
+                .collect::<Vec<_>>(),
+            [(2111, 8), (2101, 1)]
+        );
         assert_eq!(causes[0].first_rows, [2, 3, 4, 5, 6]);
         assert_eq!(causes[0].example, "mac: is wrong in 2");
     }

@@ -45,7 +45,10 @@ pub struct ImportOptions {
 impl ImportOptions {
     /// A plain import of a file.
     pub fn of(file: impl Into<PathBuf>) -> Self {
-        Self { file: file.into(), ..Self::default() }
+        Self {
+            file: file.into(),
+            ..Self::default()
+        }
     }
 }
 

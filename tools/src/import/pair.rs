@@ -38,11 +38,20 @@ impl Pairing {
         replace: bool,
     ) -> Result<Self, Failure> {
         let begin = |path: Option<&Path>, columns| {
-            path.map(|path| ResultsFile::begin(path, replace, rows.style(), columns)).transpose()
+            path.map(|path| ResultsFile::begin(path, replace, rows.style(), columns))
+                .transpose()
         };
         let results = begin(results, Columns::WithAnswers)?;
         let failed = begin(failed, Columns::OwnOnly)?;
-        Ok(Self { rows, waiting: None, results, failed, causes: Causes::default(), strays: 0, answers: 0 })
+        Ok(Self {
+            rows,
+            waiting: None,
+            results,
+            failed,
+            causes: Causes::default(),
+            strays: 0,
+            answers: 0,
+        })
     }
 
     /// Writes the rows up to the last of these answers, and the answers beside them.
@@ -75,7 +84,10 @@ impl Pairing {
                 other => {
                     self.waiting = other;
                     self.strays += 1;
-                    return Ok(Row { number, ..Row::default() });
+                    return Ok(Row {
+                        number,
+                        ..Row::default()
+                    });
                 }
             }
         }
@@ -95,18 +107,31 @@ impl Pairing {
     /// Writes the rest and names the files. `sent` is the hash of the file as it was sent.
     pub(super) fn finish(mut self, sent: &[u8]) -> Result<(Causes, Written), Failure> {
         if self.results.is_some() {
-            while let Some(row) = self.waiting.take().map_or_else(|| self.rows.next(), |row| Ok(Some(row)))? {
+            while let Some(row) = self
+                .waiting
+                .take()
+                .map_or_else(|| self.rows.next(), |row| Ok(Some(row)))?
+            {
                 self.write(&row, None)?;
             }
         }
         let reads_whole = self.results.is_some();
         let results = self.results.map(ResultsFile::finish).transpose()?;
         // A file of no rows would only ask to be sent again.
-        let failed = self.failed.filter(|failed| failed.written > 0).map(ResultsFile::finish).transpose()?;
+        let failed = self
+            .failed
+            .filter(|failed| failed.written > 0)
+            .map(ResultsFile::finish)
+            .transpose()?;
         if self.strays > 0 || (reads_whole && self.rows.hash() != sent) {
-            let kept = results.as_deref().map(|path| format!("; the results are in {}", path.display()));
+            let kept = results
+                .as_deref()
+                .map(|path| format!("; the results are in {}", path.display()));
             return Err(Failure::usage(
-                format!("the file changed while it was imported{}", kept.unwrap_or_default()),
+                format!(
+                    "the file changed while it was imported{}",
+                    kept.unwrap_or_default()
+                ),
                 "The import is done. Answers were put beside the rows of the same number: check them before you print labels.",
             ));
         }

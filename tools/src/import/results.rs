@@ -29,21 +29,34 @@ pub(super) struct ResultsFile {
     replace: bool,
     style: Style,
     columns: Columns,
-    names: [String; 5],
     pub(super) written: u64,
 }
 
 /// `rows[5].mac` + `contains 'G'` -> `mac: contains 'G'`: the row is beside it.
 pub(super) fn place_and_message(refusal: &v1::Refusal) -> String {
-    let in_row = refusal.field.strip_prefix("rows[").and_then(|rest| rest.split_once(']'));
+    let in_row = refusal
+        .field
+        .strip_prefix("rows[")
+        .and_then(|rest| rest.split_once(']'));
     let field = in_row.map_or(refusal.field.as_str(), |(_, field)| field.trim_start_matches('.'));
-    if field.is_empty() { refusal.message.clone() } else { format!("{field}: {}", refusal.message) }
+    if field.is_empty() {
+        refusal.message.clone()
+    } else {
+        format!("{field}: {}", refusal.message)
+    }
 }
 
-/// The added cells of a row.
-fn answers(result: Option<&RowResult>) -> [String; 5] {
+/// The added cells of a row. The code of an earlier import stays: a device has one code, and that is it.
+fn answers(row: &Row, result: Option<&RowResult>) -> [String; 5] {
+    let earlier = row.earlier_code.clone();
     let Some(result) = result else {
-        return Default::default();
+        return [
+            String::new(),
+            String::new(),
+            String::new(),
+            String::new(),
+            earlier,
+        ];
     };
     let status = match RowStatus::try_from(result.status) {
         Ok(RowStatus::Created) => "created",
@@ -60,9 +73,18 @@ fn answers(result: Option<&RowResult>) -> [String; 5] {
     [
         status.to_owned(),
         joined(|refusal| format!("M{}", refusal.code)),
-        joined(place_and_message),
+        // A row that could not be taken apart has no cells of its own to be known by.
+        if row.cells.is_empty() && row.source.is_empty() && !result.refusals.is_empty() {
+            format!("row {}: {}", result.row, joined(place_and_message))
+        } else {
+            joined(place_and_message)
+        },
         device.to_owned(),
-        result.activation_code.clone(),
+        if result.activation_code.is_empty() {
+            earlier
+        } else {
+            result.activation_code.clone()
+        },
     ]
 }
 
@@ -72,14 +94,23 @@ fn names(style: &Style) -> [String; 5] {
         // The keys of objects may differ from line to line, so they cannot be compared beforehand.
         Style::Ndjson => false,
     };
-    let prefix = if RESULT_COLUMNS.iter().any(|name| taken(name)) { "muster_" } else { "" };
+    let prefix = if RESULT_COLUMNS.iter().any(|name| taken(name)) {
+        "muster_"
+    } else {
+        ""
+    };
     RESULT_COLUMNS.map(|name| format!("{prefix}{name}"))
 }
 
 impl ResultsFile {
     /// Begins the file beside its later place, so that a full disk or a missing directory is found before
     /// anything is sent.
-    pub(super) fn begin(path: &Path, replace: bool, style: &Style, columns: Columns) -> Result<Self, Failure> {
+    pub(super) fn begin(
+        path: &Path,
+        replace: bool,
+        style: &Style,
+        columns: Columns,
+    ) -> Result<Self, Failure> {
         let failed = |error: io::Error| Failure::file("write", path, &error);
         if !replace && path.exists() {
             return Err(Failure::usage(
@@ -87,20 +118,27 @@ impl ResultsFile {
                 "It may hold activation codes that exist nowhere else. Choose another name, or give --replace.",
             ));
         }
-        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
-        let temporary = tempfile::Builder::new().prefix(".muster-results-").tempfile_in(parent).map_err(failed)?;
+        let parent = path
+            .parent()
+            .filter(|parent| !parent.as_os_str().is_empty())
+            .unwrap_or_else(|| Path::new("."));
+        let temporary = tempfile::Builder::new()
+            .prefix(".muster-results-")
+            .tempfile_in(parent)
+            .map_err(failed)?;
+        let names = names(style);
         let mut file = Self {
             out: BufWriter::new(temporary),
             path: path.to_owned(),
             replace,
-            names: names(style),
             style: style.clone(),
             columns,
             written: 0,
         };
+        // Only the header needs the names: in NDJSON each object decides for itself.
         if let Style::Csv { header, .. } = style {
             let ours = match columns {
-                Columns::WithAnswers => file.names.as_slice(),
+                Columns::WithAnswers => names.as_slice(),
                 Columns::OwnOnly => &[],
             };
             let header: Vec<_> = header.iter().chain(ours).map(String::as_str).collect();
@@ -113,7 +151,7 @@ impl ResultsFile {
     pub(super) fn push(&mut self, row: &Row, result: Option<&RowResult>) -> Result<(), Failure> {
         let written = match &self.style {
             Style::Csv { header, .. } => {
-                let answers = answers(result);
+                let answers = answers(row, result);
                 let mut cells: Vec<_> = row.cells.iter().map(String::as_str).collect();
                 if self.columns == Columns::WithAnswers {
                     // A short row is filled up, or the answers would stand under the user's headings.
@@ -129,9 +167,16 @@ impl ResultsFile {
     }
 
     fn csv(&mut self, cells: &[&str]) -> io::Result<()> {
-        let Style::Csv { delimiter, .. } = self.style else { return Ok(()) };
-        let mut writer = csv::WriterBuilder::new().delimiter(delimiter).flexible(true).from_writer(&mut self.out);
-        writer.write_record(cells.iter().map(|cell| neutralise(cell).into_owned())).map_err(io::Error::other)?;
+        let Style::Csv { delimiter, .. } = self.style else {
+            return Ok(());
+        };
+        let mut writer = csv::WriterBuilder::new()
+            .delimiter(delimiter)
+            .flexible(true)
+            .from_writer(&mut self.out);
+        writer
+            .write_record(cells.iter().map(|cell| neutralise(cell).into_owned()))
+            .map_err(io::Error::other)?;
         writer.flush()
     }
 
@@ -149,35 +194,56 @@ impl ResultsFile {
                 let taken = RESULT_COLUMNS.iter().any(|name| map.contains_key(*name));
                 (own.to_owned(), map.is_empty(), taken)
             }
-            None => (format!("{{\"line\": {}", serde_json::to_string(source)?), false, false),
+            None => (
+                format!("{{\"line\": {}", serde_json::to_string(source)?),
+                false,
+                false,
+            ),
         };
         write!(self.out, "{own}")?;
         let prefix = if taken { "muster_" } else { "" };
-        for (place, (name, value)) in RESULT_COLUMNS.iter().zip(answers(result)).enumerate() {
+        for (place, (name, value)) in RESULT_COLUMNS.iter().zip(answers(row, result)).enumerate() {
             let separator = if is_bare && place == 0 { "" } else { ", " };
-            write!(self.out, "{separator}\"{prefix}{name}\": {}", serde_json::to_string(&value)?)?;
+            write!(
+                self.out,
+                "{separator}\"{prefix}{name}\": {}",
+                serde_json::to_string(&value)?
+            )?;
         }
         writeln!(self.out, "}}")
     }
 
     /// Brings what was pushed to the file, still under its temporary name: codes survive the end of this process.
     pub(super) fn flush(&mut self) -> Result<(), Failure> {
-        self.out.flush().map_err(|error| Failure::file("write", &self.path, &error))
+        self.out
+            .flush()
+            .map_err(|error| Failure::file("write", &self.path, &error))
     }
 
     /// Makes the file durable and gives it its name.
     pub(super) fn finish(self) -> Result<PathBuf, Failure> {
         let (path, replace) = (self.path, self.replace);
-        let named = self.out.into_inner().map_err(io::IntoInnerError::into_error).and_then(|temporary| {
-            temporary.as_file().sync_all()?;
-            let named = if replace { temporary.persist(&path) } else { temporary.persist_noclobber(&path) };
-            named.map(drop).or_else(|error| {
-                // Better a file with an odd name than codes that nobody has.
-                let (cause, temporary) = (error.error, error.file);
-                let (_, kept) = temporary.keep().map_err(|error| error.error)?;
-                Err(io::Error::new(cause.kind(), format!("{cause}; the results are in {}", kept.display())))
-            })
-        });
+        let named = self
+            .out
+            .into_inner()
+            .map_err(io::IntoInnerError::into_error)
+            .and_then(|temporary| {
+                temporary.as_file().sync_all()?;
+                let named = if replace {
+                    temporary.persist(&path)
+                } else {
+                    temporary.persist_noclobber(&path)
+                };
+                named.map(drop).or_else(|error| {
+                    // Better a file with an odd name than codes that nobody has.
+                    let (cause, temporary) = (error.error, error.file);
+                    let (_, kept) = temporary.keep().map_err(|error| error.error)?;
+                    Err(io::Error::new(
+                        cause.kind(),
+                        format!("{cause}; the results are in {}", kept.display()),
+                    ))
+                })
+            });
         named.map_err(|error| Failure::file("write", &path, &error))?;
         Ok(path)
     }
@@ -188,15 +254,26 @@ mod tests {
     use super::*;
 
     fn csv_style(header: &[&str], delimiter: u8) -> Style {
-        Style::Csv { delimiter, header: header.iter().map(|&name| name.to_owned()).collect() }
+        Style::Csv {
+            delimiter,
+            header: header.iter().map(|&name| name.to_owned()).collect(),
+        }
     }
 
     fn row(cells: &[&str]) -> Row {
-        Row { number: 2, cells: cells.iter().map(|&cell| cell.to_owned()).collect(), source: String::new() }
+        Row {
+            number: 2,
+            cells: cells.iter().map(|&cell| cell.to_owned()).collect(),
+            ..Row::default()
+        }
     }
 
     fn line(source: &str) -> Row {
-        Row { number: 1, cells: Vec::new(), source: source.into() }
+        Row {
+            number: 1,
+            source: source.into(),
+            ..Row::default()
+        }
     }
 
     fn created() -> RowResult {
@@ -219,7 +296,10 @@ mod tests {
         RowResult {
             row: 2,
             status: RowStatus::Refused.into(),
-            refusals: vec![refusal(2111, "rows[2].mac", "contains 'G'"), refusal(2131, "rows[2]", "no site \"X\"; odd")],
+            refusals: vec![
+                refusal(2111, "rows[2].mac", "contains 'G'"),
+                refusal(2131, "rows[2]", "no site \"X\"; odd"),
+            ],
             ..RowResult::default()
         }
     }
@@ -243,12 +323,18 @@ mod tests {
         check(
             &csv_style(&["Serial No.", "Note"], b';'),
             Columns::WithAnswers,
-            &[(row(&["GW2-1", "a;b"]), Some(created())), (row(&["GW2-2", "say \"x\""]), Some(refused()))],
+            &[
+                (row(&["GW2-1", "a;b"]), Some(created())),
+                (row(&["GW2-2", "say \"x\""]), Some(refused())),
+            ],
             "Serial No.;Note;status;code;message;device;activation_code\n\
              GW2-1;\"a;b\";created;;;01hzxk3v9q4t5y6w7e8r9t0a1b;ABCDE-FGHJK\n\
              GW2-2;\"say \"\"x\"\"\";refused;M2111; M2131;mac: contains 'G'; no site \"\"X\"\"; odd;;\n"
                 .replace("M2111; M2131", "\"M2111; M2131\"")
-                .replace("mac: contains 'G'; no site \"\"X\"\"; odd", "\"mac: contains 'G'; no site \"\"X\"\"; odd\"")
+                .replace(
+                    "mac: contains 'G'; no site \"\"X\"\"; odd",
+                    "\"mac: contains 'G'; no site \"\"X\"\"; odd\"",
+                )
                 .as_str(),
         );
     }
@@ -261,6 +347,42 @@ mod tests {
             &[(row(&["1"]), Some(created())), (row(&["1", "2", "3"]), None)],
             "a,b,status,code,message,device,activation_code\n\
              1,,created,,,01hzxk3v9q4t5y6w7e8r9t0a1b,ABCDE-FGHJK\n1,2,3,,,,,\n",
+        );
+    }
+
+    #[test]
+    fn a_row_without_cells_is_known_by_its_number() {
+        check(
+            &csv_style(&["a", "b"], b','),
+            Columns::WithAnswers,
+            &[(row(&[]), Some(refused()))],
+            "a,b,status,code,message,device,activation_code\n\
+             ,,refused,M2111; M2131,\"row 2: mac: contains 'G'; no site \"\"X\"\"; odd\",,\n",
+        );
+    }
+
+    #[test]
+    fn an_earlier_code_stays_until_there_is_a_new_one() {
+        let unchanged = RowResult {
+            status: RowStatus::Unchanged.into(),
+            activation_code: String::new(),
+            ..created()
+        };
+        let earlier = Row {
+            earlier_code: "OLD".into(),
+            ..row(&["x"])
+        };
+        check(
+            &csv_style(&["a"], b','),
+            Columns::WithAnswers,
+            &[
+                (earlier.clone(), Some(unchanged)),
+                (earlier.clone(), Some(created())),
+                (earlier, None),
+            ],
+            "a,status,code,message,device,activation_code\n\
+             x,unchanged,,,01hzxk3v9q4t5y6w7e8r9t0a1b,OLD\n\
+             x,created,,,01hzxk3v9q4t5y6w7e8r9t0a1b,ABCDE-FGHJK\nx,,,,,OLD\n",
         );
     }
 
@@ -286,21 +408,53 @@ mod tests {
 
     #[test]
     fn refused_rows_can_be_sent_again() {
-        check(&csv_style(&["a", "b"], b'|'), Columns::OwnOnly, &[(row(&["1", "x|y"]), Some(refused()))], "a|b\n1|\"x|y\"\n");
-        check(&Style::Ndjson, Columns::OwnOnly, &[(line("{\"a\": 1 }"), Some(refused()))], "{\"a\": 1 }\n");
+        check(
+            &csv_style(&["a", "b"], b'|'),
+            Columns::OwnOnly,
+            &[(row(&["1", "x|y"]), Some(refused()))],
+            "a|b\n1|\"x|y\"\n",
+        );
+        check(
+            &Style::Ndjson,
+            Columns::OwnOnly,
+            &[(line("{\"a\": 1 }"), Some(refused()))],
+            "{\"a\": 1 }\n",
+        );
     }
 
     #[test]
     fn ndjson_keeps_objects_as_they_were_written() {
         let tail = "\"status\": \"created\", \"code\": \"\", \"message\": \"\", \
                     \"device\": \"01hzxk3v9q4t5y6w7e8r9t0a1b\", \"activation_code\": \"ABCDE-FGHJK\"}\n";
-        let check = |source: &str, expected: &str| {
-            super::tests::check(&Style::Ndjson, Columns::WithAnswers, &[(line(source), Some(created()))], expected);
+        let check_line = |source: &str, expected: &str| {
+            check(
+                &Style::Ndjson,
+                Columns::WithAnswers,
+                &[(line(source), Some(created()))],
+                expected,
+            );
         };
-        check("{\"b\": 1.50, \"a\": {\"x\": {}}}", &format!("{{\"b\": 1.50, \"a\": {{\"x\": {{}}}}, {tail}"));
-        check("{ }", &format!("{{{tail}"));
-        check("{\"a\" oops", &format!("{{\"line\": \"{{\\\"a\\\" oops\", {tail}"));
-        check("{\"code\": 7}", &format!("{{\"code\": 7, {}", tail.replace("\"s", "\"muster_s").replace("\"code", "\"muster_code").replace("\"m", "\"muster_m").replace("muster_muster_", "muster_").replace("\"device", "\"muster_device").replace("\"activation", "\"muster_activation")));
+        check_line(
+            "{\"b\": 1.50, \"a\": {\"x\": {}}}",
+            &format!("{{\"b\": 1.50, \"a\": {{\"x\": {{}}}}, {tail}"),
+        );
+        check_line("{ }", &format!("{{{tail}"));
+        check_line(
+            "{\"a\" oops",
+            &format!("{{\"line\": \"{{\\\"a\\\" oops\", {tail}"),
+        );
+        check_line(
+            "{\"code\": 7}",
+            &format!(
+                "{{\"code\": 7, {}",
+                tail.replace("\"s", "\"muster_s")
+                    .replace("\"code", "\"muster_code")
+                    .replace("\"m", "\"muster_m")
+                    .replace("muster_muster_", "muster_")
+                    .replace("\"device", "\"muster_device")
+                    .replace("\"activation", "\"muster_activation")
+            ),
+        );
     }
 
     #[test]
@@ -311,8 +465,15 @@ mod tests {
         let style = csv_style(&["a"], b',');
         assert!(ResultsFile::begin(&path, false, &style, Columns::WithAnswers).is_err());
         drop(ResultsFile::begin(&path, true, &style, Columns::WithAnswers).unwrap());
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), "codes", "an abandoned file replaces nothing");
-        ResultsFile::begin(&path, true, &style, Columns::WithAnswers).unwrap().finish().unwrap();
+        assert_eq!(
+            std::fs::read_to_string(&path).unwrap(),
+            "codes",
+            "an abandoned file replaces nothing"
+        );
+        ResultsFile::begin(&path, true, &style, Columns::WithAnswers)
+            .unwrap()
+            .finish()
+            .unwrap();
         assert!(std::fs::read_to_string(&path).unwrap().starts_with("a,status"));
     }
 
@@ -337,6 +498,9 @@ mod tests {
         let path = directory.path().join("out");
         let file = ResultsFile::begin(&path, false, &csv_style(&["a"], b','), Columns::WithAnswers).unwrap();
         file.finish().unwrap();
-        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(
+            std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
     }
 }

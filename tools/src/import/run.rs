@@ -8,9 +8,7 @@ use super::{
 };
 use crate::{client::Client, failure::Failure};
 use muster_proto::v1::{
-    self, ImportHeader, ImportManifestResponse,
-    import_manifest_response::Message,
-    import_progress::Phase,
+    self, ImportHeader, ImportManifestResponse, import_manifest_response::Message, import_progress::Phase,
 };
 use std::future::{Future, pending};
 use tokio::sync::oneshot;
@@ -62,7 +60,11 @@ fn header(options: &ImportOptions) -> ImportHeader {
         file_name: name.to_string_lossy().into_owned(),
         format: options.format.unwrap_or_default().into(),
         validate_only: options.dry_run,
-        default_model: options.model.as_ref().map(|model| format!("models/{model}")).unwrap_or_default(),
+        default_model: options
+            .model
+            .as_ref()
+            .map(|model| format!("models/{model}"))
+            .unwrap_or_default(),
         code_ttl_seconds: options.code_ttl.map(|ttl| ttl.as_secs()).unwrap_or_default(),
         all_or_nothing: options.all_or_nothing,
     }
@@ -121,7 +123,10 @@ fn broken(
 ) -> Failure {
     drop(answers);
     drop(open);
-    Failure::usage(format!("cannot read the file to its end: {error}"), "Nothing was imported.")
+    Failure::usage(
+        format!("cannot read the file to its end: {error}"),
+        "Nothing was imported.",
+    )
 }
 
 fn summarise(

@@ -54,7 +54,9 @@ async fn send(
 ) -> io::Result<Option<Vec<u8>>> {
     let mut file = File::open(path).await?;
     let mut hash = Sha256::new();
-    let message = |message| ImportManifestRequest { message: Some(message) };
+    let message = |message| ImportManifestRequest {
+        message: Some(message),
+    };
     if messages.send(message(Message::Header(header))).await.is_err() {
         return Ok(None);
     }
@@ -65,7 +67,11 @@ async fn send(
             return Ok(Some(hash.finalize().to_vec()));
         }
         hash.update(&chunk);
-        if messages.send(message(Message::Chunk(chunk.freeze()))).await.is_err() {
+        if messages
+            .send(message(Message::Chunk(chunk.freeze())))
+            .await
+            .is_err()
+        {
             return Ok(None);
         }
     }

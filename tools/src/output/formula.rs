@@ -7,12 +7,17 @@
 use std::borrow::Cow;
 
 /// Characters that start a formula, ASCII and full-width, and the blanks that programs skip before one.
-const STARTERS: [char; 11] = ['=', '+', '-', '@', '\t', '\r', '\n', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}'];
+const STARTERS: [char; 11] = [
+    '=', '+', '-', '@', '\t', '\r', '\n', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}',
+];
 
 /// Is it only sign, digits, point and exponent?
 fn is_number(cell: &str) -> bool {
     let finite = cell.parse::<f64>().is_ok_and(f64::is_finite);
-    finite && cell.bytes().all(|c| c.is_ascii_digit() || matches!(c, b'+' | b'-' | b'.' | b'e' | b'E'))
+    finite
+        && cell
+            .bytes()
+            .all(|c| c.is_ascii_digit() || matches!(c, b'+' | b'-' | b'.' | b'e' | b'E'))
 }
 
 fn needs_apostrophe(cell: &str) -> bool {
@@ -21,7 +26,11 @@ fn needs_apostrophe(cell: &str) -> bool {
 
 /// The cell as it may stand in a CSV file.
 pub fn neutralise(cell: &str) -> Cow<'_, str> {
-    if needs_apostrophe(cell) { Cow::Owned(format!("'{cell}")) } else { Cow::Borrowed(cell) }
+    if needs_apostrophe(cell) {
+        Cow::Owned(format!("'{cell}"))
+    } else {
+        Cow::Borrowed(cell)
+    }
 }
 
 /// The cell that [`neutralise`] was given.
@@ -56,7 +65,17 @@ mod tests {
 
     #[test]
     fn data_stays_as_it_is() {
-        for cell in ["", "GW2-7000001", "-23.5505", "+49", "2.00E+06", "-1e-3", "'quoted'", "a=b", "00:1B:C5:00:70:01"] {
+        for cell in [
+            "",
+            "GW2-7000001",
+            "-23.5505",
+            "+49",
+            "2.00E+06",
+            "-1e-3",
+            "'quoted'",
+            "a=b",
+            "00:1B:C5:00:70:01",
+        ] {
             assert_eq!(neutralise(cell), cell);
         }
     }
@@ -66,8 +85,10 @@ mod tests {
         let alphabet = ['\'', '=', '-', '1', 'a', '\t', '＋', '.'];
         let mut cells = vec![String::new()];
         for _ in 0..5 {
-            let longer: Vec<_> =
-                cells.iter().flat_map(|cell| alphabet.map(|c| format!("{cell}{c}"))).collect();
+            let longer: Vec<_> = cells
+                .iter()
+                .flat_map(|cell| alphabet.map(|c| format!("{cell}{c}")))
+                .collect();
             cells.extend(longer);
             cells.sort_unstable();
             cells.dedup();

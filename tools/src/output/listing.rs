@@ -28,18 +28,27 @@ pub struct Listing<'a> {
 
 impl std::fmt::Debug for Listing<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Listing").field("format", &self.format).field("printed", &self.printed).finish_non_exhaustive()
+        f.debug_struct("Listing")
+            .field("format", &self.format)
+            .field("printed", &self.printed)
+            .finish_non_exhaustive()
     }
 }
 
 fn choose(all: &[Column], format: Format, asked: &[String]) -> Result<Vec<Chosen>, Failure> {
     let known = |column: &Column| Chosen {
         path: column.path.to_owned(),
-        title: if column.title.is_empty() { column.path.to_uppercase() } else { column.title.to_owned() },
+        title: if column.title.is_empty() {
+            column.path.to_uppercase()
+        } else {
+            column.title.to_owned()
+        },
         look: column.look,
     };
     if asked.is_empty() {
-        let wanted = all.iter().filter(|column| format != Format::Table || !column.title.is_empty());
+        let wanted = all
+            .iter()
+            .filter(|column| format != Format::Table || !column.title.is_empty());
         return Ok(wanted.map(known).collect());
     }
     let pick = |path: &String| -> Result<Chosen, Failure> {
@@ -47,14 +56,21 @@ fn choose(all: &[Column], format: Format, asked: &[String]) -> Result<Vec<Chosen
             return Ok(known(column));
         }
         // One entry of a map, such as labels.rack.
-        let inside = path.split_once('.').filter(|(map, _)| all.iter().any(|column| column.path == *map));
+        let inside = path
+            .split_once('.')
+            .filter(|(map, _)| all.iter().any(|column| column.path == *map));
         match inside {
-            Some((_, key)) if !key.is_empty() => {
-                Ok(Chosen { path: path.clone(), title: path.to_uppercase(), look: Look::Plain })
-            }
+            Some((_, key)) if !key.is_empty() => Ok(Chosen {
+                path: path.clone(),
+                title: path.to_uppercase(),
+                look: Look::Plain,
+            }),
             _ => {
                 let names: Vec<_> = all.iter().map(|column| column.path).collect();
-                Err(Failure::usage(format!("there is no column {path:?}"), format!("Columns: {}.", names.join(", "))))
+                Err(Failure::usage(
+                    format!("there is no column {path:?}"),
+                    format!("Columns: {}.", names.join(", ")),
+                ))
             }
         }
     };
@@ -65,7 +81,13 @@ impl<'a> Listing<'a> {
     /// A listing of `R`s; `asked` names columns for table and CSV, none means the usual ones.
     pub fn of<R: Record>(out: &'a mut dyn Write, format: Format, asked: &[String]) -> Result<Self, Failure> {
         let columns = choose(R::COLUMNS, format, asked)?;
-        Ok(Self { out, format, columns, table: Vec::new(), printed: 0 })
+        Ok(Self {
+            out,
+            format,
+            columns,
+            table: Vec::new(),
+            printed: 0,
+        })
     }
 
     /// Prints the next record; a table may wait until its widths are known.
@@ -85,14 +107,19 @@ impl<'a> Listing<'a> {
                     self.csv_header()?;
                 }
                 let record = plain(record)?;
-                let cells = self.columns.iter().map(|column| value::data(value::at(&record, &column.path)));
+                let cells = self
+                    .columns
+                    .iter()
+                    .map(|column| value::data(value::at(&record, &column.path)));
                 let line = csv_line(cells.map(|cell| neutralise(&cell).into_owned()))?;
                 self.out.write_all(&line)?;
             }
             Format::Table => {
                 let record = plain(record)?;
-                let cells =
-                    self.columns.iter().map(|column| value::human(value::at(&record, &column.path), column.look));
+                let cells = self
+                    .columns
+                    .iter()
+                    .map(|column| value::human(value::at(&record, &column.path), column.look));
                 self.table.push(cells.collect());
                 if self.table.len() == TABLE_ROWS {
                     self.flush_table()?;
@@ -142,7 +169,9 @@ fn plain(record: &impl Record) -> Result<Value, Failure> {
 pub(super) fn csv_line(cells: impl Iterator<Item = String>) -> Result<Vec<u8>, Failure> {
     let mut writer = csv::WriterBuilder::new().from_writer(Vec::new());
     writer.write_record(cells).map_err(anyhow::Error::new)?;
-    Ok(writer.into_inner().map_err(|error| anyhow::anyhow!("cannot write CSV: {error}"))?)
+    Ok(writer
+        .into_inner()
+        .map_err(|error| anyhow::anyhow!("cannot write CSV: {error}"))?)
 }
 
 /// A compact table: headings, then rows, columns two blanks apart.
@@ -188,8 +217,18 @@ mod tests {
 
     fn things() -> Vec<Thing> {
         vec![
-            Thing { name: "things/a", count: 7, labels: BTreeMap::from([("k.x", "v")]), secret: "=1+1" },
-            Thing { name: "things/long-name", count: 1234, labels: BTreeMap::new(), secret: "a,\"b\"" },
+            Thing {
+                name: "things/a",
+                count: 7,
+                labels: BTreeMap::from([("k.x", "v")]),
+                secret: "=1+1",
+            },
+            Thing {
+                name: "things/long-name",
+                count: 1234,
+                labels: BTreeMap::new(),
+                secret: "a,\"b\"",
+            },
         ]
     }
 
@@ -207,7 +246,12 @@ mod tests {
     #[test]
     fn each_form_is_exactly_so() {
         let all = things();
-        check(Format::Table, &[], &all, "NAME       COUNT\na              7\nlong-name   1234\n");
+        check(
+            Format::Table,
+            &[],
+            &all,
+            "NAME       COUNT\na              7\nlong-name   1234\n",
+        );
         check(
             Format::Json,
             &[],
@@ -227,8 +271,18 @@ mod tests {
             &all,
             "name,count,labels,secret\nthings/a,7,\"{\"\"k.x\"\":\"\"v\"\"}\",'=1+1\nthings/long-name,1234,,\"a,\"\"b\"\"\"\n",
         );
-        check(Format::Table, &["labels.k.x", "secret"], &all, "LABELS.K.X  SECRET\nv           =1+1\n            a,\"b\"\n");
-        check(Format::Csv, &["count", "labels.k.x"], &all, "count,labels.k.x\n7,v\n1234,\n");
+        check(
+            Format::Table,
+            &["labels.k.x", "secret"],
+            &all,
+            "LABELS.K.X  SECRET\nv           =1+1\n            a,\"b\"\n",
+        );
+        check(
+            Format::Csv,
+            &["count", "labels.k.x"],
+            &all,
+            "count,labels.k.x\n7,v\n1234,\n",
+        );
     }
 
     #[test]
@@ -244,7 +298,12 @@ mod tests {
         let mut out = Vec::new();
         for wrong in ["nmae", "labels.", "", "x.y"] {
             let failure = Listing::of::<Thing>(&mut out, Format::Csv, &[wrong.to_owned()]).unwrap_err();
-            assert!(failure.to_string().contains("Columns: name, count, labels, secret."), "{failure}");
+            assert!(
+                failure
+                    .to_string()
+                    .contains("Columns: name, count, labels, secret."),
+                "{failure}"
+            );
         }
     }
 

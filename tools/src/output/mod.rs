@@ -61,7 +61,11 @@ impl Column {
 
     /// A column that only CSV shows.
     pub const fn extra(path: &'static str, look: Look) -> Self {
-        Self { path, title: "", look }
+        Self {
+            path,
+            title: "",
+            look,
+        }
     }
 }
 

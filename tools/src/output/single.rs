@@ -13,7 +13,12 @@ pub fn print_one<R: Record>(out: &mut dyn Write, format: Format, record: &R) -> 
             let mut rows = Vec::new();
             // Columns give the order that the map of a JSON value has lost.
             for column in R::COLUMNS {
-                fields(column.path, value::at(&value, column.path), column.look, &mut rows);
+                fields(
+                    column.path,
+                    value::at(&value, column.path),
+                    column.look,
+                    &mut rows,
+                );
             }
             out.write_all(listing::table(Vec::new(), rows, &[Look::Plain, Look::Plain]).as_bytes())?;
         }

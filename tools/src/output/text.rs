@@ -9,7 +9,13 @@ pub(crate) fn clean(text: &str) -> Cow<'_, str> {
     if !text.contains(unsafe_here) {
         return Cow::Borrowed(text);
     }
-    let shown = text.chars().map(|c| if unsafe_here(c) { c.escape_default().to_string() } else { c.to_string() });
+    let shown = text.chars().map(|c| {
+        if unsafe_here(c) {
+            c.escape_default().to_string()
+        } else {
+            c.to_string()
+        }
+    });
     Cow::Owned(shown.collect())
 }
 

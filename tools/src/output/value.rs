@@ -27,8 +27,10 @@ pub(super) fn data(value: Option<&Value>) -> String {
 pub(super) fn human(value: Option<&Value>, look: Look) -> String {
     let shown = match value {
         Some(Value::Object(map)) => {
-            let pairs: Vec<_> =
-                map.iter().map(|(key, value)| format!("{key}={}", human(Some(value), Look::Plain))).collect();
+            let pairs: Vec<_> = map
+                .iter()
+                .map(|(key, value)| format!("{key}={}", human(Some(value), Look::Plain)))
+                .collect();
             pairs.join(" ")
         }
         Some(Value::Array(list)) => {
@@ -36,7 +38,10 @@ pub(super) fn human(value: Option<&Value>, look: Look) -> String {
             items.join(", ")
         }
         Some(Value::String(text)) => match look {
-            Look::Name => text.split_once('/').map_or(text.as_str(), |(_, name)| name).to_owned(),
+            Look::Name => text
+                .split_once('/')
+                .map_or(text.as_str(), |(_, name)| name)
+                .to_owned(),
             Look::Time => time(text),
             Look::Plain | Look::Number => text.clone(),
         },
@@ -59,7 +64,13 @@ mod tests {
     #[test]
     fn paths_reach_nested_values_and_dotted_keys() {
         let record = json!({"a": {"b": 1, "c.d": 2}, "e.f": 3});
-        for (path, expected) in [("a.b", Some(1)), ("a.c.d", Some(2)), ("e.f", Some(3)), ("a.x", None), ("x.y", None)] {
+        for (path, expected) in [
+            ("a.b", Some(1)),
+            ("a.c.d", Some(2)),
+            ("e.f", Some(3)),
+            ("a.x", None),
+            ("x.y", None),
+        ] {
             assert_eq!(at(&record, path).and_then(Value::as_i64), expected, "{path}");
         }
     }
@@ -71,10 +82,30 @@ mod tests {
             assert_eq!(data(Some(&value)), for_programs);
         };
         check(json!("models/GW-200"), Look::Name, "GW-200", "models/GW-200");
-        check(json!("profiles/x/revisions/3"), Look::Name, "x/revisions/3", "profiles/x/revisions/3");
-        check(json!("2026-08-21T09:30:00.125Z"), Look::Time, "2026-08-21 09:30:00Z", "2026-08-21T09:30:00.125Z");
-        check(json!("2026-08-21T09:30:00Z"), Look::Time, "2026-08-21 09:30:00Z", "2026-08-21T09:30:00Z");
-        check(json!({"a": "1", "b": "2"}), Look::Plain, "a=1 b=2", r#"{"a":"1","b":"2"}"#);
+        check(
+            json!("profiles/x/revisions/3"),
+            Look::Name,
+            "x/revisions/3",
+            "profiles/x/revisions/3",
+        );
+        check(
+            json!("2026-08-21T09:30:00.125Z"),
+            Look::Time,
+            "2026-08-21 09:30:00Z",
+            "2026-08-21T09:30:00.125Z",
+        );
+        check(
+            json!("2026-08-21T09:30:00Z"),
+            Look::Time,
+            "2026-08-21 09:30:00Z",
+            "2026-08-21T09:30:00Z",
+        );
+        check(
+            json!({"a": "1", "b": "2"}),
+            Look::Plain,
+            "a=1 b=2",
+            r#"{"a":"1","b":"2"}"#,
+        );
         check(json!(["x", "y"]), Look::Plain, "x, y", r#"["x","y"]"#);
         check(json!({}), Look::Plain, "", "");
         check(json!(null), Look::Plain, "", "");

@@ -64,9 +64,12 @@ impl AuditEntry {
         if leaf_hash(&wire.leaf)[..] != wire.leaf_hash[..] {
             return Err(wrong("the hash is not that of the entry; the log was altered"));
         }
-        let leaf: Leaf = serde_json::from_str(&wire.leaf).map_err(|_| wrong("is not an entry this client can read"))?;
+        let leaf: Leaf =
+            serde_json::from_str(&wire.leaf).map_err(|_| wrong("is not an entry this client can read"))?;
         if leaf.index != wire.index {
-            return Err(wrong("the entry was hashed for another place; the log was altered"));
+            return Err(wrong(
+                "the entry was hashed for another place; the log was altered",
+            ));
         }
         let at = prost_types::Timestamp {
             seconds: i64::try_from(leaf.at_millis / 1000).unwrap_or(i64::MAX),
@@ -107,21 +110,42 @@ mod tests {
     };
 
     fn wire(actor: Actor) -> v1::AuditEntry {
-        let event = Event::new(Timestamp::from_millis(1_500), actor, Action::CodeReissued, "devices/x");
+        let event = Event::new(
+            Timestamp::from_millis(1_500),
+            actor,
+            Action::CodeReissued,
+            "devices/x",
+        );
         let entry = event.with("row", 4).entry(7);
-        v1::AuditEntry { index: entry.index, leaf: entry.leaf, leaf_hash: entry.hash.to_vec() }
+        v1::AuditEntry {
+            index: entry.index,
+            leaf: entry.leaf,
+            leaf_hash: entry.hash.to_vec(),
+        }
     }
 
     #[test]
     fn an_entry_is_read_after_its_hash() {
         let check = |actor, expected: &str| {
             let entry = AuditEntry::verified(wire(actor)).unwrap();
-            assert_eq!((entry.actor.as_str(), entry.time.as_deref()), (expected, Some("1970-01-01T00:00:01.5Z")));
-            assert_eq!((entry.action.as_str(), entry.detail["row"].as_str()), ("code_reissued", Some("4")));
+            assert_eq!(
+                (entry.actor.as_str(), entry.time.as_deref()),
+                (expected, Some("1970-01-01T00:00:01.5Z"))
+            );
+            assert_eq!(
+                (entry.action.as_str(), entry.detail["row"].as_str()),
+                ("code_reissued", Some("4"))
+            );
         };
         check(Actor::System, "system");
         check(Actor::Operator("alice".parse().unwrap()), "operators/alice");
-        check(Actor::Device { name: "GW2-1".into(), source: "10.0.0.1".into() }, "devices/GW2-1");
+        check(
+            Actor::Device {
+                name: "GW2-1".into(),
+                source: "10.0.0.1".into(),
+            },
+            "devices/GW2-1",
+        );
     }
 
     #[test]
@@ -135,7 +159,12 @@ mod tests {
         for alter in alterations {
             let mut altered = entry.clone();
             alter(&mut altered);
-            assert!(AuditEntry::verified(altered).unwrap_err().to_string().contains("altered"));
+            assert!(
+                AuditEntry::verified(altered)
+                    .unwrap_err()
+                    .to_string()
+                    .contains("altered")
+            );
         }
     }
 }

@@ -26,8 +26,22 @@ pub struct Model {
 
 impl From<v1::Model> for Model {
     fn from(wire: v1::Model) -> Self {
-        let v1::Model { name, description, serial_pattern, ouis, profile, firmware_policy } = wire;
-        Self { name, description, serial_pattern, ouis, profile, firmware_policy }
+        let v1::Model {
+            name,
+            description,
+            serial_pattern,
+            ouis,
+            profile,
+            firmware_policy,
+        } = wire;
+        Self {
+            name,
+            description,
+            serial_pattern,
+            ouis,
+            profile,
+            firmware_policy,
+        }
     }
 }
 
@@ -63,8 +77,24 @@ pub struct Site {
 
 impl From<v1::Site> for Site {
     fn from(wire: v1::Site) -> Self {
-        let v1::Site { name, display_name, country, parent, latitude, longitude, time_zone } = wire;
-        Self { name, display_name, country, parent, latitude, longitude, time_zone }
+        let v1::Site {
+            name,
+            display_name,
+            country,
+            parent,
+            latitude,
+            longitude,
+            time_zone,
+        } = wire;
+        Self {
+            name,
+            display_name,
+            country,
+            parent,
+            latitude,
+            longitude,
+            time_zone,
+        }
     }
 }
 
@@ -136,7 +166,11 @@ impl From<v1::Profile> for Profile {
         };
         Self {
             name: wire.name,
-            parameters: wire.parameters.into_iter().map(|(key, value)| (key, parameter(value))).collect(),
+            parameters: wire
+                .parameters
+                .into_iter()
+                .map(|(key, value)| (key, parameter(value)))
+                .collect(),
             files: wire.files.into_iter().collect(),
             revision: wire.revision.map(Revision::from),
         }

@@ -287,7 +287,9 @@ pub struct ReissuedCode {
 
 impl std::fmt::Debug for ReissuedCode {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ReissuedCode").field("device", &self.device).finish_non_exhaustive()
+        f.debug_struct("ReissuedCode")
+            .field("device", &self.device)
+            .finish_non_exhaustive()
     }
 }
 

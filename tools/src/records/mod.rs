@@ -24,16 +24,20 @@ use std::fmt::Write as _;
 /// A time of the wire; `None` also for one that no calendar has.
 fn time(at: Option<&prost_types::Timestamp>) -> Option<String> {
     let at = at?;
-    jiff::Timestamp::new(at.seconds, at.nanos).ok().map(|at| at.to_string())
+    jiff::Timestamp::new(at.seconds, at.nanos)
+        .ok()
+        .map(|at| at.to_string())
 }
 
 /// Lower-case hexadecimal digits.
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _infallible = write!(text, "{byte:02x}");
-        text
-    })
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            // Writing to a string cannot fail.
+            let _infallible = write!(text, "{byte:02x}");
+            text
+        })
 }
 
 /// The short name of a state of the wire: `STATE_DONE` -> `DONE`; an unknown number stays a number.
@@ -56,7 +60,10 @@ mod tests {
     fn times_states_and_digests_read_as_documented() {
         let at = |seconds, nanos| time(Some(&prost_types::Timestamp { seconds, nanos }));
         assert_eq!(at(0, 0).as_deref(), Some("1970-01-01T00:00:00Z"));
-        assert_eq!(at(1_000, 125_000_000).as_deref(), Some("1970-01-01T00:16:40.125Z"));
+        assert_eq!(
+            at(1_000, 125_000_000).as_deref(),
+            Some("1970-01-01T00:16:40.125Z")
+        );
         assert_eq!(at(i64::MAX, 0), None);
         assert_eq!(time(None), None);
         assert_eq!(state(2, v1::batch::State::as_str_name, "STATE_"), "DONE");

@@ -29,7 +29,12 @@ impl From<Code> for KnownRefusal {
             Kind::Conflict => "read again and repeat",
             Kind::Exhausted | Kind::Unavailable => "wait and repeat",
         };
-        Self { code: code.number(), reason: code.reason(), kind, help: code.help() }
+        Self {
+            code: code.number(),
+            reason: code.reason(),
+            kind,
+            help: code.help(),
+        }
     }
 }
 
