@@ -13,7 +13,7 @@ use crate::{
     names::{ModelName, Serial},
 };
 use minijinja::{
-    Environment, UndefinedBehavior, Value,
+    Environment, ErrorKind, UndefinedBehavior, Value,
     syntax::SyntaxConfig,
     value::{Enumerator, Object},
 };
@@ -87,9 +87,13 @@ impl Renderer {
                 problems.push(Refusal::new(Code::ProfileInvalid, why).at(format!("files.{key}")))
             };
             match environment.add_template_owned(key.clone(), file.template.clone()) {
-                Ok(()) => foreign_names(&environment, key, known)
-                    .into_iter()
-                    .for_each(wrong),
+                Ok(()) => {
+                    let foreign = foreign_names(&environment, key, known);
+                    foreign
+                        .into_iter()
+                        .chain(foreign_calls(&environment, key))
+                        .for_each(wrong);
+                }
                 Err(error) => wrong(explain(&error)),
             }
         }
@@ -247,6 +251,19 @@ fn foreign_names(environment: &Environment<'static>, key: &str, known: impl Fn(&
     used.iter().filter_map(problem).collect()
 }
 
+/// What a template calls that does not exist. The engine looks filters and tests up when it comes to them, so the
+/// template is tried with nothing defined; a branch that is not taken then shows its mistakes when it is rendered.
+fn foreign_calls(environment: &Environment<'static>, key: &str) -> Option<String> {
+    let mut trial = environment.clone();
+    trial.set_undefined_behavior(UndefinedBehavior::Chainable);
+    let error = trial.get_template(key).ok()?.render(()).err()?;
+    let foreign = matches!(
+        error.kind(),
+        ErrorKind::UnknownFilter | ErrorKind::UnknownTest | ErrorKind::UnknownFunction
+    );
+    foreign.then(|| explain(&error))
+}
+
 /// A template's error for its author: what, and in which line.
 fn explain(error: &minijinja::Error) -> String {
     let what = match error.detail() {
@@ -308,6 +325,10 @@ impl<const N: usize> Object for Group<N> {
 }
 
 fn device(facts: &Facts<'_>) -> Value {
+    let labels = facts
+        .labels
+        .iter()
+        .map(|(key, value)| (key.as_str(), value.as_str()));
     Value::from_object(Group([
         ("serial", Some(Value::from(facts.serial.as_str()))),
         ("mac", facts.mac.map(|mac| Value::from(mac.to_string()))),
@@ -318,16 +339,7 @@ fn device(facts: &Facts<'_>) -> Value {
             facts.firmware.map(|version| Value::from(version.to_string())),
         ),
         ("position", facts.position.map(Value::from)),
-        (
-            "labels",
-            Some(
-                facts
-                    .labels
-                    .iter()
-                    .map(|(key, value)| (key.as_str(), value.as_str()))
-                    .collect(),
-            ),
-        ),
+        ("labels", Some(Value::from_pairs(labels))),
     ]))
 }
 

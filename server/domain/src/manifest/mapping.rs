@@ -3,7 +3,7 @@
 //! Names are compared without case, blanks and punctuation, so `Serial No.`, `serial_no` and `SERIALNO` are one.
 //! A column that means nothing to us is a variable of the device, under its name in snake case.
 
-use super::Record;
+use super::{Format, Reader, Record};
 use crate::{Code, Refusal};
 use core::fmt;
 
@@ -160,24 +160,32 @@ pub struct Mapping {
 }
 
 impl Mapping {
-    /// The meaning of the columns of a file. `has_model` says that a model was given for the whole file.
+    /// The meaning of the columns of a file. `has_model` says that a model was given for the whole file. In NDJSON each
+    /// object names its own fields, so nothing is wrong before the rows are.
     ///
     /// # Errors
     /// [`Code::HeaderAmbiguous`] for columns that mean the same, [`Code::HeaderMissing`] when no column holds the
     /// serial, or none the model; each at `header.FIELD`.
-    pub fn new(columns: &[String], has_model: bool) -> Result<Self, Vec<Refusal>> {
-        let has_results = columns.iter().any(|column| is_results(column, CODE_COLUMN));
-        let columns = columns
-            .iter()
-            .map(|column| (column.clone(), field(column, has_results)))
-            .collect();
-        let mapping = Self { columns, has_results };
-        let problems = mapping.problems(has_model);
+    pub fn of<R>(reader: &Reader<R>, has_model: bool) -> Result<Self, Vec<Refusal>> {
+        let mapping = Self::new(reader.columns());
+        let problems = match reader.format() {
+            Format::Csv => mapping.problems(has_model),
+            Format::Ndjson => Vec::new(),
+        };
         if problems.is_empty() {
             Ok(mapping)
         } else {
             Err(problems)
         }
+    }
+
+    fn new(columns: &[String]) -> Self {
+        let has_results = columns.iter().any(|column| is_results(column, CODE_COLUMN));
+        let columns = columns
+            .iter()
+            .map(|column| (column.clone(), field(column, has_results)))
+            .collect();
+        Self { columns, has_results }
     }
 
     fn problems(&self, has_model: bool) -> Vec<Refusal> {

@@ -82,7 +82,7 @@ impl Shard {
     fn find(&self, key: [u32; 2]) -> Result<u32, usize> {
         let size = self.slots.len();
         // The high half spread over the slots: a multiplication instead of a division.
-        let home = u64::from(key[1]) * u64::try_from(size).unwrap_or(0) >> 32;
+        let home = (u64::from(key[1]) * u64::try_from(size).unwrap_or(0)) >> 32;
         let mut place = usize::try_from(home).unwrap_or(0);
         loop {
             match self.slots.get(place) {

@@ -122,7 +122,7 @@ pub(crate) fn check(
     let intake = Arc::new(Intake::new(Arc::new(catalog)));
     let mut reader = Reader::new(input, &options(file_name)).unwrap();
     let default_model: Option<ModelName> = default_model.map(|name| name.parse().unwrap());
-    let mapping = Mapping::new(reader.columns(), default_model.is_some()).unwrap();
+    let mapping = Mapping::of(&reader, default_model.is_some()).unwrap();
     let mut checker = Checker::new(intake, mapping, default_model, [7; 16]).unwrap();
     let mut checked = Checked {
         columns: checker.columns(),
