@@ -213,3 +213,6 @@ pub fn peer_leaf(stream: &TlsStream<TcpStream>) -> Option<Vec<u8>> {
     let (_, connection) = stream.get_ref();
     connection.peer_certificates()?.first().map(|leaf| leaf.to_vec())
 }
+
+#[cfg(test)]
+mod tests;

@@ -21,7 +21,7 @@ use muster_domain::{
 };
 use muster_proto::envelope::{self, Envelope};
 use p256::pkcs8::LineEnding;
-use rcgen::{CertificateParams, Issuer};
+use rcgen::{CertificateParams, Issuer, KeyIdMethod};
 use rustls::{
     pki_types::{CertificateDer, ServerName},
     sign,
@@ -35,6 +35,10 @@ const LEAF_LIFE: Duration = Duration::from_secs(365 * 24 * 3600);
 const SERVER_LIFE: Duration = Duration::from_secs(90 * 24 * 3600);
 /// Common name of server certificates; their real names are the alternative ones.
 const SERVER_NAME: &str = "Muster server";
+
+const DEVICE_CA: &str = "device CA";
+const OPERATOR_CA: &str = "operator CA";
+const SERVER_CA: &str = "server CA";
 
 /// An authority that issues leaves of one purpose.
 #[derive(Debug)]
@@ -90,26 +94,22 @@ pub struct Authority {
 }
 
 impl Issuing {
-    pub(super) fn new(certificate: Stored, key: PrivateKey, what: &'static str) -> Result<Self, CaError> {
-        if certificate.key != *key.public() {
-            return Err(CaError::damaged(
-                &certificate.path,
-                "is not the certificate of its key",
-            ));
-        }
+    /// `key` is the key of `certificate`.
+    pub(super) fn new(certificate: Stored, key: PrivateKey, what: &'static str) -> Self {
         let mut params = CertificateParams::default();
         params.distinguished_name =
             profile::distinguished_name(&certificate.organisation, &certificate.common_name);
-        Ok(Self {
+        params.key_identifier_method = KeyIdMethod::PreSpecified(certificate.key.identifier());
+        Self {
             issuer: Issuer::new(params, key),
             certificate,
             what,
-        })
+        }
     }
 
     /// Builds, signs and checks a certificate.
     pub(super) fn issue(&self, template: &Template, key: &PublicKey) -> Result<Vec<u8>, CaError> {
-        let built = template.params()?.signed_by(key, &self.issuer)?;
+        let built = template.params(key)?.signed_by(key, &self.issuer)?;
         let signer = lint::Signer {
             name: &self.certificate.name,
             key: &self.certificate.key,
@@ -166,7 +166,7 @@ pub(super) fn serial(now: Timestamp) -> Result<CertificateSerial, CaError> {
 }
 
 impl Ca {
-    /// Opens the authority in `directory`, which [`init`](super::init) made, and checks that its parts belong together.
+    /// Opens the authority in `directory`, which [`init`](super::init()) made, and checks that its parts belong together.
     ///
     /// # Errors
     ///
@@ -177,16 +177,7 @@ impl Ca {
         if !directory.exists() {
             return Err(CaError::Missing(directory));
         }
-        let unseal = |name: &str| -> Result<_, CaError> {
-            let path = directory.join(name);
-            let document = sealed::open(&files::read(&path)?, passphrase, &path)?;
-            Ok((document, path))
-        };
-        let private_key = |name: &str| -> Result<PrivateKey, CaError> {
-            let (document, path) = unseal(name)?;
-            PrivateKey::from_pkcs8(document.as_bytes())
-                .map_err(|_| CaError::damaged(path, "is not a P-256 key"))
-        };
+        // 1. What is public: cheap to check, and a foreign part is named before any key is derived.
         let root = Stored::read(directory.join(files::ROOT))?;
         let signed = |name: &str| -> Result<Stored, CaError> {
             let certificate = Stored::read(directory.join(name))?;
@@ -195,18 +186,45 @@ impl Ca {
             }
             Ok(certificate)
         };
-        let issuing = |name, key, what| Issuing::new(signed(name)?, private_key(key)?, what);
-        let (codes, codes_path) = unseal(files::CODES_KEY)?;
-        let parts = Parts {
-            devices: issuing(files::DEVICES, files::DEVICES_KEY, DEVICE_CA)?,
-            operators: issuing(files::OPERATORS, files::OPERATORS_KEY, OPERATOR_CA)?,
-            servers: issuing(files::SERVERS, files::SERVERS_KEY, SERVER_CA)?,
-            config: (private_key(files::CONFIG_KEY)?, signed(files::CONFIG)?),
-            code_key: sealed::code_key(&codes, &codes_path)?,
-            server_names: init::read_server_names(&directory.join(files::SERVER_NAMES))?,
-            root,
+        let [devices, operators, servers, config] =
+            [files::DEVICES, files::OPERATORS, files::SERVERS, files::CONFIG].map(signed);
+        let (devices, operators, servers, config) = (devices?, operators?, servers?, config?);
+        let server_names = init::read_server_names(&directory.join(files::SERVER_NAMES))?;
+        // 2. What is sealed.
+        let unseal = |name: &str| -> Result<_, CaError> {
+            let path = directory.join(name);
+            let document = sealed::open(&files::read(&path)?, passphrase, &path)?;
+            Ok((document, path))
         };
-        parts.assemble()
+        let key_of = |certificate: &Stored, name: &str| -> Result<PrivateKey, CaError> {
+            let (document, path) = unseal(name)?;
+            let key = PrivateKey::from_pkcs8(document.as_bytes())
+                .map_err(|_| CaError::damaged(path, "is not a P-256 key"))?;
+            if certificate.key != *key.public() {
+                return Err(CaError::damaged(
+                    &certificate.path,
+                    "is not the certificate of its key",
+                ));
+            }
+            Ok(key)
+        };
+        let issuing = |certificate: Stored, name, what| -> Result<Issuing, CaError> {
+            let key = key_of(&certificate, name)?;
+            Ok(Issuing::new(certificate, key, what))
+        };
+        let (codes, codes_path) = unseal(files::CODES_KEY)?;
+        // Nothing was issued before the authority was.
+        let guard = ClockGuard::new(Timestamp::from_seconds(devices.not_before));
+        Ok(Self {
+            devices: issuing(devices, files::DEVICES_KEY, DEVICE_CA)?,
+            operators: issuing(operators, files::OPERATORS_KEY, OPERATOR_CA)?,
+            servers: issuing(servers, files::SERVERS_KEY, SERVER_CA)?,
+            config: (key_of(&config, files::CONFIG_KEY)?, config),
+            code_key: sealed::code_key(&codes, &codes_path)?,
+            root,
+            server_names,
+            guard,
+        })
     }
 
     /// A serial for a certificate to be issued at `now`.
@@ -389,53 +407,6 @@ impl Ca {
             not_after: Timestamp::from_seconds(certificate.not_after),
         })
         .to_vec()
-    }
-}
-
-const DEVICE_CA: &str = "device CA";
-const OPERATOR_CA: &str = "operator CA";
-const SERVER_CA: &str = "server CA";
-
-/// All that an authority is made of.
-struct Parts {
-    root: Stored,
-    devices: Issuing,
-    operators: Issuing,
-    servers: Issuing,
-    config: (PrivateKey, Stored),
-    code_key: CodeKey,
-    server_names: Vec<ServerName<'static>>,
-}
-
-impl Parts {
-    fn assemble(self) -> Result<Ca, CaError> {
-        let Self {
-            root,
-            devices,
-            operators,
-            servers,
-            config,
-            code_key,
-            server_names,
-        } = self;
-        if config.1.key != *config.0.public() {
-            return Err(CaError::damaged(
-                &config.1.path,
-                "is not the certificate of its key",
-            ));
-        }
-        // Nothing was issued before the authority was.
-        let guard = ClockGuard::new(Timestamp::from_seconds(devices.certificate.not_before));
-        Ok(Ca {
-            root,
-            devices,
-            operators,
-            servers,
-            config,
-            code_key,
-            server_names,
-            guard,
-        })
     }
 }
 

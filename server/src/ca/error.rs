@@ -1,7 +1,7 @@
 //! What can go wrong in the certificate authority. All of it is ours or the operator's to mend: a device sees none of it.
 
-use muster_domain::Timestamp;
 use crate::random::NoRandom;
+use muster_domain::{Code, Refusal, Timestamp};
 use std::{io, path::PathBuf};
 
 /// A fault of the certificate authority.
@@ -99,6 +99,12 @@ impl From<NoRandom> for CaError {
 }
 
 impl CaError {
+    /// The public answer to this fault, where there is one: a device may be told to come back when the clock is right.
+    pub fn refusal(&self) -> Option<Refusal> {
+        matches!(self, Self::ClockBehind { .. } | Self::Clock(_))
+            .then(|| Refusal::new(Code::ClockBehind, "the clock of the server went back"))
+    }
+
     pub(super) fn file(doing: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
         move |source| Self::File { doing, path, source }

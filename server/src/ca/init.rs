@@ -157,6 +157,8 @@ pub fn init(directory: &Path, options: InitOptions<'_>) -> Result<Initialised, C
     // 4. And made real. Between the two renames there is a root key without an authority: `prepare` knows it.
     let offline = directory.join(files::OFFLINE);
     files::rename(&staging.join(files::OFFLINE), &offline)?;
+    // The order holds on the disk too: an authority never appears before its root key.
+    files::sync_directory(directory)?;
     files::rename(&staging.join(files::AUTHORITY), &directory.join(files::AUTHORITY))?;
     files::sync_directory(directory)?;
     files::remove_directory(&staging)?;
@@ -273,7 +275,7 @@ impl Maker<'_> {
     fn root(&self, common_name: &str) -> Result<Issuing, CaError> {
         let (key, document) = PrivateKey::generate()?;
         let template = self.template(Kind::Root, common_name.to_owned(), ROOT_LIFE)?;
-        let built = template.params()?.self_signed(&key)?;
+        let built = template.params(key.public())?.self_signed(&key)?;
         let name = lint::name(&self.organisation, common_name);
         lint::check(
             built.der(),
@@ -292,7 +294,7 @@ impl Maker<'_> {
         )?;
         files::write_new(&offline.join(files::ROOT_README), ROOT_README.as_bytes())?;
         let certificate = Stored::from_bytes(PathBuf::from(files::ROOT), built.der().to_vec())?;
-        Issuing::new(certificate, key, "root")
+        Ok(Issuing::new(certificate, key, "root"))
     }
 
     fn certify(

@@ -64,9 +64,9 @@ impl PublicKey {
         SpkiDigest(Sha256::digest(self.spki()).into())
     }
 
-    /// Its key identifier: the first 160 bits of the digest (RFC 7093, 2, method 4 cut as in method 1).
+    /// Its key identifier: the first 160 bits of SHA-256 of the point (RFC 7093, 2, method 1).
     pub(super) fn identifier(&self) -> Vec<u8> {
-        self.digest().0[..20].to_vec()
+        Sha256::digest(self.0)[..20].to_vec()
     }
 
     /// Did this key sign `message`? `signature` is an ECDSA-Sig-Value over SHA-256.

@@ -5,7 +5,7 @@
 //! there, or in rcgen, does not agree with itself.
 
 use super::{
-    der::{self, tag},
+    der::{self, NotDer, Reader, tag},
     key::PublicKey,
     oid,
     profile::{Alternative, Kind, Purpose, Template, hardware_module_name},
@@ -165,6 +165,19 @@ fn extensions(template: &Template, key: &PublicKey, signer: Signer<'_>) -> Vec<E
     all
 }
 
+/// The outer signature algorithm of a certificate. The parser below overlooks odd tags there and in the frame around it,
+/// and the signature does not cover them.
+fn outer_algorithm(bytes: &[u8]) -> Result<&[u8], NotDer> {
+    let mut outer = Reader::new(bytes);
+    let mut parts = Reader::new(outer.expect(tag::SEQUENCE)?.content);
+    outer.end()?;
+    parts.expect(tag::SEQUENCE)?;
+    let algorithm = parts.expect(tag::SEQUENCE)?.whole;
+    parts.expect(tag::BIT_STRING)?;
+    parts.end()?;
+    Ok(algorithm)
+}
+
 fn is_ecdsa_sha256(algorithm: &AlgorithmIdentifier<'_>) -> bool {
     algorithm.algorithm.as_bytes() == oid::ECDSA_WITH_SHA256 && algorithm.parameters.is_none()
 }
@@ -185,6 +198,7 @@ pub(super) fn check(
     if !der::well_formed(bytes) {
         return Err(Defect::Form);
     }
+    let algorithm = outer_algorithm(bytes).map_err(|NotDer| Defect::Form)?;
     let Ok((&[], certificate)) = X509Certificate::from_der(bytes) else {
         return Err(Defect::Form);
     };
@@ -213,7 +227,7 @@ pub(super) fn check(
         ),
         (is_ecdsa_sha256(&inner.signature), Defect::Algorithm),
         (
-            is_ecdsa_sha256(&certificate.signature_algorithm),
+            algorithm == der::sequence(&[&der::oid(oid::ECDSA_WITH_SHA256)]),
             Defect::Algorithm,
         ),
         (inner.issuer().as_raw() == signer.name, Defect::Issuer),

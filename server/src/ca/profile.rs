@@ -1,12 +1,12 @@
 //! What each kind of certificate looks like. A template is filled from the registry; rcgen builds from it, and the lint
 //! holds the finished certificate against it.
 
-use super::{CaError, der, oid};
+use super::{CaError, der, key::PublicKey, oid};
 use muster_domain::{Timestamp, certificate::CertificateSerial};
 use muster_proto::envelope::CONFIG_SIGNING_EKU;
 use rcgen::{
     BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, DnType, ExtendedKeyUsagePurpose,
-    IsCa, KeyUsagePurpose, SanType,
+    IsCa, KeyIdMethod, KeyUsagePurpose, SanType,
 };
 use rustls::pki_types::ServerName;
 use std::{net::IpAddr, time::Duration};
@@ -99,8 +99,9 @@ fn server_name(name: &ServerName<'_>) -> Result<SanType, rcgen::Error> {
 }
 
 impl Template {
-    /// The order for rcgen. Names, serial and validity are all given: none of its defaults gets into a certificate.
-    pub(super) fn params(&self) -> Result<CertificateParams, CaError> {
+    /// The order for rcgen, for this key. Names, serial, validity and key identifier are all given: none of its defaults
+    /// gets into a certificate.
+    pub(super) fn params(&self, key: &PublicKey) -> Result<CertificateParams, CaError> {
         let epoch = rcgen::date_time_ymd(1970, 1, 1);
         let date = |at: Timestamp| match at.seconds() {
             seconds @ 0..=LAST_SECOND => Ok(epoch + Duration::from_secs(seconds)),
@@ -111,6 +112,7 @@ impl Template {
         params.not_after = date(self.not_after)?;
         params.serial_number = Some(self.serial.to_bytes().to_vec().into());
         params.distinguished_name = distinguished_name(&self.organisation, &self.common_name);
+        params.key_identifier_method = KeyIdMethod::PreSpecified(key.identifier());
         params.use_authority_key_identifier_extension = true;
         match &self.kind {
             Kind::Root => {

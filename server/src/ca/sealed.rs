@@ -74,7 +74,7 @@ pub(super) fn open(pem: &str, passphrase: &Passphrase, path: &Path) -> Result<Se
 pub(super) fn generate_code_key(passphrase: &Passphrase) -> Result<Zeroizing<String>, CaError> {
     let key = Zeroizing::new(random::bytes::<CODE_KEY>()?);
     // Certificates check the other keys. This one has none, and CBC does not notice damage: its digest goes along.
-    let content = Zeroizing::new([&key[..], &Sha256::digest(&*key)].concat());
+    let content = Zeroizing::new([&key[..], &Sha256::digest(&key[..])].concat());
     let octets = OctetStringRef::new(&content).map_err(|error| CaError::Seal(error.into()))?;
     let algorithm = AlgorithmIdentifierRef {
         oid: HMAC_SHA256,

@@ -1,6 +1,7 @@
 //! Making and opening an authority: what lies on the disk, what a crash leaves, what a wrong passphrase does.
 
 use super::*;
+use pkcs8::{LineEnding, SecretDocument};
 use std::{collections::BTreeSet, fs, os::unix::fs::PermissionsExt as _, path::PathBuf, time::Duration};
 
 fn files_below(directory: &Path) -> Vec<PathBuf> {
@@ -148,12 +149,12 @@ fn a_wrong_passphrase_is_named_as_such() {
 
 #[test]
 fn one_directory_has_one_authority() {
-    let made = super::super::init(FIXTURE.directory.path(), options(&passphrase()));
+    let made = init(FIXTURE.directory.path(), options(&passphrase()));
     assert!(matches!(made, Err(CaError::Exists(_))), "{made:?}");
     // The authority was moved away, its root key was not.
     let copied = copy_of_the_fixture();
     fs::remove_dir_all(copied.path().join("ca")).unwrap();
-    let made = super::super::init(copied.path(), options(&passphrase()));
+    let made = init(copied.path(), options(&passphrase()));
     assert!(matches!(made, Err(CaError::OfflineExists(_))), "{made:?}");
     assert!(copied.path().join("offline/root.key").exists());
 }
@@ -166,7 +167,7 @@ fn what_a_crash_left_is_cleared_away() {
         fs::create_dir(root.join(".ca-init")).unwrap();
         leave(root);
         assert!(matches!(Ca::open(root, &passphrase()), Err(CaError::Missing(_))));
-        super::super::init(root, options(&passphrase())).unwrap();
+        init(root, options(&passphrase())).unwrap();
         assert_ne!(
             Ca::open(root, &passphrase()).unwrap().roots(),
             ca().roots(),
@@ -193,7 +194,7 @@ fn what_a_crash_left_is_cleared_away() {
 #[test]
 fn a_missing_or_foreign_part_is_noticed() {
     let other = tempfile::tempdir().unwrap();
-    super::super::init(other.path(), options(&passphrase())).unwrap();
+    init(other.path(), options(&passphrase())).unwrap();
     let check = |name: &str, spoil: &dyn Fn(&Path), expected: &str| {
         let copied = copy_of_the_fixture();
         spoil(&copied.path().join("ca").join(name));
@@ -256,15 +257,38 @@ fn a_missing_or_foreign_part_is_noticed() {
 }
 
 #[test]
+fn a_damaged_key_is_never_used() {
+    for name in ["keys/codes.key", "keys/devices.key"] {
+        let good = fs::read_to_string(FIXTURE.directory.path().join("ca").join(name)).unwrap();
+        let (_, good) = SecretDocument::from_pem(&good).unwrap();
+        // One bit in each block of the ciphertext, which ends the file: CBC spoils that block and turns one bit of
+        // the next.
+        let end = good.as_bytes().len();
+        let content = if name == "keys/codes.key" { 96 } else { 144 };
+        for place in (end - content..end).step_by(16) {
+            let mut bytes = good.as_bytes().to_vec();
+            bytes[place] ^= 1;
+            let copied = copy_of_the_fixture();
+            let damaged = SecretDocument::try_from(bytes).unwrap();
+            let pem = damaged.to_pem("ENCRYPTED PRIVATE KEY", LineEnding::LF).unwrap();
+            fs::write(copied.path().join("ca").join(name), pem).unwrap();
+            let opened = Ca::open(copied.path(), &passphrase());
+            assert!(
+                matches!(opened, Err(CaError::Passphrase(_) | CaError::Damaged { .. })),
+                "{name}, byte {place}: {opened:?}"
+            );
+        }
+    }
+}
+
+#[test]
 fn bad_options_are_refused_before_anything_is_written() {
     let check = |change: &dyn Fn(&mut InitOptions<'_>), expected: &str| {
         let directory = tempfile::tempdir().unwrap();
         let passphrase = passphrase();
         let mut options = options(&passphrase);
         change(&mut options);
-        let error = super::super::init(directory.path(), options)
-            .unwrap_err()
-            .to_string();
+        let error = init(directory.path(), options).unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
     };
@@ -302,7 +326,7 @@ fn long_and_foreign_organisations_make_good_certificates() {
     ] {
         let directory = tempfile::tempdir().unwrap();
         let passphrase = passphrase();
-        let made = super::super::init(
+        let made = init(
             directory.path(),
             InitOptions {
                 organisation,

@@ -2,6 +2,7 @@
 
 use super::{request::Draft, *};
 use crate::ca::{key::PrivateKey, oid};
+use muster_domain::certificate::CertificateSerial;
 use muster_proto::{
     envelope::{Envelope, EnvelopeError},
     payload::{self, Desired, Digest},
@@ -237,7 +238,7 @@ fn validity_stays_inside_the_issuers() {
 fn nothing_is_issued_after_the_issuers_end() {
     // An authority of its own: its clock guard moves.
     let directory = tempfile::tempdir().unwrap();
-    let made = super::super::init(directory.path(), options(&passphrase())).unwrap();
+    let made = init(directory.path(), options(&passphrase())).unwrap();
     let late = NOW.plus(Duration::from_secs(11 * 365 * 86_400));
     let operator = made.ca.new_operator(&"bob".parse().unwrap(), late);
     assert!(
@@ -247,14 +248,17 @@ fn nothing_is_issued_after_the_issuers_end() {
     let server = made.ca.server_certificate(late);
     assert!(matches!(server, Err(CaError::Expired("server CA"))), "{server:?}");
     // And the clock that was ahead is behind now: nothing is issued either (H4).
-    let serial = made.ca.fresh_serial(NOW);
-    assert!(matches!(serial, Err(CaError::ClockBehind { .. })), "{serial:?}");
+    let error = made.ca.fresh_serial(NOW).unwrap_err();
+    assert!(matches!(error, CaError::ClockBehind { .. }), "{error}");
+    let refusal = error.refusal().map(|refusal| refusal.code);
+    assert_eq!(refusal, Some(muster_domain::Code::ClockBehind));
+    assert_eq!(CaError::Permit.refusal(), None);
 }
 
 #[test]
 fn serials_are_sixteen_positive_bytes_that_sort_by_age() {
     let directory = tempfile::tempdir().unwrap();
-    let made = super::super::init(directory.path(), options(&passphrase())).unwrap();
+    let made = init(directory.path(), options(&passphrase())).unwrap();
     let at = |minute: u64| {
         made.ca
             .fresh_serial(NOW.plus(Duration::from_secs(60 * minute)))
@@ -272,6 +276,40 @@ fn serials_are_sixteen_positive_bytes_that_sort_by_age() {
         made.ca.fresh_serial(NOW),
         Err(CaError::ClockBehind { .. })
     ));
+}
+
+#[test]
+fn what_differs_from_its_profile_does_not_leave() {
+    let name = "carol".parse().unwrap();
+    // rcgen writes a number: leading zeros go, a leading one gets a zero. Both are not the sixteen recorded bytes.
+    for serial in [1, 1 << 119, 1 << 127, u128::MAX] {
+        let issued = ca().issue_operator(&name, &request(), NOW, CertificateSerial::from_u128(serial));
+        assert!(matches!(issued, Err(CaError::Lint(Defect::Serial))), "{issued:?}");
+    }
+}
+
+#[test]
+fn an_intent_that_outlives_the_issuer_is_not_signed() {
+    let (device, request) = (device(7), request());
+    let intent = *permit(&device, &request, NOW).intent();
+    let with = |not_before: Timestamp, not_after: Timestamp| {
+        let changed = ClaimIntent {
+            not_before,
+            not_after,
+            ..intent
+        };
+        ca().issue_device(recorded(&device, changed, &request), &device, &request)
+    };
+    let year = Duration::from_secs(365 * 86_400);
+    assert!(with(NOW, NOW.plus(10 * year)).is_ok());
+    for (start, end) in [
+        (NOW, NOW.plus(10 * year + Duration::from_secs(1))),
+        (NOW, NOW),
+        (NOW.plus(year), NOW),
+    ] {
+        let issued = with(start, end);
+        assert!(matches!(issued, Err(CaError::Expired("device CA"))), "{issued:?}");
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod hostile;
 mod init;
 mod issue;
 mod lint;
+mod names;
 mod rate;
 mod request;
 
@@ -30,7 +31,7 @@ struct Fixture {
 
 static FIXTURE: LazyLock<Fixture> = LazyLock::new(|| {
     let directory = tempfile::tempdir().unwrap();
-    let made = super::init(directory.path(), options(&passphrase())).unwrap();
+    let made = init(directory.path(), options(&passphrase())).unwrap();
     Fixture { directory, made }
 });
 
@@ -108,6 +109,19 @@ fn permit(device: &Device, request: &CertificationRequest, now: Timestamp) -> Cl
         Decision::Issue(permit) => permit,
         other => panic!("{other:?}"),
     }
+}
+
+/// The permit of a repeated claim, whose first answer was lost after this intent was recorded.
+fn recorded(device: &Device, first: ClaimIntent, request: &CertificationRequest) -> ClaimPermit {
+    let mut claimed = device.clone();
+    let Lifecycle::Registered {
+        credential: Credential::Code { intent, .. },
+    } = &mut claimed.lifecycle
+    else {
+        panic!("{claimed:?}")
+    };
+    *intent = Some(first);
+    permit(&claimed, request, NOW)
 }
 
 /// Runs the independent judge of these tests; gives back success and all output.

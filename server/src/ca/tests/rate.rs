@@ -5,7 +5,6 @@ use std::time::Instant;
 
 #[test]
 #[ignore = "a measurement"]
-#[expect(clippy::print_stdout, reason = "a measurement is printed")]
 fn issuance_rate() {
     const COUNT: u32 = 5000;
     let requests: Vec<_> = (0..COUNT).map(|_| Draft::good().build()).collect();
