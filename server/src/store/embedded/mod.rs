@@ -11,6 +11,8 @@ mod index;
 mod listing;
 mod live;
 mod operators;
+#[cfg(test)]
+mod probe;
 mod record;
 mod registry;
 mod tables;
