@@ -77,7 +77,11 @@ pub const fn schema() -> &'static Schema<DeviceField> {
         Field::new(DeviceField::Site, "site", Kind::Text),
         Field::new(DeviceField::Position, "position", Kind::Text),
         Field::new(DeviceField::State, "state", Kind::Enum(&STATES)),
-        Field::new(DeviceField::Verification, "verification", Kind::Enum(&VERIFICATIONS)),
+        Field::new(
+            DeviceField::Verification,
+            "verification",
+            Kind::Enum(&VERIFICATIONS),
+        ),
         Field::new(DeviceField::Batch, "batch", Kind::Text),
         Field::new(DeviceField::Row, "row", Kind::Int),
         Field::new(DeviceField::Generation, "generation", Kind::Int),
@@ -115,7 +119,11 @@ impl Record for Device {
     }
 
     fn label(&self, field: DeviceField, key: &str) -> Option<&str> {
-        let map = if field == DeviceField::Variables { &self.variables } else { &self.labels };
+        let map = if field == DeviceField::Variables {
+            &self.variables
+        } else {
+            &self.labels
+        };
         map.get(key).map(String::as_str)
     }
 }

@@ -36,10 +36,12 @@ pub(super) fn pattern(argument: &Argument) -> Result<Pattern, FilterError> {
 /// Some octets, in canonical form.
 fn octets(text: &str) -> Option<String> {
     let digits: Vec<char> = text.chars().filter(|c| !matches!(c, ':' | '-' | '.')).collect();
-    let whole = !digits.is_empty() && digits.len() % 2 == 0 && digits.len() <= DIGITS;
+    let whole = !digits.is_empty() && digits.len().is_multiple_of(2) && digits.len() <= DIGITS;
     if !whole || !digits.iter().all(char::is_ascii_hexdigit) {
         return None;
     }
-    let pairs = digits.chunks(2).map(|pair| pair.iter().map(char::to_ascii_uppercase).collect::<String>());
+    let pairs = digits
+        .chunks(2)
+        .map(|pair| pair.iter().map(char::to_ascii_uppercase).collect::<String>());
     Some(pairs.collect::<Vec<_>>().join(":"))
 }

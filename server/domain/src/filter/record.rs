@@ -53,7 +53,10 @@ pub struct Short {
 impl Short {
     /// What `shown` displays; `None` when it is longer than 31 bytes.
     pub fn of(shown: impl fmt::Display) -> Option<Self> {
-        let mut short = Self { bytes: [0; SHORT_LIMIT], length: 0 };
+        let mut short = Self {
+            bytes: [0; SHORT_LIMIT],
+            length: 0,
+        };
         write!(short, "{shown}").ok()?;
         Some(short)
     }
