@@ -6,6 +6,7 @@ mod check;
 mod claims;
 mod counts;
 mod devices;
+mod file;
 mod imports;
 mod index;
 mod listing;
@@ -29,7 +30,7 @@ use redb::{
     Builder, Database, ReadTransaction, ReadableDatabase as _, StorageBackend, backends::InMemoryBackend,
 };
 use std::{
-    fmt, io,
+    fmt,
     path::Path,
     sync::{Arc, Mutex, PoisonError, RwLock},
     thread::{self, JoinHandle},
@@ -69,8 +70,10 @@ impl Store {
     /// # Errors
     /// The file cannot be opened, is damaged, or was written by a newer program.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        private_file(path)?;
-        Self::start(builder().create(path)?)
+        if !path.exists() {
+            file::make(path)?;
+        }
+        Self::start(builder().open(path)?)
     }
 
     /// A store that is gone with its process.
@@ -86,11 +89,7 @@ impl Store {
     }
 
     fn start(database: Database) -> Result<Self, StoreError> {
-        registry::check_format(&database.begin_read()?)?;
-        let init = txn::begin(&database)?;
-        registry::mark(&init)?;
-        drop(Tables::open(&init)?);
-        init.commit()?;
+        prepare(&database)?;
         let view = View::open(&database.begin_read()?)?;
         let live = Arc::new(Live::new(catalog::load(&view)?, counts::load(&view.counts)?));
         drop(view);
@@ -195,21 +194,17 @@ impl Store {
     }
 }
 
+/// Makes the tables that are not there; refuses a file of a newer program before it touches it.
+fn prepare(database: &Database) -> Result<(), StoreError> {
+    registry::check_format(&database.begin_read()?)?;
+    let txn = txn::begin(database)?;
+    registry::mark(&txn)?;
+    drop(Tables::open(&txn)?);
+    Ok(txn.commit()?)
+}
+
 fn builder() -> Builder {
     let mut builder = Builder::new();
     builder.set_cache_size(CACHE_BYTES);
     builder
-}
-
-/// Makes the file for its owner only, if it is not there (F2).
-fn private_file(path: &Path) -> io::Result<()> {
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    match options.open(path) {
-        Ok(_) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(error),
-    }
 }

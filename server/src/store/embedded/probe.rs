@@ -43,10 +43,17 @@ impl Store {
                 "serials" => drop(tables.serials.remove(device.serial.as_str())?),
                 "macs" => drop(tables.macs.remove(device.mac.unwrap().key())?),
                 "by_model" => drop(tables.by_model.remove((device.model.as_str(), id))?),
-                "by_site" => drop(tables.by_site.remove((device.site.as_ref().unwrap().as_str(), id))?),
+                "by_site" => drop(
+                    tables
+                        .by_site
+                        .remove((device.site.as_ref().unwrap().as_str(), id))?,
+                ),
                 "by_state" => {
                     // One too many, of a state that it does not have.
-                    tables.by_state.insert((state_key(muster_domain::device::LifecycleState::Retired), id), ())?;
+                    tables.by_state.insert(
+                        (state_key(muster_domain::device::LifecycleState::Retired), id),
+                        (),
+                    )?;
                 }
                 "by_verification" => {
                     let key = verification_key(device.verification.state());

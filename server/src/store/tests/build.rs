@@ -10,7 +10,7 @@ use muster_domain::{
     catalog::{ModelSource, Resource, SiteSource},
     certificate::{CertificateRecord, CertificateSerial, CertificateState, SpkiDigest},
     claim::{ClaimPermit, Presented},
-    desired::Target,
+    desired::{Content, Location, Target},
     device::{ClaimIntent, Device, Facet, FacetState, FacetStatus, Hello, Origin, Report},
     ids::{BatchId, DeviceId},
     mac::Mac,
@@ -28,7 +28,12 @@ pub(super) fn alice() -> Actor {
 }
 
 pub(super) fn operator(name: &str, role: Role, key: u8) -> Operator {
-    Operator { name: name.parse().unwrap(), role, key: SpkiDigest([key; 32]), enabled: true }
+    Operator {
+        name: name.parse().unwrap(),
+        role,
+        key: SpkiDigest([key; 32]),
+        enabled: true,
+    }
 }
 
 pub(super) fn event(action: Action) -> Event {
@@ -36,30 +41,56 @@ pub(super) fn event(action: Action) -> Event {
 }
 
 pub(super) fn info() -> RegistryInfo {
-    RegistryInfo { name: "test".to_owned(), created: at(0), format: crate::store::FORMAT }
+    RegistryInfo {
+        name: "test".to_owned(),
+        created: at(0),
+        format: crate::store::FORMAT,
+    }
 }
 
 pub(super) const MODELS: [&str; 2] = ["GW-200", "CAM-IR"];
 pub(super) const SITES: [&str; 2] = ["BER-1", "HAM-1"];
 
 pub(super) fn model(name: &str) -> Resource {
-    Resource::Model(ModelSource { name: name.to_owned(), ..ModelSource::default() }.check().unwrap())
+    Resource::Model(
+        ModelSource {
+            name: name.to_owned(),
+            ..ModelSource::default()
+        }
+        .check()
+        .unwrap(),
+    )
 }
 
 pub(super) fn site(code: &str, parent: &str) -> Resource {
-    let source = SiteSource { code: code.to_owned(), parent: parent.to_owned(), ..SiteSource::default() };
+    let source = SiteSource {
+        code: code.to_owned(),
+        parent: parent.to_owned(),
+        ..SiteSource::default()
+    };
     Resource::Site(source.check().unwrap())
 }
 
 /// A registry with an admin, two models and two sites.
 pub(super) async fn found(store: &Store) {
     let admin = operator("alice", Role::Admin, 1);
-    store.create_registry(info(), admin, event(Action::RegistryCreated)).await.unwrap().unwrap();
-    let resources: Vec<_> =
-        MODELS.map(model).into_iter().chain(SITES.map(|code| site(code, ""))).collect();
+    store
+        .create_registry(info(), admin, event(Action::RegistryCreated))
+        .await
+        .unwrap()
+        .unwrap();
+    let resources: Vec<_> = MODELS
+        .map(model)
+        .into_iter()
+        .chain(SITES.map(|code| site(code, "")))
+        .collect();
     let messages = vec![String::new(); resources.len()];
     let author = "alice".parse().unwrap();
-    store.apply_catalog(resources, author, messages, at(0), false).await.unwrap().unwrap();
+    store
+        .apply_catalog(resources, author, messages, at(0), false)
+        .await
+        .unwrap()
+        .unwrap();
 }
 
 pub(super) async fn founded() -> Store {
@@ -122,8 +153,33 @@ pub(super) fn row(number: u32) -> ValidRow {
         labels: BTreeMap::from([("line".to_owned(), "7".to_owned())]),
         variables: BTreeMap::new(),
     };
-    let target = Target { generation: 1, digest: [5; 32], profile: None, firmware_policy: None };
-    ValidRow { row, target }
+    ValidRow {
+        target: target(&row),
+        row,
+    }
+}
+
+/// What a device with this row must become where models have neither profile nor policy.
+fn target(row: &DeviceRow) -> Target {
+    let location = row.site.clone().map(|site| Location {
+        site,
+        name: String::new(),
+        country: String::new(),
+        coordinates: None,
+        time_zone: String::new(),
+        position: row.position.clone(),
+    });
+    let digest = Content {
+        location,
+        ..Content::default()
+    }
+    .digest();
+    Target {
+        generation: 1,
+        digest,
+        profile: None,
+        firmware_policy: None,
+    }
 }
 
 /// Ids grow with the batch, then with the number.
@@ -132,15 +188,25 @@ pub(super) fn fresh(batch: u32, number: u32) -> Fresh {
         id: DeviceId::new(at(u64::from(batch)), 0).offset(number + 1),
         code: code(number),
         code_expires: None,
-        origin: Origin { batch: batch_id(batch), row: number + 2 },
+        origin: Origin {
+            batch: batch_id(batch),
+            row: number + 2,
+        },
         now: at(u64::from(batch)),
     }
 }
 
 pub(super) fn part(store: &Store, batch: u32, number: u32, rows: Vec<ValidRow>) -> ImportPart {
-    let numbered = |row: ValidRow| {
-        let device = row.row.row - 2;
-        (row, fresh(batch, device))
+    // A test may have changed the row since.
+    let numbered = |valid: ValidRow| {
+        let fresh = fresh(batch, valid.row.row - 2);
+        (
+            ValidRow {
+                target: target(&valid.row),
+                ..valid
+            },
+            fresh,
+        )
     };
     ImportPart {
         batch: batch_id(batch),
@@ -155,9 +221,18 @@ pub(super) fn part(store: &Store, batch: u32, number: u32, rows: Vec<ValidRow>) 
 
 /// Imports rows as a batch of one part.
 pub(super) async fn import_rows(store: &Store, number: u32, rows: Vec<ValidRow>) -> Vec<RowOutcome> {
-    store.create_batch(batch(number), event(Action::BatchStarted)).await.unwrap();
-    let outcomes = store.commit_import_part(part(store, number, 0, rows)).await.unwrap();
-    store.finish_batch(batch_id(number), at(u64::from(number)), alice()).await.unwrap();
+    store
+        .create_batch(batch(number), event(Action::BatchStarted))
+        .await
+        .unwrap();
+    let outcomes = store
+        .commit_import_part(part(store, number, 0, rows))
+        .await
+        .unwrap();
+    store
+        .finish_batch(batch_id(number), at(u64::from(number)), alice())
+        .await
+        .unwrap();
     outcomes
 }
 
@@ -176,7 +251,10 @@ pub(super) fn claim(device: u32, spki: u32, certificate: u32) -> ClaimStart {
     let now = at(1000);
     ClaimStart {
         serial: serial(device),
-        presented: Presented { code: code(device), spki: key(spki) },
+        presented: Presented {
+            code: code(device),
+            spki: key(spki),
+        },
         fresh: ClaimIntent {
             spki: key(spki),
             certificate: CertificateSerial::new(now, u128::from(certificate)),
@@ -211,7 +289,11 @@ pub(super) async fn begin(store: &Store, start: ClaimStart) -> ClaimPermit {
 
 pub(super) async fn enroll(store: &Store, device: u32, spki: u32) -> FinishedClaim {
     let permit = begin(store, claim(device, spki, spki)).await;
-    store.finish_claim(signed(&permit), at(1001), "192.0.2.1".to_owned()).await.unwrap().unwrap()
+    store
+        .finish_claim(signed(&permit), at(1001), "192.0.2.1".to_owned())
+        .await
+        .unwrap()
+        .unwrap()
 }
 
 pub(super) fn hello(device: &Device) -> Hello {
@@ -230,7 +312,12 @@ pub(super) fn report(device: &Device, state: FacetState) -> Report {
     Report {
         generation: device.target.generation,
         digest: device.target.digest,
-        facets: facets.map(|facet| FacetStatus { facet, state: state.clone() }).to_vec(),
+        facets: facets
+            .map(|facet| FacetStatus {
+                facet,
+                state: state.clone(),
+            })
+            .to_vec(),
         firmware: None,
     }
 }

@@ -50,7 +50,11 @@ impl Seeded {
 
 impl Disk {
     pub(super) fn holding(content: Vec<u8>) -> Self {
-        Self(Arc::new(Mutex::new(State { first: content.clone(), content, ..State::default() })))
+        Self(Arc::new(Mutex::new(State {
+            first: content.clone(),
+            content,
+            ..State::default()
+        })))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -71,7 +75,10 @@ impl Disk {
     pub(super) fn image(&self, place: usize, random: &mut Seeded) -> Vec<u8> {
         let state = self.state();
         let past = &state.events[..place];
-        let synced = past.iter().rposition(|event| matches!(event, Event::Sync)).map_or(0, |last| last + 1);
+        let synced = past
+            .iter()
+            .rposition(|event| matches!(event, Event::Sync))
+            .map_or(0, |last| last + 1);
         let mut image = state.first.clone();
         for event in &past[..synced] {
             apply(&mut image, event);
@@ -126,7 +133,10 @@ impl StorageBackend for Disk {
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
         let start = usize::try_from(offset).unwrap();
         let state = self.state();
-        let data = state.content.get(start..start + out.len()).ok_or(io::ErrorKind::UnexpectedEof)?;
+        let data = state
+            .content
+            .get(start..start + out.len())
+            .ok_or(io::ErrorKind::UnexpectedEof)?;
         out.copy_from_slice(data);
         Ok(())
     }
@@ -145,7 +155,10 @@ impl StorageBackend for Disk {
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.record(Event::Write { offset: usize::try_from(offset).unwrap(), data: data.to_vec() });
+        self.record(Event::Write {
+            offset: usize::try_from(offset).unwrap(),
+            data: data.to_vec(),
+        });
         Ok(())
     }
 }

@@ -1,8 +1,6 @@
 //! Bytes of every record format, kept for ever: old files open, and no format changes unnoticed.
 
-use super::build::{
-    alice, at, batch, claim, code, info, key, operator, report, row, signed,
-};
+use super::build::{alice, at, batch, claim, code, info, key, operator, report, row, signed};
 use crate::store::embedded::{Record, Replaceable};
 use muster_domain::{
     access::Role,
@@ -11,24 +9,38 @@ use muster_domain::{
     catalog::{ModelSource, ParameterSource, ParameterType, ProfileSource, Revision, SiteSource},
     certificate::{CertificateRecord, CertificateState},
     desired::Target,
-    device::{
-        Credential, Device, FacetState, Identity, Lifecycle, Reported, Standing, Verification,
-    },
+    device::{Credential, Device, FacetState, Identity, Lifecycle, Reported, Standing, Verification},
 };
 use muster_firmware_policy::{ArtifactSource, FirmwarePolicy, PolicySource, UpdateSource};
 use std::{fmt::Debug, fs, path::PathBuf};
 
 /// Compares with `tests/fixtures/store/NAME_v1.bin`; with `MUSTER_BLESS` set, writes it if it is not there.
 fn check<R: Record + PartialEq + Debug>(name: &str, value: &R) {
-    let path: PathBuf =
-        [env!("CARGO_MANIFEST_DIR"), "..", "tests", "fixtures", "store", &format!("{name}_v1.bin")].iter().collect();
+    let path: PathBuf = [
+        env!("CARGO_MANIFEST_DIR"),
+        "..",
+        "tests",
+        "fixtures",
+        "store",
+        &format!("{name}_v1.bin"),
+    ]
+    .iter()
+    .collect();
     if std::env::var_os("MUSTER_BLESS").is_some() && !path.exists() {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, value.encode().unwrap()).unwrap();
     }
     let golden = fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    assert_eq!(&R::decode(&golden).unwrap(), value, "{name}: old bytes mean something else");
-    assert_eq!(value.encode().unwrap(), golden, "{name}: new bytes differ; add a version instead");
+    assert_eq!(
+        &R::decode(&golden).unwrap(),
+        value,
+        "{name}: old bytes mean something else"
+    );
+    assert_eq!(
+        value.encode().unwrap(),
+        golden,
+        "{name}: new bytes differ; add a version instead"
+    );
     // Damage is an error, never a panic, and never another value of the same length.
     for cut in 0..golden.len() {
         assert!(R::decode(&golden[..cut]).is_err(), "{name}: cut at {cut}");
@@ -95,19 +107,59 @@ fn devices() {
         boot_id: 8,
         facets: report(&registered, FacetState::Waiting("window".to_owned())).facets,
     });
-    let claimed = Device { lifecycle: Lifecycle::Claimed { identity }, reported: reported.clone(), ..device() };
+    let claimed = Device {
+        lifecycle: Lifecycle::Claimed { identity },
+        reported: reported.clone(),
+        ..device()
+    };
     check("device_claimed", &claimed);
     let verification = Verification::Verified { at: at(8) };
-    check("device_active", &Device { lifecycle: Lifecycle::Active { identity }, verification, ..claimed.clone() });
-    let suspended = Lifecycle::Suspended { since: at(8), reason: "lost".to_owned(), was: Standing::Active(identity) };
+    check(
+        "device_active",
+        &Device {
+            lifecycle: Lifecycle::Active { identity },
+            verification,
+            ..claimed.clone()
+        },
+    );
+    let suspended = Lifecycle::Suspended {
+        since: at(8),
+        reason: "lost".to_owned(),
+        was: Standing::Active(identity),
+    };
     let facet = muster_domain::device::Facet::Location;
-    let verification = Verification::Drifted { facet, reason: "edited".to_owned() };
-    check("device_suspended", &Device { lifecycle: suspended, verification, ..claimed.clone() });
-    let retired =
-        Lifecycle::Retired { since: at(8), reason: "scrapped".to_owned(), last: Some(identity.certificate) };
+    let verification = Verification::Drifted {
+        facet,
+        reason: "edited".to_owned(),
+    };
+    check(
+        "device_suspended",
+        &Device {
+            lifecycle: suspended,
+            verification,
+            ..claimed.clone()
+        },
+    );
+    let retired = Lifecycle::Retired {
+        since: at(8),
+        reason: "scrapped".to_owned(),
+        last: Some(identity.certificate),
+    };
     let verification = Verification::Stale { since: at(8) };
-    let bare = Device { mac: None, site: None, reported: None, ..claimed };
-    check("device_retired", &Device { lifecycle: retired, verification, ..bare });
+    let bare = Device {
+        mac: None,
+        site: None,
+        reported: None,
+        ..claimed
+    };
+    check(
+        "device_retired",
+        &Device {
+            lifecycle: retired,
+            verification,
+            ..bare
+        },
+    );
 }
 
 #[test]
@@ -123,8 +175,22 @@ fn certificates() {
         der: Vec::new(),
     };
     check("certificate_intended", &record);
-    check("certificate_current", &CertificateRecord { state: CertificateState::Current, der: vec![0x30; 8], ..record.clone() });
-    check("certificate_revoked", &CertificateRecord { state: CertificateState::Revoked(at(9)), der: vec![0x30; 8], ..record });
+    check(
+        "certificate_current",
+        &CertificateRecord {
+            state: CertificateState::Current,
+            der: vec![0x30; 8],
+            ..record.clone()
+        },
+    );
+    check(
+        "certificate_revoked",
+        &CertificateRecord {
+            state: CertificateState::Revoked(at(9)),
+            der: vec![0x30; 8],
+            ..record
+        },
+    );
     let _: fn(&muster_domain::claim::ClaimPermit) -> CertificateRecord = signed;
 }
 
@@ -148,7 +214,13 @@ fn the_catalog() {
         profile: "gateway".to_owned(),
         firmware_policy: "stable".to_owned(),
     };
-    check("model", &Replaceable { changes: 2, source: model });
+    check(
+        "model",
+        &Replaceable {
+            changes: 2,
+            source: model,
+        },
+    );
     let site = SiteSource {
         code: "BER-1".to_owned(),
         name: "Berlin".to_owned(),
@@ -158,8 +230,17 @@ fn the_catalog() {
         longitude: Some(13.4),
         time_zone: "Europe/Berlin".to_owned(),
     };
-    check("site", &Replaceable { changes: 1, source: site });
-    let parameter = ParameterSource { kind: ParameterType::Integer, default: Some("1".to_owned()) };
+    check(
+        "site",
+        &Replaceable {
+            changes: 1,
+            source: site,
+        },
+    );
+    let parameter = ParameterSource {
+        kind: ParameterType::Integer,
+        default: Some("1".to_owned()),
+    };
     let content = ProfileSource {
         name: "gateway".to_owned(),
         message: String::new(),
@@ -175,7 +256,10 @@ fn the_catalog() {
     };
     let mut policy = PolicySource {
         name: "stable".to_owned(),
-        update: Some(UpdateSource { target, ..UpdateSource::default() }),
+        update: Some(UpdateSource {
+            target,
+            ..UpdateSource::default()
+        }),
         ..PolicySource::default()
     };
     policy.applies_to.models = vec!["GW-*".to_owned()];

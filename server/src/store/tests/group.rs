@@ -1,8 +1,8 @@
 //! Commands that share a transaction do not harm each other.
 
 use super::build::{
-    alice, at, batch, begin, claim, code, enroll, event, founded, hello, import, key, mac, model, operator, part,
-    report, row, site, sound,
+    alice, at, batch, begin, claim, code, enroll, event, founded, hello, import, key, mac, model, operator,
+    part, report, row, site, sound,
 };
 use crate::store::{ClaimBegun, DeviceChange, Store, StoreError};
 use muster_domain::{
@@ -32,7 +32,10 @@ async fn what_is_refused_leaves_no_trace() {
         now: at(4000),
     };
     let id = devices[4].id;
-    let reissue = || Transition::Reissue { hash: code(8), expires: None };
+    let reissue = || Transition::Reissue {
+        hash: code(8),
+        expires: None,
+    };
     let mut unknown = report(&taken.device, FacetState::Applied);
     unknown.digest = [0; 32];
     let mut commands: Vec<Pin<Box<dyn Future<Output = ()> + '_>>> = Vec::new();
@@ -57,11 +60,17 @@ async fn what_is_refused_leaves_no_trace() {
     // A key that another holds, and a clock that went back.
     for start in [
         claim(4, 1, 40),
-        crate::store::ClaimStart { now: at(1), ..claim(4, 41, 41) },
+        crate::store::ClaimStart {
+            now: at(1),
+            ..claim(4, 41, 41)
+        },
     ] {
         let store = &store;
         commands.push(Box::pin(async move {
-            assert!(matches!(store.begin_claim(start).await.unwrap(), ClaimBegun::Refused(_)));
+            assert!(matches!(
+                store.begin_claim(start).await.unwrap(),
+                ClaimBegun::Refused(_)
+            ));
         }));
     }
     together(commands).await;
@@ -73,8 +82,14 @@ async fn a_command_that_fails_harms_only_its_caller() {
     let store = founded().await;
     let out_of_turn = || store.commit_import_part(part(&store, 77, 3, vec![row(500)]));
     let good = async |number: u32| {
-        store.create_batch(batch(number), event(Action::BatchStarted)).await.unwrap();
-        store.commit_import_part(part(&store, number, 0, vec![row(number)])).await.unwrap();
+        store
+            .create_batch(batch(number), event(Action::BatchStarted))
+            .await
+            .unwrap();
+        store
+            .commit_import_part(part(&store, number, 0, vec![row(number)]))
+            .await
+            .unwrap();
     };
     let mut commands: Vec<Pin<Box<dyn Future<Output = ()> + '_>>> = Vec::new();
     for number in 0..20 {
@@ -85,7 +100,13 @@ async fn a_command_that_fails_harms_only_its_caller() {
     }
     together(commands).await;
     assert_eq!(store.counts().devices, 20);
-    assert!(store.device_by_serial(&super::build::serial(500)).await.unwrap().is_none());
+    assert!(
+        store
+            .device_by_serial(&super::build::serial(500))
+            .await
+            .unwrap()
+            .is_none()
+    );
     sound(&store).await;
 }
 
@@ -93,16 +114,27 @@ async fn a_command_that_fails_harms_only_its_caller() {
 async fn a_command_that_fails_half_way_leaves_no_trace() {
     let store = founded().await;
     import(&store, 1, 0..3).await;
-    store.create_batch(batch(2), event(Action::BatchStarted)).await.unwrap();
+    store
+        .create_batch(batch(2), event(Action::BatchStarted))
+        .await
+        .unwrap();
     let before = store.dump().unwrap();
     // The last row gets an id that is taken: a fault of ours, found while the part is written.
     let mut broken = part(&store, 2, 0, (10..20).map(row).collect());
-    broken.rows[9].1.id = store.device_by_serial(&super::build::serial(0)).await.unwrap().unwrap().id;
+    broken.rows[9].1.id = store
+        .device_by_serial(&super::build::serial(0))
+        .await
+        .unwrap()
+        .unwrap()
+        .id;
     let failed = store.commit_import_part(broken).await;
     assert!(matches!(failed, Err(StoreError::Duplicate { .. })), "{failed:?}");
     assert_eq!(store.dump().unwrap(), before);
     assert_eq!(store.counts().devices, 3);
-    store.commit_import_part(part(&store, 2, 0, (10..20).map(row).collect())).await.unwrap();
+    store
+        .commit_import_part(part(&store, 2, 0, (10..20).map(row).collect()))
+        .await
+        .unwrap();
     sound(&store).await;
 }
 
@@ -134,15 +166,39 @@ async fn damage_is_named_and_found() {
     sound(&store).await;
     store.damage(device.id).await;
     let problems = store.check().await;
-    assert!(matches!(problems, Err(StoreError::Damaged { table: "devices", .. })), "{problems:?}");
-    assert!(matches!(store.device(device.id).await, Err(StoreError::Damaged { table: "devices", .. })));
-    assert!(store.device_by_serial(&super::build::serial(0)).await.unwrap().is_some(), "its neighbours are well");
+    assert!(
+        matches!(problems, Err(StoreError::Damaged { table: "devices", .. })),
+        "{problems:?}"
+    );
+    assert!(matches!(
+        store.device(device.id).await,
+        Err(StoreError::Damaged { table: "devices", .. })
+    ));
+    assert!(
+        store
+            .device_by_serial(&super::build::serial(0))
+            .await
+            .unwrap()
+            .is_some(),
+        "its neighbours are well"
+    );
     assert_eq!((key(1) == key(2), mac(1) == mac(2)), (false, false));
 }
 
 #[tokio::test]
 async fn every_broken_index_is_found() {
-    for table in ["serials", "macs", "by_model", "by_site", "by_state", "by_verification", "by_batch", "keys", "counts", "audit"] {
+    for table in [
+        "serials",
+        "macs",
+        "by_model",
+        "by_site",
+        "by_state",
+        "by_verification",
+        "by_batch",
+        "keys",
+        "counts",
+        "audit",
+    ] {
         let store: Store = founded().await;
         let devices = import(&store, 1, 0..4).await;
         enroll(&store, 2, 2).await;

@@ -1,7 +1,8 @@
 //! Any order of operations keeps every invariant, and the counts are what a recount finds.
 
 use super::build::{
-    alice, at, batch, batch_id, claim, code, event, founded, hello, key, part, report, row, serial, signed, sound,
+    alice, at, batch, batch_id, claim, code, event, founded, hello, key, part, report, row, serial, signed,
+    sound,
 };
 use crate::store::{ClaimBegun, Counts, DeviceChange, DeviceQuery, Store};
 use muster_domain::{
@@ -17,21 +18,46 @@ const DEVICES: u32 = 12;
 #[derive(Debug, Clone)]
 enum Step {
     /// Rows from a first one on, with addresses shifted, to this site.
-    Import { first: u32, rows: u32, shift: u32, site: u8 },
+    Import {
+        first: u32,
+        rows: u32,
+        shift: u32,
+        site: u8,
+    },
     /// Begin a claim with a key, and perhaps end it.
-    Claim { device: u32, key: u32, finish: bool },
-    Change { device: u32, transition: u8 },
-    Hello { device: u32, generation: u64 },
-    Report { device: u32, state: u8 },
+    Claim {
+        device: u32,
+        key: u32,
+        finish: bool,
+    },
+    Change {
+        device: u32,
+        transition: u8,
+    },
+    Hello {
+        device: u32,
+        generation: u64,
+    },
+    Report {
+        device: u32,
+        state: u8,
+    },
 }
 
 fn step() -> impl Strategy<Value = Step> {
     let device = 0..DEVICES;
     prop_oneof![
-        (device.clone(), 1u32..6, 0u32..3, 0u8..2)
-            .prop_map(|(first, rows, shift, site)| Step::Import { first, rows, shift, site }),
-        (device.clone(), 0u32..8, any::<bool>())
-            .prop_map(|(device, key, finish)| Step::Claim { device, key, finish }),
+        (device.clone(), 1u32..6, 0u32..3, 0u8..2).prop_map(|(first, rows, shift, site)| Step::Import {
+            first,
+            rows,
+            shift,
+            site
+        }),
+        (device.clone(), 0u32..8, any::<bool>()).prop_map(|(device, key, finish)| Step::Claim {
+            device,
+            key,
+            finish
+        }),
         (device.clone(), 0u8..4).prop_map(|(device, transition)| Step::Change { device, transition }),
         (device.clone(), 0u64..3).prop_map(|(device, generation)| Step::Hello { device, generation }),
         (device, 0u8..4).prop_map(|(device, state)| Step::Report { device, state }),
@@ -42,8 +68,16 @@ async fn run(store: &Store, place: u32, step: &Step) {
     let now = at(1000 + u64::from(place));
     let known = |device: u32| async move { store.device_by_serial(&serial(device)).await.unwrap() };
     match *step {
-        Step::Import { first, rows, shift, site } => {
-            store.create_batch(batch(place), event(Action::BatchStarted)).await.unwrap();
+        Step::Import {
+            first,
+            rows,
+            shift,
+            site,
+        } => {
+            store
+                .create_batch(batch(place), event(Action::BatchStarted))
+                .await
+                .unwrap();
             let rows = (first..first + rows).map(|number| {
                 let mut row = row(number);
                 let [.., a, b] = (number + shift).to_be_bytes();
@@ -51,16 +85,30 @@ async fn run(store: &Store, place: u32, step: &Step) {
                 row.row.site = Some(super::build::SITES[usize::from(site)].parse().unwrap());
                 row
             });
-            store.commit_import_part(part(store, place, 0, rows.collect())).await.unwrap();
+            store
+                .commit_import_part(part(store, place, 0, rows.collect()))
+                .await
+                .unwrap();
             store.finish_batch(batch_id(place), now, alice()).await.unwrap();
         }
-        Step::Claim { device, key: spki, finish } => {
-            let start = crate::store::ClaimStart { now, ..claim(device, spki, place) };
+        Step::Claim {
+            device,
+            key: spki,
+            finish,
+        } => {
+            let start = crate::store::ClaimStart {
+                now,
+                ..claim(device, spki, place)
+            };
             if let ClaimBegun::Issue { permit, .. } = store.begin_claim(start).await.unwrap()
                 && finish
             {
                 assert_eq!(permit.intent().spki, key(spki));
-                store.finish_claim(signed(&permit), now, String::new()).await.unwrap().unwrap();
+                store
+                    .finish_claim(signed(&permit), now, String::new())
+                    .await
+                    .unwrap()
+                    .unwrap();
             }
         }
         Step::Change { device, transition } => {
@@ -69,15 +117,26 @@ async fn run(store: &Store, place: u32, step: &Step) {
                 0 => Transition::Suspend("a reason".to_owned()),
                 1 => Transition::Resume,
                 2 => Transition::Retire("a reason".to_owned()),
-                _ => Transition::Reissue { hash: code(place), expires: None },
+                _ => Transition::Reissue {
+                    hash: code(place),
+                    expires: None,
+                },
             };
-            let change = DeviceChange { transition, expected_revision: None, actor: alice(), now };
+            let change = DeviceChange {
+                transition,
+                expected_revision: None,
+                actor: alice(),
+                now,
+            };
             let changed = store.transition(device.id, change).await.unwrap();
             assert!(changed.is_err() || changed.is_ok_and(|changed| changed.revision > device.revision));
         }
         Step::Hello { device, generation } => {
             let Some(device) = known(device).await else { return };
-            let hello = muster_domain::device::Hello { generation, ..hello(&device) };
+            let hello = muster_domain::device::Hello {
+                generation,
+                ..hello(&device)
+            };
             let heard = store.record_hello(device.id, hello, now).await.unwrap();
             assert_eq!(heard.is_ok(), device.lifecycle.identity().is_some());
         }
@@ -97,12 +156,20 @@ async fn run(store: &Store, place: u32, step: &Step) {
 }
 
 async fn recount(store: &Store) -> Counts {
-    let query = DeviceQuery { filter: None, after: None, limit: 1000, scan_limit: 1000 };
+    let query = DeviceQuery {
+        filter: None,
+        after: None,
+        limit: 1000,
+        scan_limit: 1000,
+    };
     let mut counts = Counts::default();
     for device in store.list_devices(query).await.unwrap().devices {
         counts.devices += 1;
         *counts.states.entry(device.lifecycle.state()).or_default() += 1;
-        *counts.verifications.entry(device.verification.state()).or_default() += 1;
+        *counts
+            .verifications
+            .entry(device.verification.state())
+            .or_default() += 1;
         *counts.models.entry(device.model).or_default() += 1;
         if let Some(site) = device.site {
             *counts.sites.entry(site).or_default() += 1;

@@ -11,7 +11,9 @@ const CLAIMERS: u32 = 1000;
 async fn attempt(store: Store, spki: u32, certificate: u32) -> Option<CertificateRecord> {
     match store.begin_claim(claim(0, spki, certificate)).await.unwrap() {
         ClaimBegun::Issue { permit, .. } => {
-            let finished = store.finish_claim(signed(&permit), claim(0, 0, 0).now, String::new()).await;
+            let finished = store
+                .finish_claim(signed(&permit), claim(0, 0, 0).now, String::new())
+                .await;
             finished.unwrap().ok().map(|finished| finished.certificate)
         }
         ClaimBegun::Repeat { certificate, .. } => Some(certificate),
@@ -43,8 +45,15 @@ async fn a3_of_a_thousand_keys_one_wins() {
     assert_eq!(certificates.len(), 1);
     sound(&store).await;
     let clones = store.list_audit(0, 10_000).await.unwrap().0;
-    let clones = clones.iter().filter(|entry| entry.leaf.contains("clone_suspected")).count();
-    assert_eq!(clones, usize::try_from(CLAIMERS).unwrap() - 1, "every loser is reported");
+    let clones = clones
+        .iter()
+        .filter(|entry| entry.leaf.contains("clone_suspected"))
+        .count();
+    assert_eq!(
+        clones,
+        usize::try_from(CLAIMERS).unwrap() - 1,
+        "every loser is reported"
+    );
     // The winner's code opens nothing else, and the registry goes on.
     begin(&store, claim(1, CLAIMERS + 1, CLAIMERS + 1)).await;
 }
@@ -53,7 +62,11 @@ async fn a3_of_a_thousand_keys_one_wins() {
 async fn a3_the_same_key_gets_the_same_certificate() {
     let (store, certificates) = race(|_| 7).await;
     assert_eq!(certificates.len(), usize::try_from(CLAIMERS).unwrap());
-    assert!(certificates.iter().all(|certificate| *certificate == certificates[0]));
+    assert!(
+        certificates
+            .iter()
+            .all(|certificate| *certificate == certificates[0])
+    );
     sound(&store).await;
 }
 
@@ -61,6 +74,10 @@ async fn a3_the_same_key_gets_the_same_certificate() {
 async fn a3_claimers_that_repeat_agree_on_one_key() {
     let (store, certificates) = race(|number| number % 10).await;
     assert_eq!(keys(&certificates).len(), 1);
-    assert!(certificates.iter().all(|certificate| *certificate == certificates[0]));
+    assert!(
+        certificates
+            .iter()
+            .all(|certificate| *certificate == certificates[0])
+    );
     sound(&store).await;
 }

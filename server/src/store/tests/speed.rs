@@ -9,21 +9,32 @@ use std::time::{Duration, Instant};
 const PART: u32 = 32_768;
 
 async fn import(store: &Store, number: u32, rows: u32, of: impl Fn(u32) -> u32) -> Duration {
-    store.create_batch(batch(number), event(Action::BatchStarted)).await.unwrap();
+    store
+        .create_batch(batch(number), event(Action::BatchStarted))
+        .await
+        .unwrap();
     let mut spent = Duration::ZERO;
     for (part_number, first) in (0..).zip((0..rows).step_by(PART.try_into().unwrap())) {
-        let rows: Vec<ValidRow> = (first..rows.min(first + PART)).map(|place| row(of(place))).collect();
+        let rows: Vec<ValidRow> = (first..rows.min(first + PART))
+            .map(|place| row(of(place)))
+            .collect();
         let part = part(store, number, part_number, rows);
         let start = Instant::now();
         store.commit_import_part(part).await.unwrap();
         spent += start.elapsed();
     }
-    store.finish_batch(batch_id(number), super::build::at(1), alice()).await.unwrap();
+    store
+        .finish_batch(batch_id(number), super::build::at(1), alice())
+        .await
+        .unwrap();
     spent
 }
 
 fn show(what: &str, rows: u32, spent: Duration) {
-    println!("{what}: {rows} rows in {spent:.2?}, {:.0} rows/s", f64::from(rows) / spent.as_secs_f64());
+    println!(
+        "{what}: {rows} rows in {spent:.2?}, {:.0} rows/s",
+        f64::from(rows) / spent.as_secs_f64()
+    );
 }
 
 /// Steps through all of `0..size` in an order that jumps; `size` is a power of two.
@@ -39,8 +50,16 @@ async fn parts_of_an_import() {
         let path = directory.path().join("store.redb");
         let store = Store::open(&path).unwrap();
         found(&store).await;
-        show("serials in order", rows, import(&store, 1, rows, |place| place).await);
-        show("the same file again", rows, import(&store, 2, rows, |place| place).await);
+        show(
+            "serials in order",
+            rows,
+            import(&store, 1, rows, |place| place).await,
+        );
+        show(
+            "the same file again",
+            rows,
+            import(&store, 2, rows, |place| place).await,
+        );
         let size = std::fs::metadata(&path).unwrap().len();
         println!("file: {} bytes a device", size / u64::from(rows));
         if rows <= 100_000 {
@@ -50,14 +69,21 @@ async fn parts_of_an_import() {
         store.close().await.unwrap();
         let closed = start.elapsed();
         let store = Store::open(&path).unwrap();
-        println!("close {closed:.2?}, open {:.2?}", start.elapsed().checked_sub(closed).unwrap());
+        println!(
+            "close {closed:.2?}, open {:.2?}",
+            start.elapsed().checked_sub(closed).unwrap()
+        );
         store.close().await.unwrap();
     }
     for rows in [1 << 17, 1 << 20] {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open(&directory.path().join("store.redb")).unwrap();
         found(&store).await;
-        show("serials scattered", rows, import(&store, 1, rows, scattered(rows)).await);
+        show(
+            "serials scattered",
+            rows,
+            import(&store, 1, rows, scattered(rows)).await,
+        );
         store.close().await.unwrap();
     }
 }
@@ -82,7 +108,11 @@ async fn claims_of_a_fleet() {
                 let device = client * each + number;
                 let permit = super::build::begin(&store, claim(device, device, device)).await;
                 let now = claim(0, 0, 0).now;
-                store.finish_claim(signed(&permit), now, String::new()).await.unwrap().unwrap();
+                store
+                    .finish_claim(signed(&permit), now, String::new())
+                    .await
+                    .unwrap()
+                    .unwrap();
             }
         });
     }
