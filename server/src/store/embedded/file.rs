@@ -49,7 +49,7 @@ fn sync_directory(path: &Path) -> Result<(), StoreError> {
         let directory = path
             .parent()
             .filter(|directory| !directory.as_os_str().is_empty());
-        File::open(directory.unwrap_or(Path::new(".")))?.sync_all()?;
+        File::open(directory.unwrap_or_else(|| Path::new(".")))?.sync_all()?;
     }
     Ok(())
 }

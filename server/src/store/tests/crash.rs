@@ -194,7 +194,7 @@ async fn judge(image: Disk, told: &[Told], place: usize) -> Store {
                 );
             }
             What::Logged(then) => {
-                assert_eq!(store.list_audit(then.index, 1).await.unwrap().0, [then.clone()]);
+                assert_eq!(store.list_audit(then.index, 1).await.unwrap().0.first(), Some(then));
             }
         }
     }
