@@ -152,6 +152,12 @@ impl Store {
         self.shared.live.counts()
     }
 
+    /// False after a commit failed (a full or broken disk): reads go on, but nothing is written until the store is
+    /// opened again. For the readiness probe.
+    pub fn is_writable(&self) -> bool {
+        !self.shared.live.is_broken()
+    }
+
     fn live(&self) -> &Live {
         &self.shared.live
     }

@@ -194,7 +194,10 @@ async fn judge(image: Disk, told: &[Told], place: usize) -> Store {
                 );
             }
             What::Logged(then) => {
-                assert_eq!(store.list_audit(then.index, 1).await.unwrap().0.first(), Some(then));
+                assert_eq!(
+                    store.list_audit(then.index, 1).await.unwrap().0.first(),
+                    Some(then)
+                );
             }
         }
     }
@@ -261,12 +264,14 @@ async fn h2_after_a_failed_sync_nothing_is_acknowledged_and_reads_go_on() {
         store, disk, told, ..
     } = session().await;
     let before = store.counts();
+    assert!(store.is_writable());
     disk.fail();
     for number in 3..6 {
         let failed = store
             .create_batch(batch(number), event(Action::BatchStarted))
             .await;
         assert!(matches!(failed, Err(StoreError::Database(_))), "{failed:?}");
+        assert!(!store.is_writable());
     }
     assert!(store.device_by_serial(&serial(0)).await.unwrap().is_some());
     assert_eq!(store.counts(), before);
