@@ -103,9 +103,14 @@ fn decide(
     )?;
     let decided = part.rows.iter().zip(by_serial.into_iter().zip(by_mac));
     let decided = decided.map(|((row, fresh), (serial, mac))| -> Result<Decided, StoreError> {
+        let number = row.row.row;
         let (serial, mac) = match (serial, mac) {
-            (Holder::EarlierRow(earlier), _) => return Ok((repeated(Code::SerialRepeated, earlier), None)),
-            (_, Holder::EarlierRow(earlier)) => return Ok((repeated(Code::MacRepeated, earlier), None)),
+            (Holder::EarlierRow(earlier), _) => {
+                return Ok((repeated(Code::SerialRepeated, number, "serial", earlier), None));
+            }
+            (_, Holder::EarlierRow(earlier)) => {
+                return Ok((repeated(Code::MacRepeated, number, "mac", earlier), None));
+            }
             (serial, mac) => (serial.device(), mac.device()),
         };
         let holder = match serial {
@@ -144,8 +149,9 @@ impl Holder {
     }
 }
 
-fn repeated(code: Code, earlier: u32) -> RowOutcome {
-    RowOutcome::Refused(Refusal::new(code, format!("row {earlier} has the same")))
+fn repeated(code: Code, row: u32, field: &str, earlier: u32) -> RowOutcome {
+    let refusal = Refusal::new(code, format!("row {earlier} has the same"));
+    RowOutcome::Refused(refusal.at(format!("rows[{row}].{field}")))
 }
 
 /// Looks up one key of every row, in the order of the keys.

@@ -3,13 +3,18 @@
 use super::counts::Deltas;
 use crate::store::Counts;
 use muster_domain::catalog::Catalog;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{
+    Arc, PoisonError, RwLock,
+    atomic::{AtomicBool, Ordering},
+};
 
 /// The catalog and the counts as of the last commit.
 #[derive(Debug, Default)]
 pub(super) struct Live {
     catalog: RwLock<Arc<Catalog>>,
     counts: RwLock<Arc<Counts>>,
+    /// A commit failed: nothing is written any more.
+    broken: AtomicBool,
 }
 
 impl Live {
@@ -17,6 +22,7 @@ impl Live {
         Self {
             catalog: RwLock::new(Arc::new(catalog)),
             counts: RwLock::new(Arc::new(counts)),
+            broken: AtomicBool::new(false),
         }
     }
 
@@ -37,5 +43,13 @@ impl Live {
 
     pub(super) fn counts(&self) -> Arc<Counts> {
         Arc::clone(&self.counts.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn set_broken(&self) {
+        self.broken.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_broken(&self) -> bool {
+        self.broken.load(Ordering::Relaxed)
     }
 }

@@ -6,11 +6,14 @@ mod check;
 mod claims;
 mod counts;
 mod devices;
+mod file;
 mod imports;
 mod index;
 mod listing;
 mod live;
 mod operators;
+#[cfg(test)]
+mod probe;
 mod record;
 mod registry;
 mod tables;
@@ -27,7 +30,7 @@ use redb::{
     Builder, Database, ReadTransaction, ReadableDatabase as _, StorageBackend, backends::InMemoryBackend,
 };
 use std::{
-    fmt, io,
+    fmt,
     path::Path,
     sync::{Arc, Mutex, PoisonError, RwLock},
     thread::{self, JoinHandle},
@@ -67,8 +70,10 @@ impl Store {
     /// # Errors
     /// The file cannot be opened, is damaged, or was written by a newer program.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        private_file(path)?;
-        Self::start(builder().create(path)?)
+        if !path.exists() {
+            file::make(path)?;
+        }
+        Self::start(builder().open(path)?)
     }
 
     /// A store that is gone with its process.
@@ -84,11 +89,7 @@ impl Store {
     }
 
     fn start(database: Database) -> Result<Self, StoreError> {
-        registry::check_format(&database.begin_read()?)?;
-        let init = txn::begin(&database)?;
-        registry::mark(&init)?;
-        drop(Tables::open(&init)?);
-        init.commit()?;
+        prepare(&database)?;
         let view = View::open(&database.begin_read()?)?;
         let live = Arc::new(Live::new(catalog::load(&view)?, counts::load(&view.counts)?));
         drop(view);
@@ -151,6 +152,12 @@ impl Store {
         self.shared.live.counts()
     }
 
+    /// False after a commit failed (a full or broken disk): reads go on, but nothing is written until the store is
+    /// opened again. For the readiness probe.
+    pub fn is_writable(&self) -> bool {
+        !self.shared.live.is_broken()
+    }
+
     fn live(&self) -> &Live {
         &self.shared.live
     }
@@ -193,21 +200,17 @@ impl Store {
     }
 }
 
+/// Makes the tables that are not there; refuses a file of a newer program before it touches it.
+fn prepare(database: &Database) -> Result<(), StoreError> {
+    registry::check_format(&database.begin_read()?)?;
+    let txn = txn::begin(database)?;
+    registry::mark(&txn)?;
+    drop(Tables::open(&txn)?);
+    Ok(txn.commit()?)
+}
+
 fn builder() -> Builder {
     let mut builder = Builder::new();
     builder.set_cache_size(CACHE_BYTES);
     builder
-}
-
-/// Makes the file for its owner only, if it is not there (F2).
-fn private_file(path: &Path) -> io::Result<()> {
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    match options.open(path) {
-        Ok(_) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(error),
-    }
 }

@@ -156,6 +156,8 @@ impl Writer {
         match self.commit(&mut group) {
             Ok(()) => group.into_iter().for_each(Command::answer),
             Err(Failed::Commit(error)) => {
+                // Before anybody is answered, so that whoever asks after a failure is told.
+                self.live.set_broken();
                 fail(group, &error);
                 self.broken = Some(error);
             }
