@@ -17,7 +17,7 @@ pub use claim::{ClaimAnswer, ClaimInput};
 pub use devices::DeviceName;
 
 use crate::{
-    ca::{Ca, CaError},
+    ca::Ca,
     clock::Clock,
     fault::{Failure, Fault},
     mqtt::bus::Bus,
@@ -112,12 +112,10 @@ impl<T, E: std::error::Error + 'static> OrFault<T> for Result<T, E> {
 
 /// A serial to issue under; the clock guard's "no" is an answer, not a fault.
 fn fresh_serial(ca: &Ca, now: Timestamp) -> Result<CertificateSerial, Failure> {
-    match ca.fresh_serial(now) {
-        Err(CaError::ClockBehind { .. }) => {
-            Err(Refusal::new(Code::ClockBehind, "the clock is behind the last certificate").into())
-        }
-        serial => Ok(serial.or_fault("make a serial")?),
-    }
+    ca.fresh_serial(now).map_err(|error| match error.refusal() {
+        Some(refusal) => refusal.into(),
+        None => Fault::log("make a serial", &error).into(),
+    })
 }
 
 /// Runs CPU work off the async threads.

@@ -57,7 +57,7 @@ pub(super) fn check(
 ) -> Result<Option<Checked>, Failure> {
     let options = ReadOptions { file_name: request.file_name.clone(), format: request.format };
     let mut reader = Reader::new(&mut upload, &options).map_err(failure)?;
-    let mapping = Mapping::new(reader.columns(), request.default_model.is_some()).map_err(together)?;
+    let mapping = Mapping::of(&reader, request.default_model.is_some()).map_err(together)?;
     let seed = random::bytes().or_fault("seed the search for repeated rows")?;
     let mut checker = Checker::new(intake, mapping, request.default_model.clone(), seed)?;
     if events.blocking_send(Ok(Event::Mapping(checker.columns()))).is_err() {

@@ -214,6 +214,7 @@ pub(super) fn part(store: &Store, batch: u32, number: u32, rows: Vec<ValidRow>) 
         intake: Arc::new(Intake::new(store.catalog())),
         rows: rows.into_iter().map(numbered).collect(),
         refused: 0,
+        whole: false,
         actor: alice(),
         now: at(u64::from(batch)),
     }
