@@ -19,9 +19,11 @@ impl Running {
     fn start(agent: Agent) -> Self {
         let (stop, stopped) = oneshot::channel();
         let events = agent.events();
-        let task = tokio::spawn(agent.run(async {
+        let agent = tokio::spawn(agent.run(async {
             let _dropped = stopped.await;
         }));
+        // Whoever waits for what an agent does would wait for ever for one that panicked.
+        let task = tokio::spawn(async { agent.await.unwrap_or_else(|_panic| std::process::abort()) });
         Self { stop, task, events }
     }
 
