@@ -110,3 +110,6 @@ fn content(desired: &Desired) -> Result<Digest, EnvelopeError> {
     let bytes = payload::encode(&timeless, ENCODING).map_err(EnvelopeError::Payload)?;
     Ok(Digest(Sha256::digest(bytes).into()))
 }
+
+#[cfg(test)]
+mod tests;
