@@ -272,7 +272,8 @@ fn limits_hold() {
 
 #[test]
 fn every_kind_of_drift_is_seen() {
-    let changes: [(&str, Facet, fn(&Path)); 7] = [
+    type Change = (&'static str, Facet, fn(&Path));
+    let changes: [Change; 7] = [
         ("was changed", Facet::Config, |root| {
             fs::write(root.join("current/network.toml"), "x").unwrap()
         }),

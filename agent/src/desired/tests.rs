@@ -87,12 +87,12 @@ const ATTACKS: [Attack; 14] = [
     (
         "certificate of a device",
         |pki| seal(&pki.issuing.issue(client(DEVICE)), &testing::desired(DEVICE, 3)),
-        "UnknownIssuer",
+        "RequiredEkuNotFound",
     ),
     (
         "certificate of the root without the usage",
         |pki| seal(&pki.root.issue(client("a server")), &testing::desired(DEVICE, 3)),
-        "extended key usage",
+        "RequiredEkuNotFound",
     ),
     (
         "certificate of the root with no usage",
@@ -102,7 +102,7 @@ const ATTACKS: [Attack; 14] = [
                 &testing::desired(DEVICE, 3),
             )
         },
-        "extended key usage",
+        "RequiredEkuNotFound",
     ),
     (
         "an authority as signer",

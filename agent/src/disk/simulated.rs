@@ -156,7 +156,7 @@ impl SimulatedDisk {
         if let Crash::PowerLoss(seed) = crash {
             let mut random = crate::machine::Jitter::new(seed);
             for change in std::mem::take(&mut state.changes) {
-                if random.next() % 2 == 0 {
+                if random.next().is_multiple_of(2) {
                     apply(&mut state.kept, &change);
                 }
             }
@@ -165,7 +165,7 @@ impl SimulatedDisk {
                     // Torn: some of it, or room without content.
                     let length = random.next() as usize % (file.written.len() + 1);
                     file.written.truncate(length);
-                    if random.next() % 2 == 0 {
+                    if random.next().is_multiple_of(2) {
                         file.written.fill(0);
                     }
                 }
