@@ -137,9 +137,11 @@ impl Agent {
             tracing::info!("key made");
             let _listeners = self.events.send(AgentEvent::KeyMade);
         }
+        // A generation that is not believed any more counts as none here, so that the registry's next word about it is
+        // heard; the ledger bars older ones all the same.
         let memory = Memory {
             claimed: self.identity.is_some(),
-            held: self.ledger.desired().and(self.ledger.held()),
+            held: self.ledger.desired().and_then(|_| self.ledger.held()),
             applied: self.ledger.applied().map(|applied| applied.mark),
         };
         let pace = Pace {

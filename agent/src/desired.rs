@@ -55,6 +55,18 @@ impl Proven {
         self.proven_at
     }
 
+    /// As if an envelope had held.
+    #[cfg(test)]
+    pub(crate) fn for_tests(mark: Mark) -> Self {
+        let desired = crate::testing::desired(crate::testing::DEVICE, mark.generation);
+        Self {
+            desired,
+            mark,
+            envelope: Vec::new(),
+            proven_at: Believed::Shown(0),
+        }
+    }
+
     pub(crate) fn into_desired(self) -> Desired {
         self.desired
     }
@@ -110,3 +122,6 @@ fn content(desired: &Desired) -> Result<Digest, EnvelopeError> {
     let bytes = payload::encode(&timeless, ENCODING).map_err(EnvelopeError::Payload)?;
     Ok(Digest(Sha256::digest(bytes).into()))
 }
+
+#[cfg(test)]
+mod tests;

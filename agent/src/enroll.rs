@@ -123,3 +123,6 @@ fn overwrite(path: &Path) -> io::Result<()> {
     file.write_all(&vec![b'0'; usize::try_from(length).unwrap_or(CODE_LIMIT)])?;
     file.sync_all()
 }
+
+#[cfg(test)]
+mod tests;

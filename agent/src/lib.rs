@@ -50,6 +50,9 @@ mod machine;
 mod record;
 mod worker;
 
+#[cfg(test)]
+mod testing;
+
 pub use agent::{Agent, AgentError};
 pub use clock::TimeSource;
 pub use config::{Problem, Problems, Settings, SettingsBuilder};

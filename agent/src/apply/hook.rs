@@ -56,6 +56,7 @@ impl Hook {
             .map_err(HookError::Start)?;
         let (output, errors) = (child.stdout.take(), child.stderr.take());
         let mut tails = (Tail::default(), Tail::default());
+        let mut drained = false;
         let ended = {
             let mut drain = core::pin::pin!(async {
                 tokio::join!(tails.0.drain(output), tails.1.drain(errors));
@@ -64,12 +65,17 @@ impl Hook {
                 // Reading goes on while it runs: a full pipe would stop it.
                 tokio::select! {
                     status = child.wait() => status,
-                    () = &mut drain => child.wait().await,
+                    () = &mut drain => {
+                        drained = true;
+                        child.wait().await
+                    }
                 }
             })
             .await;
-            // What it said last is still in the pipes.
-            let _late = timeout(DRAIN, drain).await;
+            if !drained {
+                // What it said last is still in the pipes.
+                let _late = timeout(DRAIN, drain).await;
+            }
             ended
         };
         // Refusals are written to the error output, by custom.

@@ -53,3 +53,8 @@ pub(crate) enum ApplyError {
     #[error(transparent)]
     State(StateError),
 }
+
+#[cfg(test)]
+mod crash_tests;
+#[cfg(test)]
+mod tests;

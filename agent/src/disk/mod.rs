@@ -6,6 +6,8 @@
 //! synced.
 
 mod real;
+#[cfg(test)]
+pub(crate) mod simulated;
 
 pub(crate) use real::RealDisk;
 

@@ -194,3 +194,6 @@ pub(super) fn ping(into: &mut Vec<u8>) {
 pub(super) fn disconnect(into: &mut Vec<u8>) {
     packet(into, 0xe0, &[]);
 }
+
+#[cfg(test)]
+mod tests;

@@ -43,10 +43,6 @@ impl Jitter {
         Self(seed)
     }
 
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "the upper half of the mixed word is taken, on purpose"
-    )]
     pub(crate) fn next(&mut self) -> u32 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

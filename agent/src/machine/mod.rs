@@ -120,6 +120,7 @@ pub(crate) struct Pace {
 
 /// The connection.
 #[derive(Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "there is one of it")]
 enum Line {
     /// There is none; the next is tried at `until`.
     Down { until: Duration },
@@ -458,3 +459,8 @@ impl Machine {
         }
     }
 }
+
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod tests;
