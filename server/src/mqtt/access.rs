@@ -58,7 +58,7 @@ mod tests {
                     let expected = |wanted: bool| (id == own && wanted).then_some((channel, encoding));
                     assert_eq!(device(&name, own, Direction::Up), expected(up), "{name}");
                     assert_eq!(device(&name, own, Direction::Down), expected(!up), "{name}");
-                    assert_eq!(claim(&name).or(claim_result(&name)), None, "{name}");
+                    assert_eq!(claim(&name).or_else(|| claim_result(&name)), None, "{name}");
                 }
             }
         }

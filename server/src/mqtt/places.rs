@@ -234,7 +234,12 @@ mod tests {
     fn nothing_is_left_behind() {
         let places = places(4, 2, 3);
         let mut held: Vec<_> = (0..20).map(|number| places.enter(source(number % 3))).collect();
-        held.iter_mut().step_by(3).for_each(|place| drop(place.settle()));
+        let settled = held
+            .iter_mut()
+            .step_by(3)
+            .filter_map(|place| place.settle().then_some(()))
+            .count();
+        assert_eq!(settled, 2, "all of one source, which has room for two");
         drop(held);
         assert_eq!(places.counts(), (0, 0, 0));
     }

@@ -199,7 +199,7 @@ mod tests {
     async fn a1_a_stranger_cannot_lock_out_the_device() {
         let throttle = throttle();
         for _ in 0..100_000 {
-            drop(throttle.admit(ELSEWHERE, "GW-1"));
+            throttle.admit(ELSEWHERE, "GW-1").unwrap_or_default();
         }
         assert_eq!(throttle.admit(SOURCE, "GW-1"), Ok(()));
     }
@@ -208,7 +208,7 @@ mod tests {
     async fn a_flood_of_sources_stays_in_its_memory_and_locks_out_nobody() {
         let throttle = throttle();
         for number in 0..300_000_u32 {
-            drop(throttle.admit(IpAddr::from(number.to_be_bytes()), "GW-1"));
+            assert_eq!(throttle.admit(IpAddr::from(number.to_be_bytes()), "GW-1"), Ok(()));
         }
         assert_eq!(throttle.admit(SOURCE, "GW-1"), Ok(()));
         let tables = throttle.tables.lock().unwrap();

@@ -65,7 +65,7 @@ pub(in crate::mqtt) struct Uplink {
 pub enum BusError {
     /// rumqttd gave no link.
     #[error("the bus gives no link")]
-    Link(#[from] LinkError),
+    Link(#[source] Box<LinkError>),
     /// A thread of ours could not be started.
     #[error("cannot start a thread for the bus")]
     Thread(#[from] std::io::Error),
@@ -78,6 +78,13 @@ pub enum BusError {
     /// The router is gone.
     #[error("the bus is dead")]
     Dead,
+}
+
+impl From<LinkError> for BusError {
+    fn from(error: LinkError) -> Self {
+        // It carries a whole event of the router.
+        Self::Link(Box::new(error))
+    }
 }
 
 struct Inner {

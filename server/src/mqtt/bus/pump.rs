@@ -8,7 +8,7 @@ use rumqttd::{
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
         mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, TrySendError, channel, sync_channel},
     },
     thread,
@@ -26,8 +26,51 @@ const BATCH: usize = 512;
 const BATCH_BYTES: usize = 256 << 10;
 /// Between two probes.
 const BEAT: Duration = Duration::from_secs(1);
-/// Without a sign of life for this long the router is dead.
-const DEAD_AFTER: Duration = Duration::from_secs(4);
+/// A probe that is not back after this long, with nothing else coming either: the router is dead. Counted from the
+/// probe and not from the last sign of life, so that a machine short of CPU is not taken for dead.
+const DEAD_AFTER: Duration = Duration::from_secs(3);
+/// How often that is looked at; with [`BEAT`] and [`DEAD_AFTER`] a death shows within five seconds.
+const LOOK: Duration = Duration::from_millis(500);
+/// For the first probe to come back.
+const START_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Since when a probe is on its way, in milliseconds from the start of the pump; 0 for none.
+#[derive(Debug)]
+struct Probe {
+    start: Instant,
+    since: AtomicU64,
+}
+
+impl Probe {
+    fn new() -> Self {
+        Self {
+            start: Instant::now(),
+            since: AtomicU64::new(0),
+        }
+    }
+
+    fn millis(&self) -> u64 {
+        let millis = u64::try_from(self.start.elapsed().as_millis());
+        millis.unwrap_or(u64::MAX).max(1)
+    }
+
+    /// A probe leaves; an older one that is still out counts on.
+    fn is_sent(&self) {
+        if self.since.load(Ordering::Acquire) == 0 {
+            self.since.store(self.millis(), Ordering::Release);
+        }
+    }
+
+    fn is_back(&self) {
+        self.since.store(0, Ordering::Release);
+    }
+
+    fn is_overdue(&self) -> bool {
+        let since = self.since.load(Ordering::Acquire);
+        let out = Duration::from_millis(self.millis().saturating_sub(since));
+        since != 0 && out >= DEAD_AFTER
+    }
+}
 
 enum Out {
     Down(Down),
@@ -83,10 +126,11 @@ impl Pump {
         let uplink_bytes = Arc::<AtomicUsize>::default();
         // Set by the outgoing thread when the bus is dropped: silence is then no death.
         let closed = Arc::<AtomicBool>::default();
+        let probe = Arc::new(Probe::new());
         let inward = Inward {
             receiver,
             hub,
-            seen: Instant::now(),
+            probe: Arc::clone(&probe),
             closed: Arc::clone(&closed),
         };
         thread::Builder::new().name("bus-in".into()).spawn(move || {
@@ -99,6 +143,7 @@ impl Pump {
             sender,
             waiting,
             uplink_bytes: Arc::clone(&uplink_bytes),
+            probe,
             beat: Instant::now(),
         };
         thread::Builder::new()
@@ -108,7 +153,7 @@ impl Pump {
                 Err(error) => tracing::error!(%error, "the bus takes no more messages"),
             })?;
         first_sign
-            .recv_timeout(DEAD_AFTER)
+            .recv_timeout(START_DEADLINE)
             .map_err(|_| BusError::Silent)?;
         Ok(Self {
             outbox: Outbox {
@@ -125,11 +170,12 @@ struct Outward {
     sender: LinkTx,
     waiting: Receiver<Out>,
     uplink_bytes: Arc<AtomicUsize>,
+    probe: Arc<Probe>,
     beat: Instant,
 }
 
 impl Outward {
-    fn run(&mut self) -> Result<(), LinkError> {
+    fn run(&mut self) -> Result<(), BusError> {
         self.sender.subscribe(DOWN)?;
         self.sender.subscribe(PROBE)?;
         // A message overtakes no subscription of its own link, so the first probe comes back.
@@ -152,13 +198,16 @@ impl Outward {
         }
     }
 
-    fn probe(&mut self) -> Result<(), LinkError> {
+    fn probe(&mut self) -> Result<(), BusError> {
         self.beat = Instant::now();
+        // Before it leaves: a router that hangs may block even that.
+        self.probe.is_sent();
         // rumqttd takes an empty payload for the end of a retained message.
-        self.sender.publish(PROBE, "?").map(|_| ())
+        self.sender.publish(PROBE, "?")?;
+        Ok(())
     }
 
-    fn batch(&mut self, first: Out) -> Result<(), LinkError> {
+    fn batch(&mut self, first: Out) -> Result<(), BusError> {
         let (mut downs, mut ups, mut bytes) = (Vec::new(), Vec::new(), 0);
         let mut next = Some(first);
         while let Some(out) = next {
@@ -182,9 +231,12 @@ impl Outward {
         Ok(())
     }
 
-    fn publish(&mut self, topic: &str, batch: postcard::Result<Vec<u8>>) -> Result<(), LinkError> {
+    fn publish(&mut self, topic: &str, batch: postcard::Result<Vec<u8>>) -> Result<(), BusError> {
         match batch {
-            Ok(batch) => self.sender.publish(topic.to_owned(), batch).map(|_| ()),
+            Ok(batch) => {
+                self.sender.publish(topic.to_owned(), batch)?;
+                Ok(())
+            }
             Err(error) => {
                 tracing::error!(%error, topic, "a batch cannot be encoded");
                 Ok(())
@@ -196,7 +248,7 @@ impl Outward {
 struct Inward {
     receiver: LinkRx,
     hub: Arc<Hub>,
-    seen: Instant,
+    probe: Arc<Probe>,
     closed: Arc<AtomicBool>,
 }
 
@@ -205,10 +257,10 @@ impl Inward {
     fn run(mut self, alive: &Sender<()>) -> Option<String> {
         let mut first = Some(alive);
         while !self.closed.load(Ordering::Acquire) {
-            let deadline = Instant::now() + BEAT;
+            let deadline = Instant::now() + LOOK;
             match self.receiver.recv_deadline(deadline) {
                 Ok(Some(notification)) => {
-                    self.seen = Instant::now();
+                    self.probe.is_back();
                     if self.take(notification)
                         && let Some(alive) = first.take()
                         && alive.send(()).is_err()
@@ -219,7 +271,7 @@ impl Inward {
                 Ok(None) => {}
                 // Before its time this error means that the router dropped its end.
                 Err(LinkError::RecvTimeout(_)) if Instant::now() >= deadline => {
-                    if self.seen.elapsed() >= DEAD_AFTER {
+                    if self.probe.is_overdue() {
                         return Some("the router does not answer".into());
                     }
                 }
@@ -255,5 +307,66 @@ impl Inward {
             Ok(batch) => batch.into_iter().for_each(|down| self.hub.deliver(down)),
             Err(error) => tracing::error!(%error, "a batch on the bus cannot be read"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use muster_domain::ids::DeviceId;
+
+    fn outbox() -> (Outbox, Receiver<Out>, watch::Sender<bool>) {
+        let (queue, waiting) = sync_channel(OUTBOX);
+        let (declare, dead) = watch::channel(false);
+        let outbox = Outbox {
+            queue,
+            uplink_bytes: Arc::default(),
+            dead,
+        };
+        (outbox, waiting, declare)
+    }
+
+    fn uplink(bytes: usize) -> Uplink {
+        Uplink {
+            device: DeviceId::from_u128(1),
+            hello: true,
+            json: false,
+            payload: vec![0; bytes].into(),
+        }
+    }
+
+    #[test]
+    fn messages_that_wait_are_bounded() {
+        let (outbox, _waiting, _declare) = outbox();
+        let down = Down::Kick(DeviceId::from_u128(1));
+        assert!((0..OUTBOX).all(|_| outbox.down(down).is_ok()));
+        assert!(matches!(outbox.down(down), Err(BusError::Full)));
+    }
+
+    #[test]
+    fn bytes_that_wait_are_bounded() {
+        let (outbox, waiting, declare) = outbox();
+        assert!((0..64).all(|_| outbox.up(uplink(256 << 10)).is_ok()));
+        assert!(matches!(outbox.up(uplink(1)), Err(BusError::Full)));
+        // What was refused counts for nothing, and messages to gates have a bound of their own.
+        assert!(outbox.down(Down::Kick(DeviceId::from_u128(1))).is_ok());
+        assert_eq!(outbox.uplink_bytes.load(Ordering::Relaxed), UPLINK_BYTES);
+        declare.send_replace(true);
+        assert!(matches!(outbox.up(uplink(0)), Err(BusError::Dead)));
+        assert_eq!(waiting.try_iter().count(), 65);
+    }
+
+    #[test]
+    fn a_probe_is_overdue_when_it_does_not_come_back() {
+        let mut probe = Probe::new();
+        assert!(!probe.is_overdue(), "none is out");
+        probe.is_sent();
+        assert!(!probe.is_overdue());
+        probe.start -= DEAD_AFTER + Duration::from_millis(1);
+        assert!(probe.is_overdue());
+        probe.is_sent();
+        assert!(probe.is_overdue(), "a later probe does not hide an earlier one");
+        probe.is_back();
+        assert!(!probe.is_overdue());
     }
 }

@@ -62,7 +62,7 @@ fn value(rest: &mut Cursor<'_>, id: u8) -> Result<u32, DecodeError> {
             flag @ (0 | 1) => Ok(u32::from(flag)),
             _ => Err(DecodeError::Protocol("flag property is neither 0 nor 1")),
         },
-        0x21 | 0x22 | 0x23 => rest.two().map(u32::from),
+        0x21..=0x23 => rest.two().map(u32::from),
         0x02 | 0x11 | 0x18 | 0x27 => rest.four(),
         0x0b => {
             let value = rest.variable()?;

@@ -24,6 +24,9 @@ pub(super) enum Heard {
     Report(DeviceId, Report),
 }
 
+/// A claim that a code opens: the code, the device, its certificate.
+type Open = (String, DeviceId, Vec<u8>);
+
 #[derive(Debug, Default)]
 struct State {
     /// By certificate.
@@ -31,8 +34,8 @@ struct State {
     barred: Mutex<HashSet<DeviceId>>,
     heard: Mutex<Vec<Heard>>,
     desired: Mutex<HashMap<DeviceId, Vec<u8>>>,
-    /// By serial: code, device, certificate.
-    codes: Mutex<HashMap<String, (String, DeviceId, Vec<u8>)>>,
+    /// By serial.
+    codes: Mutex<HashMap<String, Open>>,
     claims: AtomicUsize,
     sent: AtomicUsize,
     /// While this is set, reports are recorded only after a word.

@@ -235,7 +235,6 @@ pub(super) struct Pipe {
     pub(super) registry: Fake,
     pub(super) bus: Bus,
     pub(super) client: Client<DuplexStream>,
-    pub(super) stop: CancellationToken,
     pub(super) session: JoinHandle<()>,
 }
 
@@ -245,7 +244,7 @@ pub(super) const PIPED: DeviceId = DeviceId::from_u128(0x1234);
 impl Pipe {
     /// Connects as [`PIPED`] or, with `login`, as a claimant. `room` is how many bytes the pipe holds each way.
     pub(super) async fn new(version: Version, hello: &Hello<'_>, room: usize) -> Self {
-        let (registry, bus, stop) = (Fake::default(), Bus::start().unwrap(), CancellationToken::new());
+        let (registry, bus) = (Fake::default(), Bus::start().unwrap());
         registry.enroll(b"leaf", PIPED);
         let throttle = Arc::new(Throttle::new(ClaimRates::default()));
         let parts = Parts::new(
@@ -253,7 +252,7 @@ impl Pipe {
             bus.clone(),
             throttle,
             Limits::default(),
-            stop.clone(),
+            CancellationToken::new(),
         );
         let (near, far) = tokio::io::duplex(room);
         let leaf = hello.login.is_none().then(|| b"leaf".to_vec());
@@ -271,7 +270,6 @@ impl Pipe {
             registry,
             bus,
             client,
-            stop,
             session,
         }
     }
