@@ -36,9 +36,17 @@ const SERVER_LIFE: Duration = Duration::from_secs(90 * 24 * 3600);
 /// Common name of server certificates; their real names are the alternative ones.
 const SERVER_NAME: &str = "Muster server";
 
-const DEVICE_CA: &str = "device CA";
-const OPERATOR_CA: &str = "operator CA";
-const SERVER_CA: &str = "server CA";
+pub(super) const ROOT_CA: &str = "root CA";
+pub(super) const DEVICE_CA: &str = "device CA";
+pub(super) const OPERATOR_CA: &str = "operator CA";
+pub(super) const SERVER_CA: &str = "server CA";
+pub(super) const CONFIG_SIGNER: &str = "config signer";
+
+/// Common name of a certificate of the authority. `mark` tells authorities of one organisation apart, for people and for
+/// software that looks up by name.
+pub(super) fn authority_name(what: &str, mark: &str) -> String {
+    format!("Muster {what} {mark}")
+}
 
 /// An authority that issues leaves of one purpose.
 #[derive(Debug)]
@@ -179,16 +187,22 @@ impl Ca {
         }
         // 1. What is public: cheap to check, and a foreign part is named before any key is derived.
         let root = Stored::read(directory.join(files::ROOT))?;
-        let signed = |name: &str| -> Result<Stored, CaError> {
+        let signed = |name: &str, what: &str| -> Result<Stored, CaError> {
             let certificate = Stored::read(directory.join(name))?;
+            let path = &certificate.path;
             if !certificate.is_signed_by(&root) {
-                return Err(CaError::damaged(&certificate.path, "is not signed by the root"));
+                return Err(CaError::damaged(path, "is not signed by the root"));
+            }
+            // Two files that changed places would change what each port lets in.
+            if !certificate.common_name.starts_with(&authority_name(what, "")) {
+                return Err(CaError::damaged(path, "is another certificate of this authority"));
             }
             Ok(certificate)
         };
-        let [devices, operators, servers, config] =
-            [files::DEVICES, files::OPERATORS, files::SERVERS, files::CONFIG].map(signed);
-        let (devices, operators, servers, config) = (devices?, operators?, servers?, config?);
+        let devices = signed(files::DEVICES, DEVICE_CA)?;
+        let operators = signed(files::OPERATORS, OPERATOR_CA)?;
+        let servers = signed(files::SERVERS, SERVER_CA)?;
+        let config = signed(files::CONFIG, CONFIG_SIGNER)?;
         let server_names = init::read_server_names(&directory.join(files::SERVER_NAMES))?;
         // 2. What is sealed.
         let unseal = |name: &str| -> Result<_, CaError> {
@@ -396,11 +410,11 @@ impl Ca {
     /// The authority's own certificates and when they end: an operator must renew them with the root key in time.
     pub fn authorities(&self) -> Vec<Authority> {
         [
-            ("root", &self.root),
+            (ROOT_CA, &self.root),
             (DEVICE_CA, &self.devices.certificate),
             (OPERATOR_CA, &self.operators.certificate),
             (SERVER_CA, &self.servers.certificate),
-            ("config-signing certificate", &self.config.1),
+            (CONFIG_SIGNER, &self.config.1),
         ]
         .map(|(what, certificate)| Authority {
             what,

@@ -21,6 +21,8 @@ pub(super) mod tag {
     pub(in crate::ca) const SET: u8 = 0x31;
     /// `[0]`, constructed.
     pub(in crate::ca) const CONTEXT_0: u8 = 0xa0;
+    /// `[3]`, constructed.
+    pub(in crate::ca) const CONTEXT_3: u8 = 0xa3;
 }
 
 /// Bit of a tag: the content is made of elements.

@@ -3,7 +3,7 @@
 
 use super::{
     Ca, CaError, OperatorCredential, Passphrase,
-    authority::{self, Issuing},
+    authority::{self, CONFIG_SIGNER, DEVICE_CA, Issuing, OPERATOR_CA, ROOT_CA, SERVER_CA, authority_name},
     files::{self, Stored, certificate_pem},
     key::PrivateKey,
     lint,
@@ -203,23 +203,22 @@ struct Maker<'a> {
 
 impl Maker<'_> {
     fn make(&self, names: &[ServerName<'static>]) -> Result<(), CaError> {
-        // Names tell authorities of one organisation apart, for people and for software that looks up by name.
         let mark: String = random::bytes::<4>()?
             .iter()
             .map(|byte| format!("{byte:02x}"))
             .collect();
-        let root = self.root(&format!("Muster root CA {mark}"))?;
+        let root = self.root(&authority_name(ROOT_CA, &mark))?;
         for (purpose, file, key_file, name) in [
-            (Purpose::Client, files::DEVICES, files::DEVICES_KEY, "device"),
+            (Purpose::Client, files::DEVICES, files::DEVICES_KEY, DEVICE_CA),
             (
                 Purpose::Client,
                 files::OPERATORS,
                 files::OPERATORS_KEY,
-                "operator",
+                OPERATOR_CA,
             ),
-            (Purpose::Server, files::SERVERS, files::SERVERS_KEY, "server"),
+            (Purpose::Server, files::SERVERS, files::SERVERS_KEY, SERVER_CA),
         ] {
-            let common_name = format!("Muster {name} CA {mark}");
+            let common_name = authority_name(name, &mark);
             self.certify(
                 &root,
                 Kind::Issuing(purpose),
@@ -230,7 +229,7 @@ impl Maker<'_> {
             )?;
         }
         let kind = Kind::Leaf(Purpose::ConfigSigning, Alternative::Nothing);
-        let common_name = format!("Muster config signer {mark}");
+        let common_name = authority_name(CONFIG_SIGNER, &mark);
         self.certify(
             &root,
             kind,
@@ -294,7 +293,7 @@ impl Maker<'_> {
         )?;
         files::write_new(&offline.join(files::ROOT_README), ROOT_README.as_bytes())?;
         let certificate = Stored::from_bytes(PathBuf::from(files::ROOT), built.der().to_vec())?;
-        Ok(Issuing::new(certificate, key, "root"))
+        Ok(Issuing::new(certificate, key, ROOT_CA))
     }
 
     fn certify(

@@ -25,7 +25,7 @@ const GENERALIZED_FROM: i64 = 2_524_608_000;
 /// The field of a finished certificate that differs from its profile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Defect {
-    /// Not a certificate in DER, or something behind it.
+    /// Not a certificate in DER, or one with other fields than ours, or something behind it.
     Form,
     /// Not version 3.
     Version,
@@ -41,8 +41,6 @@ pub enum Defect {
     Subject,
     /// Not the key that proved itself.
     Key,
-    /// A unique identifier, which RFC 5280 forbids.
-    UniqueIdentifier,
     /// An extension is missing, added, repeated, or has another value or criticality.
     Extensions,
     /// The issuer's key did not sign it.
@@ -52,7 +50,7 @@ pub enum Defect {
 impl fmt::Display for Defect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Form => "it is not one certificate in DER",
+            Self::Form => "it is not one certificate of ours in DER",
             Self::Version => "its version is not 3",
             Self::Serial => "its serial is not the recorded one",
             Self::Algorithm => "its signature algorithm is not ECDSA with SHA-256",
@@ -60,7 +58,6 @@ impl fmt::Display for Defect {
             Self::Validity => "its validity is not the recorded one",
             Self::Subject => "its subject is not the recorded one",
             Self::Key => "its key is not the one that was asked for",
-            Self::UniqueIdentifier => "it has a unique identifier",
             Self::Extensions => "its extensions are not those of its profile",
             Self::Signature => "its signature is wrong",
         })
@@ -77,8 +74,15 @@ pub(super) struct Signer<'a> {
     pub(super) key: &'a PublicKey,
 }
 
-/// OID content, criticality, value.
-type Extension = (&'static [u8], bool, Vec<u8>);
+fn extension(kind: &[u8], critical: bool, value: &[u8]) -> Vec<u8> {
+    // FALSE is the default, and defaults are not written (X.690, 11.5).
+    let critical: &[u8] = if critical { &[tag::BOOLEAN, 1, 0xff] } else { &[] };
+    der::sequence(&[
+        &der::oid(kind),
+        critical,
+        &der::element(tag::OCTET_STRING, &[value]),
+    ])
+}
 
 /// A subject of ours, DER.
 pub(super) fn name(organisation: &str, common_name: &str) -> Vec<u8> {
@@ -111,71 +115,108 @@ fn server_names(names: &[ServerName<'_>]) -> Vec<u8> {
     )
 }
 
-fn extended_key_usage(purpose: Purpose) -> Extension {
+fn extended_key_usage(purpose: Purpose) -> Vec<u8> {
     let purpose = match purpose {
         Purpose::Client => oid::CLIENT_AUTH,
         Purpose::Server => oid::SERVER_AUTH,
         Purpose::ConfigSigning => oid::CONFIG_SIGNING,
     };
-    (
+    extension(
         oid::EXTENDED_KEY_USAGE,
         false,
-        der::sequence(&[&der::oid(purpose)]),
+        &der::sequence(&[&der::oid(purpose)]),
     )
 }
 
-/// All extensions of a certificate made from this template, sorted by OID.
-fn extensions(template: &Template, key: &PublicKey, signer: Signer<'_>) -> Vec<Extension> {
+/// All extensions of a certificate made from this template, each whole; sorted.
+fn extensions(template: &Template, key: &PublicKey, signer: Signer<'_>) -> Vec<Vec<u8>> {
     // Named bits (RFC 5280, 4.2.1.3): keyCertSign and cRLSign are 5 and 6, digitalSignature is 0.
     const SIGN_CERTIFICATES: &[u8] = &[tag::BIT_STRING, 2, 1, 0b0000_0110];
     const SIGN: &[u8] = &[tag::BIT_STRING, 2, 7, 0b1000_0000];
     const TRUE: &[u8] = &[tag::BOOLEAN, 1, 0xff];
     const ZERO: &[u8] = &[tag::INTEGER, 1, 0];
+    let constraints = |fields: &[&[u8]]| extension(oid::BASIC_CONSTRAINTS, true, &der::sequence(fields));
+    let usage = |bits: &[u8]| extension(oid::KEY_USAGE, true, bits);
     let key_identifier = der::element(tag::OCTET_STRING, &[&key.identifier()]);
+    let key_identifier = extension(oid::SUBJECT_KEY_IDENTIFIER, false, &key_identifier);
     // AuthorityKeyIdentifier with nothing but [0] keyIdentifier.
     let authority = der::sequence(&[&der::element(0x80, &[&signer.key.identifier()])]);
-    let authority = (oid::AUTHORITY_KEY_IDENTIFIER, false, authority);
-    let mut all = vec![(oid::SUBJECT_KEY_IDENTIFIER, false, key_identifier)];
+    let authority = extension(oid::AUTHORITY_KEY_IDENTIFIER, false, &authority);
+    let mut all = vec![key_identifier];
     match &template.kind {
-        Kind::Root => {
-            all.push((oid::BASIC_CONSTRAINTS, true, der::sequence(&[TRUE])));
-            all.push((oid::KEY_USAGE, true, SIGN_CERTIFICATES.to_vec()));
-        }
+        Kind::Root => all.extend([constraints(&[TRUE]), usage(SIGN_CERTIFICATES)]),
         Kind::Issuing(purpose) => {
-            all.push((oid::BASIC_CONSTRAINTS, true, der::sequence(&[TRUE, ZERO])));
-            all.push((oid::KEY_USAGE, true, SIGN_CERTIFICATES.to_vec()));
-            all.push(extended_key_usage(*purpose));
-            all.push(authority);
+            let constraints = constraints(&[TRUE, ZERO]);
+            all.extend([
+                authority,
+                constraints,
+                usage(SIGN_CERTIFICATES),
+                extended_key_usage(*purpose),
+            ]);
         }
         Kind::Leaf(purpose, alternative) => {
-            all.push((oid::BASIC_CONSTRAINTS, true, der::sequence(&[])));
-            all.push((oid::KEY_USAGE, true, SIGN.to_vec()));
-            all.push(extended_key_usage(*purpose));
-            all.push(authority);
-            match alternative {
-                Alternative::Nothing => {}
-                Alternative::Hardware(serial) => {
-                    all.push((oid::SUBJECT_ALT_NAME, false, hardware_module_name(serial)));
-                }
-                Alternative::Server(names) => all.push((oid::SUBJECT_ALT_NAME, false, server_names(names))),
-            }
+            all.extend([
+                authority,
+                constraints(&[]),
+                usage(SIGN),
+                extended_key_usage(*purpose),
+            ]);
+            let names = match alternative {
+                Alternative::Nothing => None,
+                Alternative::Hardware(serial) => Some(hardware_module_name(serial)),
+                Alternative::Server(names) => Some(server_names(names)),
+            };
+            all.extend(names.map(|names| extension(oid::SUBJECT_ALT_NAME, false, &names)));
         }
     }
     all.sort_unstable();
     all
 }
 
-/// The outer signature algorithm of a certificate. The parser below overlooks odd tags there and in the frame around it,
-/// and the signature does not cover them.
-fn outer_algorithm(bytes: &[u8]) -> Result<&[u8], NotDer> {
-    let mut outer = Reader::new(bytes);
-    let mut parts = Reader::new(outer.expect(tag::SEQUENCE)?.content);
-    outer.end()?;
-    parts.expect(tag::SEQUENCE)?;
-    let algorithm = parts.expect(tag::SEQUENCE)?.whole;
-    parts.expect(tag::BIT_STRING)?;
-    parts.end()?;
-    Ok(algorithm)
+/// The elements of a certificate, of which the parser below overlooks odd tags and defaults that are written out.
+struct Frame<'a> {
+    /// The algorithm outside of what is signed.
+    algorithm: &'a [u8],
+    /// Each extension, whole; sorted.
+    extensions: Vec<&'a [u8]>,
+}
+
+impl<'a> Frame<'a> {
+    fn read(bytes: &'a [u8]) -> Result<Self, NotDer> {
+        // Version, serial, algorithm, issuer, validity, subject, key. No unique identifiers (RFC 5280, 4.1.2.8).
+        const FIELDS: [u8; 7] = [
+            tag::CONTEXT_0,
+            tag::INTEGER,
+            tag::SEQUENCE,
+            tag::SEQUENCE,
+            tag::SEQUENCE,
+            tag::SEQUENCE,
+            tag::SEQUENCE,
+        ];
+        let mut outer = Reader::new(bytes);
+        let mut parts = Reader::new(outer.expect(tag::SEQUENCE)?.content);
+        outer.end()?;
+        let mut inner = Reader::new(parts.expect(tag::SEQUENCE)?.content);
+        let algorithm = parts.expect(tag::SEQUENCE)?.whole;
+        parts.expect(tag::BIT_STRING)?;
+        parts.end()?;
+        for field in FIELDS {
+            inner.expect(field)?;
+        }
+        let mut list = Reader::new(inner.expect(tag::CONTEXT_3)?.content);
+        inner.end()?;
+        let mut all = Reader::new(list.expect(tag::SEQUENCE)?.content);
+        list.end()?;
+        let mut extensions = Vec::new();
+        while !all.is_empty() {
+            extensions.push(all.expect(tag::SEQUENCE)?.whole);
+        }
+        extensions.sort_unstable();
+        Ok(Self {
+            algorithm,
+            extensions,
+        })
+    }
 }
 
 fn is_ecdsa_sha256(algorithm: &AlgorithmIdentifier<'_>) -> bool {
@@ -198,21 +239,11 @@ pub(super) fn check(
     if !der::well_formed(bytes) {
         return Err(Defect::Form);
     }
-    let algorithm = outer_algorithm(bytes).map_err(|NotDer| Defect::Form)?;
+    let frame = Frame::read(bytes).map_err(|NotDer| Defect::Form)?;
     let Ok((&[], certificate)) = X509Certificate::from_der(bytes) else {
         return Err(Defect::Form);
     };
     let inner = &certificate.tbs_certificate;
-    let mut found: Vec<(&[u8], bool, &[u8])> = inner
-        .extensions()
-        .iter()
-        .map(|extension| (extension.oid.as_bytes(), extension.critical, extension.value))
-        .collect();
-    found.sort_unstable();
-    let expected = extensions(template, key, signer);
-    let same_extensions = found.iter().copied().eq(expected
-        .iter()
-        .map(|(kind, critical, value)| (*kind, *critical, &value[..])));
     let signature = &certificate.signature_value;
     let signed = signature.unused_bits == 0 && signer.key.has_signed(inner.as_ref(), &signature.data);
     let is_subject = inner.subject().as_raw() == name(&template.organisation, &template.common_name);
@@ -227,7 +258,7 @@ pub(super) fn check(
         ),
         (is_ecdsa_sha256(&inner.signature), Defect::Algorithm),
         (
-            algorithm == der::sequence(&[&der::oid(oid::ECDSA_WITH_SHA256)]),
+            frame.algorithm == der::sequence(&[&der::oid(oid::ECDSA_WITH_SHA256)]),
             Defect::Algorithm,
         ),
         (inner.issuer().as_raw() == signer.name, Defect::Issuer),
@@ -235,10 +266,9 @@ pub(super) fn check(
         (is_subject, Defect::Subject),
         (inner.public_key().raw == key.spki(), Defect::Key),
         (
-            inner.issuer_uid.is_none() && inner.subject_uid.is_none(),
-            Defect::UniqueIdentifier,
+            frame.extensions == extensions(template, key, signer),
+            Defect::Extensions,
         ),
-        (same_extensions, Defect::Extensions),
         (signed, Defect::Signature),
     ] {
         if !holds {

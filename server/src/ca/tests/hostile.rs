@@ -6,7 +6,7 @@ use super::{
 };
 use crate::ca::{
     csr::REQUEST_LIMIT,
-    der::{element, oid, sequence, tag},
+    der::{Reader, element, oid, sequence, tag},
     key::PrivateKey,
     oid,
 };
@@ -240,6 +240,13 @@ fn a6_possession_must_be_proved() {
         "a bit of the signature flipped",
         good.with(|d| d.signature = Some([&[0], &own[..]].concat())),
     );
+    let good = Draft::good();
+    let own = good.key.sign(&good.info()).unwrap();
+    let padded = padded(&own);
+    check(
+        "a signature with padded numbers",
+        good.with(|d| d.signature = Some(padded)),
+    );
     // The signature of another request with the same key.
     let good = Draft::good();
     let own = good.key.sign(&good.info()).unwrap();
@@ -271,6 +278,14 @@ fn a6_possession_must_be_proved() {
         &openssl_request(&sha384, &["-sha384"]),
         Code::CsrSignature,
     );
+}
+
+/// The same signature, with a zero more in front of its first number.
+fn padded(signature: &[u8]) -> Vec<u8> {
+    let mut numbers = Reader::new(Reader::new(signature).expect(tag::SEQUENCE).unwrap().content);
+    let [r, s] = [(); 2].map(|()| numbers.expect(tag::INTEGER).unwrap());
+    let r = element(tag::INTEGER, &[&[0], r.content]);
+    [&[0], &sequence(&[&r, s.whole])[..]].concat()
 }
 
 #[test]

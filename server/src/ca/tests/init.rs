@@ -251,6 +251,19 @@ fn a_missing_or_foreign_part_is_noticed() {
         let spoil = |path: &Path| copy(&foreign, &path.with_file_name(format!("keys/{key}.key")));
         check(certificate, &spoil, "is not the certificate of its key");
     }
+    // Two that changed places, with their keys.
+    let swap = |path: &Path| {
+        for (one, other) in [
+            ("devices.pem", "operators.pem"),
+            ("keys/devices.key", "keys/operators.key"),
+        ] {
+            let [one, other, aside] = [one, other, "aside"].map(|name| path.with_file_name(name));
+            fs::rename(&one, &aside).unwrap();
+            fs::rename(&other, &one).unwrap();
+            fs::rename(&aside, &other).unwrap();
+        }
+    };
+    check("devices.pem", &swap, "is another certificate of this authority");
     // A key that opens, where the code key should be.
     let spoil = |path: &Path| copy(&path.with_file_name("devices.key"), path);
     check("keys/codes.key", &spoil, "is not a key of activation codes");

@@ -412,11 +412,11 @@ fn the_authorities_tell_when_they_end() {
         .map(|authority| (authority.what, authority.not_after))
         .collect();
     let expected = [
-        ("root", NOW.plus(20 * year)),
+        ("root CA", NOW.plus(20 * year)),
         ("device CA", NOW.plus(10 * year)),
         ("operator CA", NOW.plus(10 * year)),
         ("server CA", NOW.plus(10 * year)),
-        ("config-signing certificate", NOW.plus(2 * year)),
+        ("config signer", NOW.plus(2 * year)),
     ];
     assert_eq!(ends, expected);
 }

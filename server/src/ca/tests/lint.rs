@@ -3,6 +3,7 @@
 use super::{request::Draft, *};
 use crate::ca::{
     authority,
+    der::{Reader, element, sequence, tag},
     key::PrivateKey,
     lint::{self, Signer},
     profile::{self, Alternative, Kind, Purpose, Template},
@@ -56,6 +57,22 @@ impl Bench {
             .unwrap()
             .der()
             .to_vec()
+    }
+
+    /// A good certificate whose fields are changed, signed again.
+    fn alter(&self, change: impl FnOnce(&mut Vec<Vec<u8>>)) -> Vec<u8> {
+        let good = self.build(|_| {});
+        let mut parts = Reader::new(Reader::new(&good).expect(tag::SEQUENCE).unwrap().content);
+        let mut inner = Reader::new(parts.expect(tag::SEQUENCE).unwrap().content);
+        let algorithm = parts.expect(tag::SEQUENCE).unwrap().whole;
+        let mut fields = Vec::new();
+        while !inner.is_empty() {
+            fields.push(inner.next().unwrap().whole.to_vec());
+        }
+        change(&mut fields);
+        let signed = sequence(&fields.iter().map(Vec::as_slice).collect::<Vec<_>>());
+        let signature = self.issuer.sign(&signed).unwrap();
+        sequence(&[&signed, algorithm, &element(tag::BIT_STRING, &[&[0], &signature])])
     }
 
     fn issuer(&self, name: (&str, &str)) -> Issuer<'static, PrivateKey> {
@@ -225,6 +242,50 @@ fn a_wrong_key_or_issuer_is_found() {
         )
         .unwrap();
     assert_eq!(bench.check(p384.der()), Err(Defect::Algorithm));
+}
+
+#[test]
+fn what_rcgen_would_never_write_is_found() {
+    let bench = Bench::device();
+    let check = |what: &str, expected: Result<(), Defect>, change: &dyn Fn(&mut Vec<Vec<u8>>)| {
+        assert_eq!(bench.check(&bench.alter(change)), expected, "{what}");
+    };
+    // Version, serial, algorithm, issuer, validity, subject, key, extensions.
+    check("nothing", Ok(()), &|_| {});
+    check("version 2", Err(Defect::Version), &|fields| fields[0][4] = 1);
+    check("version 1, written out", Err(Defect::Version), &|fields| {
+        fields[0][4] = 0
+    });
+    check("version 1", Err(Defect::Form), &|fields| drop(fields.remove(0)));
+    check("another algorithm inside", Err(Defect::Algorithm), &|fields| {
+        let last = fields[2].len() - 1;
+        fields[2][last] = 3;
+    });
+    check("an identifier of the issuer", Err(Defect::Form), &|fields| {
+        fields.insert(7, vec![0x81, 2, 0, 1]);
+    });
+    check("an identifier of the subject", Err(Defect::Form), &|fields| {
+        fields.insert(7, vec![0x82, 2, 0, 1]);
+    });
+    check("no extensions", Err(Defect::Form), &|fields| drop(fields.pop()));
+    check("a field more", Err(Defect::Form), &|fields| {
+        fields.push(vec![tag::NULL, 0])
+    });
+    check("a default written out", Err(Defect::Extensions), &|fields| {
+        // FALSE goes between the OID of the purpose and its value.
+        let purpose = [tag::OID, 3, 0x55, 0x1d, 37];
+        let mut list = Reader::new(Reader::new(&fields[7]).expect(tag::CONTEXT_3).unwrap().content);
+        let mut all = Reader::new(list.expect(tag::SEQUENCE).unwrap().content);
+        let mut extensions = Vec::new();
+        while !all.is_empty() {
+            let extension = all.expect(tag::SEQUENCE).unwrap();
+            extensions.extend(match extension.content.strip_prefix(&purpose) {
+                Some(value) => sequence(&[&purpose, &[tag::BOOLEAN, 1, 0], value]),
+                None => extension.whole.to_vec(),
+            });
+        }
+        fields[7] = element(tag::CONTEXT_3, &[&sequence(&[&extensions])]);
+    });
 }
 
 #[test]
