@@ -7,8 +7,8 @@
 //! **What it must not know.** Protobuf, MQTT, the certificate authority. Decisions are the domain's; the store
 //! loads, asks it, and writes, inside one transaction.
 //!
-//! **Where to start.** [`ask`](self) lists what operations take and give; `embedded` is the store on redb: `tables`
-//! declares the tables, `writer` the one thread that writes, and one file each noun.
+//! **Where to start.** `ask.rs` lists what operations take and give. `embedded` is the store on redb: `tables.rs` declares
+//! its tables, `writer.rs` is the one thread that writes, and each noun has a file with its operations.
 
 mod ask;
 mod embedded;

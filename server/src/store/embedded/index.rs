@@ -156,6 +156,12 @@ where
     insert_sorted(name, table, &entries)
 }
 
+/// A run through the cursor that is shorter than this was not worth the search for its place ...
+const SHORT_RUN: usize = 4;
+/// ... so that many keys after it are inserted one by one. Where new keys fall between old ones everywhere, a
+/// cursor for each of them costs twice an insert.
+const STRETCH: usize = 256;
+
 /// Inserts entries in ascending order of keys that are new. A run of keys between two neighbours in the table goes
 /// through redb's cursor, which fills pages without searching for each key.
 fn insert_sorted<'a, K, V>(
@@ -169,23 +175,45 @@ where
 {
     let mut rest = entries;
     while let Some((first, _)) = rest.first() {
-        let mut cursor = table.lower_bound_mut(Bound::Included(first))?;
-        let mut placed = 0;
-        for (key, value) in rest {
-            match cursor.insert_before(key, value) {
-                Ok(()) => placed += 1,
-                // The next neighbour comes first: look for the place again.
-                Err(CursorError::UnorderedKey) => break,
-                Err(error) => return Err(error.into()),
-            }
-        }
-        cursor.close()?;
+        let placed = insert_run(table, rest)?;
         if placed == 0 {
             return Err(StoreError::duplicate(name, format!("{first:?}")));
         }
         rest = &rest[placed..];
+        if placed < SHORT_RUN {
+            let (stretch, behind) = rest.split_at(STRETCH.min(rest.len()));
+            for (key, value) in stretch {
+                insert_new(name, table, key, value)?;
+            }
+            rest = behind;
+        }
     }
     Ok(())
+}
+
+/// Inserts entries up to the next key that the table has already; says how many.
+fn insert_run<'a, K, V>(
+    table: &mut Table<'_, K, V>,
+    entries: &[(K::SelfType<'a>, V::SelfType<'a>)],
+) -> Result<usize, StoreError>
+where
+    K: Key + 'static,
+    V: Value + 'static,
+{
+    let Some((first, _)) = entries.first() else {
+        return Ok(0);
+    };
+    let mut cursor = table.lower_bound_mut(Bound::Included(first))?;
+    let mut placed = 0;
+    for (key, value) in entries {
+        match cursor.insert_before(key, value) {
+            Ok(()) => placed += 1,
+            Err(CursorError::UnorderedKey) => break,
+            Err(error) => return Err(error.into()),
+        }
+    }
+    cursor.close()?;
+    Ok(placed)
 }
 
 /// Counts new devices: names are cloned once a run of equal ones, not once a device.

@@ -10,14 +10,14 @@ use crate::store::{Counts, DevicePage, DeviceQuery, StoreError};
 use muster_domain::{
     batch::Batch,
     device::{Device, DeviceField, LifecycleState, VerificationState},
-    filter::{self, Bound as Bounds, CheckedFilter, Target},
+    filter::{self, Bound as Bounds, CheckedFilter, Conjunct, Target, Value},
     ids::{BatchId, DeviceId},
     mac::Mac,
 };
-use std::{
-    iter,
-    ops::Bound::{Excluded, Included, Unbounded},
-};
+use std::ops::Bound::{Excluded, Included, Unbounded};
+
+/// Most devices whose serials have a prefix that are found through the index of serials: some milliseconds a page.
+const PREFIX_LIMIT: usize = 10_000;
 
 impl Store {
     /// One page of devices in the order of their ids. A filter that leaves almost nothing ends the page at its scan
@@ -32,8 +32,8 @@ impl Store {
 /// The devices to look at: all that can match are among them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Plan<'q> {
-    /// At most this one.
-    One(Option<u128>),
+    /// These alone, ascending.
+    Few(Vec<u128>),
     Model(&'q str),
     Site(&'q str),
     State(LifecycleState),
@@ -81,22 +81,24 @@ fn plan<'q>(
     filter: &'q CheckedFilter<DeviceField>,
 ) -> Result<Plan<'q>, StoreError> {
     let mut best = (counts.devices, Plan::All);
-    for conjunct in filter.conjuncts() {
-        let (Target::Field(field), Bounds::Equal(value)) = (conjunct.target, conjunct.bound) else {
-            continue;
-        };
-        let text = match value {
-            filter::Value::Text(text) | filter::Value::Enum(text) => text,
-            filter::Value::Short(_)
-            | filter::Value::Bool(_)
-            | filter::Value::Int(_)
-            | filter::Value::Timestamp(_)
-            | filter::Value::Version(_) => continue,
+    for Conjunct { target, bound } in filter.conjuncts() {
+        let Target::Field(field) = target else { continue };
+        let text = match bound {
+            Bounds::Equal(Value::Text(text) | Value::Enum(text)) => text,
+            Bounds::Prefix(prefix) if *field == DeviceField::Serial => {
+                if let Some(ids) = by_prefix(view, prefix)?
+                    && len(&ids) <= best.0
+                {
+                    best = (len(&ids), Plan::Few(ids));
+                }
+                continue;
+            }
+            Bounds::Prefix(_) | Bounds::Equal(_) => continue,
         };
         let (size, candidate) = match field {
-            DeviceField::Id => (1, Plan::One(text.parse().ok().map(DeviceId::as_u128))),
-            DeviceField::Serial => (1, Plan::One(view.serials.get(text)?.map(|id| id.value()))),
-            DeviceField::Mac => (1, Plan::One(by_mac(view, text)?)),
+            DeviceField::Id => (1, few(present(view, text)?)),
+            DeviceField::Serial => (1, few(view.serials.get(text)?.map(|id| id.value()))),
+            DeviceField::Mac => (1, few(by_mac(view, text)?)),
             DeviceField::Model => (counts.models.get(text).copied().unwrap_or(0), Plan::Model(text)),
             DeviceField::Site => (counts.sites.get(text).copied().unwrap_or(0), Plan::Site(text)),
             DeviceField::State => {
@@ -121,7 +123,7 @@ fn plan<'q>(
             }
             DeviceField::Batch => match text.parse() {
                 Ok(id) => (batch_size(view, id)?, Plan::Batch(id)),
-                Err(_) => (0, Plan::One(None)),
+                Err(_) => (0, few(None)),
             },
             DeviceField::Hardware
             | DeviceField::Firmware
@@ -165,9 +167,12 @@ fn ids<'v>(view: &'v View, plan: &Plan<'_>, after: Option<DeviceId>) -> Result<I
         }};
     }
     Ok(match plan {
-        Plan::One(None) => Box::new(iter::empty()),
-        Plan::One(Some(id)) if after.is_some_and(|after| *id <= after.as_u128()) => Box::new(iter::empty()),
-        Plan::One(Some(id)) => Box::new(present(view, *id)?.into_iter().map(Ok)),
+        Plan::Few(ids) => Box::new(
+            ids.clone()
+                .into_iter()
+                .filter(move |id| after.is_none_or(|after| *id > after.as_u128()))
+                .map(Ok),
+        ),
         Plan::Model(model) => range!(by_model, *model),
         Plan::Site(site) => range!(by_site, *site),
         Plan::State(state) => range!(by_state, state_key(*state)),
@@ -181,7 +186,36 @@ fn ids<'v>(view: &'v View, plan: &Plan<'_>, after: Option<DeviceId>) -> Result<I
     })
 }
 
+fn few(id: Option<u128>) -> Plan<'static> {
+    Plan::Few(id.into_iter().collect())
+}
+
+fn len(ids: &[u128]) -> u64 {
+    u64::try_from(ids.len()).unwrap_or(u64::MAX)
+}
+
 /// The id, if there is such a device: one from a filter may be of none.
-fn present(view: &View, id: u128) -> Result<Option<u128>, StoreError> {
-    Ok(view.devices.get(id)?.map(|_| id))
+fn present(view: &View, text: &str) -> Result<Option<u128>, StoreError> {
+    let Ok(id) = text.parse::<DeviceId>() else {
+        return Ok(None);
+    };
+    Ok(view.devices.get(id.as_u128())?.map(|_| id.as_u128()))
+}
+
+/// The devices whose serials begin like this, unless they are too many: pages go by id, so all of them are
+/// collected for each page.
+fn by_prefix(view: &View, prefix: &str) -> Result<Option<Vec<u128>>, StoreError> {
+    let mut ids = Vec::new();
+    for entry in view.serials.range(prefix..)? {
+        let (serial, id) = entry?;
+        if !serial.value().starts_with(prefix) {
+            break;
+        }
+        if ids.len() == PREFIX_LIMIT {
+            return Ok(None);
+        }
+        ids.push(id.value());
+    }
+    ids.sort_unstable();
+    Ok(Some(ids))
 }

@@ -3,10 +3,11 @@
 use super::{
     Store,
     index::{state_key, verification_key},
-    tables::{self},
+    tables,
 };
 use crate::store::StoreError;
 use muster_domain::{device::Device, ids::DeviceId};
+use std::sync::{Mutex, mpsc::Receiver};
 
 impl Store {
     /// Everything on record, as text.
@@ -19,6 +20,17 @@ impl Store {
         self.write(|txn| {
             txn.write().by_state.insert((9, 9), ())?;
             panic!("a test panics");
+        })
+        .await
+    }
+
+    /// Keeps the writer until told to go on; what is queued meanwhile becomes one group.
+    pub(in crate::store) async fn hold(&self, until: Receiver<()>) -> Result<(), StoreError> {
+        let until = Mutex::new(until);
+        self.write(move |_| {
+            // The sender is gone when its group runs again.
+            let _told = until.lock().unwrap().recv();
+            Ok(())
         })
         .await
     }

@@ -20,7 +20,7 @@ pub(super) const QUEUE_LIMIT: usize = 1024;
 const GROUP_LIMIT: usize = 256;
 /// Rows of imports after which a transaction takes no more commands: larger ones gain nothing and hold memory
 /// (about a kilobyte a row).
-const GROUP_WEIGHT: usize = 65_536;
+const GROUP_WEIGHT: usize = 131_072;
 
 /// What waits in the queue.
 pub(super) enum Job {

@@ -66,6 +66,14 @@ impl Disk {
         self.state().events.len()
     }
 
+    pub(super) fn syncs(&self) -> usize {
+        self.state()
+            .events
+            .iter()
+            .filter(|event| matches!(event, Event::Sync))
+            .count()
+    }
+
     pub(super) fn fail(&self) {
         self.state().failing = true;
     }

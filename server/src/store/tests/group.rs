@@ -4,6 +4,7 @@ use super::build::{
     alice, at, batch, begin, claim, code, enroll, event, founded, hello, import, key, mac, model, operator,
     part, report, row, site, sound,
 };
+use super::disk::Disk;
 use crate::store::{ClaimBegun, DeviceChange, Store, StoreError};
 use muster_domain::{
     access::Role,
@@ -11,11 +12,47 @@ use muster_domain::{
     device::{FacetState, Transition},
     ids::DeviceId,
 };
-use std::pin::Pin;
+use std::{pin::Pin, sync::mpsc};
 
-/// Waits for all; on a runtime of one thread they are all queued before the first is answered.
-async fn together(commands: Vec<Pin<Box<dyn Future<Output = ()> + '_>>>) {
-    futures_util::future::join_all(commands).await;
+type Commands<'a> = Vec<Pin<Box<dyn Future<Output = ()> + 'a>>>;
+
+/// Most commands of a test's group: tokio makes a task yield after 128 sends, and the group must be queued before that.
+const TOGETHER: usize = 100;
+
+/// Runs all in one transaction: the writer is held until the last is queued.
+async fn together<'a>(store: &'a Store, commands: Commands<'a>) {
+    assert!(commands.len() <= TOGETHER);
+    let (release, held) = mpsc::channel();
+    let mut all: Commands<'a> = vec![Box::pin(async { store.hold(held).await.unwrap() })];
+    all.extend(commands);
+    all.push(Box::pin(async move { release.send(()).unwrap() }));
+    futures_util::future::join_all(all).await;
+}
+
+#[tokio::test]
+async fn waiting_commands_share_a_commit() {
+    let disk = Disk::default();
+    let store = Store::with_backend(disk.clone()).unwrap();
+    let create = async |number| {
+        store
+            .create_batch(batch(number), event(Action::BatchStarted))
+            .await
+            .unwrap()
+    };
+    let before = disk.syncs();
+    create(0).await;
+    let alone = disk.syncs() - before;
+    assert!(alone > 0);
+    let before = disk.syncs();
+    let mut commands: Commands<'_> = Vec::new();
+    for number in 1..100 {
+        commands.push(Box::pin(create(number)));
+    }
+    together(&store, commands).await;
+    let shared = disk.syncs() - before;
+    // redb syncs once more where the file grows.
+    assert!(shared < 2 * alone, "{shared} syncs, {alone} for one");
+    assert_eq!(store.list_batches(None, 1000).await.unwrap().len(), 100);
 }
 
 #[tokio::test]
@@ -38,7 +75,7 @@ async fn what_is_refused_leaves_no_trace() {
     };
     let mut unknown = report(&taken.device, FacetState::Applied);
     unknown.digest = [0; 32];
-    let mut commands: Vec<Pin<Box<dyn Future<Output = ()> + '_>>> = Vec::new();
+    let mut commands: Commands<'_> = Vec::new();
     macro_rules! refused {
         ($($command:expr;)*) => {
             $(commands.push(Box::pin(async { assert!($command.await.unwrap().is_err(), stringify!($command)); }));)*
@@ -73,7 +110,7 @@ async fn what_is_refused_leaves_no_trace() {
             ));
         }));
     }
-    together(commands).await;
+    together(&store, commands).await;
     assert_eq!(store.dump().unwrap(), before);
 }
 
@@ -91,14 +128,14 @@ async fn a_command_that_fails_harms_only_its_caller() {
             .await
             .unwrap();
     };
-    let mut commands: Vec<Pin<Box<dyn Future<Output = ()> + '_>>> = Vec::new();
+    let mut commands: Commands<'_> = Vec::new();
     for number in 0..20 {
         commands.push(Box::pin(good(number)));
         commands.push(Box::pin(async {
             assert!(matches!(out_of_turn().await, Err(StoreError::Missing { .. })));
         }));
     }
-    together(commands).await;
+    together(&store, commands).await;
     assert_eq!(store.counts().devices, 20);
     assert!(
         store

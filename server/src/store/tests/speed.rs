@@ -75,7 +75,13 @@ async fn parts_of_an_import() {
         );
         store.close().await.unwrap();
     }
-    for rows in [1 << 17, 1 << 20] {
+}
+
+/// The worst order for any tree of pages: every part touches all of the index.
+#[tokio::test]
+#[ignore = "a measurement, for release builds"]
+async fn parts_of_a_shuffled_import() {
+    for rows in [1 << 17, 1 << 19] {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open(&directory.path().join("store.redb")).unwrap();
         found(&store).await;

@@ -178,6 +178,32 @@ pub(super) async fn changed_rows_move_in_every_index(store: &Store) {
     assert!(matches!(&outcomes[0], RowOutcome::Created(_)), "{outcomes:?}");
 }
 
+pub(super) async fn serials_in_any_order_fill_every_index(store: &Store) {
+    store
+        .create_batch(batch(1), event(Action::BatchStarted))
+        .await
+        .unwrap();
+    // 37 is prime to 2048: the parts interleave, in each index and within every page of it.
+    let numbers: Vec<u32> = (0..2048).map(|place| place * 37 % 2048).collect();
+    for (number, numbers) in (0..).zip(numbers.chunks(700)) {
+        let rows = numbers.iter().map(|&device| row(device)).collect();
+        let outcomes = store
+            .commit_import_part(part(store, 1, number, rows))
+            .await
+            .unwrap();
+        assert!(
+            outcomes
+                .iter()
+                .all(|outcome| matches!(outcome, RowOutcome::Created(_)))
+        );
+    }
+    assert_eq!(store.counts().devices, 2048);
+    for device in [0, 1, 699, 700, 2047] {
+        let found = store.device_by_serial(&serial(device)).await.unwrap().unwrap();
+        assert_eq!(found.mac, Some(mac(device)));
+    }
+}
+
 pub(super) async fn batches_are_listed_newest_first(store: &Store) {
     for number in [2, 1, 3] {
         store

@@ -102,6 +102,9 @@ pub(super) async fn filters_find_what_evaluation_finds(store: &Store) {
     for (filter, expected) in [
         (format!("serial = {}", serial(3)), 1),
         ("serial = GW2-9".to_owned(), 0),
+        ("serial = \"GW2-000002*\"".to_owned(), 10),
+        ("serial = \"GW2-000000*\" AND state = ACTIVE".to_owned(), 3),
+        ("serial = \"X*\"".to_owned(), 0),
         (format!("mac = \"{mac}\""), 1),
         ("mac = \"00:00:00:00:00:01\"".to_owned(), 0),
         (format!("id = {id}"), 1),

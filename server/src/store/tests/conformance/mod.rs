@@ -44,6 +44,7 @@ conformance! {
         an_address_belongs_to_one_device
         rows_of_one_part_do_not_share_serials_or_addresses
         changed_rows_move_in_every_index
+        serials_in_any_order_fill_every_index
         batches_are_listed_newest_first;
     claims:
         a_claim_ends_in_a_certificate
