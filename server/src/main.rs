@@ -8,7 +8,7 @@ use muster_server::{
     ca::Passphrase,
     clock::Clock,
     config::{LogFormat, Settings},
-    init,
+    init, mqtt,
 };
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 use tokio_util::sync::CancellationToken;
@@ -74,7 +74,7 @@ struct Directory {
 const WRONG_SETTINGS: u8 = 3;
 
 fn log(format: LogFormat) {
-    let filter = EnvFilter::try_from_env("MUSTER_LOG").unwrap_or_else(|_| EnvFilter::new("info,rumqttd=warn"));
+    let filter = EnvFilter::try_from_env("MUSTER_LOG").unwrap_or_else(|_| EnvFilter::new(format!("info,{}", mqtt::LOG_DIRECTIVE)));
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match format {
         LogFormat::Human => lines.init(),

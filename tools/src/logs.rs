@@ -14,7 +14,7 @@ pub(crate) fn to_stderr() {
 /// A file, for commands that run servers and draw on the terminal. MUSTER_LOG chooses what.
 #[cfg(feature = "embedded")]
 pub(crate) fn to_file(file: File) {
-    let filter = EnvFilter::try_from_env("MUSTER_LOG").unwrap_or_else(|_| EnvFilter::new("info,rumqttd=warn"));
+    let filter = EnvFilter::try_from_env("MUSTER_LOG").unwrap_or_else(|_| EnvFilter::new(format!("info,{}", muster_server::mqtt::LOG_DIRECTIVE)));
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(Mutex::new(file));
     drop(lines.try_init());
 }
