@@ -12,4 +12,5 @@ mod pki;
 
 mod cut;
 mod journey;
+mod process;
 mod registry;
