@@ -135,7 +135,7 @@ pub async fn serve(
     claims: Arc<Throttle>,
     stop: CancellationToken,
 ) -> Result<(), ServeError> {
-    let routes = routes(service.clone(), claims).await?;
+    let routes = routes(service.clone(), claims)?;
     let (ready, connections) = mpsc::channel(ACCEPTED_AHEAD);
     tokio::spawn(accept(listener, TlsAcceptor::from(tls), ready, stop.clone()));
     Server::builder()
