@@ -10,7 +10,7 @@ use muster_server::{
     config::{LogFormat, Settings},
     init, mqtt,
 };
-use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
+use std::{io::IsTerminal as _, net::SocketAddr, path::PathBuf, process::ExitCode};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
@@ -75,7 +75,7 @@ const WRONG_SETTINGS: u8 = 3;
 
 fn log(format: LogFormat) {
     let filter = EnvFilter::try_from_env("MUSTER_LOG").unwrap_or_else(|_| EnvFilter::new(format!("info,{}", mqtt::LOG_DIRECTIVE)));
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr);
     match format {
         LogFormat::Human => lines.init(),
         LogFormat::Json => lines.json().init(),

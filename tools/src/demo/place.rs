@@ -87,7 +87,8 @@ impl Place {
             if let (Some(device), Some(code)) = (cells.get("device"), cells.get("activation_code"))
                 && !code.is_empty()
             {
-                codes.insert((*device).to_owned(), Zeroizing::new((*code).to_owned()));
+                // The file names devices as people do, without the collection.
+                codes.insert(format!("devices/{device}"), Zeroizing::new((*code).to_owned()));
             }
         }
         Ok(codes)
