@@ -164,7 +164,7 @@ fn create_store(path: &Path, info: RegistryInfo, admin: Operator, event: Event) 
     runtime.block_on(create)?.map_err(InitError::Refused)
 }
 
-/// Makes a registry.
+/// Makes a registry. Blocks for about a second (sealing keys is slow on purpose): never call it on an async thread.
 pub fn init(request: &Request, passphrase: &Passphrase, now: Timestamp) -> Result<(), InitError> {
     let directory = &request.directory;
     match fs::read_dir(directory).map(|mut entries| entries.next().is_none()) {

@@ -74,7 +74,8 @@ impl Host {
             listen: None,
             operator: "bench".parse().map_err(|why| anyhow::anyhow!("operator name {why}"))?,
         };
-        init::init(&request, &Passphrase::read(&passphrase)?, Clock::System.now())?;
+        let sealed_with = Passphrase::read(&passphrase)?;
+        tokio::task::spawn_blocking(move || init::init(&request, &sealed_with, Clock::System.now())).await??;
         let settings = directory.join(muster_server::config::FILE_NAME);
         std::fs::write(&settings, tune(std::fs::read_to_string(&settings)?))?;
         let mut child = Command::new(std::env::current_exe()?)
