@@ -26,6 +26,9 @@ const PATIENCE: Duration = Duration::from_secs(24 * 3600);
 /// A connection that lasted so long was a good one. What ends sooner counts as a failed attempt, whatever was said on
 /// it: a registry that hangs up on a report, or a clone that takes the session over and over, is met ever more slowly.
 const STABLE: Duration = Duration::from_secs(60);
+/// Most messages on one connection in [`STABLE`]. A registry sends one or two after a hello and one for each change; every
+/// one costs the device two signature checks and a line in its log.
+const MESSAGES: u32 = 60;
 /// Firmware decisions are not made anew more often than this, whatever their windows.
 const ASSESS_AT_MOST: Duration = Duration::from_secs(10);
 
@@ -42,6 +45,8 @@ enum Line {
     /// The device's own.
     Up {
         since: Duration,
+        /// Messages, and since when they are counted.
+        heard: (u32, Duration),
         /// A report on its way.
         sending: Option<Status>,
         /// The last one that the registry has.
@@ -114,6 +119,10 @@ impl Machine {
             Event::Lost(reason) => self.drop_line(now, reason, &mut actions),
             Event::Granted(device_id) => self.granted(now, device_id, &mut actions),
             Event::Refused { reason, retry_after } => self.refused(now, reason, retry_after, &mut actions),
+            Event::Offered(_) | Event::Disbelieved(_) if self.is_flooded(now) => {
+                actions.push(Action::Close);
+                self.drop_line(now, "the registry sends too much".into(), &mut actions);
+            }
             Event::Offered(offer) => self.offered(now, offer, &mut actions),
             Event::Disbelieved(reason) => self.disbelieved(now, reason, &mut actions),
             Event::Acknowledged(sent) => self.acknowledged(sent, &mut actions),
@@ -134,6 +143,7 @@ impl Machine {
             Line::Opening(Role::Device) => {
                 self.line = Line::Up {
                     since: now,
+                    heard: (0, now),
                     sending: None,
                     reported: None,
                 };
@@ -205,6 +215,22 @@ impl Machine {
             Action::Tell(AgentEvent::Failed { reason }),
             Action::Tell(disconnected),
         ]);
+    }
+
+    /// Counts a message; says whether it is one too many.
+    fn is_flooded(&mut self, now: Duration) -> bool {
+        let Line::Up {
+            heard: (count, since),
+            ..
+        } = &mut self.line
+        else {
+            return false;
+        };
+        if now.saturating_sub(*since) >= STABLE {
+            (*count, *since) = (0, now);
+        }
+        *count += 1;
+        *count > MESSAGES
     }
 
     fn disbelieved(&mut self, now: Duration, reason: String, actions: &mut Vec<Action>) {

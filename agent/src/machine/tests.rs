@@ -419,3 +419,17 @@ fn only_a_connection_that_lasted_resets_the_delay() {
     assert!(delays[11] >= Duration::from_secs(150), "{delays:?}");
     assert!(delay(&mut machine, 60) <= Duration::from_secs(1));
 }
+
+#[test]
+fn a_flood_ends_the_connection_and_a_trickle_does_not() {
+    for (seconds_apart, expected) in [(0, Some(60)), (1, None)] {
+        let mut machine = Machine::new(claimed(None, None), pace());
+        machine.handle(Duration::ZERO, Event::Started);
+        machine.handle(Duration::ZERO, Event::Opened);
+        let ended = (0..200_u32).position(|number| {
+            let now = Duration::from_secs(seconds_apart) * number;
+            told(&machine.handle(now, Event::Disbelieved("forged".into()))) == "close, *disconnected"
+        });
+        assert_eq!(ended, expected);
+    }
+}
