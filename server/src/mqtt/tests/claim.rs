@@ -253,10 +253,11 @@ async fn a_claim_that_meets_a_fault_is_not_answered() {
             ))
             .await;
         let end = client.hear_out().await;
-        assert!(
-            end.iter().all(|said| matches!(said, Said::Disconnect(0x80, _))),
-            "{end:?}"
-        );
+        let told = match version {
+            Version::V4 => end.is_empty(),
+            Version::V5 => matches!(end[..], [Said::Disconnect(0x80, _)]),
+        };
+        assert!(told, "{end:?}");
     }
 }
 

@@ -345,3 +345,18 @@ async fn a_fault_is_not_acknowledged_as_recorded() {
         );
     }
 }
+
+#[tokio::test]
+async fn what_a_refusal_quotes_is_cut_and_harmless() {
+    let world = World::new().await;
+    let device = world.device();
+    let mut client = world.session(&device, Version::V5).await;
+    let up = topic(device.id, Channel::Hello, Encoding::Json);
+    let message = format!(r#"{{"\u0000\n\u001b[2J{}": 1}}"#, "x".repeat(100_000));
+    let said = client.publish(&up, message.as_bytes()).await;
+    let Said::PubAck(1, 0x99, text) = said else {
+        panic!("{said:?}")
+    };
+    assert!(text.contains("unknown field `???[2Jxxx"), "{text:?}");
+    assert!(text.len() < 200 && !text.contains(char::is_control), "{text:?}");
+}
