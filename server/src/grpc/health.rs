@@ -12,14 +12,25 @@ const WHOLE: &str = "";
 /// Keeps the answer true until the server stops.
 pub(super) async fn watch(reporter: HealthReporter, service: Service) {
     let mut serving = true;
-    while service.stopping.run_until_cancelled(tokio::time::sleep(EVERY)).await.is_some() {
+    while service
+        .stopping
+        .run_until_cancelled(tokio::time::sleep(EVERY))
+        .await
+        .is_some()
+    {
         let writable = service.store().is_writable();
         if writable != serving {
             tracing::warn!(writable, "health changed");
-            let status = if writable { ServingStatus::Serving } else { ServingStatus::NotServing };
+            let status = if writable {
+                ServingStatus::Serving
+            } else {
+                ServingStatus::NotServing
+            };
             reporter.set_service_status(WHOLE, status).await;
             serving = writable;
         }
     }
-    reporter.set_service_status(WHOLE, ServingStatus::NotServing).await;
+    reporter
+        .set_service_status(WHOLE, ServingStatus::NotServing)
+        .await;
 }

@@ -54,8 +54,13 @@ pub(crate) fn routes(service: Service, claims: Arc<Throttle>) -> Result<Routes, 
     let pages = Pages::new(crate::random::bytes().map_err(|_| SetUpError::Random)?);
     let (reporter, health) = tonic_health::server::health_reporter();
     tokio::spawn(health::watch(reporter, service.clone()));
-    let api = Api { service, pages, claims };
-    let reflection = || tonic_reflection::server::Builder::configure().register_encoded_file_descriptor_set(DESCRIPTORS);
+    let api = Api {
+        service,
+        pages,
+        claims,
+    };
+    let reflection =
+        || tonic_reflection::server::Builder::configure().register_encoded_file_descriptor_set(DESCRIPTORS);
     let mut routes = Routes::builder();
     routes
         .add_service(health)

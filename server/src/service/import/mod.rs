@@ -146,7 +146,13 @@ impl Service {
         super::session::cut(&mut request.file_name, FILE_NAME_LIMIT);
         let service = self.clone();
         tokio::spawn(async move {
-            let run = apply::Import { service, author, actor, request, events: events.clone() };
+            let run = apply::Import {
+                service,
+                author,
+                actor,
+                request,
+                events: events.clone(),
+            };
             if let Err(failure) = run.run(input).await
                 && events.send(Err(failure)).await.is_err()
             {
