@@ -1,3 +1,4 @@
 //! Muster from outside: house rules, and journeys over real sockets.
+#![expect(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
 
 mod tidy;

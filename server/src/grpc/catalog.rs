@@ -42,6 +42,9 @@ where
     Ok((convert::id(base, collection, "name")?, number))
 }
 
+/// Entries of a map, and the token of the next page.
+type Page<'a, K, V> = (Vec<(&'a K, &'a V)>, String);
+
 impl Api {
     /// One page of an ordered map, and the token of the next.
     fn page_of<'a, K: Ord + FromStr + AsRef<str>, V>(
@@ -50,7 +53,7 @@ impl Api {
         listing: &str,
         size: i32,
         token: &str,
-    ) -> Result<(Vec<(&'a K, &'a V)>, String), Refusal> {
+    ) -> Result<Page<'a, K, V>, Refusal> {
         let size = page::size(size)?;
         let cursor = self.pages.cursor(token, listing)?;
         let after = cursor

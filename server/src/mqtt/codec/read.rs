@@ -105,7 +105,7 @@ pub struct SubscribeFilter {
 pub struct Subscribe {
     /// To be acknowledged.
     pub packet_id: u16,
-    /// At least one, at most [`FILTERS_LIMIT`].
+    /// At least one, at most `FILTERS_LIMIT`.
     pub filters: Vec<SubscribeFilter>,
 }
 
@@ -114,7 +114,7 @@ pub struct Subscribe {
 pub struct Unsubscribe {
     /// To be acknowledged.
     pub packet_id: u16,
-    /// At least one, at most [`FILTERS_LIMIT`].
+    /// At least one, at most `FILTERS_LIMIT`.
     pub filters: Vec<String>,
 }
 

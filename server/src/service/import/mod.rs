@@ -131,7 +131,7 @@ async fn send(events: &Events, event: Event) -> Result<(), Gone> {
 
 impl Service {
     /// Starts an import. It reads `input` to its end, answers into `events`, and runs on its own; at most
-    /// [`super::IMPORT_LIMIT`] at once.
+    /// `IMPORT_LIMIT` at once.
     pub fn import(
         &self,
         permit: &Permit,
