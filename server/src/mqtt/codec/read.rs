@@ -119,7 +119,7 @@ pub struct Unsubscribe {
 }
 
 /// Filters of one packet. A device has two topics to subscribe; the rest is room for curiosity.
-const FILTERS_LIMIT: usize = 32;
+pub const FILTERS_LIMIT: usize = 32;
 
 /// Cuts the next packet off the buffer; `None` until it is there whole. The limit holds before anything of the body
 /// has to be kept.
