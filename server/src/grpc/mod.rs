@@ -54,7 +54,11 @@ pub(crate) async fn routes(service: Service, claims: Arc<Throttle>) -> Result<Ro
     let api = Api { service, pages, claims };
     let (reporter, health) = tonic_health::server::health_reporter();
     reporter.set_serving::<DevicesServer<Api>>().await;
-    let reflection = || tonic_reflection::server::Builder::configure().register_encoded_file_descriptor_set(DESCRIPTORS);
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
     let mut routes = Routes::builder();
     routes
         .add_service(health)
