@@ -25,7 +25,7 @@ use std::{
 use tokio::sync::broadcast;
 
 /// Events that wait for a slow listener; it is told how many it missed.
-const EVENTS: usize = 128;
+const EVENTS: usize = 64;
 
 /// Why an agent cannot start. Once it runs, it does not give up.
 #[derive(Debug, thiserror::Error)]
@@ -100,7 +100,7 @@ impl Agent {
         })
     }
 
-    /// What happens from now on. Ask before [`Agent::run`]; a listener that falls behind by more than 128 events is
+    /// What happens from now on. Ask before [`Agent::run`]; a listener that falls behind by more than 64 events is
     /// told so by its receiver.
     pub fn events(&self) -> broadcast::Receiver<AgentEvent> {
         self.events.subscribe()

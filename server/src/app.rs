@@ -99,7 +99,9 @@ fn spool_directory(directory: &Path) -> Result<PathBuf, AppError> {
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, AppError> {
-    TcpListener::bind(address).await.map_err(|source| AppError::Listen { address, source })
+    TcpListener::bind(address)
+        .await
+        .map_err(|source| AppError::Listen { address, source })
 }
 
 impl App {
@@ -118,10 +120,23 @@ impl App {
         let spool = spool_directory(settings.directory())?;
         let service = Service::new(store, ca, clock, Bus::start()?, &spool);
         let per_second = settings.claims_per_second();
-        let source = Rate { per_second, burst: per_second.saturating_mul(4) };
-        let claims = Arc::new(Throttle::new(ClaimRates { source, ..ClaimRates::default() }));
+        let source = Rate {
+            per_second,
+            burst: per_second.saturating_mul(4),
+        };
+        let claims = Arc::new(Throttle::new(ClaimRates {
+            source,
+            ..ClaimRates::default()
+        }));
         let (grpc, mqtt) = (listen(settings.grpc()).await?, listen(settings.mqtt()).await?);
-        Ok(Self { settings, service, grpc, mqtt, claims, identity })
+        Ok(Self {
+            settings,
+            service,
+            grpc,
+            mqtt,
+            claims,
+            identity,
+        })
     }
 
     /// Where gRPC and MQTT listen, as bound.
@@ -137,18 +152,42 @@ impl App {
     /// Serves until `stop`, or until a part fails. Then: no new connections, calls under way finish (at most the
     /// settings' time), the store closes.
     pub async fn run(self, stop: CancellationToken) -> Result<(), AppError> {
-        let Self { settings, service, grpc: grpc_port, mqtt: mqtt_port, claims, identity } = self;
+        let Self {
+            settings,
+            service,
+            grpc: grpc_port,
+            mqtt: mqtt_port,
+            claims,
+            identity,
+        } = self;
         let (ca, clock) = (Arc::clone(&service.ca), service.clock.clone());
-        let limits = Limits { connections: settings.connections(), ..Limits::default() };
+        let limits = Limits {
+            connections: settings.connections(),
+            ..Limits::default()
+        };
         let parts = service.stopping.clone();
         let mut running: JoinSet<Result<(), AppError>> = JoinSet::new();
         running.spawn({
-            let serve = grpc::serve(grpc_port, tls::grpc_config(&ca, &identity, &clock)?, service.clone(), Arc::clone(&claims), parts.clone());
+            let serve = grpc::serve(
+                grpc_port,
+                tls::grpc_config(&ca, &identity, &clock)?,
+                service.clone(),
+                Arc::clone(&claims),
+                parts.clone(),
+            );
             async move { Ok(serve.await?) }
         });
         running.spawn({
             let (registry, bus, parts) = (service.clone(), service.bus.clone(), parts.clone());
-            let serve = gate::serve(mqtt_port, tls::mqtt_config(&ca, &identity, &clock)?, registry, bus, claims, limits, parts);
+            let serve = gate::serve(
+                mqtt_port,
+                tls::mqtt_config(&ca, &identity, &clock)?,
+                registry,
+                bus,
+                claims,
+                limits,
+                parts,
+            );
             async move { Ok(serve.await?) }
         });
         running.spawn(renew(service.clone(), identity, parts.clone()));
@@ -162,7 +201,9 @@ impl App {
             },
         };
         parts.cancel();
-        let drained = tokio::time::timeout(settings.stop_timeout(), async { while running.join_next().await.is_some() {} });
+        let drained = tokio::time::timeout(settings.stop_timeout(), async {
+            while running.join_next().await.is_some() {}
+        });
         if drained.await.is_err() {
             tracing::warn!("calls under way were cut at the stop limit");
             running.abort_all();
@@ -174,8 +215,16 @@ impl App {
 }
 
 /// Renews the server's certificate in time; both listeners take the new one without a restart.
-async fn renew(service: Service, identity: Arc<ServerIdentity>, stop: CancellationToken) -> Result<(), AppError> {
-    while stop.run_until_cancelled(tokio::time::sleep(RENEWAL_CHECK)).await.is_some() {
+async fn renew(
+    service: Service,
+    identity: Arc<ServerIdentity>,
+    stop: CancellationToken,
+) -> Result<(), AppError> {
+    while stop
+        .run_until_cancelled(tokio::time::sleep(RENEWAL_CHECK))
+        .await
+        .is_some()
+    {
         match identity.renew_if_due(&service.ca, service.clock.now()) {
             Ok(true) => tracing::info!("the server certificate was renewed"),
             Ok(false) => {}

@@ -80,7 +80,11 @@ fn at(path: &Path) -> impl FnOnce(io::Error) -> InitError {
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), InitError> {
     let write = || {
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(PRIVATE).open(path)?;
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(PRIVATE)
+            .open(path)?;
         file.write_all(bytes)?;
         file.sync_all()
     };
@@ -88,12 +92,17 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), InitError> {
 }
 
 fn private_directory(path: &Path) -> Result<(), InitError> {
-    DirBuilder::new().mode(PRIVATE_DIRECTORY).create(path).map_err(at(path))
+    DirBuilder::new()
+        .mode(PRIVATE_DIRECTORY)
+        .create(path)
+        .map_err(at(path))
 }
 
 /// A new passphrase of 192 random bits, in a file of its own that only the owner reads.
 pub fn write_passphrase(path: &Path) -> Result<(), InitError> {
-    let bytes = random::bytes::<24>().map_err(|_| io::Error::other("no random bytes")).map_err(at(path))?;
+    let bytes = random::bytes::<24>()
+        .map_err(|_| io::Error::other("no random bytes"))
+        .map_err(at(path))?;
     let bytes = Zeroizing::new(bytes);
     let line = Zeroizing::new(format!("{}\n", URL_SAFE_NO_PAD.encode(*bytes)));
     write(path, line.as_bytes())
@@ -108,14 +117,25 @@ fn settings_text(request: &Request) -> String {
             .replace(r#"mqtt = "127.0.0.1:8883""#, &format!("mqtt = \"{mqtt}\""));
     }
     let names = toml::Value::from(request.server_names.clone());
-    text
-        .replace(r#"names = ["localhost", "127.0.0.1"]"#, &format!("names = {names}"))
-        .replace(r#"organisation = "Muster""#, &format!("organisation = {}", toml::Value::from(request.organisation.clone())))
+    text.replace(
+        r#"names = ["localhost", "127.0.0.1"]"#,
+        &format!("names = {names}"),
+    )
+    .replace(
+        r#"organisation = "Muster""#,
+        &format!(
+            "organisation = {}",
+            toml::Value::from(request.organisation.clone())
+        ),
+    )
 }
 
 /// How operators' tools reach this server, in the form that `muster --context` reads.
 fn context_text(settings: &Settings) -> String {
-    let name = settings.server_names().first().map_or("localhost", String::as_str);
+    let name = settings
+        .server_names()
+        .first()
+        .map_or("localhost", String::as_str);
     let mut reachable = settings.grpc();
     if reachable.ip().is_unspecified() {
         reachable.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
@@ -126,7 +146,12 @@ fn context_text(settings: &Settings) -> String {
     )
 }
 
-fn fill(directory: &Path, request: &Request, passphrase: &Passphrase, now: Timestamp) -> Result<(), InitError> {
+fn fill(
+    directory: &Path,
+    request: &Request,
+    passphrase: &Passphrase,
+    now: Timestamp,
+) -> Result<(), InitError> {
     let text = settings_text(request);
     let settings = Settings::parse(&text, directory).map_err(InitError::Settings)?;
     write(&directory.join(config::FILE_NAME), text.as_bytes())?;
@@ -138,18 +163,35 @@ fn fill(directory: &Path, request: &Request, passphrase: &Passphrase, now: Times
         now,
     };
     let made = ca::init(directory, options)?;
-    let pem = |certificates: &[Vec<u8>]| certificates.iter().map(|one| certificate_pem(one)).collect::<String>();
+    let pem = |certificates: &[Vec<u8>]| {
+        certificates
+            .iter()
+            .map(|one| certificate_pem(one))
+            .collect::<String>()
+    };
     let operator = directory.join("operator");
     private_directory(&operator)?;
     write(&operator.join("operator.key"), made.operator.key_pem.as_bytes())?;
-    write(&operator.join("operator.pem"), pem(&made.operator.chain).as_bytes())?;
+    write(
+        &operator.join("operator.pem"),
+        pem(&made.operator.chain).as_bytes(),
+    )?;
     write(&operator.join("root.pem"), pem(&made.ca.roots()).as_bytes())?;
     write(&operator.join("context.toml"), context_text(&settings).as_bytes())?;
-    let admin = Operator { name: request.operator.clone(), role: Role::Admin, key: made.operator.key, enabled: true };
+    let admin = Operator {
+        name: request.operator.clone(),
+        role: Role::Admin,
+        key: made.operator.key,
+        enabled: true,
+    };
     let event = Event::new(now, Actor::System, Action::RegistryCreated, "registry")
         .with("organisation", settings.organisation())
         .with("admin", &admin.name);
-    let info = RegistryInfo { name: settings.organisation().to_owned(), created: now, format: store::FORMAT };
+    let info = RegistryInfo {
+        name: settings.organisation().to_owned(),
+        created: now,
+        format: store::FORMAT,
+    };
     create_store(&settings.database(), info, admin, event)
 }
 
@@ -160,11 +202,13 @@ fn create_store(path: &Path, info: RegistryInfo, admin: Operator, event: Event) 
         store.close().await?;
         Ok::<_, StoreError>(created)
     };
-    let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(at(path))?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .map_err(at(path))?;
     runtime.block_on(create)?.map_err(InitError::Refused)
 }
 
-/// Makes a registry.
+/// Makes a registry. Blocks for about a second (sealing keys is slow on purpose): never call it on an async thread.
 pub fn init(request: &Request, passphrase: &Passphrase, now: Timestamp) -> Result<(), InitError> {
     let directory = &request.directory;
     match fs::read_dir(directory).map(|mut entries| entries.next().is_none()) {
@@ -179,11 +223,16 @@ pub fn init(request: &Request, passphrase: &Passphrase, now: Timestamp) -> Resul
     };
     fs::create_dir_all(parent).map_err(at(parent))?;
     // Removed by itself when anything below fails.
-    let partial = tempfile::Builder::new().prefix(".musterd-init-").tempdir_in(parent).map_err(at(parent))?;
+    let partial = tempfile::Builder::new()
+        .prefix(".musterd-init-")
+        .tempdir_in(parent)
+        .map_err(at(parent))?;
     fill(partial.path(), request, passphrase, now)?;
     // rename(2) replaces an empty directory.
     fs::rename(partial.path(), directory).map_err(at(directory))?;
-    File::open(parent).and_then(|parent| parent.sync_all()).map_err(at(parent))
+    File::open(parent)
+        .and_then(|parent| parent.sync_all())
+        .map_err(at(parent))
 }
 
 /// Everything that is wrong with a registry that is not being served: keys, certificates, store.

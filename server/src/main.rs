@@ -8,9 +8,9 @@ use muster_server::{
     ca::Passphrase,
     clock::Clock,
     config::{LogFormat, Settings},
-    init,
+    init, mqtt,
 };
-use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
+use std::{io::IsTerminal as _, net::SocketAddr, path::PathBuf, process::ExitCode};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
@@ -74,8 +74,12 @@ struct Directory {
 const WRONG_SETTINGS: u8 = 3;
 
 fn log(format: LogFormat) {
-    let filter = EnvFilter::try_from_env("MUSTER_LOG").unwrap_or_else(|_| EnvFilter::new("info,rumqttd=warn"));
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let filter = EnvFilter::try_from_env("MUSTER_LOG")
+        .unwrap_or_else(|_| EnvFilter::new(format!("info,{}", mqtt::LOG_DIRECTIVE)));
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
     match format {
         LogFormat::Human => lines.init(),
         LogFormat::Json => lines.json().init(),
@@ -96,33 +100,63 @@ impl Directory {
     fn passphrase(&self) -> anyhow::Result<Passphrase> {
         match &self.passphrase_file {
             Some(path) => Ok(Passphrase::read(path)?),
-            None => Passphrase::from_credential()?
-                .context("no passphrase: give --passphrase-file, or the systemd credential muster-passphrase"),
+            None => Passphrase::from_credential()?.context(
+                "no passphrase: give --passphrase-file, or the systemd credential muster-passphrase",
+            ),
         }
     }
 }
 
 fn make(arguments: Init) -> anyhow::Result<()> {
-    let Init { dir, passphrase_file, organisation, server_names, grpc, mqtt, operator } = arguments;
-    let operator: OperatorName = operator.parse().map_err(|why| anyhow::anyhow!("--operator {why}"))?;
+    let Init {
+        dir,
+        passphrase_file,
+        organisation,
+        server_names,
+        grpc,
+        mqtt,
+        operator,
+    } = arguments;
+    let operator: OperatorName = operator
+        .parse()
+        .map_err(|why| anyhow::anyhow!("--operator {why}"))?;
     if !passphrase_file.exists() {
         init::write_passphrase(&passphrase_file).context("cannot write the passphrase file")?;
-        say(&format!("passphrase   {}  (new; keep a copy away from this machine)", passphrase_file.display()));
+        say(&format!(
+            "passphrase   {}  (new; keep a copy away from this machine)",
+            passphrase_file.display()
+        ));
     }
     let passphrase = Passphrase::read(&passphrase_file)?;
     let listen = Some((grpc, mqtt));
-    let request = init::Request { directory: dir.clone(), organisation, server_names, listen, operator };
+    let request = init::Request {
+        directory: dir.clone(),
+        organisation,
+        server_names,
+        listen,
+        operator,
+    };
     init::init(&request, &passphrase, Clock::System.now())?;
     let dir = dir.display();
     say(&format!("registry     {dir}"));
-    say(&format!("operator     {dir}/operator/context.toml  (use it: muster --context {dir}/operator/context.toml operator whoami)"));
-    say(&format!("root key     {dir}/offline  (move it off this machine; serving does not need it)"));
-    say(&format!("next         musterd serve --dir {dir} --passphrase-file {}", passphrase_file.display()));
+    say(&format!(
+        "operator     {dir}/operator/context.toml  (use it: muster --context {dir}/operator/context.toml operator whoami)"
+    ));
+    say(&format!(
+        "root key     {dir}/offline  (move it off this machine; serving does not need it)"
+    ));
+    say(&format!(
+        "next         musterd serve --dir {dir} --passphrase-file {}",
+        passphrase_file.display()
+    ));
     Ok(())
 }
 
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")
 }
 
 /// Cancelled by SIGTERM or Ctrl-C.

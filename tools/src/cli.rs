@@ -134,6 +134,7 @@ impl Session<'_> {
     }
 
     /// A line of an answer that grows while the command runs.
+    #[cfg(feature = "embedded")]
     pub(crate) fn say(&mut self, line: &str) -> std::io::Result<()> {
         writeln!(self.out, "{}", crate::output::text::clean(line))?;
         self.out.flush()

@@ -6,9 +6,8 @@ use std::{
 };
 
 fn main() -> ExitCode {
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(_) => return muster_tools::Exit::Fault.into(),
+    let Ok(runtime) = tokio::runtime::Builder::new_multi_thread().enable_all().build() else {
+        return muster_tools::Exit::Fault.into();
     };
     let exit = runtime.block_on(async {
         let mut out = BufWriter::new(io::stdout());

@@ -6,10 +6,12 @@
 
 mod backoff;
 mod mark;
+mod message;
 mod status;
 
 pub(crate) use backoff::{Backoff, Jitter};
 pub(crate) use mark::{Admission, Mark, Stale, admit};
+pub(crate) use message::{Action, Event, Memory, Pace, Role, Sent, Work};
 pub(crate) use status::{Outcome, Status};
 
 use crate::{desired::Proven, event::AgentEvent, identity::DeviceId};
@@ -21,102 +23,14 @@ const CLAIM_ANSWER: Duration = Duration::from_secs(60);
 const REFUSED: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(3600));
 /// A registry that asks for more patience than this is not obeyed.
 const PATIENCE: Duration = Duration::from_secs(24 * 3600);
+/// A connection that lasted so long was a good one. What ends sooner counts as a failed attempt, whatever was said on
+/// it: a registry that hangs up on a report, or a clone that takes the session over and over, is met ever more slowly.
+const STABLE: Duration = Duration::from_secs(60);
+/// Most messages on one connection in [`STABLE`]. A registry sends one or two after a hello and one for each change; every
+/// one costs the device two signature checks and a line in its log.
+const MESSAGES: u32 = 60;
 /// Firmware decisions are not made anew more often than this, whatever their windows.
 const ASSESS_AT_MOST: Duration = Duration::from_secs(10);
-
-/// What happened.
-#[derive(Debug)]
-pub(crate) enum Event {
-    /// The agent started.
-    Started,
-    /// A deadline passed.
-    Woke,
-    /// The connection is up, and subscribed.
-    Opened,
-    /// The connection is gone, or none came about.
-    Lost(String),
-    /// A claim was granted; the identity is durable.
-    Granted(DeviceId),
-    /// A claim was refused.
-    Refused {
-        reason: String,
-        retry_after: Option<Duration>,
-    },
-    /// Desired state came, and its envelope holds.
-    Offered(Box<Proven>),
-    /// Something came that is not believed.
-    Disbelieved(String),
-    /// The registry has a message, durably.
-    Acknowledged(Sent),
-    /// The work under way is done.
-    Done(Outcome),
-}
-
-/// What is to be done.
-#[derive(Debug)]
-pub(crate) enum Action {
-    /// Connect.
-    Open(Role),
-    /// Ask for an identity.
-    SendClaim,
-    /// Say what the device has.
-    SendHello(Option<Mark>),
-    /// Say how it stands.
-    SendReport(Status),
-    /// Close the connection.
-    Close,
-    /// Start a piece of work.
-    Work(Work),
-    /// Tell whoever listens.
-    Tell(AgentEvent),
-}
-
-/// As what the agent connects.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Role {
-    /// With serial and code.
-    Claimant,
-    /// With its certificate.
-    Device,
-}
-
-/// A message that wants an acknowledgement.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Sent {
-    Claim,
-    Hello,
-    Report,
-}
-
-/// A piece of work on the disk.
-#[derive(Debug)]
-pub(crate) enum Work {
-    /// Make desired state durable.
-    Keep(Box<Proven>),
-    /// Apply what is held.
-    Apply,
-    /// Compare what runs with what was applied, and ask the firmware policy again.
-    Inspect,
-}
-
-/// What the device brings from earlier.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Memory {
-    pub(crate) claimed: bool,
-    pub(crate) held: Option<Mark>,
-    pub(crate) applied: Option<Mark>,
-}
-
-/// Settings of the machine.
-#[derive(Debug, Clone)]
-pub(crate) struct Pace {
-    /// First and greatest delay before a connection is tried again.
-    pub(crate) reconnect: (Duration, Duration),
-    /// How often what runs is inspected.
-    pub(crate) inspect_every: Duration,
-    /// For jitter.
-    pub(crate) seed: u64,
-}
 
 /// The connection.
 #[derive(Debug, PartialEq, Eq)]
@@ -130,6 +44,9 @@ enum Line {
     Claiming { answer_by: Duration },
     /// The device's own.
     Up {
+        since: Duration,
+        /// Messages, and since when they are counted.
+        heard: (u32, Duration),
         /// A report on its way.
         sending: Option<Status>,
         /// The last one that the registry has.
@@ -202,6 +119,10 @@ impl Machine {
             Event::Lost(reason) => self.drop_line(now, reason, &mut actions),
             Event::Granted(device_id) => self.granted(now, device_id, &mut actions),
             Event::Refused { reason, retry_after } => self.refused(now, reason, retry_after, &mut actions),
+            Event::Offered(_) | Event::Disbelieved(_) if self.is_flooded(now) => {
+                actions.push(Action::Close);
+                self.drop_line(now, "the registry sends too much".into(), &mut actions);
+            }
             Event::Offered(offer) => self.offered(now, offer, &mut actions),
             Event::Disbelieved(reason) => self.disbelieved(now, reason, &mut actions),
             Event::Acknowledged(sent) => self.acknowledged(sent, &mut actions),
@@ -221,6 +142,8 @@ impl Machine {
             }
             Line::Opening(Role::Device) => {
                 self.line = Line::Up {
+                    since: now,
+                    heard: (0, now),
                     sending: None,
                     reported: None,
                 };
@@ -239,8 +162,10 @@ impl Machine {
     }
 
     fn drop_line(&mut self, now: Duration, reason: String, actions: &mut Vec<Action>) {
-        if matches!(self.line, Line::Down { .. }) {
-            return;
+        match self.line {
+            Line::Down { .. } => return,
+            Line::Up { since, .. } if now.saturating_sub(since) >= STABLE => self.lost.reset(),
+            Line::Opening(_) | Line::Claiming { .. } | Line::Up { .. } => {}
         }
         let retry_in = self.lost.next(self.jitter.next());
         self.down(now, retry_in);
@@ -292,6 +217,22 @@ impl Machine {
         ]);
     }
 
+    /// Counts a message; says whether it is one too many.
+    fn is_flooded(&mut self, now: Duration) -> bool {
+        let Line::Up {
+            heard: (count, since),
+            ..
+        } = &mut self.line
+        else {
+            return false;
+        };
+        if now.saturating_sub(*since) >= STABLE {
+            (*count, *since) = (0, now);
+        }
+        *count += 1;
+        *count > MESSAGES
+    }
+
     fn disbelieved(&mut self, now: Duration, reason: String, actions: &mut Vec<Action>) {
         actions.push(Action::Tell(AgentEvent::Failed { reason }));
         if matches!(self.line, Line::Claiming { .. }) {
@@ -337,11 +278,12 @@ impl Machine {
     }
 
     fn acknowledged(&mut self, sent: Sent, actions: &mut Vec<Action>) {
-        let Line::Up { sending, reported } = &mut self.line else {
+        let Line::Up {
+            sending, reported, ..
+        } = &mut self.line
+        else {
             return;
         };
-        // A registry that takes a message is a registry that works; only a connection is not proof enough.
-        self.lost.reset();
         match sent {
             Sent::Claim | Sent::Hello => {}
             Sent::Report => {
@@ -450,7 +392,13 @@ impl Machine {
 
     /// Sends how the device stands, when that is news.
     fn report(&mut self, actions: &mut Vec<Action>) {
-        let (Line::Up { sending, reported }, Some(status)) = (&mut self.line, &self.status) else {
+        let (
+            Line::Up {
+                sending, reported, ..
+            },
+            Some(status),
+        ) = (&mut self.line, &self.status)
+        else {
             return;
         };
         if sending.is_none() && reported.as_ref() != Some(status) {

@@ -400,15 +400,14 @@ fn a_claim_without_answer_is_given_up_and_an_answer_not_believed_is_no_answer() 
 }
 
 #[test]
-fn only_a_registry_that_takes_messages_resets_the_delay() {
+fn only_a_connection_that_lasted_resets_the_delay() {
     let mut machine = Machine::new(claimed(None, None), pace());
     let mut now = Duration::ZERO;
     machine.handle(now, Event::Started);
-    let mut delay = |machine: &mut Machine, acknowledged: bool| {
+    let mut delay = |machine: &mut Machine, lasted: u64| {
         machine.handle(now, Event::Opened);
-        if acknowledged {
-            machine.handle(now, Event::Acknowledged(Sent::Hello));
-        }
+        machine.handle(now, Event::Acknowledged(Sent::Hello));
+        now += Duration::from_secs(lasted);
         machine.handle(now, Event::Lost("gone".into()));
         let until = machine.deadline().unwrap();
         let delay = until - now;
@@ -416,7 +415,21 @@ fn only_a_registry_that_takes_messages_resets_the_delay() {
         machine.handle(now, Event::Woke);
         delay
     };
-    let delays: Vec<_> = (0..12).map(|_| delay(&mut machine, false)).collect();
+    let delays: Vec<_> = (0..12).map(|_| delay(&mut machine, 59)).collect();
     assert!(delays[11] >= Duration::from_secs(150), "{delays:?}");
-    assert!(delay(&mut machine, true) <= Duration::from_secs(1));
+    assert!(delay(&mut machine, 60) <= Duration::from_secs(1));
+}
+
+#[test]
+fn a_flood_ends_the_connection_and_a_trickle_does_not() {
+    for (seconds_apart, expected) in [(0, Some(60)), (1, None)] {
+        let mut machine = Machine::new(claimed(None, None), pace());
+        machine.handle(Duration::ZERO, Event::Started);
+        machine.handle(Duration::ZERO, Event::Opened);
+        let ended = (0..200_u32).position(|number| {
+            let now = Duration::from_secs(seconds_apart) * number;
+            told(&machine.handle(now, Event::Disbelieved("forged".into()))) == "close, *disconnected"
+        });
+        assert_eq!(ended, expected);
+    }
 }

@@ -3,7 +3,8 @@
 use crate::registry::{CODE, Known, Registry, refused};
 use muster_agent::{Agent, AgentError, AgentEvent, Settings, SettingsBuilder, StateError};
 use muster_proto::payload::{Facet, FacetState, Report};
-use std::{fs, path::Path, time::Duration};
+use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, SanType, date_time_ymd};
+use std::{fs, path::Path, sync::Arc, time::Duration};
 use tempfile::TempDir;
 use tokio::{sync::oneshot, task::JoinHandle};
 use zeroize::Zeroizing;
@@ -343,11 +344,46 @@ async fn c6_a_device_with_any_clock_is_enrolled() {
     for clock in [0_u64, 1_893_456_000, 4_070_908_800] {
         let registry = Registry::start().await;
         let state = TempDir::new().unwrap();
-        let builder =
-            settings(&registry, state.path(), "GW2-000001").clock(std::sync::Arc::new(move || clock));
+        let builder = settings(&registry, state.path(), "GW2-000001").clock(Arc::new(move || clock));
         let running = Running::start(Agent::new(builder.build().unwrap()).unwrap());
         registry.until(reported(1)).await;
         running.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn c6_a_server_certificate_that_does_not_hold_is_refused_at_any_clock() {
+    type Change = (&'static str, fn(&mut CertificateParams));
+    let changes: [Change; 3] = [
+        ("ended", |params| params.not_after = date_time_ymd(2024, 1, 1)),
+        ("for another name", |params| {
+            params.subject_alt_names = vec![SanType::IpAddress([127, 0, 0, 2].into())]
+        }),
+        ("of a client", |params| {
+            params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth]
+        }),
+    ];
+    for (name, change) in changes {
+        let registry = Registry::with_certificate(change).await;
+        for clock in [0_u64, 1_893_456_000, 4_070_908_800] {
+            let state = TempDir::new().unwrap();
+            let builder = settings(&registry, state.path(), "GW2-000001").clock(Arc::new(move || clock));
+            let mut running = Running::start(Agent::new(builder.build().unwrap()).unwrap());
+            let event = running
+                .until(|event| matches!(event, AgentEvent::Disconnected { .. }))
+                .await;
+            let told = format!("{event:?}");
+            assert!(
+                told.contains("TLS handshake failed: invalid peer certificate"),
+                "{name}: {told}"
+            );
+            running.stop().await;
+        }
+        assert_eq!(
+            registry.known.borrow().claims,
+            0,
+            "{name}: the code was told to nobody"
+        );
     }
 }
 

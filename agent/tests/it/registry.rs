@@ -10,7 +10,9 @@ use muster_proto::{
     payload::{self, Binary, Claim, ClaimAccepted, ClaimRefused, ClaimResult, Desired, Hello, Report},
     topic::{Channel, Encoding, Topic},
 };
-use rcgen::{CertificateSigningRequestParams, ExtendedKeyUsagePurpose, PublicKeyData as _, SanType};
+use rcgen::{
+    CertificateParams, CertificateSigningRequestParams, ExtendedKeyUsagePurpose, PublicKeyData as _, SanType,
+};
 use rumqttc::mqttbytes::{
     QoS,
     v4::{ConnAck, ConnectReturnCode, Packet, PubAck, Publish, SubAck, SubscribeReasonCode},
@@ -71,10 +73,16 @@ pub(crate) struct Registry {
 
 impl Registry {
     pub(crate) async fn start() -> Self {
-        Self::with(Pki::new()).await
+        Self::with_certificate(|_| {}).await
     }
 
-    pub(crate) async fn with(pki: Pki) -> Self {
+    /// With another certificate of its own than a good one.
+    pub(crate) async fn with_certificate(change: impl FnOnce(&mut CertificateParams)) -> Self {
+        let pki = Pki::new();
+        let mut params = pki::params("registry");
+        params.subject_alt_names = vec![SanType::IpAddress([127, 0, 0, 1].into())];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        change(&mut params);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let known = watch::Sender::new(Known {
             desired: Some(pki::desired("", 1)),
@@ -85,7 +93,8 @@ impl Registry {
             known,
             address: listener.local_addr().unwrap(),
         };
-        tokio::spawn(registry.clone().accept(listener));
+        let acceptor = TlsAcceptor::from(registry.tls(params));
+        tokio::spawn(registry.clone().accept(listener, acceptor));
         registry
     }
 
@@ -102,10 +111,7 @@ impl Registry {
         self.known.subscribe().wait_for(fits).await.unwrap().clone()
     }
 
-    fn tls(&self) -> Arc<ServerConfig> {
-        let mut params = pki::params("registry");
-        params.subject_alt_names = vec![SanType::IpAddress([127, 0, 0, 1].into())];
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    fn tls(&self, params: CertificateParams) -> Arc<ServerConfig> {
         let server = self.pki.issuing.issue(params);
         let mut anchors = RootCertStore::empty();
         // The issuing authority itself is the anchor, so that a leaf alone verifies.
@@ -129,8 +135,7 @@ impl Registry {
         Arc::new(config)
     }
 
-    async fn accept(self, listener: TcpListener) {
-        let acceptor = TlsAcceptor::from(self.tls());
+    async fn accept(self, listener: TcpListener, acceptor: TlsAcceptor) {
         loop {
             let (tcp, _) = listener.accept().await.unwrap();
             tcp.set_nodelay(true).unwrap();

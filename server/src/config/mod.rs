@@ -70,25 +70,45 @@ impl Settings {
     /// Reads the settings of a server directory.
     pub fn load(directory: &Path) -> Result<Self, SettingsError> {
         let path = directory.join(FILE_NAME);
-        let text = std::fs::read_to_string(&path)
-            .map_err(|source| SettingsError::Unreadable { path: path.clone(), source })?;
+        let text = std::fs::read_to_string(&path).map_err(|source| SettingsError::Unreadable {
+            path: path.clone(),
+            source,
+        })?;
         Self::parse(&text, directory).map_err(|mistakes| SettingsError::Wrong { path, mistakes })
     }
 
     /// Checks a settings text; the error lists every mistake.
     pub fn parse(text: &str, directory: &Path) -> Result<Self, Vec<String>> {
-        let file: raw::File = toml::from_str(text).map_err(|error| vec![error.to_string().trim_end().to_owned()])?;
+        let file: raw::File =
+            toml::from_str(text).map_err(|error| vec![error.to_string().trim_end().to_owned()])?;
         let mut mistakes = Vec::new();
         let grpc = address(&file.listen.grpc, "listen.grpc", &mut mistakes);
         let mqtt = address(&file.listen.mqtt, "listen.mqtt", &mut mistakes);
         check_names(&file.server.names, &mut mistakes);
         let organisation = file.server.organisation.trim();
         if organisation.is_empty() || organisation.chars().count() > ORGANISATION_LIMIT {
-            mistakes.push(format!("server.organisation: must have 1 to {ORGANISATION_LIMIT} characters"));
+            mistakes.push(format!(
+                "server.organisation: must have 1 to {ORGANISATION_LIMIT} characters"
+            ));
         }
-        let connections = ranged(file.limits.connections, &CONNECTION_RANGE, "limits.connections", &mut mistakes);
-        let claims = ranged(file.limits.claims_per_second, &CLAIM_RANGE, "limits.claims_per_second", &mut mistakes);
-        let stop = ranged(file.limits.stop_seconds, &STOP_RANGE, "limits.stop_seconds", &mut mistakes);
+        let connections = ranged(
+            file.limits.connections,
+            &CONNECTION_RANGE,
+            "limits.connections",
+            &mut mistakes,
+        );
+        let claims = ranged(
+            file.limits.claims_per_second,
+            &CLAIM_RANGE,
+            "limits.claims_per_second",
+            &mut mistakes,
+        );
+        let stop = ranged(
+            file.limits.stop_seconds,
+            &STOP_RANGE,
+            "limits.stop_seconds",
+            &mut mistakes,
+        );
         let log = match file.log.format.as_str() {
             "human" => LogFormat::Human,
             "json" => LogFormat::Json,
@@ -175,7 +195,9 @@ impl Settings {
 fn address(text: &str, field: &str, mistakes: &mut Vec<String>) -> Option<SocketAddr> {
     let parsed = text.parse().ok();
     if parsed.is_none() {
-        mistakes.push(format!("{field}: {text:?} is not an address and port such as 127.0.0.1:8443 or [::]:8443"));
+        mistakes.push(format!(
+            "{field}: {text:?} is not an address and port such as 127.0.0.1:8443 or [::]:8443"
+        ));
     }
     parsed
 }
@@ -186,7 +208,9 @@ fn check_names(names: &[String], mistakes: &mut Vec<String>) {
     }
     for (place, name) in names.iter().enumerate() {
         if rustls::pki_types::ServerName::try_from(name.as_str()).is_err() {
-            mistakes.push(format!("server.names[{place}]: {name:?} is neither a host name nor an address"));
+            mistakes.push(format!(
+                "server.names[{place}]: {name:?} is neither a host name nor an address"
+            ));
         }
     }
 }
@@ -228,7 +252,10 @@ mod tests {
             "#,
         )
         .unwrap_err();
-        let fields: Vec<_> = mistakes.iter().filter_map(|mistake| mistake.split(':').next()).collect();
+        let fields: Vec<_> = mistakes
+            .iter()
+            .filter_map(|mistake| mistake.split(':').next())
+            .collect();
         let expected = [
             "listen.grpc",
             "listen.mqtt",

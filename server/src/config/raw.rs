@@ -41,24 +41,36 @@ pub(super) struct Log {
 
 impl Default for Listen {
     fn default() -> Self {
-        Self { grpc: "127.0.0.1:8443".into(), mqtt: "127.0.0.1:8883".into() }
+        Self {
+            grpc: "127.0.0.1:8443".into(),
+            mqtt: "127.0.0.1:8883".into(),
+        }
     }
 }
 
 impl Default for Server {
     fn default() -> Self {
-        Self { names: vec!["localhost".into(), "127.0.0.1".into()], organisation: "Muster".into() }
+        Self {
+            names: vec!["localhost".into(), "127.0.0.1".into()],
+            organisation: "Muster".into(),
+        }
     }
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { connections: 20_000, claims_per_second: 50, stop_seconds: 8 }
+        Self {
+            connections: 20_000,
+            claims_per_second: 50,
+            stop_seconds: 8,
+        }
     }
 }
 
 impl Default for Log {
     fn default() -> Self {
-        Self { format: "human".into() }
+        Self {
+            format: "human".into(),
+        }
     }
 }

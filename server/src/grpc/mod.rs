@@ -8,6 +8,7 @@ mod convert;
 mod devices;
 mod enrollment;
 mod fleet;
+mod health;
 mod listen;
 mod manifests;
 mod page;
@@ -49,11 +50,15 @@ pub enum SetUpError {
 }
 
 /// All services, with health and reflection.
-pub(crate) async fn routes(service: Service, claims: Arc<Throttle>) -> Result<Routes, SetUpError> {
+pub(crate) fn routes(service: Service, claims: Arc<Throttle>) -> Result<Routes, SetUpError> {
     let pages = Pages::new(crate::random::bytes().map_err(|_| SetUpError::Random)?);
-    let api = Api { service, pages, claims };
     let (reporter, health) = tonic_health::server::health_reporter();
-    reporter.set_serving::<DevicesServer<Api>>().await;
+    tokio::spawn(health::watch(reporter, service.clone()));
+    let api = Api {
+        service,
+        pages,
+        claims,
+    };
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(DESCRIPTORS)

@@ -108,7 +108,9 @@ async fn connection<R: Registry>(
     let deadline = Instant::now() + parts.limits.connect_deadline;
     // In a box: what a handshake needs is given back when it is done.
     let introduction = Box::pin(async {
-        let mut wire = Wire::new(handshake(acceptor, tcp).await?, CONNECT_LIMIT);
+        // In a box too: a TLS stream is over a kilobyte, and a future that moves it on holds room for each stop.
+        let stream = Box::new(handshake(acceptor, tcp).await?);
+        let mut wire = Wire::new(stream, CONNECT_LIMIT);
         let connect = session::connect(&mut wire).await?;
         Ok((wire, connect))
     });
@@ -134,8 +136,8 @@ async fn handshake(acceptor: TlsAcceptor, tcp: TcpStream) -> Result<TlsStream<Tc
     let handshake = async {
         // Acknowledgements are small and somebody waits for each.
         tcp.set_nodelay(true)?;
-        // A silent peer gets no TLS state.
-        tcp.readable().await?;
+        // A silent peer gets no TLS state. By a peek: a socket fresh from accept passes for readable, data or not.
+        tcp.peek(&mut [0]).await?;
         acceptor.accept(tcp).await
     };
     handshake.await.map_err(StrangerError::Handshake)

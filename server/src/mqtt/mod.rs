@@ -24,5 +24,8 @@ mod wire;
 
 pub use limits::Limits;
 
+/// Keeps the broker behind the gate quiet: it logs each of its links, subscriptions and segments.
+pub const LOG_DIRECTIVE: &str = "rumqttd=error";
+
 #[cfg(test)]
 mod tests;

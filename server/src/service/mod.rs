@@ -60,7 +60,15 @@ impl std::fmt::Debug for Service {
 impl Service {
     /// From its parts.
     pub fn new(store: Store, ca: Arc<Ca>, clock: Clock, bus: Bus, spool: &Path) -> Self {
-        Self { store, ca, clock, bus, imports: Arc::new(Semaphore::new(IMPORT_LIMIT)), spool: spool.into(), stopping: CancellationToken::new() }
+        Self {
+            store,
+            ca,
+            clock,
+            bus,
+            imports: Arc::new(Semaphore::new(IMPORT_LIMIT)),
+            spool: spool.into(),
+            stopping: CancellationToken::new(),
+        }
     }
 
     /// Root certificates, DER: what devices and operators pin.
@@ -86,12 +94,17 @@ impl Service {
 
 /// What a long call answers when the server stops under it.
 pub(crate) fn stopping() -> Refusal {
-    Refusal::new(Code::Stopping, "the server is stopping; what was answered is done, the rest is not")
+    Refusal::new(
+        Code::Stopping,
+        "the server is stopping; what was answered is done, the rest is not",
+    )
 }
 
 /// The operator behind a permit.
 fn operator(permit: &Permit) -> Result<&Operator, Failure> {
-    permit.operator().ok_or_else(|| Refusal::new(Code::NotAuthenticated, "the call needs an operator").into())
+    permit
+        .operator()
+        .ok_or_else(|| Refusal::new(Code::NotAuthenticated, "the call needs an operator").into())
 }
 
 /// The same, as the actor of an audit entry.
@@ -119,6 +132,9 @@ fn fresh_serial(ca: &Ca, now: Timestamp) -> Result<CertificateSerial, Failure> {
 }
 
 /// Runs CPU work off the async threads.
-async fn blocking<T: Send + 'static>(doing: &str, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Fault> {
+async fn blocking<T: Send + 'static>(
+    doing: &str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Fault> {
     tokio::task::spawn_blocking(work).await.or_fault(doing)
 }

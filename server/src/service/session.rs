@@ -67,13 +67,24 @@ fn report(wire: payload::Report) -> Result<Report, Refusal> {
 impl Registry for Service {
     async fn admit(&self, leaf: &[u8]) -> Result<DeviceId, Failure> {
         let barred = || Refusal::new(Code::DeviceBarred, "the certificate is not current");
-        let serial = crate::ca::certificate_serial(leaf).or_fault("read the serial of a device certificate")?;
+        let serial =
+            crate::ca::certificate_serial(leaf).or_fault("read the serial of a device certificate")?;
         let serial = CertificateSerial::from_bytes(&serial).ok_or_else(barred)?;
-        Ok(self.store.holder(serial).await.or_fault("look up a certificate")?.ok_or_else(barred)?)
+        Ok(self
+            .store
+            .holder(serial)
+            .await
+            .or_fault("look up a certificate")?
+            .ok_or_else(barred)?)
     }
 
     async fn claim(&self, attempt: ClaimAttempt) -> Result<ClaimAccepted, Failure> {
-        let input = ClaimInput { serial: attempt.serial, code: attempt.code, csr: attempt.csr, source: attempt.source };
+        let input = ClaimInput {
+            serial: attempt.serial,
+            code: attempt.code,
+            csr: attempt.csr,
+            source: attempt.source,
+        };
         let answer = Self::claim(self, input).await?;
         Ok(ClaimAccepted {
             device_id: answer.device.to_string(),
@@ -90,12 +101,20 @@ impl Registry for Service {
             firmware: firmware(hello.firmware.as_deref())?,
             boot_id: hello.boot_id,
         };
-        let (_, answer) = self.store.record_hello(device, hello, self.clock.now()).await.or_fault("record a hello")??;
+        let (_, answer) = self
+            .store
+            .record_hello(device, hello, self.clock.now())
+            .await
+            .or_fault("record a hello")??;
         Ok(answer)
     }
 
     async fn report(&self, device: DeviceId, wire: payload::Report) -> Result<(), Failure> {
-        let heard = self.store.record_report(device, report(wire)?, self.clock.now()).await.or_fault("record a report")??;
+        let heard = self
+            .store
+            .record_report(device, report(wire)?, self.clock.now())
+            .await
+            .or_fault("record a report")??;
         tracing::debug!(%device, state = %heard.lifecycle.state(), verification = %heard.verification.state(), "report");
         Ok(())
     }

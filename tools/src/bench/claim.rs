@@ -64,8 +64,14 @@ fn ticket(i: u32, code: String) -> anyhow::Result<Ticket> {
     let key = rcgen::KeyPair::generate()?;
     let request = rcgen::CertificateParams::default();
     let request = bare(request).serialize_request(&key)?;
-    let claim = Claim { csr: Binary(request.der().to_vec()) };
-    Ok(Ticket { serial: format!("GW2-{i:09}"), code, request: payload::encode(&claim, Encoding::Postcard)? })
+    let claim = Claim {
+        csr: Binary(request.der().to_vec()),
+    };
+    Ok(Ticket {
+        serial: format!("GW2-{i:09}"),
+        code,
+        request: payload::encode(&claim, Encoding::Postcard)?,
+    })
 }
 
 /// Names come from the registry; a request needs none.
@@ -103,7 +109,8 @@ async fn claim(host: std::net::SocketAddr, trust: &Trust, ticket: &Ticket) -> an
 pub(super) async fn run(options: &Options) -> anyhow::Result<Figures> {
     let scratch = tempfile::tempdir()?;
     // All claims come from one address here, so the limit for one address must not be what is measured.
-    let unlimited = |settings: String| settings.replace("claims_per_second = 50", "claims_per_second = 1000000");
+    let unlimited =
+        |settings: String| settings.replace("claims_per_second = 50", "claims_per_second = 1000000");
     let host = Host::start(scratch.path(), unlimited).await?;
     let tickets = Arc::new(tickets(&host, options, scratch.path()).await?);
     let trust = Trust::read(&host.root)?;
@@ -112,7 +119,8 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<Figures> {
     let next = Arc::new(AtomicUsize::new(0));
     let mut workers = JoinSet::new();
     for _ in 0..options.at_once {
-        let (tickets, trust, next, mqtt) = (Arc::clone(&tickets), trust.clone(), Arc::clone(&next), host.mqtt);
+        let (tickets, trust, next, mqtt) =
+            (Arc::clone(&tickets), trust.clone(), Arc::clone(&next), host.mqtt);
         workers.spawn(async move {
             let mut times = Vec::new();
             while let Some(ticket) = tickets.get(next.fetch_add(1, Ordering::Relaxed)) {
@@ -129,7 +137,9 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<Figures> {
     let after = host.usage()?;
     times.sort_unstable();
     let at = |percent: usize| -> anyhow::Result<f64> {
-        let time = times.get(times.len() * percent / 100).context("no claim was made")?;
+        let time = times
+            .get(times.len() * percent / 100)
+            .context("no claim was made")?;
         Ok(time.as_secs_f64() * 1e3)
     };
     Ok(Figures {

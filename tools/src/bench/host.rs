@@ -29,20 +29,20 @@ const ANY_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4
 impl Serve {
     /// Serves until standard input closes, so that it never outlives the benchmark.
     pub(crate) async fn run(self, session: &mut Session<'_>) -> anyhow::Result<()> {
-    let settings = Settings::load(&self.dir)?.listening(ANY_PORT, ANY_PORT);
-    let app = App::build(settings, &Passphrase::read(&self.passphrase_file)?, Clock::System).await?;
-    let (grpc, mqtt) = app.addresses()?;
-    session.say(&format!("{grpc} {mqtt}"))?;
-    let stop = CancellationToken::new();
-    let stopped = stop.clone();
-    tokio::spawn(async move {
-        let mut ignored = Vec::new();
-        // An error is as good as an end: nobody is there any more.
-        drop(tokio::io::stdin().read_to_end(&mut ignored).await);
-        stopped.cancel();
-    });
-    Ok(app.run(stop).await?)
-}
+        let settings = Settings::load(&self.dir)?.listening(ANY_PORT, ANY_PORT);
+        let app = App::build(settings, &Passphrase::read(&self.passphrase_file)?, Clock::System).await?;
+        let (grpc, mqtt) = app.addresses()?;
+        session.say(&format!("{grpc} {mqtt}"))?;
+        let stop = CancellationToken::new();
+        let stopped = stop.clone();
+        tokio::spawn(async move {
+            let mut ignored = Vec::new();
+            // An error is as good as an end: nobody is there any more.
+            drop(tokio::io::stdin().read_to_end(&mut ignored).await);
+            stopped.cancel();
+        });
+        Ok(app.run(stop).await?)
+    }
 }
 
 /// A server under measurement, with its client.
@@ -72,9 +72,13 @@ impl Host {
             organisation: "Bench".to_owned(),
             server_names: vec!["localhost".to_owned(), "127.0.0.1".to_owned()],
             listen: None,
-            operator: "bench".parse().map_err(|why| anyhow::anyhow!("operator name {why}"))?,
+            operator: "bench"
+                .parse()
+                .map_err(|why| anyhow::anyhow!("operator name {why}"))?,
         };
-        init::init(&request, &Passphrase::read(&passphrase)?, Clock::System.now())?;
+        let sealed_with = Passphrase::read(&passphrase)?;
+        tokio::task::spawn_blocking(move || init::init(&request, &sealed_with, Clock::System.now()))
+            .await??;
         let settings = directory.join(muster_server::config::FILE_NAME);
         std::fs::write(&settings, tune(std::fs::read_to_string(&settings)?))?;
         let mut child = Command::new(std::env::current_exe()?)
@@ -96,20 +100,42 @@ impl Host {
         let mut context = Context::load(&operator.join("context.toml"))?;
         context.server = format!("https://{grpc}");
         let client = Client::connect(&context).await?;
-        Ok(Self { child, _life: life, client, mqtt: mqtt.parse()?, root: operator.join("root.pem") })
+        Ok(Self {
+            child,
+            _life: life,
+            client,
+            mqtt: mqtt.parse()?,
+            root: operator.join("root.pem"),
+        })
     }
 
     /// Peak memory and CPU time of the server so far (proc(5)).
     pub(super) fn usage(&self) -> anyhow::Result<Usage> {
         let id = self.child.id().context("the server has ended")?;
         let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;
+        let peak = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmHWM:"))
+            .context("no VmHWM")?;
         let kilobytes: u64 = peak.trim().trim_end_matches(" kB").parse()?;
         let stat = std::fs::read_to_string(format!("/proc/{id}/stat"))?;
         // Fields count from behind the name, which may hold blanks: utime and stime are the 12th and 13th there.
-        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-        let ticks = fields.get(11..13).context("short stat")?.iter().map(|field| field.parse::<f64>()).sum::<Result<f64, _>>()?;
+        let fields: Vec<&str> = stat
+            .rsplit(')')
+            .next()
+            .unwrap_or_default()
+            .split_whitespace()
+            .collect();
+        let ticks = fields
+            .get(11..13)
+            .context("short stat")?
+            .iter()
+            .map(|field| field.parse::<f64>())
+            .sum::<Result<f64, _>>()?;
         // USER_HZ is 100 on every Linux we run on.
-        Ok(Usage { peak_rss_bytes: kilobytes * 1024, cpu_seconds: ticks / 100.0 })
+        Ok(Usage {
+            peak_rss_bytes: kilobytes * 1024,
+            cpu_seconds: ticks / 100.0,
+        })
     }
 }

@@ -57,13 +57,26 @@ struct Watch {
 
 async fn send(host: &Host, path: &Path) -> anyhow::Result<(Watch, v1::ImportSummary)> {
     let (requests, stream) = tokio::sync::mpsc::channel(8);
-    let mut watch = Watch { start: Instant::now(), first: None, answered: Vec::new() };
+    let mut watch = Watch {
+        start: Instant::now(),
+        first: None,
+        answered: Vec::new(),
+    };
     let mut file = tokio::fs::File::open(path).await?;
     tokio::spawn(async move {
-        let header = v1::ImportHeader { file_name: "bench.csv".to_owned(), ..v1::ImportHeader::default() };
+        let header = v1::ImportHeader {
+            file_name: "bench.csv".to_owned(),
+            ..v1::ImportHeader::default()
+        };
         let mut message = asked::Message::Header(header);
         // Ends with the file, or when nobody listens any more.
-        while requests.send(v1::ImportManifestRequest { message: Some(message) }).await.is_ok() {
+        while requests
+            .send(v1::ImportManifestRequest {
+                message: Some(message),
+            })
+            .await
+            .is_ok()
+        {
             let mut chunk = Vec::with_capacity(CHUNK);
             match (&mut file).take(CHUNK as u64).read_to_end(&mut chunk).await {
                 Ok(read) if read > 0 => message = asked::Message::Chunk(chunk.into()),
@@ -71,7 +84,13 @@ async fn send(host: &Host, path: &Path) -> anyhow::Result<(Watch, v1::ImportSumm
             }
         }
     });
-    let mut answers = host.client.manifests.clone().import_manifest(ReceiverStream::new(stream)).await?.into_inner();
+    let mut answers = host
+        .client
+        .manifests
+        .clone()
+        .import_manifest(ReceiverStream::new(stream))
+        .await?
+        .into_inner();
     let mut rows = 0;
     while let Some(answer) = answers.message().await? {
         match answer.message {
@@ -101,13 +120,26 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<Figures> {
     apply::send(&host.client, catalog::resources()?, &ApplyOptions::default()).await?;
     let (watch, summary) = send(&host, &manifest).await?;
     let seconds = watch.start.elapsed().as_secs_f64();
-    anyhow::ensure!(summary.created == options.rows, "{} of {} rows were created", summary.created, options.rows);
+    anyhow::ensure!(
+        summary.created == options.rows,
+        "{} of {} rows were created",
+        summary.created,
+        options.rows
+    );
     let before_last = options.rows / 10 * 9;
-    let (at, done) = *watch.answered.iter().rfind(|(_, rows)| *rows <= before_last).unwrap_or(&(0.0, 0));
+    let (at, done) = *watch
+        .answered
+        .iter()
+        .rfind(|(_, rows)| *rows <= before_last)
+        .unwrap_or(&(0.0, 0));
     let (end, _) = *watch.answered.last().context("no rows were answered")?;
     let usage = host.usage()?;
     drop(host);
-    let peer = if options.no_peer { None } else { postgres::copy_rows_per_s(&manifest, options.rows, scratch.path())? };
+    let peer = if options.no_peer {
+        None
+    } else {
+        postgres::copy_rows_per_s(&manifest, options.rows, scratch.path())?
+    };
     let rows_per_s = rate(options.rows, seconds);
     Ok(Figures {
         rows: options.rows,

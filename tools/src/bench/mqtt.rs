@@ -32,7 +32,9 @@ impl Trust {
             .with_no_client_auth();
         // Each claimant is another device: nothing to resume.
         config.resumption = rustls::client::Resumption::disabled();
-        Ok(Self { connector: TlsConnector::from(Arc::new(config)) })
+        Ok(Self {
+            connector: TlsConnector::from(Arc::new(config)),
+        })
     }
 }
 
@@ -63,10 +65,18 @@ fn packet(head: u8, body: &[u8]) -> Vec<u8> {
 }
 
 impl Claimant {
-    pub(super) async fn connect(address: SocketAddr, trust: &Trust, serial: &str, code: &str) -> anyhow::Result<Self> {
+    pub(super) async fn connect(
+        address: SocketAddr,
+        trust: &Trust,
+        serial: &str,
+        code: &str,
+    ) -> anyhow::Result<Self> {
         let tcp = TcpStream::connect(address).await?;
         tcp.set_nodelay(true)?;
-        let stream = trust.connector.connect(ServerName::try_from("localhost")?, tcp).await?;
+        let stream = trust
+            .connector
+            .connect(ServerName::try_from("localhost")?, tcp)
+            .await?;
         let mut claimant = Self { stream };
         // User name, password, clean session; keep-alive of 30 seconds.
         let mut body = b"\0\x04MQTT\x04\xc2\0\x1e".to_vec();
@@ -75,12 +85,18 @@ impl Claimant {
         }
         let mut packets = packet(0x10, &body);
         let mut body = vec![0, 1];
-        text(&mut body, Topic::ClaimResult(Encoding::Postcard).to_string().as_bytes())?;
+        text(
+            &mut body,
+            Topic::ClaimResult(Encoding::Postcard).to_string().as_bytes(),
+        )?;
         body.push(1);
         packets.extend(packet(0x82, &body));
         claimant.stream.write_all(&packets).await?;
         let (head, body) = claimant.read().await?;
-        anyhow::ensure!(head == CONNACK && body.get(1) == Some(&0), "CONNECT refused: {body:?}");
+        anyhow::ensure!(
+            head == CONNACK && body.get(1) == Some(&0),
+            "CONNECT refused: {body:?}"
+        );
         Ok(claimant)
     }
 
@@ -94,7 +110,9 @@ impl Claimant {
         loop {
             let (head, body) = self.read().await?;
             if head & 0xf0 == PUBLISH {
-                let topic = body.first_chunk().map(|length| usize::from(u16::from_be_bytes(*length)));
+                let topic = body
+                    .first_chunk()
+                    .map(|length| usize::from(u16::from_be_bytes(*length)));
                 // Behind the topic stands a packet id, unless the quality of service is 0.
                 let skip = topic.context("short packet")? + 2 + if head & 6 == 0 { 0 } else { 2 };
                 return Ok(body.get(skip..).context("short packet")?.to_vec());

@@ -14,8 +14,14 @@ const DEBIAN: &str = "/usr/lib/postgresql";
 /// The directory with `initdb` and `pg_ctl`, if PostgreSQL is installed.
 fn programs() -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
-    let debian = std::fs::read_dir(DEBIAN).into_iter().flatten().flatten().map(|version| version.path().join("bin"));
-    std::env::split_paths(&path).chain(debian).find(|dir| dir.join("initdb").exists() && dir.join("pg_ctl").exists())
+    let debian = std::fs::read_dir(DEBIAN)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|version| version.path().join("bin"));
+    std::env::split_paths(&path)
+        .chain(debian)
+        .find(|dir| dir.join("initdb").exists() && dir.join("pg_ctl").exists())
 }
 
 /// A server in a directory of its own, on a socket there; stopped when dropped.
@@ -31,12 +37,17 @@ impl Cluster {
         let path = self.programs.join(program);
         let mut command = if self.as_nobody {
             let mut command = Command::new("setpriv");
-            command.args(["--reuid=nobody", "--regid=nogroup", "--clear-groups"]).arg(path);
+            command
+                .args(["--reuid=nobody", "--regid=nogroup", "--clear-groups"])
+                .arg(path);
             command
         } else {
             Command::new(path)
         };
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
         command
     }
 
@@ -49,12 +60,26 @@ impl Cluster {
             let owner = Command::new("chown").arg("nobody:nogroup").arg(&home).status()?;
             anyhow::ensure!(owner.success(), "cannot hand a directory to PostgreSQL");
         }
-        let cluster = Self { programs, directory: home.join("data"), as_nobody };
-        let made = cluster.command("initdb").args(["-U", "muster", "-A", "trust", "-D"]).arg(&cluster.directory).status()?;
+        let cluster = Self {
+            programs,
+            directory: home.join("data"),
+            as_nobody,
+        };
+        let made = cluster
+            .command("initdb")
+            .args(["-U", "muster", "-A", "trust", "-D"])
+            .arg(&cluster.directory)
+            .status()?;
         anyhow::ensure!(made.success(), "initdb failed");
-        let options = format!("-c listen_addresses='' -c unix_socket_directories={}", home.display());
-        let started =
-            cluster.command("pg_ctl").args(["-w", "-o", &options, "start", "-D"]).arg(&cluster.directory).status()?;
+        let options = format!(
+            "-c listen_addresses='' -c unix_socket_directories={}",
+            home.display()
+        );
+        let started = cluster
+            .command("pg_ctl")
+            .args(["-w", "-o", &options, "start", "-D"])
+            .arg(&cluster.directory)
+            .status()?;
         anyhow::ensure!(started.success(), "pg_ctl start failed");
         Ok(cluster)
     }
@@ -62,7 +87,18 @@ impl Cluster {
     fn psql(&self, sql: &[String]) -> anyhow::Result<()> {
         let mut command = Command::new("psql");
         let home = self.directory.parent().context("no home")?;
-        command.args(["-q", "-v", "ON_ERROR_STOP=1", "-U", "muster", "-d", "postgres", "-h"]).arg(home);
+        command
+            .args([
+                "-q",
+                "-v",
+                "ON_ERROR_STOP=1",
+                "-U",
+                "muster",
+                "-d",
+                "postgres",
+                "-h",
+            ])
+            .arg(home);
         for statement in sql {
             command.args(["-c", statement]);
         }
@@ -76,7 +112,11 @@ impl Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        let stopped = self.command("pg_ctl").args(["-m", "immediate", "stop", "-D"]).arg(&self.directory).status();
+        let stopped = self
+            .command("pg_ctl")
+            .args(["-m", "immediate", "stop", "-D"])
+            .arg(&self.directory)
+            .status();
         if !stopped.is_ok_and(|status| status.success()) {
             tracing::warn!("PostgreSQL may still be running");
         }
@@ -85,7 +125,9 @@ impl Drop for Cluster {
 
 /// Rows a second of one `\copy`; `None` where PostgreSQL is not installed.
 pub(super) fn copy_rows_per_s(manifest: &Path, rows: u64, scratch: &Path) -> anyhow::Result<Option<f64>> {
-    let Some(programs) = programs() else { return Ok(None) };
+    let Some(programs) = programs() else {
+        return Ok(None);
+    };
     let cluster = Cluster::start(programs, scratch)?;
     let columns = COLUMNS.join(", ");
     // The columns of a device that every import fills, and an index for each that the registry keeps.
@@ -97,7 +139,10 @@ pub(super) fn copy_rows_per_s(manifest: &Path, rows: u64, scratch: &Path) -> any
         .map(|column| format!("CREATE INDEX ON devices ({column}, id)"));
     cluster.psql(&[vec![table.to_owned()], indexes.to_vec()].concat())?;
     let start = Instant::now();
-    cluster.psql(&[format!("\\copy devices ({columns}) FROM '{}' CSV HEADER", manifest.display())])?;
+    cluster.psql(&[format!(
+        "\\copy devices ({columns}) FROM '{}' CSV HEADER",
+        manifest.display()
+    )])?;
     #[expect(clippy::cast_precision_loss, reason = "a rate")]
     Ok(Some(rows as f64 / start.elapsed().as_secs_f64()))
 }

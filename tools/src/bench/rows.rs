@@ -7,7 +7,9 @@ use std::{
 };
 
 /// The columns, as a database would take them.
-pub(super) const COLUMNS: [&str; 7] = ["serial", "mac", "model", "hardware", "firmware", "site", "position"];
+pub(super) const COLUMNS: [&str; 7] = [
+    "serial", "mac", "model", "hardware", "firmware", "site", "position",
+];
 const SITES: [&str; 6] = ["MUC-01", "AUS-02", "PNQ-03", "SAO-04", "OSA-05", "NBO-06"];
 
 /// Writes a CSV of `count` rows; row `i` is the same in every run.

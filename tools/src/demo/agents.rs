@@ -25,7 +25,11 @@ pub(super) struct Agents {
 async fn choose(client: &Client, place: &Place, count: usize) -> anyhow::Result<Vec<v1::Device>> {
     let mut chosen = Vec::new();
     let fetch = async |page_size, page_token| {
-        let request = v1::ListDevicesRequest { page_size, page_token, ..v1::ListDevicesRequest::default() };
+        let request = v1::ListDevicesRequest {
+            page_size,
+            page_token,
+            ..v1::ListDevicesRequest::default()
+        };
         let answer = client.devices.clone().list_devices(request).await?.into_inner();
         Ok((answer.devices, answer.next_page_token))
     };
@@ -42,15 +46,26 @@ async fn choose(client: &Client, place: &Place, count: usize) -> anyhow::Result<
         Ok(())
     })
     .await?;
-    anyhow::ensure!(!chosen.is_empty(), "the registry has no device that an agent could be");
+    anyhow::ensure!(
+        !chosen.is_empty(),
+        "the registry has no device that an agent could be"
+    );
     Ok(chosen)
 }
 
 impl Agents {
-    pub(super) async fn start(client: &Client, place: &Place, mqtt: SocketAddr, count: usize) -> anyhow::Result<Self> {
+    pub(super) async fn start(
+        client: &Client,
+        place: &Place,
+        mqtt: SocketAddr,
+        count: usize,
+    ) -> anyhow::Result<Self> {
         let devices = choose(client, place, count).await?;
         let codes = place.codes()?;
-        let (stop, last_word) = (CancellationToken::new(), Arc::new(Mutex::new("no agent has complained".to_owned())));
+        let (stop, last_word) = (
+            CancellationToken::new(),
+            Arc::new(Mutex::new("no agent has complained".to_owned())),
+        );
         let mut running = JoinSet::new();
         for device in &devices {
             let settings = settings(client, place, mqtt, device, &codes).await?;
@@ -72,7 +87,12 @@ impl Agents {
                 }
             });
         }
-        Ok(Self { devices, running, stop, last_word })
+        Ok(Self {
+            devices,
+            running,
+            stop,
+            last_word,
+        })
     }
 
     pub(super) fn count(&self) -> usize {
@@ -86,16 +106,24 @@ impl Agents {
 
     /// What an agent last complained of.
     pub(super) fn last_word(&self) -> String {
-        self.last_word.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.last_word
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// How many of these devices the registry has verified.
     pub(super) async fn verified(&self, client: &Client) -> anyhow::Result<usize> {
         let mut verified = 0;
         for device in &self.devices {
-            let request = v1::GetDeviceRequest { name: device.name.clone() };
+            let request = v1::GetDeviceRequest {
+                name: device.name.clone(),
+            };
             let device = client.devices.clone().get_device(request).await?.into_inner();
-            let verdict = device.verification.as_ref().map(|verification| verification.state());
+            let verdict = device
+                .verification
+                .as_ref()
+                .map(|verification| verification.state());
             verified += usize::from(device.state() == State::Active && verdict == Some(Verdict::Verified));
         }
         Ok(verified)
@@ -126,8 +154,19 @@ async fn settings(
             Some(code) => code.clone(),
             // The demo was stopped before its results were written: codes are shown once, so a new one is needed.
             None => {
-                let request = v1::ReissueCodeRequest { name: device.name.clone(), ..v1::ReissueCodeRequest::default() };
-                Zeroizing::new(client.devices.clone().reissue_code(request).await?.into_inner().activation_code)
+                let request = v1::ReissueCodeRequest {
+                    name: device.name.clone(),
+                    ..v1::ReissueCodeRequest::default()
+                };
+                Zeroizing::new(
+                    client
+                        .devices
+                        .clone()
+                        .reissue_code(request)
+                        .await?
+                        .into_inner()
+                        .activation_code,
+                )
             }
         };
         settings = settings.code(code);

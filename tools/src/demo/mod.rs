@@ -74,14 +74,27 @@ impl Demo {
         shown
     }
 
-    async fn show(&self, place: &Place, mqtt: SocketAddr, start: Instant, session: &mut Session<'_>) -> anyhow::Result<()> {
+    async fn show(
+        &self,
+        place: &Place,
+        mqtt: SocketAddr,
+        start: Instant,
+        session: &mut Session<'_>,
+    ) -> anyhow::Result<()> {
         let client = Client::connect(&place.context()?).await?;
         let registry = start.elapsed();
         session.say(&format!("registry    {} is served", place.registry().display()))?;
         let outcomes = apply::send(&client, catalog::resources()?, &ApplyOptions::default()).await?;
-        session.say(&format!("catalog     {} models, sites, profiles and policies", outcomes.len()))?;
+        session.say(&format!(
+            "catalog     {} models, sites, profiles and policies",
+            outcomes.len()
+        ))?;
         import_once(&client, place, session).await?;
-        let times = Times { start, registry, imported: start.elapsed() };
+        let times = Times {
+            start,
+            registry,
+            imported: start.elapsed(),
+        };
         let agents = Agents::start(&client, place, mqtt, self.agents as usize).await?;
         let verified = self.watch(&client, &agents, &times, session).await;
         if verified.is_ok() && !self.exit {
@@ -93,14 +106,25 @@ impl Demo {
     }
 
     /// Shows the live table until every agent's device is verified in the registry.
-    async fn watch(&self, client: &Client, agents: &Agents, times: &Times, session: &mut Session<'_>) -> anyhow::Result<()> {
+    async fn watch(
+        &self,
+        client: &Client,
+        agents: &Agents,
+        times: &Times,
+        session: &mut Session<'_>,
+    ) -> anyhow::Result<()> {
         let board = Board::new(agents.count());
         let all = agents.count();
         let patience = Duration::from_secs(self.patience);
         let mut tick = tokio::time::interval(Duration::from_millis(100));
         loop {
             tick.tick().await;
-            let counts = client.fleet.clone().get_counts(GetCountsRequest {}).await?.into_inner();
+            let counts = client
+                .fleet
+                .clone()
+                .get_counts(GetCountsRequest {})
+                .await?
+                .into_inner();
             board.show(&counts);
             let verified = agents.verified(client).await?;
             if verified == all {
@@ -112,12 +136,18 @@ impl Demo {
                     times.imported.as_secs_f64(),
                 ))?;
                 let waiting = counts.states.get("REGISTERED").copied().unwrap_or_default();
-                session.say(&format!("fleet       {} devices, {waiting} of them wait for their claim", counts.devices))?;
+                session.say(&format!(
+                    "fleet       {} devices, {waiting} of them wait for their claim",
+                    counts.devices
+                ))?;
                 return Ok(());
             }
             if times.start.elapsed() > patience {
                 board.done();
-                anyhow::bail!("{verified} of {all} agents are verified after {patience:?}; last complaint: {}", agents.last_word());
+                anyhow::bail!(
+                    "{verified} of {all} agents are verified after {patience:?}; last complaint: {}",
+                    agents.last_word()
+                );
             }
         }
     }
@@ -130,7 +160,10 @@ async fn import_once(client: &Client, place: &Place, session: &mut Session<'_>) 
         return Ok(session.say(&format!("results     {} (imported before)", results.display()))?);
     }
     let bar = board::import_bar();
-    let options = ImportOptions { results: Some(results.clone()), ..ImportOptions::of(place.manifest()) };
+    let options = ImportOptions {
+        results: Some(results.clone()),
+        ..ImportOptions::of(place.manifest())
+    };
     let summary = import::run(client, options, |event| {
         if let ImportEvent::Progress { done, total, .. } = event {
             bar.set_length(total.max(done));

@@ -23,7 +23,9 @@ pub(super) struct Place {
 
 /// A port that is free now, so that the settings can name it for good.
 async fn free_port() -> anyhow::Result<SocketAddr> {
-    Ok(tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?.local_addr()?)
+    Ok(tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .await?
+        .local_addr()?)
 }
 
 impl Place {
@@ -53,7 +55,9 @@ impl Place {
             organisation: "Muster demo".to_owned(),
             server_names: vec!["localhost".to_owned(), "127.0.0.1".to_owned()],
             listen: Some((free_port().await?, free_port().await?)),
-            operator: "demo".parse().map_err(|why| anyhow::anyhow!("operator name {why}"))?,
+            operator: "demo"
+                .parse()
+                .map_err(|why| anyhow::anyhow!("operator name {why}"))?,
         };
         let passphrase = Passphrase::read(&passphrase)?;
         // Key sealing is made to be slow, so it stays off the async threads.
@@ -73,7 +77,10 @@ impl Place {
 
     /// Activation codes of the results file, by device.
     pub(super) fn codes(&self) -> anyhow::Result<HashMap<String, Zeroizing<String>>> {
-        let options = ReadOptions { file_name: self.results().to_string_lossy().into_owned(), format: None };
+        let options = ReadOptions {
+            file_name: self.results().to_string_lossy().into_owned(),
+            format: None,
+        };
         let mut reader = Reader::new(File::open(self.results())?, &options)?;
         let columns = reader.columns().to_vec();
         let mut codes = HashMap::new();
@@ -81,13 +88,21 @@ impl Place {
         while reader.read(&mut record)? {
             // In CSV the header has the names, in NDJSON each cell.
             let named = record.fields().enumerate().map(|(place, (name, value))| {
-                (if name.is_empty() { columns.get(place).map_or("", String::as_str) } else { name }, value)
+                (
+                    if name.is_empty() {
+                        columns.get(place).map_or("", String::as_str)
+                    } else {
+                        name
+                    },
+                    value,
+                )
             });
             let cells: HashMap<&str, &str> = named.collect();
             if let (Some(device), Some(code)) = (cells.get("device"), cells.get("activation_code"))
                 && !code.is_empty()
             {
-                codes.insert((*device).to_owned(), Zeroizing::new((*code).to_owned()));
+                // The file names devices as people do, without the collection.
+                codes.insert(format!("devices/{device}"), Zeroizing::new((*code).to_owned()));
             }
         }
         Ok(codes)
@@ -116,7 +131,9 @@ impl Place {
     }
 
     pub(super) fn context(&self) -> anyhow::Result<Context> {
-        Ok(Context::load(&self.registry().join("operator").join("context.toml"))?)
+        Ok(Context::load(
+            &self.registry().join("operator").join("context.toml"),
+        )?)
     }
 
     /// The terminal belongs to the table; server and agents log here.
@@ -130,14 +147,23 @@ impl Place {
     /// What to try next.
     pub(super) fn suggest(&self, agents: &Agents, session: &mut Session<'_>) -> anyhow::Result<()> {
         let program = std::env::current_exe()?;
-        let program = program.strip_prefix(std::env::current_dir()?).unwrap_or(&program).display();
+        let program = program
+            .strip_prefix(std::env::current_dir()?)
+            .unwrap_or(&program)
+            .display();
         let context = self.registry().join("operator").join("context.toml");
         let muster = format!("{program} --context {}", context.display());
         session.say("\nThe fleet is up. In another terminal:\n")?;
         session.say(&format!("  {muster} device list --filter 'state = ACTIVE'"))?;
         session.say(&format!("  {muster} device explain serial:{}", agents.first()))?;
-        session.say(&format!("  {muster} device suspend serial:{} --reason 'try it'", agents.first()))?;
-        session.say(&format!("\nWhat an agent applied: {}", self.agent(agents.first()).display()))?;
+        session.say(&format!(
+            "  {muster} device suspend serial:{} --reason 'try it'",
+            agents.first()
+        ))?;
+        session.say(&format!(
+            "\nWhat an agent applied: {}",
+            self.agent(agents.first()).display()
+        ))?;
         session.say("Ctrl-C ends the demo; the same command goes on from here.")?;
         Ok(())
     }

@@ -11,7 +11,7 @@ use muster_domain::{
     ids::{BatchId, DeviceId},
     manifest::{Checker, Fresh, Holders, Intake, Mapping, Reader, Record, RowOutcome},
 };
-use std::{fmt::Write as _, io::Write as _, sync::Arc, time::Instant};
+use std::{fmt::Write as _, sync::Arc, time::Instant};
 
 const ROWS: u32 = 500_000;
 
@@ -50,17 +50,16 @@ fn ndjson() -> String {
 }
 
 #[expect(clippy::disallowed_methods, reason = "a measurement needs a clock")]
+#[expect(clippy::print_stderr, reason = "a measurement is for whoever runs it")]
 fn measure(name: &str, work: impl FnOnce() -> usize) {
     let start = Instant::now();
     let rows = work();
     let took = start.elapsed();
     let rate = f64::from(u32::try_from(rows).unwrap()) / took.as_secs_f64();
-    writeln!(
-        std::io::stderr(),
+    eprintln!(
         "{name}: {rows} rows, {rate:.0} rows/s, {:.0} ns a row",
         1e9 / rate
-    )
-    .unwrap();
+    );
 }
 
 fn read(text: &str, name: &str) -> usize {

@@ -95,7 +95,7 @@ pub(crate) struct Checked {
 impl Checked {
     /// The refusals as (row, field, code).
     pub(crate) fn faults(&self) -> Vec<(u32, &str, Code)> {
-        self.refusals.iter().map(|refusal| place(refusal)).collect()
+        self.refusals.iter().map(place).collect()
     }
 }
 

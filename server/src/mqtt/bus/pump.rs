@@ -16,8 +16,8 @@ use std::{
 };
 use tokio::sync::watch;
 
-/// Messages that wait for the router; more are dropped. Twenty bytes each, payloads aside.
-const OUTBOX: usize = 64 << 10;
+/// Messages that wait for the router; more are dropped. Two megabytes, taken at the start.
+const OUTBOX: usize = 32 << 10;
 /// Bytes of uplinks that wait for the router; more are dropped.
 const UPLINK_BYTES: usize = 16 << 20;
 /// Messages of one batch.
@@ -74,7 +74,8 @@ impl Probe {
 
 enum Out {
     Down(Down),
-    Up(Uplink),
+    /// In a box, or every message would take the room of the largest.
+    Up(Box<Uplink>),
 }
 
 /// The end at which messages are put in.
@@ -101,7 +102,7 @@ impl Outbox {
             self.uplink_bytes.fetch_sub(bytes, Ordering::Relaxed);
             return Err(BusError::Full);
         }
-        self.put(Out::Up(uplink)).inspect_err(|_| {
+        self.put(Out::Up(Box::new(uplink))).inspect_err(|_| {
             self.uplink_bytes.fetch_sub(bytes, Ordering::Relaxed);
         })
     }
@@ -215,7 +216,7 @@ impl Outward {
                 Out::Down(down) => downs.push(down),
                 Out::Up(uplink) => {
                     bytes += uplink.payload.len();
-                    ups.push(uplink);
+                    ups.push(*uplink);
                 }
             }
             let full = downs.len() + ups.len() >= BATCH || bytes >= BATCH_BYTES;

@@ -12,7 +12,9 @@ mod read;
 mod reason;
 mod write;
 
-pub use read::{Connect, Frame, Packet, Publish, Subscribe, SubscribeFilter, Unsubscribe, frame};
+pub use read::{
+    Connect, FILTERS_LIMIT, Frame, Packet, Publish, Subscribe, SubscribeFilter, Unsubscribe, frame,
+};
 pub use reason::Reason;
 pub use write::{ConnAck, Outgoing};
 

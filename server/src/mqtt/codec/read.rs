@@ -105,7 +105,7 @@ pub struct SubscribeFilter {
 pub struct Subscribe {
     /// To be acknowledged.
     pub packet_id: u16,
-    /// At least one, at most [`FILTERS_LIMIT`].
+    /// At least one, at most `FILTERS_LIMIT`.
     pub filters: Vec<SubscribeFilter>,
 }
 
@@ -114,12 +114,12 @@ pub struct Subscribe {
 pub struct Unsubscribe {
     /// To be acknowledged.
     pub packet_id: u16,
-    /// At least one, at most [`FILTERS_LIMIT`].
+    /// At least one, at most `FILTERS_LIMIT`.
     pub filters: Vec<String>,
 }
 
 /// Filters of one packet. A device has two topics to subscribe; the rest is room for curiosity.
-const FILTERS_LIMIT: usize = 32;
+pub const FILTERS_LIMIT: usize = 32;
 
 /// Cuts the next packet off the buffer; `None` until it is there whole. The limit holds before anything of the body
 /// has to be kept.

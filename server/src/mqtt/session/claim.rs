@@ -10,13 +10,14 @@ use super::{
     },
     CLAIM_LIMIT, Parts,
     feeds::Feeds,
+    malformed,
     talk::{End, Talk},
     terms,
 };
 use crate::fault::Failure;
 use muster_domain::{Code, Refusal};
 use muster_proto::{
-    payload::{self, Claim, ClaimRefused, ClaimResult, PayloadError},
+    payload::{self, Claim, ClaimRefused, ClaimResult},
     topic::{Encoding, Topic},
 };
 use std::{net::IpAddr, time::Duration};
@@ -174,11 +175,9 @@ impl<R: Registry, S: AsyncRead + AsyncWrite + Unpin> Session<'_, R, S> {
         let Some(encoding) = access::claim(&publish.topic).filter(|_| !publish.retain) else {
             return self.forbid(&publish).await;
         };
-        if self.answer.is_some() || self.claims == CLAIMS {
-            return Err(End::Told(
-                Reason::QuotaExceeded,
-                "one claim at a time, and three in all".into(),
-            ));
+        // The last answer ends the session, so this bounds the claims too.
+        if self.answer.is_some() {
+            return Err(End::Told(Reason::QuotaExceeded, "one claim at a time".into()));
         }
         self.claims += 1;
         let result = self.decide(&publish, encoding).await?;
@@ -235,7 +234,6 @@ impl<R: Registry, S: AsyncRead + AsyncWrite + Unpin> Session<'_, R, S> {
             return Ok(refused(&refusal, Some(wait)));
         }
         // 2. The message.
-        let malformed = |error: PayloadError| Refusal::new(Code::PayloadMalformed, error.to_string());
         let claim: Claim = match payload::decode(&publish.payload, encoding).map_err(malformed) {
             Ok(claim) => claim,
             Err(refusal) => return Ok(refused(&refusal, None)),

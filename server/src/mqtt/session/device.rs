@@ -12,14 +12,14 @@ use super::{
     },
     DEVICE_LIMIT, Parts, RECEIVE_MAXIMUM,
     feeds::Feeds,
-    is_barred, reason_of,
+    is_barred, malformed, reason_of,
     talk::{End, Talk},
     terms,
 };
 use crate::fault::Failure;
 use muster_domain::{Code, Refusal, device::HelloAnswer, ids::DeviceId};
 use muster_proto::{
-    payload::{self, Hello, PayloadError, Report},
+    payload::{self, Hello, Report},
     topic::{Channel, Direction, Encoding, Topic},
 };
 use serde::de::DeserializeOwned;
@@ -58,14 +58,50 @@ enum Event {
 pub(super) async fn run<R: Registry, S: AsyncRead + AsyncWrite + Unpin>(
     parts: &Parts<R>,
     talk: &mut Talk<S>,
-    leaf: &[u8],
+    leaf: Vec<u8>,
     connect: Connect,
     place: &mut Place,
 ) -> End {
+    // In a box, and with what it needs: certificate and CONNECT are not kept for the life of the session.
+    let entered = match Box::pin(enter(parts, talk, leaf, connect, place)).await {
+        Ok(entered) => entered,
+        Err(end) => return end,
+    };
+    let now = Instant::now();
+    let mut session = Session {
+        parts,
+        talk,
+        device: entered.device,
+        seat: entered.seat,
+        feeds: Feeds::default(),
+        window: entered.window,
+        held: Vec::new(),
+        pace: Bucket::new(now),
+        idle: entered.idle,
+        heard: now,
+    };
+    session.run().await
+}
+
+/// A device that was let in.
+struct Entered {
+    device: DeviceId,
+    seat: Seat,
+    window: u16,
+    idle: Duration,
+}
+
+async fn enter<R: Registry, S: AsyncRead + AsyncWrite + Unpin>(
+    parts: &Parts<R>,
+    talk: &mut Talk<S>,
+    leaf: Vec<u8>,
+    connect: Connect,
+    place: &mut Place,
+) -> Result<Entered, End> {
     // 1. Who it is.
-    let device = match parts.registry.admit(leaf).await {
+    let device = match parts.registry.admit(&leaf).await {
         Ok(device) => device,
-        Err(failure) => return turn_away(talk, &failure).await,
+        Err(failure) => return Err(turn_away(talk, &failure).await),
     };
     let foreign = !connect.client_id.is_empty() && connect.client_id.parse() != Ok(device);
     if foreign {
@@ -73,41 +109,28 @@ pub(super) async fn run<R: Registry, S: AsyncRead + AsyncWrite + Unpin>(
             Code::ClientIdForeign,
             "the client id is not the device id of the certificate",
         );
-        return turn_away(talk, &refusal.into()).await;
+        return Err(turn_away(talk, &refusal.into()).await);
     }
     if !place.settle() {
-        return talk
-            .refuse(Reason::QuotaExceeded, "the gate holds as many devices as it may")
-            .await;
+        let text = "the gate holds as many devices as it may";
+        return Err(talk.refuse(Reason::QuotaExceeded, text).await);
     }
-    // 2. Its seat, which cuts a former session; then once more whether it is let in: a device that was shut out between
-    // the first look and the seat was not there to be kicked.
+    // 2. Its seat, which cuts a former session; then once more whether it is let in: a device that was shut out
+    // between the first look and the seat was not there to be kicked.
     let seat = parts.bus.hub().enter(device);
-    if let Err(failure) = parts.registry.admit(leaf).await {
-        return turn_away(talk, &failure).await;
+    if let Err(failure) = parts.registry.admit(&leaf).await {
+        return Err(turn_away(talk, &failure).await);
     }
+    // 3. The terms.
     let id = device.to_string();
     let (connack, idle) = terms(&connect, Some(&id), DEVICE_LIMIT);
-    if let Err(end) = talk.welcome(connack, DEVICE_LIMIT).await {
-        return end;
-    }
-    drop(id);
-    // 3. Its messages.
-    let now = Instant::now();
-    let session = Session {
-        parts,
-        talk,
+    talk.welcome(connack, DEVICE_LIMIT).await?;
+    Ok(Entered {
         device,
         seat,
-        feeds: Feeds::default(),
         window: connect.receive_maximum,
-        held: Vec::new(),
-        pace: Bucket::new(now),
         idle,
-        heard: now,
-    };
-    drop(connect);
-    session.run().await
+    })
 }
 
 async fn turn_away<S: AsyncRead + AsyncWrite + Unpin>(talk: &mut Talk<S>, failure: &Failure) -> End {
@@ -119,12 +142,11 @@ async fn turn_away<S: AsyncRead + AsyncWrite + Unpin>(talk: &mut Talk<S>, failur
 }
 
 fn read<T: DeserializeOwned>(publish: &Publish, encoding: Encoding) -> Result<T, Failure> {
-    let malformed = |error: PayloadError| Refusal::new(Code::PayloadMalformed, error.to_string());
     Ok(payload::decode(&publish.payload, encoding).map_err(malformed)?)
 }
 
 impl<R: Registry, S: AsyncRead + AsyncWrite + Unpin> Session<'_, R, S> {
-    async fn run(mut self) -> End {
+    async fn run(&mut self) -> End {
         loop {
             let step = match self.next().await {
                 Ok(event) => self.step(event).await,

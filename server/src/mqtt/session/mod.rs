@@ -16,7 +16,7 @@ use super::{
 };
 use crate::fault::Failure;
 use muster_domain::{Code, Refusal};
-use muster_proto::payload;
+use muster_proto::payload::{self, PayloadError};
 use std::{net::IpAddr, sync::Arc, time::Duration};
 use talk::Talk;
 use tokio::{
@@ -35,6 +35,8 @@ const DEVICE_LIMIT: usize = payload::LIMIT + (1 << 10);
 const RECEIVE_MAXIMUM: u16 = 16;
 /// Longest keep-alive, in seconds: a connection that says nothing for half an hour may as well be gone.
 const KEEP_ALIVE_MAX: u16 = 1200;
+/// Characters of a text that may quote a client.
+const TEXT_LIMIT: usize = 160;
 /// Claims decided at once; signing is CPU work, and what waits here waits in its own connection.
 const CLAIMS_AT_ONCE: usize = 64;
 /// Envelopes sealed at once; the same reason.
@@ -98,16 +100,17 @@ pub(super) async fn run<R: Registry, S: AsyncRead + AsyncWrite + Unpin>(
     connect: Connect,
     place: &mut Place,
 ) {
+    let source = peer.source;
     let mut talk = Talk::new(wire, &connect);
     let end = match acceptable(&connect) {
         Err((reason, text)) => talk.refuse(reason, &text).await,
         // Each kind of session in a box of its own: a task is as large as its largest part, and most sit idle.
         Ok(()) => match peer.leaf {
-            Some(leaf) => Box::pin(device::run(parts, &mut talk, &leaf, connect, place)).await,
-            None => Box::pin(claim::run(parts, &mut talk, peer.source, connect, place)).await,
+            Some(leaf) => Box::pin(device::run(parts, &mut talk, leaf, connect, place)).await,
+            None => Box::pin(claim::run(parts, &mut talk, source, connect, place)).await,
         },
     };
-    tracing::debug!(source = %peer.source, %end, "connection ends");
+    tracing::debug!(%source, %end, "connection ends");
     talk.close(&end).await;
 }
 
@@ -152,6 +155,19 @@ fn terms<'a>(connect: &Connect, assigned_id: Option<&'a str>, limit: usize) -> (
     };
     // One and a half times the keep-alive `[5: MQTT-3.1.2-22]`.
     (connack, Duration::from_secs(u64::from(keep_alive)) * 3 / 2)
+}
+
+/// The refusal of a payload that is not its message. A JSON error may quote the device: what it quotes is cut, and cannot
+/// break a line of the log or a string of MQTT.
+fn malformed(error: PayloadError) -> Refusal {
+    let printable = |c: char| if c.is_control() { '?' } else { c };
+    let text: String = error
+        .to_string()
+        .chars()
+        .take(TEXT_LIMIT)
+        .map(printable)
+        .collect();
+    Refusal::new(Code::PayloadMalformed, text)
 }
 
 /// What a 5.0 client is told of a failure.

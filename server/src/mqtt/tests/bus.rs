@@ -4,6 +4,7 @@ use super::super::{
     bus::{Bus, BusError, DOWN, Down, UP, Uplink},
     hub::Signal,
 };
+use super::client::PATIENCE;
 use muster_domain::ids::DeviceId;
 use rumqttd::Notification;
 
@@ -56,6 +57,24 @@ async fn a_burst_is_not_lost() {
     for seat in &seats {
         assert_eq!(seat.signal().await, Signal::DesiredChanged);
     }
+}
+
+#[tokio::test]
+async fn the_router_is_asked_to_go_on_when_it_stopped() {
+    let bus = Bus::start().unwrap();
+    let seat = bus.hub().enter(device(1));
+    let sender = bus.clone();
+    // Message by message, so that the router fills a link's two hundred places and stops.
+    let flood = move || {
+        let (mut sender, _receiver) = sender.link("flood").unwrap();
+        for number in (2..20_000).chain([1]) {
+            let batch = postcard::to_allocvec(&vec![Down::DesiredChanged(device(number))]).unwrap();
+            sender.publish(DOWN, batch).unwrap();
+        }
+    };
+    tokio::task::spawn_blocking(flood).await.unwrap();
+    let last = tokio::time::timeout(PATIENCE, seat.signal()).await;
+    assert_eq!(last, Ok(Signal::DesiredChanged));
 }
 
 #[test]

@@ -234,3 +234,50 @@ async fn packets_of_a_claimant_are_counted() {
     client.send(&packet(0xc0, &[])).await;
     assert!(matches!(client.hear().await, Said::Disconnect(0x97, _)));
 }
+
+#[tokio::test]
+async fn a_claim_that_meets_a_fault_is_not_answered() {
+    let world = World::new().await;
+    world.registry.break_down();
+    for version in BOTH {
+        let mut client = claimant(&world, version, "GW-1", CODE).await;
+        client.subscribe("muster/v1/claim/result").await;
+        client
+            .send(&publish(
+                version,
+                "muster/v1/claim",
+                2,
+                9,
+                &[],
+                &claim(Encoding::Postcard),
+            ))
+            .await;
+        let end = client.hear_out().await;
+        let told = match version {
+            Version::V4 => end.is_empty(),
+            Version::V5 => matches!(end[..], [Said::Disconnect(0x80, _)]),
+        };
+        assert!(told, "{end:?}");
+    }
+}
+
+#[tokio::test]
+async fn one_claim_at_a_time() {
+    let world = World::new().await;
+    let mut client = claimant(&world, Version::V5, "GW-1", CODE).await;
+    // Never subscribed, so the answer waits.
+    for id in [1, 2] {
+        let bytes = publish(
+            Version::V5,
+            "muster/v1/claim",
+            2,
+            id,
+            &[],
+            &claim(Encoding::Postcard),
+        );
+        client.send(&bytes).await;
+    }
+    assert_eq!(client.hear().await, Said::PubAck(1, 0, String::new()));
+    assert!(matches!(client.hear().await, Said::Disconnect(0x97, _)));
+    assert_eq!(world.registry.claims(), 1);
+}

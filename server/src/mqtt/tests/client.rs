@@ -8,7 +8,7 @@ use tokio::{
 };
 
 /// No answer takes that long; a test that gets none fails here instead of hanging.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What the server said.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -304,3 +304,59 @@ async fn unsubscribed_is_not_sent() {
         assert_eq!(client.ping().await, Said::PingResp);
     }
 }
+
+#[tokio::test]
+async fn b4_a_device_that_is_shut_out_while_it_connects_does_not_slip_in() {
+    let world = World::new().await;
+    for (version, code) in [(Version::V4, 5), (Version::V5, 0x87)] {
+        let device = world.device();
+        world.registry.bar_after_admission(device.id);
+        let mut client = world.dial(Some(&device), version).await;
+        let said = client.connect(&Hello::default()).await;
+        assert!(
+            matches!(said, Said::ConnAck { code: told, .. } if told == code),
+            "{said:?}"
+        );
+        assert_eq!(client.hear().await, Said::Closed);
+        assert!(!world.bus.is_connected(device.id));
+    }
+}
+
+#[tokio::test]
+async fn a_fault_is_not_acknowledged_as_recorded() {
+    let world = World::new().await;
+    let (device, late) = (world.device(), world.device());
+    let up = topic(device.id, Channel::Report, Encoding::Postcard);
+    let message = report_bytes(device.id, 1, Encoding::Postcard);
+    let mut new = world.session(&device, Version::V5).await;
+    world.registry.break_down();
+    let said = new.publish(&up, &message).await;
+    let told = |text: &str| text.contains("reference") && !text.contains("on purpose");
+    assert!(
+        matches!(&said, Said::PubAck(1, 0x80, text) if told(text)),
+        "{said:?}"
+    );
+    for (version, code) in [(Version::V4, 3), (Version::V5, 0x88)] {
+        let mut client = world.dial(Some(&late), version).await;
+        let said = client.connect(&Hello::default()).await;
+        assert!(
+            matches!(said, Said::ConnAck { code: told, .. } if told == code),
+            "{said:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_a_refusal_quotes_is_cut_and_harmless() {
+    let world = World::new().await;
+    let device = world.device();
+    let mut client = world.session(&device, Version::V5).await;
+    let up = topic(device.id, Channel::Hello, Encoding::Json);
+    let message = format!(r#"{{"\u0000\n\u001b[2J{}": 1}}"#, "x".repeat(100_000));
+    let said = client.publish(&up, message.as_bytes()).await;
+    let Said::PubAck(1, 0x99, text) = said else {
+        panic!("{said:?}")
+    };
+    assert!(text.contains("unknown field `???[2Jxxx"), "{text:?}");
+    assert!(text.len() < 200 && !text.contains(char::is_control), "{text:?}");
+}

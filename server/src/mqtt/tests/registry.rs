@@ -1,7 +1,7 @@
 //! A registry in a few maps.
 
 use super::super::registry::{ClaimAttempt, Registry};
-use crate::fault::Failure;
+use crate::fault::{Failure, Fault};
 use bytes::Bytes;
 use muster_domain::{Code, Refusal, device::HelloAnswer, ids::DeviceId};
 use muster_proto::{
@@ -12,7 +12,7 @@ use std::{
     collections::{HashMap, HashSet},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 use tokio::sync::Notify;
@@ -38,6 +38,10 @@ struct State {
     codes: Mutex<HashMap<String, Open>>,
     claims: AtomicUsize,
     sent: AtomicUsize,
+    /// Answers every question with a fault.
+    broken: AtomicBool,
+    /// Devices that are shut out right after they were let in.
+    raced: Mutex<HashSet<DeviceId>>,
     /// While this is set, reports are recorded only after a word.
     slow: Mutex<Option<Arc<Notify>>>,
     begun: Notify,
@@ -92,7 +96,25 @@ impl Fake {
         self.0.begun.notified().await;
     }
 
+    /// From now on everything fails.
+    pub(super) fn break_down(&self) {
+        self.0.broken.store(true, Ordering::SeqCst);
+    }
+
+    /// Shuts the device out as soon as it was let in once.
+    pub(super) fn bar_after_admission(&self, device: DeviceId) {
+        self.0.raced.lock().unwrap().insert(device);
+    }
+
+    fn works(&self) -> Result<(), Failure> {
+        if self.0.broken.load(Ordering::SeqCst) {
+            return Err(Fault::log("ask the registry", &std::io::Error::other("broken on purpose")).into());
+        }
+        Ok(())
+    }
+
     fn check(&self, device: DeviceId) -> Result<(), Failure> {
+        self.works()?;
         if self.0.barred.lock().unwrap().contains(&device) {
             return Err(Refusal::new(Code::DeviceBarred, "the device is suspended").into());
         }
@@ -111,10 +133,15 @@ impl Registry for Fake {
             .get(leaf)
             .copied()
             .ok_or_else(unknown)?;
-        self.check(device).map(|()| device)
+        let admitted = self.check(device).map(|()| device);
+        if self.0.raced.lock().unwrap().remove(&device) {
+            self.bar(device);
+        }
+        admitted
     }
 
     async fn claim(&self, attempt: ClaimAttempt) -> Result<ClaimAccepted, Failure> {
+        self.works()?;
         self.0.claims.fetch_add(1, Ordering::SeqCst);
         let codes = self.0.codes.lock().unwrap();
         match codes.get(&attempt.serial) {

@@ -1,13 +1,17 @@
 //! B5, B6: those who hold connections, and those who hammer them.
 
 use super::{
-    client::{Hello, Said, connect, packet, publish, subscribe},
+    client::{Hello, PATIENCE, Said, connect, packet, publish, subscribe},
     world::{Device, World, hello, report_bytes, topic},
 };
 use crate::mqtt::{Limits, bus::Down, codec::Version};
 use muster_proto::topic::{Channel, Encoding};
 use std::time::Duration;
-use tokio::{io::AsyncWriteExt as _, net::TcpStream};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    time::timeout,
+};
 
 const STALLED: usize = 200;
 
@@ -95,7 +99,7 @@ async fn b5_a_device_is_served_among_those_that_do_not_read() {
 }
 
 #[tokio::test]
-async fn b5_a_device_is_served_when_strangers_fill_the_house() {
+async fn b5_the_oldest_strangers_give_way_when_they_fill_the_house() {
     let limits = Limits {
         strangers: 50,
         strangers_per_source: 40,
@@ -104,11 +108,28 @@ async fn b5_a_device_is_served_when_strangers_fill_the_house() {
     let world = World::with(limits).await;
     let first = world.device();
     let mut settled = world.session(&first, Version::V5).await;
+    // A claimant is a stranger too, and this one is the oldest.
+    let mut claimant = world.dial(None, Version::V5).await;
+    let login = Some(("GW-1", "code"));
+    claimant
+        .connect(&Hello {
+            login,
+            ..Hello::default()
+        })
+        .await;
     let mut held = Vec::new();
     for _ in 0..STALLED {
         held.push(TcpStream::connect(world.address).await.unwrap());
     }
     is_served(&world).await;
+    assert!(matches!(claimant.hear().await, Said::Disconnect(0x97, _)));
+    for evicted in &mut held[..STALLED - 40] {
+        // Closed or reset; a stranger that keeps its place would hang here.
+        let end = timeout(PATIENCE, evicted.read(&mut [0]))
+            .await
+            .expect("the oldest are evicted");
+        assert_eq!(end.unwrap_or(0), 0);
+    }
     assert_eq!(
         settled.ping().await,
         Said::PingResp,

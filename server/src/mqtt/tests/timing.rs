@@ -1,7 +1,7 @@
 //! Deadlines and rates, with a clock that jumps to the next timer.
 
 use super::{
-    client::{Client, Hello, Said, packet, publish},
+    client::{Client, Hello, PATIENCE, Said, packet, publish},
     world::{PIPED, Pipe, World, hello, report_bytes, topic},
 };
 use crate::mqtt::{Limits, codec::Version};
@@ -9,7 +9,7 @@ use muster_proto::topic::{Channel, Encoding};
 use std::time::Duration;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream},
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout},
 };
 
 fn seconds(seconds: u64) -> Duration {
@@ -236,8 +236,39 @@ async fn b5_strangers_have_until_the_deadline() {
     })
     .await;
     let mut silent = tokio::net::TcpStream::connect(world.address).await.unwrap();
-    assert_eq!(silent.read(&mut [0]).await.unwrap_or(0), 0);
+    let end = timeout(PATIENCE, silent.read(&mut [0]))
+        .await
+        .expect("the deadline holds");
+    assert_eq!(end.unwrap_or(0), 0);
     let mut half = world.dial(None, Version::V5).await;
     half.send(&packet(0x10, &[0; 50])[..20]).await;
     assert_eq!(half.hear().await, Said::Closed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn b6_waiting_for_its_share_is_not_silence() {
+    let mut pipe = Pipe::new(
+        Version::V5,
+        &Hello {
+            keep_alive: 1,
+            ..Hello::default()
+        },
+        4 << 20,
+    )
+    .await;
+    let up = topic(PIPED, Channel::Report, Encoding::Postcard);
+    let start = Instant::now();
+    for id in 1..=10 {
+        // No report, but of full size: three seconds of the device's share each, twice the keep-alive.
+        let message = publish(Version::V5, &up, 2, id, &[], &vec![1; 256 << 10]);
+        pipe.client.send(&message).await;
+    }
+    for id in 1..=10 {
+        let said = pipe.client.hear().await;
+        assert!(
+            matches!(said, Said::PubAck(told, 0x99, _) if told == id),
+            "{said:?}"
+        );
+    }
+    assert!(start.elapsed() > seconds(15), "{:?}", start.elapsed());
 }

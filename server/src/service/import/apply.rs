@@ -91,12 +91,19 @@ impl Minting {
             let hash = code.hash(key);
             Ok((Some(code), hash))
         };
-        (0..count).map(|_| mint()).collect::<Result<_, random::NoRandom>>().or_fault("make activation codes")
+        (0..count)
+            .map(|_| mint())
+            .collect::<Result<_, random::NoRandom>>()
+            .or_fault("make activation codes")
     }
 
     /// The next part of the spool, of at most `self.rows` rows; `None` at its end. `minted` is how many ids are taken.
     fn part(&self, spool: &mut SpoolReader, minted: u32) -> Result<Option<Part>, Fault> {
-        let mut part = Part { slots: Vec::new(), rows: Vec::new(), codes: Vec::new() };
+        let mut part = Part {
+            slots: Vec::new(),
+            rows: Vec::new(),
+            codes: Vec::new(),
+        };
         let mut valid = Vec::new();
         while part.slots.len() < self.rows {
             match spool.next().or_fault("read a spool")? {
@@ -110,9 +117,21 @@ impl Minting {
         }
         let codes = self.codes(valid.len())?;
         for ((row, (code, hash)), offset) in valid.into_iter().zip(codes).zip(minted..) {
-            let origin = Origin { batch: self.batch, row: row.row.row };
+            let origin = Origin {
+                batch: self.batch,
+                row: row.row.row,
+            };
             let id = self.first.offset(offset);
-            part.rows.push((row, Fresh { id, code: hash, code_expires: self.expires, origin, now: self.now }));
+            part.rows.push((
+                row,
+                Fresh {
+                    id,
+                    code: hash,
+                    code_expires: self.expires,
+                    origin,
+                    now: self.now,
+                },
+            ));
             part.codes.extend(code);
         }
         Ok((!part.slots.is_empty()).then_some(part))
@@ -120,41 +139,72 @@ impl Minting {
 }
 
 fn line(row: u32, status: RowStatus) -> RowLine {
-    RowLine { row, status, refusals: Vec::new(), device: None, code: None }
+    RowLine {
+        row,
+        status,
+        refusals: Vec::new(),
+        device: None,
+        code: None,
+    }
 }
 
 /// Outcomes in the order of the file, and their count.
-fn lines(slots: Vec<Slot>, codes: Vec<ActivationCode>, outcomes: Vec<RowOutcome>, tally: &mut Tally) -> Vec<RowLine> {
+fn lines(
+    slots: Vec<Slot>,
+    codes: Vec<ActivationCode>,
+    outcomes: Vec<RowOutcome>,
+    tally: &mut Tally,
+) -> Vec<RowLine> {
     let dry = codes.is_empty();
-    let mut done = outcomes.into_iter().zip(codes.into_iter().map(Some).chain(std::iter::repeat(None)));
+    let mut done = outcomes
+        .into_iter()
+        .zip(codes.into_iter().map(Some).chain(std::iter::repeat(None)));
     let mut lines = Vec::with_capacity(slots.len());
     for slot in slots {
         let row = match slot {
             Slot::Refused(row, refusals) => {
                 tally.refused += 1;
-                lines.push(RowLine { refusals, ..line(row, RowStatus::Refused) });
+                lines.push(RowLine {
+                    refusals,
+                    ..line(row, RowStatus::Refused)
+                });
                 continue;
             }
             Slot::Valid(row) => row,
         };
         // The store answers every row it is given.
-        let Some((outcome, code)) = done.next() else { continue };
+        let Some((outcome, code)) = done.next() else {
+            continue;
+        };
         lines.push(match outcome {
             RowOutcome::Created(device) => {
                 tally.created += 1;
-                RowLine { device: (!dry).then_some(device.id), code, ..line(row, RowStatus::Created) }
+                RowLine {
+                    device: (!dry).then_some(device.id),
+                    code,
+                    ..line(row, RowStatus::Created)
+                }
             }
             RowOutcome::Updated(device) => {
                 tally.updated += 1;
-                RowLine { device: Some(device.id), ..line(row, RowStatus::Updated) }
+                RowLine {
+                    device: Some(device.id),
+                    ..line(row, RowStatus::Updated)
+                }
             }
             RowOutcome::Unchanged(device) => {
                 tally.unchanged += 1;
-                RowLine { device: Some(device), ..line(row, RowStatus::Unchanged) }
+                RowLine {
+                    device: Some(device),
+                    ..line(row, RowStatus::Unchanged)
+                }
             }
             RowOutcome::Refused(refusal) => {
                 tally.refused += 1;
-                RowLine { refusals: vec![refusal], ..line(row, RowStatus::Refused) }
+                RowLine {
+                    refusals: vec![refusal],
+                    ..line(row, RowStatus::Refused)
+                }
             }
         });
     }
@@ -166,11 +216,16 @@ impl Import {
     pub(super) async fn run(self, input: mpsc::Receiver<Input>) -> Result<(), Failure> {
         // 1. The whole file is received and checked; nothing has changed yet.
         let intake = Arc::new(Intake::new(self.service.store.catalog()));
-        let Some(checked) = self.checked(input, Arc::clone(&intake)).await? else { return Ok(()) };
+        let Some(checked) = self.checked(input, Arc::clone(&intake)).await? else {
+            return Ok(());
+        };
         let sha256 = checked.sha256;
         // 2. A dry run, and a file that must be right as a whole, are decided without writing.
         if self.request.all_or_nothing && checked.rows > WHOLE_LIMIT as u64 {
-            let why = format!("has {} rows; all-or-nothing imports have at most {WHOLE_LIMIT}", checked.rows);
+            let why = format!(
+                "has {} rows; all-or-nothing imports have at most {WHOLE_LIMIT}",
+                checked.rows
+            );
             return Err(Refusal::new(Code::ManifestTooLarge, why).into());
         }
         let only_look = self.request.validate_only || (self.request.all_or_nothing && checked.refused > 0);
@@ -179,26 +234,56 @@ impl Import {
             self.parts(checked, &intake, &minting, None).await?
         } else {
             // 3. The batch is on record before its first part.
-            minting.rows = if self.request.all_or_nothing { WHOLE_LIMIT } else { PART };
+            minting.rows = if self.request.all_or_nothing {
+                WHOLE_LIMIT
+            } else {
+                PART
+            };
             let batch = self.begin(&checked, &minting).await?;
             self.parts(checked, &intake, &minting, Some(batch)).await?
         };
-        let Some(Ended { tally, applied }) = ended else { return Ok(()) };
+        let Some(Ended { tally, applied }) = ended else {
+            return Ok(());
+        };
         // 4. Every row has its outcome.
         if !only_look {
             let now = self.service.clock.now();
-            self.service.store.finish_batch(minting.batch, now, self.actor.clone()).await.or_fault("finish a batch")?;
+            self.service
+                .store
+                .finish_batch(minting.batch, now, self.actor.clone())
+                .await
+                .or_fault("finish a batch")?;
         }
         let batch = applied.then_some(minting.batch);
         tracing::info!(created = tally.created, refused = tally.refused, "import done");
-        match send(&self.events, Event::Summary { batch, tally, file_sha256: sha256 }).await {
+        match send(
+            &self.events,
+            Event::Summary {
+                batch,
+                tally,
+                file_sha256: sha256,
+            },
+        )
+        .await
+        {
             Ok(()) | Err(Gone) => Ok(()),
         }
     }
 
-    async fn checked(&self, input: mpsc::Receiver<Input>, intake: Arc<Intake>) -> Result<Option<Checked>, Failure> {
-        let (request, events, spool) = (self.request.clone(), self.events.clone(), Arc::clone(&self.service.spool));
-        blocking("check a manifest", move || check(Upload::new(input), &request, intake, &spool, &events)).await?
+    async fn checked(
+        &self,
+        input: mpsc::Receiver<Input>,
+        intake: Arc<Intake>,
+    ) -> Result<Option<Checked>, Failure> {
+        let (request, events, spool) = (
+            self.request.clone(),
+            self.events.clone(),
+            Arc::clone(&self.service.spool),
+        );
+        blocking("check a manifest", move || {
+            check(Upload::new(input), &request, intake, &spool, &events)
+        })
+        .await?
     }
 
     fn minting(&self, dry: bool) -> Result<Minting, Fault> {
@@ -229,18 +314,34 @@ impl Import {
             tally: Tally::default(),
             parts: 0,
         };
-        let event = AuditEvent::new(minting.now, self.actor.clone(), Action::BatchStarted, format!("batches/{}", batch.id))
-            .with("file_name", &batch.file_name)
-            .with("file_sha256", muster_proto::payload::Digest(batch.file_sha256))
-            .with("rows", checked.rows)
-            .with("refused", checked.refused);
-        self.service.store.create_batch(batch, event).await.or_fault("record a batch")?;
+        let event = AuditEvent::new(
+            minting.now,
+            self.actor.clone(),
+            Action::BatchStarted,
+            format!("batches/{}", batch.id),
+        )
+        .with("file_name", &batch.file_name)
+        .with("file_sha256", muster_proto::payload::Digest(batch.file_sha256))
+        .with("rows", checked.rows)
+        .with("refused", checked.refused);
+        self.service
+            .store
+            .create_batch(batch, event)
+            .await
+            .or_fault("record a batch")?;
         Ok(minting.batch)
     }
 
     /// Commits (or, without a batch, only decides) part after part; while one commits, the next is made.
-    async fn parts(&self, checked: Checked, intake: &Arc<Intake>, minting: &Minting, batch: Option<BatchId>) -> Result<Option<Ended>, Failure> {
-        let (total, mut tally, mut minted, mut applied) = (checked.rows, Tally::default(), 0, batch.is_some());
+    async fn parts(
+        &self,
+        checked: Checked,
+        intake: &Arc<Intake>,
+        minting: &Minting,
+        batch: Option<BatchId>,
+    ) -> Result<Option<Ended>, Failure> {
+        let (total, mut tally, mut minted, mut applied) =
+            (checked.rows, Tally::default(), 0, batch.is_some());
         let mut next = make(minting.clone(), checked.spool, minted);
         for number in 0.. {
             let (spool, part) = next.await.or_fault("make a part")??;
@@ -250,7 +351,11 @@ impl Import {
             }
             minted += u32::try_from(part.rows.len()).unwrap_or(u32::MAX);
             next = make(minting.clone(), spool, minted);
-            let Part { slots, rows, mut codes } = part;
+            let Part {
+                slots,
+                rows,
+                mut codes,
+            } = part;
             let refused = (slots.len() - rows.len()) as u64;
             let part = ImportPart {
                 batch: minting.batch,
@@ -263,10 +368,24 @@ impl Import {
                 now: self.service.clock.now(),
             };
             let outcomes = match batch {
-                Some(_) => self.service.store.commit_import_part(part).await.or_fault("commit rows")?,
-                None => self.service.store.preview_import_part(part).await.or_fault("preview rows")?,
+                Some(_) => self
+                    .service
+                    .store
+                    .commit_import_part(part)
+                    .await
+                    .or_fault("commit rows")?,
+                None => self
+                    .service
+                    .store
+                    .preview_import_part(part)
+                    .await
+                    .or_fault("preview rows")?,
             };
-            if self.request.all_or_nothing && outcomes.iter().any(|outcome| matches!(outcome, RowOutcome::Refused(_))) {
+            if self.request.all_or_nothing
+                && outcomes
+                    .iter()
+                    .any(|outcome| matches!(outcome, RowOutcome::Refused(_)))
+            {
                 // The registry moved between check and commit: nothing was written, so these codes open nothing.
                 (applied, codes) = (false, Vec::new());
             }
@@ -281,7 +400,11 @@ impl Import {
                     return Ok(self.gone(batch));
                 }
             }
-            let progress = Event::Progress { phase: Phase::Applying, done: tally.rows(), total };
+            let progress = Event::Progress {
+                phase: Phase::Applying,
+                done: tally.rows(),
+                total,
+            };
             if send(&self.events, progress).await.is_err() {
                 return Ok(self.gone(batch));
             }

@@ -42,9 +42,17 @@ fn failure(error: ReadError) -> Failure {
 /// Several refusals of a header as one: an import fails for one reason, which names all the columns.
 fn together(refusals: Vec<Refusal>) -> Failure {
     let mut refusals = refusals.into_iter();
-    let first = refusals.next().unwrap_or_else(|| Refusal::new(Code::ManifestUnreadable, "has no usable header"));
-    let rest: String = refusals.map(|other| format!("; {}: {}", other.field, other.message)).collect();
-    Refusal { message: first.message + &rest, ..first }.into()
+    let first = refusals
+        .next()
+        .unwrap_or_else(|| Refusal::new(Code::ManifestUnreadable, "has no usable header"));
+    let rest: String = refusals
+        .map(|other| format!("; {}: {}", other.field, other.message))
+        .collect();
+    Refusal {
+        message: first.message + &rest,
+        ..first
+    }
+    .into()
 }
 
 /// Blocks: on the upload, on the spool, and on a caller who reads slowly. `None` when the caller is gone.
@@ -55,12 +63,18 @@ pub(super) fn check(
     directory: &Path,
     events: &Events,
 ) -> Result<Option<Checked>, Failure> {
-    let options = ReadOptions { file_name: request.file_name.clone(), format: request.format };
+    let options = ReadOptions {
+        file_name: request.file_name.clone(),
+        format: request.format,
+    };
     let mut reader = Reader::new(&mut upload, &options).map_err(failure)?;
     let mapping = Mapping::of(&reader, request.default_model.is_some()).map_err(together)?;
     let seed = random::bytes().or_fault("seed the search for repeated rows")?;
     let mut checker = Checker::new(intake, mapping, request.default_model.clone(), seed)?;
-    if events.blocking_send(Ok(Event::Mapping(checker.columns()))).is_err() {
+    if events
+        .blocking_send(Ok(Event::Mapping(checker.columns())))
+        .is_err()
+    {
         return Ok(None);
     }
     let mut spool = SpoolWriter::new(directory).or_fault("make a spool")?;
@@ -76,12 +90,24 @@ pub(super) fn check(
         };
         spool.push(&entry).or_fault("write a spool")?;
         rows += 1;
-        let progress = Event::Progress { phase: Phase::Checking, done: rows, total: 0 };
+        let progress = Event::Progress {
+            phase: Phase::Checking,
+            done: rows,
+            total: 0,
+        };
         if rows % PROGRESS_EVERY == 0 && events.blocking_send(Ok(progress)).is_err() {
             return Ok(None);
         }
     }
-    let (bytes, sha256) = upload.finish().map_err(|error| failure(ReadError::Input(error)))?;
+    let (bytes, sha256) = upload
+        .finish()
+        .map_err(|error| failure(ReadError::Input(error)))?;
     let spool = spool.into_reader().or_fault("write a spool")?;
-    Ok(Some(Checked { spool, rows, refused, bytes, sha256 }))
+    Ok(Some(Checked {
+        spool,
+        rows,
+        refused,
+        bytes,
+        sha256,
+    }))
 }

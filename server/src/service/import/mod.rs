@@ -131,7 +131,7 @@ async fn send(events: &Events, event: Event) -> Result<(), Gone> {
 
 impl Service {
     /// Starts an import. It reads `input` to its end, answers into `events`, and runs on its own; at most
-    /// [`super::IMPORT_LIMIT`] at once.
+    /// `IMPORT_LIMIT` at once.
     pub fn import(
         &self,
         permit: &Permit,
@@ -146,7 +146,13 @@ impl Service {
         super::session::cut(&mut request.file_name, FILE_NAME_LIMIT);
         let service = self.clone();
         tokio::spawn(async move {
-            let run = apply::Import { service, author, actor, request, events: events.clone() };
+            let run = apply::Import {
+                service,
+                author,
+                actor,
+                request,
+                events: events.clone(),
+            };
             if let Err(failure) = run.run(input).await
                 && events.send(Err(failure)).await.is_err()
             {

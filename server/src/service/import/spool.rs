@@ -15,6 +15,10 @@ const BUFFER: usize = 1 << 18;
 
 /// One row of the file, checked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "valid rows are the rule: a box would be an allocation for each"
+)]
 pub(super) enum Entry {
     Valid(ValidRow),
     Refused(u32, Vec<Refusal>),
@@ -32,7 +36,10 @@ pub(super) struct SpoolReader {
 
 impl SpoolWriter {
     pub(super) fn new(directory: &Path) -> io::Result<Self> {
-        Ok(Self { file: BufWriter::with_capacity(BUFFER, tempfile::tempfile_in(directory)?), entry: Vec::new() })
+        Ok(Self {
+            file: BufWriter::with_capacity(BUFFER, tempfile::tempfile_in(directory)?),
+            entry: Vec::new(),
+        })
     }
 
     pub(super) fn push(&mut self, entry: &Entry) -> io::Result<()> {
@@ -49,7 +56,10 @@ impl SpoolWriter {
     pub(super) fn into_reader(self) -> io::Result<SpoolReader> {
         let mut file = self.file.into_inner().map_err(io::IntoInnerError::into_error)?;
         file.rewind()?;
-        Ok(SpoolReader { file: BufReader::with_capacity(BUFFER, file), entry: self.entry })
+        Ok(SpoolReader {
+            file: BufReader::with_capacity(BUFFER, file),
+            entry: self.entry,
+        })
     }
 }
 
@@ -64,11 +74,16 @@ impl SpoolReader {
         }
         let length = u32::from_le_bytes(length) as usize;
         if length > ENTRY_LIMIT {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "spool entry is over its limit"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "spool entry is over its limit",
+            ));
         }
         self.entry.resize(length, 0);
         self.file.read_exact(&mut self.entry)?;
-        postcard::from_bytes(&self.entry).map(Some).map_err(io::Error::other)
+        postcard::from_bytes(&self.entry)
+            .map(Some)
+            .map_err(io::Error::other)
     }
 }
 
@@ -81,7 +96,12 @@ mod tests {
     fn entries_come_back_in_order() {
         let directory = tempfile::tempdir().unwrap();
         let entries: Vec<_> = (0..1000)
-            .map(|row| Entry::Refused(row, vec![Refusal::new(Code::SerialMissing, "x".repeat(row as usize % 7))]))
+            .map(|row| {
+                Entry::Refused(
+                    row,
+                    vec![Refusal::new(Code::SerialMissing, "x".repeat(row as usize % 7))],
+                )
+            })
             .collect();
         let mut writer = SpoolWriter::new(directory.path()).unwrap();
         for entry in &entries {
@@ -93,6 +113,10 @@ mod tests {
             read.push(entry);
         }
         assert_eq!(read, entries);
-        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0, "the spool has no name");
+        assert_eq!(
+            std::fs::read_dir(directory.path()).unwrap().count(),
+            0,
+            "the spool has no name"
+        );
     }
 }

@@ -18,7 +18,13 @@ pub(super) struct Upload {
 
 impl Upload {
     pub(super) fn new(input: mpsc::Receiver<Input>) -> Self {
-        Self { input, chunk: Bytes::new(), hash: Sha256::new(), bytes: 0, ended: false }
+        Self {
+            input,
+            chunk: Bytes::new(),
+            hash: Sha256::new(),
+            bytes: 0,
+            ended: false,
+        }
     }
 
     /// Bytes and SHA-256 of the whole file. Reads what the parser left.
@@ -30,7 +36,10 @@ impl Upload {
 
 /// The refusal behind an error of [`Upload`], if it is one.
 pub(super) fn cause(error: &io::Error) -> Option<Refusal> {
-    error.get_ref().and_then(|inner| inner.downcast_ref::<Refusal>()).cloned()
+    error
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<Refusal>())
+        .cloned()
 }
 
 impl Read for Upload {
@@ -44,7 +53,12 @@ impl Read for Upload {
                 }
                 Some(Input::End) => self.ended = true,
                 Some(Input::Cut(refusal)) => return Err(io::Error::other(refusal)),
-                None => return Err(io::Error::other(Refusal::new(Code::RequestInvalid, "the upload was cut"))),
+                None => {
+                    return Err(io::Error::other(Refusal::new(
+                        Code::RequestInvalid,
+                        "the upload was cut",
+                    )));
+                }
             }
         }
         let taken = self.chunk.len().min(buffer.len());
@@ -73,14 +87,21 @@ mod tests {
         whole.read_exact(&mut first).unwrap();
         let (bytes, hash) = whole.finish().unwrap();
         assert_eq!((first, bytes), (*b"a", 3));
-        assert_eq!(hash[..4], [0xba, 0x78, 0x16, 0xbf], "SHA-256 of abc (FIPS 180-2, B.1)");
+        assert_eq!(
+            hash[..4],
+            [0xba, 0x78, 0x16, 0xbf],
+            "SHA-256 of abc (FIPS 180-2, B.1)"
+        );
     }
 
     #[test]
     fn a_cut_file_never_looks_whole() {
         let because = Refusal::new(Code::TooLarge, "x");
         for (inputs, code) in [
-            (vec![Input::Chunk(Bytes::from_static(b"a")), Input::Cut(because)], Code::TooLarge),
+            (
+                vec![Input::Chunk(Bytes::from_static(b"a")), Input::Cut(because)],
+                Code::TooLarge,
+            ),
             (vec![Input::Chunk(Bytes::from_static(b"a"))], Code::RequestInvalid),
             (vec![], Code::RequestInvalid),
         ] {

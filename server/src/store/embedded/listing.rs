@@ -55,7 +55,7 @@ fn page(view: &View, counts: &Counts, query: &DeviceQuery) -> Result<DevicePage,
     };
     let mut last = None;
     for (scanned, id) in ids(view, &plan, query.after)?.enumerate() {
-        if scanned == query.scan_limit || page.devices.len() == query.limit {
+        if scanned == query.scan_limit || page.devices.len() == query.limit.max(1) {
             page.next = last;
             return Ok(page);
         }

@@ -139,7 +139,7 @@ impl Writer {
         while group.len() < GROUP_LIMIT && weight < GROUP_WEIGHT {
             match self.queue.try_recv() {
                 Ok(Job::Run(next)) => {
-                    weight += next.weight();
+                    weight = weight.saturating_add(next.weight());
                     group.push(next);
                 }
                 Ok(Job::Stop) => return (group, true),

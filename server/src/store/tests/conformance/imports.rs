@@ -43,6 +43,19 @@ pub(super) async fn a_row_becomes_a_device(store: &Store) {
     assert_eq!((batch.parts, batch.state), (1, BatchState::Done(at(1))));
 }
 
+pub(super) async fn each_value_is_counted_on_its_own(store: &Store) {
+    // Neighbours that differ in one value only.
+    let mut rows: Vec<_> = [0, 2, 4, 6].map(row).into();
+    rows[1].row.site = Some("HAM-1".parse().unwrap());
+    rows[2].row.site = None;
+    rows[3].row.model = "CAM-IR".parse().unwrap();
+    rows[3].row.site = None;
+    import_rows(store, 1, rows).await;
+    let counts = store.counts();
+    assert_eq!((counts.models["GW-200"], counts.models["CAM-IR"]), (3, 1));
+    assert_eq!((counts.sites["BER-1"], counts.sites["HAM-1"]), (1, 1));
+}
+
 pub(super) async fn a_preview_answers_what_a_commit_does_and_changes_nothing(store: &Store) {
     import(store, 1, 0..3).await;
     let (_, before) = store.list_audit(0, 1).await.unwrap();

@@ -39,28 +39,28 @@ async fn all(store: &Store, mut query: DeviceQuery) -> Vec<Device> {
 pub(super) async fn pages_cover_every_device_once(store: &Store) {
     let devices = import(store, 1, 0..25).await;
     for limit in [1, 7, 24, 25, 26] {
-        let query = DeviceQuery {
+        let everything = DeviceQuery {
             filter: None,
             after: None,
             limit,
             scan_limit: 1000,
         };
-        assert_eq!(all(store, query).await, devices, "{limit} a page");
-        let query = DeviceQuery {
-            limit,
-            ..query_of_every_second()
-        };
-        let found = all(store, query).await;
-        assert_eq!(
-            found,
-            devices.iter().step_by(2).cloned().collect::<Vec<_>>(),
-            "{limit} a page"
-        );
+        assert_eq!(all(store, everything).await, devices, "{limit} a page");
+        for (filter, expected) in [
+            (
+                "model = GW-200",
+                devices.iter().step_by(2).cloned().collect::<Vec<_>>(),
+            ),
+            ("serial = \"GW2-000001*\"", devices[10..20].to_vec()),
+            ("labels.line = 7", devices.clone()),
+        ] {
+            let query = DeviceQuery {
+                limit,
+                ..query(filter)
+            };
+            assert_eq!(all(store, query).await, expected, "{filter}, {limit} a page");
+        }
     }
-}
-
-fn query_of_every_second() -> DeviceQuery {
-    query("model = GW-200")
 }
 
 pub(super) async fn filters_find_what_evaluation_finds(store: &Store) {

@@ -38,6 +38,7 @@ conformance! {
         validation_changes_nothing;
     imports:
         a_row_becomes_a_device
+        each_value_is_counted_on_its_own
         a_preview_answers_what_a_commit_does_and_changes_nothing
         the_same_file_again_changes_nothing
         a_part_is_committed_once_and_in_turn
