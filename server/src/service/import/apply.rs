@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     fault::{Failure, Fault},
+    mqtt::bus::Down,
     random,
     service::{OrFault as _, Service, blocking, stopping},
     store::ImportPart,
@@ -18,7 +19,7 @@ use muster_domain::{
     activation::{ActivationCode, CodeHash},
     audit::{Action, Actor, Event as AuditEvent},
     batch::{Batch, BatchState, Tally},
-    device::Origin,
+    device::{Origin, Verification},
     ids::{BatchId, DeviceId},
     manifest::{Fresh, Intake, RowOutcome, ValidRow},
     names::OperatorName,
@@ -388,6 +389,9 @@ impl Import {
                 // The registry moved between check and commit: nothing was written, so these codes open nothing.
                 (applied, codes) = (false, Vec::new());
             }
+            if applied {
+                self.tell_changed(&outcomes);
+            }
             let mut lines = lines(slots, codes, outcomes, &mut tally);
             while !lines.is_empty() {
                 let rest = lines.split_off(lines.len().min(LINES));
@@ -406,6 +410,17 @@ impl Import {
             }
         }
         Ok(Some(Ended { tally, applied }))
+    }
+
+    /// Devices that must be something else now hear of it at once where they are connected, others when they say hello.
+    fn tell_changed(&self, outcomes: &[RowOutcome]) {
+        for outcome in outcomes {
+            if let RowOutcome::Updated(device) = outcome
+                && device.verification == Verification::Pending
+            {
+                self.service.tell(Down::DesiredChanged(device.id));
+            }
+        }
     }
 
     fn gone(&self, batch: Option<BatchId>) -> Option<Ended> {
