@@ -1,1 +1,208 @@
-fn main() {}
+//! `muster-agent`: the agent as a process.
+
+use muster_agent::{Agent, AgentError, Settings};
+use std::{
+    ffi::OsString,
+    fs,
+    future::Future,
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::level_filters::LevelFilter;
+
+const HELP: &str = "\
+The device side of Muster: claims an identity, applies desired state, reports back.
+
+usage: muster-agent [check] [--config FILE] [--verbose | --quiet]
+       muster-agent --help | --version
+
+  check            check settings, pinned roots and state directory, then end; connects to nothing
+  --config FILE    settings (default: /etc/muster-agent/agent.toml)
+  --verbose        log each step in detail
+  --quiet          log warnings only
+
+The log goes to the standard error output. SIGTERM and SIGINT stop the agent.
+
+settings (TOML; only the first four are required):
+  server = \"registry.example:8883\"
+  serial = \"GW2-000017\"
+  state_directory = \"/var/lib/muster-agent\"
+  root = \"/etc/muster-agent/root.pem\"                 the pinned root certificates
+  activation_code_file = \"/etc/muster-agent/code\"     needed until the claim is granted, then wiped
+  server_name = \"registry.example\"                    if other than the host of server
+  firmware = \"2.4.0\"                                  what runs; or firmware_file = \"/etc/firmware-version\"
+  apply_directory = \"/var/lib/muster-agent/config\"    files are found in current/ below it
+  inspect_every_minutes = 10
+  [reconnect]
+  first_seconds = 1
+  most_seconds = 300
+  [hooks]
+  apply = [\"/usr/bin/accept-config\"]                  gets each new slot before it goes live; other than 0 refuses
+  time_limit_seconds = 60
+
+exit codes:
+  0  stopped by a signal, or the check found nothing
+  2  the command line is wrong
+  3  settings, pinned roots or activation code are wrong or missing
+  4  the state directory cannot be used: damaged, of a newer version, or in use by another agent
+  5  the system refused something that the agent needs to start
+";
+
+const DEFAULT_CONFIG: &str = "/etc/muster-agent/agent.toml";
+
+/// Documented in [`HELP`].
+const EXIT_USAGE: u8 = 2;
+const EXIT_SETTINGS: u8 = 3;
+const EXIT_STATE: u8 = 4;
+const EXIT_SYSTEM: u8 = 5;
+
+/// What the command line asks for.
+#[derive(Debug, PartialEq, Eq)]
+enum Command {
+    Help,
+    Version,
+    Check(PathBuf),
+    Run(PathBuf, LevelFilter),
+}
+
+fn main() -> ExitCode {
+    match parse(std::env::args_os().skip(1)) {
+        Err(message) => failed(EXIT_USAGE, &format!("{message}; see muster-agent --help")),
+        Ok(Command::Help) => printed(HELP),
+        Ok(Command::Version) => printed(concat!("muster-agent ", env!("CARGO_PKG_VERSION"), "\n")),
+        Ok(Command::Check(config)) => match open(&config) {
+            Ok(agent) => printed(&match agent.device_id() {
+                Some(device) => format!("settings are good; this device is {device}\n"),
+                None => "settings are good; this device has no identity yet\n".into(),
+            }),
+            Err((code, message)) => failed(code, &message),
+        },
+        Ok(Command::Run(config, level)) => run(&config, level),
+    }
+}
+
+fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, String> {
+    let mut arguments = arguments.into_iter();
+    let (mut check, mut config, mut level) = (false, PathBuf::from(DEFAULT_CONFIG), LevelFilter::INFO);
+    while let Some(argument) = arguments.next() {
+        match argument.to_str() {
+            Some("--help" | "-h") => return Ok(Command::Help),
+            Some("--version" | "-V") => return Ok(Command::Version),
+            Some("check") if !check => check = true,
+            Some("--config") => config = arguments.next().ok_or("--config wants a file")?.into(),
+            Some("--verbose") => level = LevelFilter::DEBUG,
+            Some("--quiet") => level = LevelFilter::WARN,
+            // What was typed is not shown: it could be a code that does not belong here.
+            _ => return Err("unknown argument".into()),
+        }
+    }
+    Ok(if check {
+        Command::Check(config)
+    } else {
+        Command::Run(config, level)
+    })
+}
+
+fn open(config: &Path) -> Result<Agent, (u8, String)> {
+    let text = fs::read_to_string(config).map_err(|error| {
+        (
+            EXIT_SETTINGS,
+            format!("cannot read {}: {error}", config.display()),
+        )
+    })?;
+    let settings = Settings::parse(&text)
+        .map_err(|problems| (EXIT_SETTINGS, format!("{}:\n{problems}", config.display())))?;
+    Agent::new(settings).map_err(|error| (exit_code(&error), told(&error)))
+}
+
+fn exit_code(error: &AgentError) -> u8 {
+    match error {
+        AgentError::Roots(_) | AgentError::Trust(_) | AgentError::Code(_) => EXIT_SETTINGS,
+        AgentError::Directory(..) | AgentError::State(_) => EXIT_STATE,
+    }
+}
+
+fn told(error: &dyn std::error::Error) -> String {
+    let sources = std::iter::successors(error.source(), |error| error.source());
+    sources.fold(error.to_string(), |line, source| format!("{line}: {source}"))
+}
+
+/// One thread waits for the network; fsyncs and hooks have their own.
+fn run(config: &Path, level: LevelFilter) -> ExitCode {
+    tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_target(false)
+        .with_writer(io::stderr)
+        .init();
+    let agent = match open(config) {
+        Ok(agent) => agent,
+        Err((code, message)) => return failed(code, &message),
+    };
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(EXIT_SYSTEM, &format!("cannot start: {error}")),
+    };
+    let ran = runtime.block_on(async {
+        let stopped =
+            stopped().map_err(|error| (EXIT_SYSTEM, format!("cannot listen for signals: {error}")))?;
+        agent
+            .run(stopped)
+            .await
+            .map_err(|error| (exit_code(&error), told(&error)))
+    });
+    match ran {
+        Ok(()) => ExitCode::SUCCESS,
+        Err((code, message)) => failed(code, &message),
+    }
+}
+
+fn stopped() -> io::Result<impl Future<Output = ()>> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
+            _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
+        }
+    })
+}
+
+/// Written by hand and not with `println!`, which panics when nobody reads.
+fn printed(text: &str) -> ExitCode {
+    match io::stdout().write_all(text.as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::from(EXIT_SYSTEM),
+    }
+}
+
+fn failed(code: u8, message: &str) -> ExitCode {
+    // Where nobody reads errors, the code has to do.
+    let _unread = writeln!(io::stderr(), "muster-agent: {message}");
+    ExitCode::from(code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_read() {
+        let read = |line: &str| parse(line.split_whitespace().map(OsString::from));
+        let default = || PathBuf::from(DEFAULT_CONFIG);
+        assert_eq!(read(""), Ok(Command::Run(default(), LevelFilter::INFO)));
+        assert_eq!(read("check"), Ok(Command::Check(default())));
+        assert_eq!(read("check --config a.toml"), Ok(Command::Check("a.toml".into())));
+        assert_eq!(
+            read("--config a.toml --verbose"),
+            Ok(Command::Run("a.toml".into(), LevelFilter::DEBUG))
+        );
+        assert_eq!(read("--quiet"), Ok(Command::Run(default(), LevelFilter::WARN)));
+        assert_eq!(read("check --help"), Ok(Command::Help));
+        assert_eq!(read("-V"), Ok(Command::Version));
+        for wrong in ["--config", "check check", "run", "--code=SECRET"] {
+            let message = read(wrong).unwrap_err();
+            assert!(!message.contains("SECRET"), "{message}");
+        }
+    }
+}

@@ -24,7 +24,9 @@ impl Clock {
     pub fn now(&self) -> Timestamp {
         match self {
             Self::System => {
-                let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+                let since = SystemTime::now()
+                    .duration_since(SystemTime::UNIX_EPOCH)
+                    .unwrap_or_default();
                 Timestamp::from_millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
             }
             Self::Manual(millis) => Timestamp::from_millis(millis.load(Ordering::Relaxed)),

@@ -9,7 +9,16 @@
 //! **Where to start.** [`app`] lists the parts and how they hang together; [`service`] has one file for each step
 //! of a journey.
 
+pub mod app;
 pub mod ca;
+pub mod clock;
+pub mod config;
+mod descriptors;
 pub mod fault;
+pub mod grpc;
+pub mod init;
 pub mod mqtt;
+pub mod random;
+pub mod service;
 pub mod store;
+pub mod tls;

@@ -1,1 +1,237 @@
-fn main() {}
+//! `musterd`: makes a registry and serves it.
+
+use anyhow::Context as _;
+use clap::{Parser, Subcommand};
+use muster_domain::names::OperatorName;
+use muster_server::{
+    app::App,
+    ca::Passphrase,
+    clock::Clock,
+    config::{LogFormat, Settings},
+    init, mqtt,
+};
+use std::{io::IsTerminal as _, net::SocketAddr, path::PathBuf, process::ExitCode};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+/// The registry, certificate authority and MQTT gate of Muster.
+///
+/// Exit codes: 0 stopped as asked; 1 a part failed (start it again); 2 wrong arguments; 3 wrong settings or directory
+/// (nothing was opened). Logs go to standard error; MUSTER_LOG chooses what, such as `info,muster_server=debug`.
+#[derive(Parser)]
+#[command(version, propagate_version = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Make a registry in a new directory: keys, certificates, settings, store, first operator.
+    Init(Init),
+    /// Serve until SIGTERM or Ctrl-C.
+    Serve(Directory),
+    /// Check settings, keys and every invariant of the store, then exit. The server must not run.
+    Check(Directory),
+}
+
+#[derive(clap::Args)]
+struct Init {
+    /// The directory; made here, must not exist or be empty.
+    #[arg(long)]
+    dir: PathBuf,
+    /// File whose first line seals the private keys; made with a random passphrase if it is not there.
+    #[arg(long)]
+    passphrase_file: PathBuf,
+    /// Stands in every certificate.
+    #[arg(long, default_value = "Muster")]
+    organisation: String,
+    /// Name or address by which clients and devices reach the server; give it for each.
+    #[arg(long = "server-name", default_values_t = ["localhost".to_owned(), "127.0.0.1".to_owned()])]
+    server_names: Vec<String>,
+    /// Where gRPC listens.
+    #[arg(long, default_value = "127.0.0.1:8443")]
+    grpc: SocketAddr,
+    /// Where MQTT listens.
+    #[arg(long, default_value = "127.0.0.1:8883")]
+    mqtt: SocketAddr,
+    /// The first operator, an admin.
+    #[arg(long, default_value = "admin")]
+    operator: String,
+}
+
+#[derive(clap::Args)]
+struct Directory {
+    /// The directory that `init` made.
+    #[arg(long)]
+    dir: PathBuf,
+    /// File whose first line opens the private keys. Without it: the systemd credential `muster-passphrase`.
+    #[arg(long)]
+    passphrase_file: Option<PathBuf>,
+}
+
+/// Settings or directory are wrong; nothing was opened.
+const WRONG_SETTINGS: u8 = 3;
+
+fn log(format: LogFormat) {
+    let filter = EnvFilter::try_from_env("MUSTER_LOG")
+        .unwrap_or_else(|_| EnvFilter::new(format!("info,{}", mqtt::LOG_DIRECTIVE)));
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
+    match format {
+        LogFormat::Human => lines.init(),
+        LogFormat::Json => lines.json().init(),
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "the program's own last words")]
+fn complain(error: &anyhow::Error) {
+    eprintln!("musterd: {error:#}");
+}
+
+#[expect(clippy::print_stdout, reason = "the program's answer")]
+fn say(line: &str) {
+    println!("{line}");
+}
+
+impl Directory {
+    fn passphrase(&self) -> anyhow::Result<Passphrase> {
+        match &self.passphrase_file {
+            Some(path) => Ok(Passphrase::read(path)?),
+            None => Passphrase::from_credential()?.context(
+                "no passphrase: give --passphrase-file, or the systemd credential muster-passphrase",
+            ),
+        }
+    }
+}
+
+fn make(arguments: Init) -> anyhow::Result<()> {
+    let Init {
+        dir,
+        passphrase_file,
+        organisation,
+        server_names,
+        grpc,
+        mqtt,
+        operator,
+    } = arguments;
+    let operator: OperatorName = operator
+        .parse()
+        .map_err(|why| anyhow::anyhow!("--operator {why}"))?;
+    if !passphrase_file.exists() {
+        init::write_passphrase(&passphrase_file).context("cannot write the passphrase file")?;
+        say(&format!(
+            "passphrase   {}  (new; keep a copy away from this machine)",
+            passphrase_file.display()
+        ));
+    }
+    let passphrase = Passphrase::read(&passphrase_file)?;
+    let listen = Some((grpc, mqtt));
+    let request = init::Request {
+        directory: dir.clone(),
+        organisation,
+        server_names,
+        listen,
+        operator,
+    };
+    init::init(&request, &passphrase, Clock::System.now())?;
+    let dir = dir.display();
+    say(&format!("registry     {dir}"));
+    say(&format!(
+        "operator     {dir}/operator/context.toml  (use it: muster --context {dir}/operator/context.toml operator whoami)"
+    ));
+    say(&format!(
+        "root key     {dir}/offline  (move it off this machine; serving does not need it)"
+    ));
+    say(&format!(
+        "next         musterd serve --dir {dir} --passphrase-file {}",
+        passphrase_file.display()
+    ));
+    Ok(())
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")
+}
+
+/// Cancelled by SIGTERM or Ctrl-C.
+fn stop_signal() -> anyhow::Result<CancellationToken> {
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    let stop = CancellationToken::new();
+    let cancel = stop.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            interrupt = tokio::signal::ctrl_c() => if let Err(error) = interrupt {
+                tracing::warn!(%error, "Ctrl-C cannot be heard");
+            },
+        }
+        tracing::info!("stopping");
+        cancel.cancel();
+    });
+    Ok(stop)
+}
+
+/// The inner result is how serving ended; the outer, why it could not start.
+fn serve(settings: Settings, passphrase: Passphrase) -> anyhow::Result<anyhow::Result<()>> {
+    runtime()?.block_on(async {
+        let app = App::build(settings, &passphrase, Clock::System).await?;
+        drop(passphrase);
+        let (grpc, mqtt) = app.addresses()?;
+        let stop = stop_signal()?;
+        tracing::info!(%grpc, %mqtt, "ready");
+        let ended = app.run(stop).await;
+        tracing::info!("stopped");
+        Ok(ended.map_err(anyhow::Error::new))
+    })
+}
+
+fn check(settings: &Settings, passphrase: &Passphrase) -> anyhow::Result<anyhow::Result<()>> {
+    let broken = runtime()?.block_on(init::check(settings, passphrase))?;
+    for line in &broken {
+        say(line);
+    }
+    if broken.is_empty() {
+        say("everything is in order");
+        return Ok(Ok(()));
+    }
+    Ok(Err(anyhow::anyhow!("{} things are not in order", broken.len())))
+}
+
+fn run(command: Command) -> anyhow::Result<anyhow::Result<()>> {
+    let opened = |directory: &Directory| -> anyhow::Result<_> {
+        let settings = Settings::load(&directory.dir)?;
+        Ok((settings, directory.passphrase()?))
+    };
+    match command {
+        Command::Init(arguments) => make(arguments).map(Ok),
+        Command::Serve(directory) => {
+            let (settings, passphrase) = opened(&directory)?;
+            log(settings.log());
+            serve(settings, passphrase)
+        }
+        Command::Check(directory) => {
+            let (settings, passphrase) = opened(&directory)?;
+            check(&settings, &passphrase)
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().command) {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(error)) => {
+            complain(&error);
+            ExitCode::FAILURE
+        }
+        Err(error) => {
+            complain(&error);
+            ExitCode::from(WRONG_SETTINGS)
+        }
+    }
+}

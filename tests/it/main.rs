@@ -1,1 +1,7 @@
-fn main() {}
+//! Muster from outside: house rules, and journeys over real sockets.
+#![expect(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
+
+mod journeys;
+mod programs;
+mod promises;
+mod tidy;

@@ -1,1 +1,39 @@
-//! tests
+//! What tests of the whole need: a registry to serve, clients of every kind to bother it, real programs to run.
+//!
+//! **What this is.** A harness. [`World`] is a server in this process with an operator's client; [`Program`] is one of our
+//! binaries as its own process. [`Mqtt`] and [`grpc`] speak raw protocols with any certificate or none; [`Proxy`] cuts
+//! connections at chosen bytes. Whatever waits, waits by [`until`], which fails loudly.
+//!
+//! **What it must not know.** How the server works: it sees only what a user's machine sees, plus the files that the
+//! server leaves.
+//!
+//! **Where to start.** [`World`], then `tests/it/main.rs`.
+#![warn(missing_docs)]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::missing_panics_doc,
+    reason = "a harness panics: that is how a test fails"
+)]
+
+pub mod fixture;
+pub mod grpc;
+mod mqtt;
+mod pki;
+mod program;
+mod proxy;
+mod random;
+mod sink;
+mod template;
+mod wait;
+mod world;
+
+pub use mqtt::{Mqtt, Packet};
+pub use pki::{ForeignCa, Key, Pair};
+pub use program::{Ended, Program, Registry, free_port};
+pub use proxy::Proxy;
+pub use random::Random;
+pub use sink::Sink;
+pub use template::{copy_tree, files_below};
+pub use wait::{PATIENCE, until, within};
+pub use world::{Imported, Running, World, WorldBuilder};

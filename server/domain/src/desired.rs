@@ -1,13 +1,15 @@
 //! Desired state: what one device must be, under a generation that only grows (I7).
 
 use crate::{
-    catalog::RevisionNumber,
+    Code, Refusal,
+    catalog::{Catalog, Facts, Model, Profile, Revision, RevisionNumber, Site},
+    device::Device,
     names::{PolicyName, ProfileName, SiteCode},
 };
 use muster_firmware_policy::FirmwarePolicy;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 /// SHA-256 of a content; names it on the wire and in records.
 pub type ContentDigest = [u8; 32];
@@ -70,8 +72,263 @@ pub struct Content {
 impl Content {
     /// SHA-256 of the JSON text: maps are ordered, so equal contents have equal digests.
     pub fn digest(&self) -> ContentDigest {
-        #[expect(clippy::expect_used, reason = "plain data with string keys always serialises")]
-        let text = serde_json::to_vec(self).expect("plain data");
-        Sha256::digest(text).into()
+        Sha256::digest(json(self)).into()
+    }
+}
+
+/// The JSON text of plain data.
+fn json(data: &impl Serialize) -> Vec<u8> {
+    let mut text = Vec::new();
+    write_json(&mut text, data);
+    text
+}
+
+fn write_json(text: &mut Vec<u8>, data: &impl Serialize) {
+    #[expect(
+        clippy::expect_used,
+        reason = "plain data with string keys always serialises into memory"
+    )]
+    serde_json::to_writer(text, data).expect("plain data");
+}
+
+/// The content of a device, rendered from the catalog by the revisions that its target pins.
+///
+/// # Errors
+/// A pinned revision or the site is not in the catalog ([`Code::ReferenceMissing`]), or the profile does not render
+/// with the device's values.
+pub fn of_device(catalog: &Catalog, device: &Device) -> Result<Content, Vec<Refusal>> {
+    let recipe = Recipe::pinned(catalog, &device.target).map_err(|refusal| vec![refusal])?;
+    let site = device
+        .site
+        .as_ref()
+        .map(|code| Place::find(catalog, code))
+        .transpose();
+    let site = site.map_err(|refusal| vec![refusal])?;
+    recipe.content(&facts(device), site.as_ref())
+}
+
+/// What templates may know of a registered device; its site is added by [`Recipe`].
+pub(crate) fn facts(device: &Device) -> Facts<'_> {
+    Facts {
+        serial: &device.serial,
+        mac: device.mac,
+        model: &device.model,
+        hardware: device.hardware.as_deref(),
+        firmware: device.factory_firmware.as_ref(),
+        site: None,
+        position: device.position.as_deref(),
+        labels: &device.labels,
+        variables: &device.variables,
+    }
+}
+
+/// A site, and its part of the JSON text of contents, made once.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    site: Arc<Site>,
+    /// A [`Location`] up to the value of its last field, the position.
+    prefix: Vec<u8>,
+}
+
+/// What stands in a [`Location`] without position behind its prefix.
+const NO_POSITION: &[u8] = b"null}";
+
+impl Place {
+    pub(crate) fn new(site: &Arc<Site>) -> Self {
+        let mut prefix = json(&location(site, None));
+        prefix.truncate(prefix.len().saturating_sub(NO_POSITION.len()));
+        Self {
+            site: Arc::clone(site),
+            prefix,
+        }
+    }
+
+    fn find(catalog: &Catalog, code: &SiteCode) -> Result<Self, Refusal> {
+        catalog
+            .sites
+            .get(code)
+            .map(Self::new)
+            .ok_or_else(|| missing(&format!("sites/{code}")))
+    }
+}
+
+fn location(site: &Site, position: Option<&str>) -> Location {
+    Location {
+        site: site.code.clone(),
+        name: site.name.clone(),
+        country: site.country.clone(),
+        coordinates: site.coordinates,
+        time_zone: site.time_zone.clone(),
+        position: position.map(str::to_owned),
+    }
+}
+
+fn missing(name: &str) -> Refusal {
+    Refusal::new(Code::ReferenceMissing, format!("{name} is not in the catalog"))
+}
+
+/// The revisions that make a content, found once for many devices.
+#[derive(Debug, Clone)]
+pub(crate) struct Recipe {
+    profile: Option<Arc<Revision<Profile>>>,
+    policy: Option<(PolicyName, Arc<Revision<FirmwarePolicy>>)>,
+    /// The JSON texts of what is the same for every device.
+    profile_json: Vec<u8>,
+    firmware_json: Vec<u8>,
+}
+
+impl Recipe {
+    /// By the newest revisions of what a model's devices get.
+    pub(crate) fn newest(catalog: &Catalog, model: &Model) -> Result<Self, Refusal> {
+        let profile = model.profile.as_ref().map(|name| {
+            let newest = catalog.profile(name).cloned();
+            newest.ok_or_else(|| missing(&format!("profiles/{name}")))
+        });
+        let policy = model.firmware_policy.as_ref().map(|name| {
+            let newest = catalog.policy(name).cloned();
+            newest
+                .map(|found| (name.clone(), found))
+                .ok_or_else(|| missing(&format!("firmwarePolicies/{name}")))
+        });
+        Self::new(profile.transpose()?, policy.transpose()?)
+    }
+
+    /// By the revisions that a target pins.
+    fn pinned(catalog: &Catalog, target: &Target) -> Result<Self, Refusal> {
+        let profile = target.profile.as_ref().map(|(name, number)| {
+            let found = catalog.profile_at(name, *number).cloned();
+            found.ok_or_else(|| missing(&format!("profiles/{name}@{number}")))
+        });
+        let policy = target.firmware_policy.as_ref().map(|(name, number)| {
+            let found = catalog.policy_at(name, *number).cloned();
+            found
+                .map(|found| (name.clone(), found))
+                .ok_or_else(|| missing(&format!("firmwarePolicies/{name}@{number}")))
+        });
+        Self::new(profile.transpose()?, policy.transpose()?)
+    }
+
+    /// By what a target pins, and where it pins nothing, as `self` does.
+    pub(crate) fn kept(&self, catalog: &Catalog, target: &Target) -> Result<Cow<'_, Self>, Refusal> {
+        let (profile, policy) = (self.profile_reference(), self.policy_reference());
+        let wanted = Target {
+            profile: target.profile.clone().or_else(|| profile.clone()),
+            firmware_policy: target.firmware_policy.clone().or_else(|| policy.clone()),
+            ..target.clone()
+        };
+        if wanted.profile == profile && wanted.firmware_policy == policy {
+            return Ok(Cow::Borrowed(self));
+        }
+        Self::pinned(catalog, &wanted).map(Cow::Owned)
+    }
+
+    fn new(
+        profile: Option<Arc<Revision<Profile>>>,
+        policy: Option<(PolicyName, Arc<Revision<FirmwarePolicy>>)>,
+    ) -> Result<Self, Refusal> {
+        if let Some(profile) = &profile {
+            profile.content.renderer()?;
+        }
+        let mut recipe = Self {
+            profile,
+            policy,
+            profile_json: Vec::new(),
+            firmware_json: Vec::new(),
+        };
+        recipe.profile_json = json(&recipe.profile_reference());
+        recipe.firmware_json = json(&recipe.firmware());
+        Ok(recipe)
+    }
+
+    fn profile_reference(&self) -> Option<(ProfileName, RevisionNumber)> {
+        self.profile
+            .as_ref()
+            .map(|revision| (revision.content.name.clone(), revision.number))
+    }
+
+    fn policy_reference(&self) -> Option<(PolicyName, RevisionNumber)> {
+        self.policy
+            .as_ref()
+            .map(|(name, revision)| (name.clone(), revision.number))
+    }
+
+    fn firmware(&self) -> Option<FirmwareContent> {
+        self.policy.as_ref().map(|(name, revision)| FirmwareContent {
+            name: name.clone(),
+            revision: revision.number,
+            policy: revision.content.clone(),
+        })
+    }
+
+    fn files(
+        &self,
+        facts: &Facts<'_>,
+        place: Option<&Place>,
+    ) -> Result<BTreeMap<String, String>, Vec<Refusal>> {
+        match &self.profile {
+            None => Ok(BTreeMap::new()),
+            Some(revision) => {
+                let renderer = revision.content.renderer().map_err(|refusal| vec![refusal])?;
+                renderer.render(&Facts {
+                    site: place.map(|place| &*place.site),
+                    ..*facts
+                })
+            }
+        }
+    }
+
+    /// The content of a device.
+    fn content(&self, facts: &Facts<'_>, place: Option<&Place>) -> Result<Content, Vec<Refusal>> {
+        Ok(Content {
+            profile: self.profile_reference(),
+            files: self.files(facts, place)?,
+            location: place.map(|place| location(&place.site, facts.position)),
+            firmware: self.firmware(),
+        })
+    }
+
+    /// What [`Content::digest`] of the device's content is, for a fraction of the work: most of the JSON text is
+    /// the same for every device. `scratch` saves an allocation a device.
+    fn digest(
+        &self,
+        facts: &Facts<'_>,
+        place: Option<&Place>,
+        scratch: &mut Vec<u8>,
+    ) -> Result<ContentDigest, Vec<Refusal>> {
+        let files = self.files(facts, place)?;
+        scratch.clear();
+        scratch.extend_from_slice(b"{\"profile\":");
+        scratch.extend_from_slice(&self.profile_json);
+        scratch.extend_from_slice(b",\"files\":");
+        write_json(scratch, &files);
+        scratch.extend_from_slice(b",\"location\":");
+        match place {
+            None => scratch.extend_from_slice(b"null"),
+            Some(place) => {
+                scratch.extend_from_slice(&place.prefix);
+                write_json(scratch, &facts.position);
+                scratch.push(b'}');
+            }
+        }
+        scratch.extend_from_slice(b",\"firmware\":");
+        scratch.extend_from_slice(&self.firmware_json);
+        scratch.push(b'}');
+        Ok(Sha256::digest(&*scratch).into())
+    }
+
+    /// What a device with these facts must become, under `generation`.
+    pub(crate) fn target(
+        &self,
+        facts: &Facts<'_>,
+        place: Option<&Place>,
+        generation: u64,
+        scratch: &mut Vec<u8>,
+    ) -> Result<Target, Vec<Refusal>> {
+        Ok(Target {
+            generation,
+            digest: self.digest(facts, place, scratch)?,
+            profile: self.profile_reference(),
+            firmware_policy: self.policy_reference(),
+        })
     }
 }

@@ -1,1 +1,38 @@
 //! The certificate authority.
+//!
+//! Three issuing authorities (devices, operators, servers) under one root whose key lies elsewhere, a key that signs
+//! desired state, and the key of the hashes of activation codes. Of a certificate request only the key is taken
+//! ([`CertificationRequest`]); all else comes from the registry, by a fixed profile, and a second parser looks at each
+//! finished certificate before it leaves.
+//!
+//! Keys lie on disk sealed with a passphrase ([`Passphrase`]). In memory they are inside the cryptographic provider,
+//! which wipes them when they are dropped; a process that can read our memory can read them.
+
+mod authority;
+mod clock;
+mod csr;
+mod der;
+mod error;
+mod files;
+mod init;
+mod key;
+mod leaf;
+mod lint;
+mod names;
+mod oid;
+mod passphrase;
+mod profile;
+mod sealed;
+#[cfg(test)]
+mod tests;
+mod weak;
+
+pub use authority::{Authority, Ca, OperatorCredential, ServerCertificate};
+pub use csr::{CertificationRequest, REQUEST_LIMIT};
+pub use error::CaError;
+pub use files::certificate_pem;
+pub use init::{InitOptions, Initialised, init};
+pub use leaf::{certificate_serial, spki_digest};
+pub use lint::Defect;
+pub use names::ServerNames;
+pub use passphrase::Passphrase;

@@ -10,7 +10,7 @@ use super::{
 use crate::service::APPLY_LIMIT;
 use muster_domain::{
     Code, Refusal,
-    catalog::{RevisionNumber, Resource},
+    catalog::{Resource, RevisionNumber},
     names::{ModelName, PolicyName, ProfileName, SiteCode},
 };
 use muster_proto::v1::{self, catalog_server::Catalog};
@@ -28,13 +28,22 @@ where
 {
     let (base, number) = match text.split_once("/revisions/") {
         Some((base, number)) => {
-            let wrong = |_| Refusal::new(Code::RequestInvalid, format!("{number:?} is not a revision number")).at("name");
+            let wrong = |_| {
+                Refusal::new(
+                    Code::RequestInvalid,
+                    format!("{number:?} is not a revision number"),
+                )
+                .at("name")
+            };
             (base, Some(number.parse().map_err(wrong)?))
         }
         None => (text, None),
     };
     Ok((convert::id(base, collection, "name")?, number))
 }
+
+/// Entries of a map, and the token of the next page.
+type Page<'a, K, V> = (Vec<(&'a K, &'a V)>, String);
 
 impl Api {
     /// One page of an ordered map, and the token of the next.
@@ -44,10 +53,12 @@ impl Api {
         listing: &str,
         size: i32,
         token: &str,
-    ) -> Result<(Vec<(&'a K, &'a V)>, String), Refusal> {
+    ) -> Result<Page<'a, K, V>, Refusal> {
         let size = page::size(size)?;
         let cursor = self.pages.cursor(token, listing)?;
-        let after = cursor.and_then(|cursor| String::from_utf8(cursor).ok()).and_then(|name| K::from_str(&name).ok());
+        let after = cursor
+            .and_then(|cursor| String::from_utf8(cursor).ok())
+            .and_then(|name| K::from_str(&name).ok());
         let from = after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
         let mut rest = map.range((from, Bound::Unbounded));
         let page: Vec<_> = rest.by_ref().take(size).collect();
@@ -61,7 +72,10 @@ impl Api {
 
     fn parsed(request: &v1::ApplyRequest) -> Result<Vec<(Resource, String)>, Vec<Refusal>> {
         if request.resources.len() > APPLY_LIMIT {
-            let why = format!("holds {} resources; at most {APPLY_LIMIT} fit one call", request.resources.len());
+            let why = format!(
+                "holds {} resources; at most {APPLY_LIMIT} fit one call",
+                request.resources.len()
+            );
             return Err(vec![Refusal::new(Code::TooLarge, why).at("resources")]);
         }
         let mut problems = Vec::new();
@@ -75,7 +89,11 @@ impl Api {
                 })),
             }
         }
-        if problems.is_empty() { Ok(resources) } else { Err(problems) }
+        if problems.is_empty() {
+            Ok(resources)
+        } else {
+            Err(problems)
+        }
     }
 }
 
@@ -85,51 +103,86 @@ impl Catalog for Api {
         let permit = permit(&request)?;
         let resources = Self::parsed(request.get_ref()).map_err(|refusals| refused_all(&refusals))?;
         let names: Vec<_> = resources.iter().map(|(resource, _)| resource.name()).collect();
-        let applied = self.service.apply(&permit, resources, request.get_ref().validate_only).await;
-        let applied = applied.map_err(|failure| failed(&failure))?.map_err(|refusals| refused_all(&refusals))?;
-        let outcomes = names.into_iter().zip(applied).map(|(name, applied)| catalog::outcome(name, applied)).collect();
+        let applied = self
+            .service
+            .apply(&permit, resources, request.get_ref().validate_only)
+            .await;
+        let applied = applied
+            .map_err(|failure| failed(&failure))?
+            .map_err(|refusals| refused_all(&refusals))?;
+        let outcomes = names
+            .into_iter()
+            .zip(applied)
+            .map(|(name, applied)| catalog::outcome(name, applied))
+            .collect();
         Ok(Response::new(v1::ApplyResponse { outcomes }))
     }
 
     async fn get_model(&self, request: Request<v1::GetModelRequest>) -> Result<Response<v1::Model>, Status> {
         permit(&request)?;
-        let name: ModelName = convert::id(&request.get_ref().name, "models", "name").map_err(|refusal| refused(&refusal))?;
+        let name: ModelName =
+            convert::id(&request.get_ref().name, "models", "name").map_err(|refusal| refused(&refusal))?;
         let known = self.service.store().catalog();
-        let model = known.models.get(&name).ok_or_else(|| missing(&request.get_ref().name))?;
+        let model = known
+            .models
+            .get(&name)
+            .ok_or_else(|| missing(&request.get_ref().name))?;
         Ok(Response::new(catalog::model(model)))
     }
 
-    async fn list_models(&self, request: Request<v1::ListModelsRequest>) -> Result<Response<v1::ListModelsResponse>, Status> {
+    async fn list_models(
+        &self,
+        request: Request<v1::ListModelsRequest>,
+    ) -> Result<Response<v1::ListModelsResponse>, Status> {
         permit(&request)?;
         let known = self.service.store().catalog();
         let asked = request.get_ref();
-        let (page, next_page_token) =
-            self.page_of(&known.models, "models", asked.page_size, &asked.page_token).map_err(|refusal| refused(&refusal))?;
+        let (page, next_page_token) = self
+            .page_of(&known.models, "models", asked.page_size, &asked.page_token)
+            .map_err(|refusal| refused(&refusal))?;
         let models = page.into_iter().map(|(_, model)| catalog::model(model)).collect();
-        Ok(Response::new(v1::ListModelsResponse { models, next_page_token }))
+        Ok(Response::new(v1::ListModelsResponse {
+            models,
+            next_page_token,
+        }))
     }
 
     async fn get_site(&self, request: Request<v1::GetSiteRequest>) -> Result<Response<v1::Site>, Status> {
         permit(&request)?;
-        let code: SiteCode = convert::id(&request.get_ref().name, "sites", "name").map_err(|refusal| refused(&refusal))?;
+        let code: SiteCode =
+            convert::id(&request.get_ref().name, "sites", "name").map_err(|refusal| refused(&refusal))?;
         let known = self.service.store().catalog();
-        let site = known.sites.get(&code).ok_or_else(|| missing(&request.get_ref().name))?;
+        let site = known
+            .sites
+            .get(&code)
+            .ok_or_else(|| missing(&request.get_ref().name))?;
         Ok(Response::new(catalog::site(site)))
     }
 
-    async fn list_sites(&self, request: Request<v1::ListSitesRequest>) -> Result<Response<v1::ListSitesResponse>, Status> {
+    async fn list_sites(
+        &self,
+        request: Request<v1::ListSitesRequest>,
+    ) -> Result<Response<v1::ListSitesResponse>, Status> {
         permit(&request)?;
         let known = self.service.store().catalog();
         let asked = request.get_ref();
-        let (page, next_page_token) =
-            self.page_of(&known.sites, "sites", asked.page_size, &asked.page_token).map_err(|refusal| refused(&refusal))?;
+        let (page, next_page_token) = self
+            .page_of(&known.sites, "sites", asked.page_size, &asked.page_token)
+            .map_err(|refusal| refused(&refusal))?;
         let sites = page.into_iter().map(|(_, site)| catalog::site(site)).collect();
-        Ok(Response::new(v1::ListSitesResponse { sites, next_page_token }))
+        Ok(Response::new(v1::ListSitesResponse {
+            sites,
+            next_page_token,
+        }))
     }
 
-    async fn get_profile(&self, request: Request<v1::GetProfileRequest>) -> Result<Response<v1::Profile>, Status> {
+    async fn get_profile(
+        &self,
+        request: Request<v1::GetProfileRequest>,
+    ) -> Result<Response<v1::Profile>, Status> {
         permit(&request)?;
-        let (name, number) = revisioned::<ProfileName>(&request.get_ref().name, "profiles").map_err(|refusal| refused(&refusal))?;
+        let (name, number) = revisioned::<ProfileName>(&request.get_ref().name, "profiles")
+            .map_err(|refusal| refused(&refusal))?;
         let known = self.service.store().catalog();
         let revision = match number {
             Some(number) => known.profile_at(&name, number),
@@ -139,27 +192,42 @@ impl Catalog for Api {
         Ok(Response::new(catalog::profile(revision)))
     }
 
-    async fn list_profiles(&self, request: Request<v1::ListProfilesRequest>) -> Result<Response<v1::ListProfilesResponse>, Status> {
+    async fn list_profiles(
+        &self,
+        request: Request<v1::ListProfilesRequest>,
+    ) -> Result<Response<v1::ListProfilesResponse>, Status> {
         permit(&request)?;
         let known = self.service.store().catalog();
         let asked = request.get_ref();
-        let (page, next_page_token) =
-            self.page_of(&known.profiles, "profiles", asked.page_size, &asked.page_token).map_err(|refusal| refused(&refusal))?;
-        let profiles = page.into_iter().filter_map(|(_, revisions)| revisions.last()).map(|last| catalog::profile(last)).collect();
-        Ok(Response::new(v1::ListProfilesResponse { profiles, next_page_token }))
+        let (page, next_page_token) = self
+            .page_of(&known.profiles, "profiles", asked.page_size, &asked.page_token)
+            .map_err(|refusal| refused(&refusal))?;
+        let profiles = page
+            .into_iter()
+            .filter_map(|(_, revisions)| revisions.last())
+            .map(|last| catalog::profile(last))
+            .collect();
+        Ok(Response::new(v1::ListProfilesResponse {
+            profiles,
+            next_page_token,
+        }))
     }
 
-    async fn get_firmware_policy(&self, request: Request<v1::GetFirmwarePolicyRequest>) -> Result<Response<v1::FirmwarePolicy>, Status> {
+    async fn get_firmware_policy(
+        &self,
+        request: Request<v1::GetFirmwarePolicyRequest>,
+    ) -> Result<Response<v1::FirmwarePolicy>, Status> {
         permit(&request)?;
-        let (name, number) =
-            revisioned::<PolicyName>(&request.get_ref().name, "firmwarePolicies").map_err(|refusal| refused(&refusal))?;
+        let (name, number) = revisioned::<PolicyName>(&request.get_ref().name, "firmwarePolicies")
+            .map_err(|refusal| refused(&refusal))?;
         let known = self.service.store().catalog();
         let revision = match number {
             Some(number) => known.policy_at(&name, number),
             None => known.policy(&name),
         };
         let revision = revision.ok_or_else(|| missing(&request.get_ref().name))?;
-        let shown = catalog::firmware_policy(&name, revision).map_err(|error| broken("show a firmware policy", &error))?;
+        let shown = catalog::firmware_policy(&name, revision)
+            .map_err(|error| broken("show a firmware policy", &error))?;
         Ok(Response::new(shown))
     }
 
@@ -170,11 +238,24 @@ impl Catalog for Api {
         permit(&request)?;
         let known = self.service.store().catalog();
         let asked = request.get_ref();
-        let (page, next_page_token) =
-            self.page_of(&known.policies, "firmwarePolicies", asked.page_size, &asked.page_token).map_err(|refusal| refused(&refusal))?;
-        let newest = page.into_iter().filter_map(|(name, revisions)| Some((name, revisions.last()?)));
-        let shown = newest.map(|(name, revision)| catalog::firmware_policy(name, revision)).collect::<Result<_, _>>();
+        let (page, next_page_token) = self
+            .page_of(
+                &known.policies,
+                "firmwarePolicies",
+                asked.page_size,
+                &asked.page_token,
+            )
+            .map_err(|refusal| refused(&refusal))?;
+        let newest = page
+            .into_iter()
+            .filter_map(|(name, revisions)| Some((name, revisions.last()?)));
+        let shown = newest
+            .map(|(name, revision)| catalog::firmware_policy(name, revision))
+            .collect::<Result<_, _>>();
         let firmware_policies = shown.map_err(|error| broken("show a firmware policy", &error))?;
-        Ok(Response::new(v1::ListFirmwarePoliciesResponse { firmware_policies, next_page_token }))
+        Ok(Response::new(v1::ListFirmwarePoliciesResponse {
+            firmware_policies,
+            next_page_token,
+        }))
     }
 }

@@ -1,8 +1,7 @@
 //! The `Devices` service.
 
 use super::{
-    Api, convert,
-    page,
+    Api, convert, page,
     peer::permit,
     status::{failed, refused},
 };
@@ -35,41 +34,80 @@ fn revision(etag: &str) -> Result<Option<u64>, Refusal> {
         return Ok(None);
     }
     let number = etag.strip_prefix('r').and_then(|number| number.parse().ok());
-    number.map(Some).ok_or_else(|| Refusal::new(Code::EtagMismatch, format!("{etag:?} is no etag of a device")).at("etag"))
+    number.map(Some).ok_or_else(|| {
+        Refusal::new(Code::EtagMismatch, format!("{etag:?} is no etag of a device")).at("etag")
+    })
 }
 
 impl Api {
     async fn shown(&self, device: &Device) -> Result<v1::Device, Status> {
-        let end = self.service.certificate_end(device).await.map_err(|failure| failed(&failure))?;
+        let end = self
+            .service
+            .certificate_end(device)
+            .await
+            .map_err(|failure| failed(&failure))?;
         Ok(convert::device::device(device, end))
     }
 
-    async fn change<T>(&self, request: &Request<T>, name: &str, etag: &str, transition: Transition) -> Result<Response<v1::Device>, Status> {
+    async fn change<T>(
+        &self,
+        request: &Request<T>,
+        name: &str,
+        etag: &str,
+        transition: Transition,
+    ) -> Result<Response<v1::Device>, Status> {
         let permit = permit(request)?;
         let name = device_name(name).map_err(|refusal| refused(&refusal))?;
         let revision = revision(etag).map_err(|refusal| refused(&refusal))?;
-        let device = self.service.change_device(&permit, &name, transition, revision).await;
+        let device = self
+            .service
+            .change_device(&permit, &name, transition, revision)
+            .await;
         let device = device.map_err(|failure| failed(&failure))?;
         Ok(Response::new(self.shown(&device).await?))
     }
 
-    async fn page_of_devices(&self, request: &v1::ListDevicesRequest) -> Result<v1::ListDevicesResponse, Failure> {
+    async fn page_of_devices(
+        &self,
+        request: &v1::ListDevicesRequest,
+    ) -> Result<v1::ListDevicesResponse, Failure> {
         let size = page::size(request.page_size)?;
         let filter = match request.filter.trim() {
             "" => None,
             text => {
-                let wrong = |error: muster_domain::filter::FilterError| Refusal::new(Code::FilterInvalid, error.to_string()).at("filter");
-                Some(Filter::parse(text).map_err(wrong)?.check(schema()).map_err(wrong)?)
+                let wrong = |error: muster_domain::filter::FilterError| {
+                    Refusal::new(Code::FilterInvalid, error.to_string()).at("filter")
+                };
+                Some(
+                    Filter::parse(text)
+                        .map_err(wrong)?
+                        .check(schema())
+                        .map_err(wrong)?,
+                )
             }
         };
         let arguments = format!("devices|{}", request.filter.trim());
-        let after = self.pages.number(&request.page_token, &arguments)?.map(DeviceId::from_u128);
-        let query = DeviceQuery { filter, after, limit: size, scan_limit: SCAN_LIMIT };
+        let after = self
+            .pages
+            .number(&request.page_token, &arguments)?
+            .map(DeviceId::from_u128);
+        let query = DeviceQuery {
+            filter,
+            after,
+            limit: size,
+            scan_limit: SCAN_LIMIT,
+        };
         let found = self.service.store().list_devices(query).await;
         let found = found.map_err(|error| crate::fault::Fault::log("list devices", &error))?;
-        let token = found.next.map(|next| self.pages.token(&next.as_u128().to_be_bytes(), &arguments));
+        let token = found
+            .next
+            .map(|next| self.pages.token(&next.as_u128().to_be_bytes(), &arguments));
         Ok(v1::ListDevicesResponse {
-            devices: found.devices.iter().map(|device| convert::device::device(device, None)).collect(),
+            devices: found
+                .devices
+                .iter()
+                .map(|device| convert::device::device(device, None))
+                .collect(),
             next_page_token: token.unwrap_or_default(),
         })
     }
@@ -77,41 +115,77 @@ impl Api {
 
 #[tonic::async_trait]
 impl Devices for Api {
-    async fn get_device(&self, request: Request<v1::GetDeviceRequest>) -> Result<Response<v1::Device>, Status> {
+    async fn get_device(
+        &self,
+        request: Request<v1::GetDeviceRequest>,
+    ) -> Result<Response<v1::Device>, Status> {
         permit(&request)?;
         let name = device_name(&request.get_ref().name).map_err(|refusal| refused(&refusal))?;
-        let device = self.service.device(&name).await.map_err(|failure| failed(&failure))?;
+        let device = self
+            .service
+            .device(&name)
+            .await
+            .map_err(|failure| failed(&failure))?;
         Ok(Response::new(self.shown(&device).await?))
     }
 
-    async fn list_devices(&self, request: Request<v1::ListDevicesRequest>) -> Result<Response<v1::ListDevicesResponse>, Status> {
+    async fn list_devices(
+        &self,
+        request: Request<v1::ListDevicesRequest>,
+    ) -> Result<Response<v1::ListDevicesResponse>, Status> {
         permit(&request)?;
-        self.page_of_devices(request.get_ref()).await.map(Response::new).map_err(|failure| failed(&failure))
+        self.page_of_devices(request.get_ref())
+            .await
+            .map(Response::new)
+            .map_err(|failure| failed(&failure))
     }
 
-    async fn explain_device(&self, request: Request<v1::ExplainDeviceRequest>) -> Result<Response<v1::ExplainDeviceResponse>, Status> {
+    async fn explain_device(
+        &self,
+        request: Request<v1::ExplainDeviceRequest>,
+    ) -> Result<Response<v1::ExplainDeviceResponse>, Status> {
         permit(&request)?;
         let name = device_name(&request.get_ref().name).map_err(|refusal| refused(&refusal))?;
-        let device = self.service.device(&name).await.map_err(|failure| failed(&failure))?;
-        Ok(Response::new(convert::device::explanation(self.service.explain(&device))))
+        let device = self
+            .service
+            .device(&name)
+            .await
+            .map_err(|failure| failed(&failure))?;
+        Ok(Response::new(convert::device::explanation(
+            self.service.explain(&device),
+        )))
     }
 
-    async fn suspend_device(&self, request: Request<v1::SuspendDeviceRequest>) -> Result<Response<v1::Device>, Status> {
+    async fn suspend_device(
+        &self,
+        request: Request<v1::SuspendDeviceRequest>,
+    ) -> Result<Response<v1::Device>, Status> {
         let v1::SuspendDeviceRequest { name, reason, etag } = request.get_ref().clone();
-        self.change(&request, &name, &etag, Transition::Suspend(reason)).await
+        self.change(&request, &name, &etag, Transition::Suspend(reason))
+            .await
     }
 
-    async fn resume_device(&self, request: Request<v1::ResumeDeviceRequest>) -> Result<Response<v1::Device>, Status> {
+    async fn resume_device(
+        &self,
+        request: Request<v1::ResumeDeviceRequest>,
+    ) -> Result<Response<v1::Device>, Status> {
         let v1::ResumeDeviceRequest { name, etag } = request.get_ref().clone();
         self.change(&request, &name, &etag, Transition::Resume).await
     }
 
-    async fn retire_device(&self, request: Request<v1::RetireDeviceRequest>) -> Result<Response<v1::Device>, Status> {
+    async fn retire_device(
+        &self,
+        request: Request<v1::RetireDeviceRequest>,
+    ) -> Result<Response<v1::Device>, Status> {
         let v1::RetireDeviceRequest { name, reason, etag } = request.get_ref().clone();
-        self.change(&request, &name, &etag, Transition::Retire(reason)).await
+        self.change(&request, &name, &etag, Transition::Retire(reason))
+            .await
     }
 
-    async fn reissue_code(&self, request: Request<v1::ReissueCodeRequest>) -> Result<Response<v1::ReissueCodeResponse>, Status> {
+    async fn reissue_code(
+        &self,
+        request: Request<v1::ReissueCodeRequest>,
+    ) -> Result<Response<v1::ReissueCodeResponse>, Status> {
         let permit = permit(&request)?;
         let asked = request.get_ref();
         let name = device_name(&asked.name).map_err(|refusal| refused(&refusal))?;
@@ -120,6 +194,9 @@ impl Devices for Api {
         let issued = self.service.reissue_code(&permit, &name, revision, ttl).await;
         let (device, code) = issued.map_err(|failure| failed(&failure))?;
         let device = Some(self.shown(&device).await?);
-        Ok(Response::new(v1::ReissueCodeResponse { device, activation_code: code.reveal() }))
+        Ok(Response::new(v1::ReissueCodeResponse {
+            device,
+            activation_code: code.reveal(),
+        }))
     }
 }

@@ -14,7 +14,9 @@ use zeroize::Zeroizing;
 
 impl Api {
     fn trust_bundle(&self) -> v1::TrustBundle {
-        v1::TrustBundle { roots: self.service.roots() }
+        v1::TrustBundle {
+            roots: self.service.roots(),
+        }
     }
 }
 
@@ -26,11 +28,22 @@ impl Enrollment for Api {
         let asked = request.into_inner();
         let attempt = self.claims.admit(source, &asked.serial);
         attempt.map_err(|wait| {
-            refused(&Refusal::new(Code::ClaimThrottled, format!("try again in {} seconds", wait.as_secs().max(1))))
+            refused(&Refusal::new(
+                Code::ClaimThrottled,
+                format!("try again in {} seconds", wait.as_secs().max(1)),
+            ))
         })?;
-        let input =
-            ClaimInput { serial: asked.serial, code: Zeroizing::new(asked.activation_code), csr: asked.csr, source };
-        let answer = self.service.claim(input).await.map_err(|failure| failed(&failure))?;
+        let input = ClaimInput {
+            serial: asked.serial,
+            code: Zeroizing::new(asked.activation_code),
+            csr: asked.csr,
+            source,
+        };
+        let answer = self
+            .service
+            .claim(input)
+            .await
+            .map_err(|failure| failed(&failure))?;
         Ok(Response::new(v1::ClaimResponse {
             device: format!("devices/{}", answer.device),
             chain: answer.chain,
@@ -38,7 +51,10 @@ impl Enrollment for Api {
         }))
     }
 
-    async fn get_trust_bundle(&self, _: Request<v1::GetTrustBundleRequest>) -> Result<Response<v1::TrustBundle>, Status> {
+    async fn get_trust_bundle(
+        &self,
+        _: Request<v1::GetTrustBundleRequest>,
+    ) -> Result<Response<v1::TrustBundle>, Status> {
         Ok(Response::new(self.trust_bundle()))
     }
 }

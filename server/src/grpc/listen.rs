@@ -1,6 +1,10 @@
 //! The gRPC listener: TLS handshakes in tasks of their own, then HTTP/2.
 
-use super::{SetUpError, peer::{Authorize, Peer}, routes};
+use super::{
+    SetUpError,
+    peer::{Authorize, Peer},
+    routes,
+};
 use crate::{mqtt::throttle::Throttle, service::Service, tls};
 use std::{
     io,
@@ -51,7 +55,11 @@ impl Connected for Connection {
 }
 
 impl AsyncRead for Connection {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_read(cx, buffer)
     }
 }
@@ -74,7 +82,10 @@ async fn handshake(acceptor: TlsAcceptor, tcp: TcpStream, address: SocketAddr) -
     match tls::accept(&acceptor, tcp, tls::HANDSHAKE_DEADLINE).await {
         Ok(stream) => {
             let leaf = tls::peer_leaf(&stream).map(Arc::from);
-            Some(Connection { stream, peer: Peer { address, leaf } })
+            Some(Connection {
+                stream,
+                peer: Peer { address, leaf },
+            })
         }
         Err(error) => {
             tracing::debug!(%address, %error, "handshake failed");
@@ -84,7 +95,12 @@ async fn handshake(acceptor: TlsAcceptor, tcp: TcpStream, address: SocketAddr) -
 }
 
 /// Accepts until `stop`; a slow handshake holds up nobody but itself.
-async fn accept(listener: TcpListener, acceptor: TlsAcceptor, ready: mpsc::Sender<io::Result<Connection>>, stop: CancellationToken) {
+async fn accept(
+    listener: TcpListener,
+    acceptor: TlsAcceptor,
+    ready: mpsc::Sender<io::Result<Connection>>,
+    stop: CancellationToken,
+) {
     let places = Arc::new(Semaphore::new(HANDSHAKES));
     loop {
         let accepted = tokio::select! {
@@ -135,7 +151,7 @@ pub async fn serve(
     claims: Arc<Throttle>,
     stop: CancellationToken,
 ) -> Result<(), ServeError> {
-    let routes = routes(service.clone(), claims).await?;
+    let routes = routes(service.clone(), claims)?;
     let (ready, connections) = mpsc::channel(ACCEPTED_AHEAD);
     tokio::spawn(accept(listener, TlsAcceptor::from(tls), ready, stop.clone()));
     Server::builder()

@@ -9,13 +9,17 @@ use super::{
 };
 use crate::{
     fault::Failure,
-    service::import::{Event, Format, Input, Request as ImportRequest},
+    service::{
+        import::{Event, Format, Input, Request as ImportRequest},
+        stopping,
+    },
 };
 use muster_domain::{Code, Refusal, ids::BatchId};
 use muster_proto::v1::{self, import_manifest_request::Message, manifests_server::Manifests};
 use std::{pin::Pin, time::Duration};
 use tokio::sync::mpsc;
 use tokio_stream::{Stream, StreamExt as _, wrappers::ReceiverStream};
+use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
 /// Largest chunk of a manifest, in bytes.
@@ -32,7 +36,9 @@ fn header(header: v1::ImportHeader) -> Result<ImportRequest, Refusal> {
         Ok(v1::ManifestFormat::Unspecified) => None,
         Ok(v1::ManifestFormat::Csv) => Some(Format::Csv),
         Ok(v1::ManifestFormat::Ndjson) => Some(Format::Ndjson),
-        Err(_) => return Err(Refusal::new(Code::RequestInvalid, "is not a format we know").at("header.format")),
+        Err(_) => {
+            return Err(Refusal::new(Code::RequestInvalid, "is not a format we know").at("header.format"));
+        }
     };
     let default_model = match header.default_model.as_str() {
         "" => None,
@@ -49,18 +55,35 @@ fn header(header: v1::ImportHeader) -> Result<ImportRequest, Refusal> {
 }
 
 /// Moves chunks from the call to the import; a cut call ends the file with an error, never early.
-async fn pump(mut stream: Streaming<v1::ImportManifestRequest>, chunks: mpsc::Sender<Input>) {
+async fn pump(
+    mut stream: Streaming<v1::ImportManifestRequest>,
+    chunks: mpsc::Sender<Input>,
+    stop: CancellationToken,
+) {
     loop {
-        let input = match stream.next().await {
+        let next = stop.run_until_cancelled(stream.next()).await;
+        let Some(next) = next else {
+            // Nobody waits for the import any more when this fails, so there is nobody to tell.
+            drop(chunks.send(Input::Cut(stopping())).await);
+            return;
+        };
+        let input = match next {
             None => Input::End,
-            Some(Ok(v1::ImportManifestRequest { message: Some(Message::Chunk(chunk)) })) if chunk.len() <= CHUNK_LIMIT => {
-                Input::Chunk(chunk)
-            }
-            Some(Ok(v1::ImportManifestRequest { message: Some(Message::Chunk(_)) })) => {
-                Input::Cut(Refusal::new(Code::TooLarge, format!("a chunk is over {CHUNK_LIMIT} bytes")).at("chunk"))
-            }
-            Some(Ok(_)) => Input::Cut(Refusal::new(Code::RequestInvalid, "only chunks may follow the header").at("message")),
-            Some(Err(status)) => Input::Cut(Refusal::new(Code::RequestInvalid, format!("the upload was cut: {}", status.message()))),
+            Some(Ok(v1::ImportManifestRequest {
+                message: Some(Message::Chunk(chunk)),
+            })) if chunk.len() <= CHUNK_LIMIT => Input::Chunk(chunk),
+            Some(Ok(v1::ImportManifestRequest {
+                message: Some(Message::Chunk(_)),
+            })) => Input::Cut(
+                Refusal::new(Code::TooLarge, format!("a chunk is over {CHUNK_LIMIT} bytes")).at("chunk"),
+            ),
+            Some(Ok(_)) => Input::Cut(
+                Refusal::new(Code::RequestInvalid, "only chunks may follow the header").at("message"),
+            ),
+            Some(Err(status)) => Input::Cut(Refusal::new(
+                Code::RequestInvalid,
+                format!("the upload was cut: {}", status.message()),
+            )),
         };
         let last = !matches!(input, Input::Chunk(_));
         if chunks.send(input).await.is_err() || last {
@@ -79,18 +102,25 @@ fn rendered(event: Result<Event, Failure>) -> Result<v1::ImportManifestResponse,
 impl Manifests for Api {
     type ImportManifestStream = Events;
 
-    async fn import_manifest(&self, request: Request<Streaming<v1::ImportManifestRequest>>) -> Result<Response<Events>, Status> {
+    async fn import_manifest(
+        &self,
+        request: Request<Streaming<v1::ImportManifestRequest>>,
+    ) -> Result<Response<Events>, Status> {
         let permit = permit(&request)?;
         let mut stream = request.into_inner();
         let first = stream.message().await?.and_then(|first| first.message);
         let Some(Message::Header(first)) = first else {
-            return Err(refused(&Refusal::new(Code::RequestInvalid, "the first message must be the header").at("header")));
+            return Err(refused(
+                &Refusal::new(Code::RequestInvalid, "the first message must be the header").at("header"),
+            ));
         };
         let import = header(first).map_err(|refusal| refused(&refusal))?;
         let (chunks, input) = mpsc::channel(CHUNKS_AHEAD);
         let (events, output) = mpsc::channel(EVENTS_AHEAD);
-        self.service.import(&permit, import, input, events).map_err(|failure| failed(&failure))?;
-        tokio::spawn(pump(stream, chunks));
+        self.service
+            .import(&permit, import, input, events)
+            .map_err(|failure| failed(&failure))?;
+        tokio::spawn(pump(stream, chunks, self.service.stopping.clone()));
         Ok(Response::new(Box::pin(ReceiverStream::new(output).map(rendered))))
     }
 
@@ -98,23 +128,44 @@ impl Manifests for Api {
         permit(&request)?;
         let name = &request.get_ref().name;
         let id: BatchId = convert::id(name, "batches", "name").map_err(|refusal| refused(&refusal))?;
-        let found = self.service.store().batch(id).await.map_err(|error| broken("load a batch", &error))?;
-        let found = found.ok_or_else(|| refused(&Refusal::new(Code::NotFound, format!("there is no {name}")).at("name")))?;
+        let found = self
+            .service
+            .store()
+            .batch(id)
+            .await
+            .map_err(|error| broken("load a batch", &error))?;
+        let found = found.ok_or_else(|| {
+            refused(&Refusal::new(Code::NotFound, format!("there is no {name}")).at("name"))
+        })?;
         Ok(Response::new(batch::batch(&found)))
     }
 
-    async fn list_batches(&self, request: Request<v1::ListBatchesRequest>) -> Result<Response<v1::ListBatchesResponse>, Status> {
+    async fn list_batches(
+        &self,
+        request: Request<v1::ListBatchesRequest>,
+    ) -> Result<Response<v1::ListBatchesResponse>, Status> {
         permit(&request)?;
         let asked = request.get_ref();
         let size = page::size(asked.page_size).map_err(|refusal| refused(&refusal))?;
-        let before = self.pages.number(&asked.page_token, LISTING).map_err(|refusal| refused(&refusal))?.map(BatchId::from_u128);
-        let found = self.service.store().list_batches(before, size).await.map_err(|error| broken("list batches", &error))?;
+        let before = self
+            .pages
+            .number(&asked.page_token, LISTING)
+            .map_err(|refusal| refused(&refusal))?
+            .map(BatchId::from_u128);
+        let found = self
+            .service
+            .store()
+            .list_batches(before, size)
+            .await
+            .map_err(|error| broken("list batches", &error))?;
         let full = found.len() == size;
         let next_page_token = match found.last() {
             Some(last) if full => self.pages.token(&last.id.as_u128().to_be_bytes(), LISTING),
             _ => String::new(),
         };
-        Ok(Response::new(v1::ListBatchesResponse { batches: found.iter().map(batch::batch).collect(), next_page_token }))
+        Ok(Response::new(v1::ListBatchesResponse {
+            batches: found.iter().map(batch::batch).collect(),
+            next_page_token,
+        }))
     }
 }
-

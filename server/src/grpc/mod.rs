@@ -8,13 +8,14 @@ mod convert;
 mod devices;
 mod enrollment;
 mod fleet;
+mod health;
 mod listen;
 mod manifests;
 mod page;
 mod peer;
 mod status;
 
-pub use listen::serve;
+pub use listen::{ServeError, serve};
 
 use crate::{mqtt::throttle::Throttle, service::Service};
 use muster_proto::v1::{
@@ -24,10 +25,21 @@ use muster_proto::v1::{
 };
 use page::Pages;
 use std::sync::Arc;
-use tonic::service::Routes;
+use tonic::{server::NamedService as _, service::Routes};
 
 /// Largest message that we read: an apply call with a thousand resources, or a chunk and its frame.
 const DECODE_LIMIT: usize = 8 << 20;
+
+/// Our services by their full names, for health.
+const SERVICES: &[&str] = &[
+    ManifestsServer::<Api>::NAME,
+    DevicesServer::<Api>::NAME,
+    CatalogServer::<Api>::NAME,
+    EnrollmentServer::<Api>::NAME,
+    AccessServer::<Api>::NAME,
+    AuditServer::<Api>::NAME,
+    FleetServer::<Api>::NAME,
+];
 
 /// What every handler has.
 #[derive(Clone)]
@@ -49,12 +61,20 @@ pub enum SetUpError {
 }
 
 /// All services, with health and reflection.
-pub(crate) async fn routes(service: Service, claims: Arc<Throttle>) -> Result<Routes, SetUpError> {
+pub(crate) fn routes(service: Service, claims: Arc<Throttle>) -> Result<Routes, SetUpError> {
     let pages = Pages::new(crate::random::bytes().map_err(|_| SetUpError::Random)?);
-    let api = Api { service, pages, claims };
     let (reporter, health) = tonic_health::server::health_reporter();
-    reporter.set_serving::<DevicesServer<Api>>().await;
-    let reflection = || tonic_reflection::server::Builder::configure().register_encoded_file_descriptor_set(DESCRIPTORS);
+    tokio::spawn(health::watch(reporter, SERVICES, service.clone()));
+    let api = Api {
+        service,
+        pages,
+        claims,
+    };
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
     let mut routes = Routes::builder();
     routes
         .add_service(health)

@@ -53,13 +53,18 @@ impl Pages {
             return Ok(None);
         }
         let bytes = URL_SAFE_NO_PAD.decode(token).ok();
-        let valid = bytes.as_deref().and_then(|bytes| bytes.split_at_checked(TAG_BYTES)).and_then(|(tag, cursor)| {
-            // A token is no secret: it only keeps callers from inventing cursors, so the comparison may take its time.
-            (tag == self.tag(cursor, arguments)).then(|| cursor.to_vec())
-        });
+        let valid = bytes
+            .as_deref()
+            .and_then(|bytes| bytes.split_at_checked(TAG_BYTES))
+            .and_then(|(tag, cursor)| {
+                // A token is no secret: it only keeps callers from inventing cursors, so the comparison may take its time.
+                (tag == self.tag(cursor, arguments)).then(|| cursor.to_vec())
+            });
         match valid {
             Some(cursor) => Ok(Some(cursor)),
-            None => Err(Refusal::new(Code::PageTokenInvalid, "is not a token for this listing").at("page_token")),
+            None => {
+                Err(Refusal::new(Code::PageTokenInvalid, "is not a token for this listing").at("page_token"))
+            }
         }
     }
 
@@ -67,7 +72,8 @@ impl Pages {
     pub(super) fn number(&self, token: &str, arguments: &str) -> Result<Option<u128>, Refusal> {
         let cursor = self.cursor(token, arguments)?;
         let wide = cursor.map(|cursor| <[u8; 16]>::try_from(cursor).map(u128::from_be_bytes));
-        wide.transpose().map_err(|_| Refusal::new(Code::PageTokenInvalid, "is of another listing").at("page_token"))
+        wide.transpose()
+            .map_err(|_| Refusal::new(Code::PageTokenInvalid, "is of another listing").at("page_token"))
     }
 }
 
@@ -81,8 +87,17 @@ mod tests {
         let token = pages.token(&5u128.to_be_bytes(), "devices|x");
         assert_eq!(pages.number(&token, "devices|x"), Ok(Some(5)));
         assert_eq!(pages.number("", "devices|x"), Ok(None));
-        for (token, arguments) in [(token.as_str(), "devices|y"), ("AAAA", "devices|x"), ("?", "devices|x"), (&token[1..], "devices|x")] {
-            assert_eq!(pages.number(token, arguments).unwrap_err().code, Code::PageTokenInvalid, "{token} {arguments}");
+        for (token, arguments) in [
+            (token.as_str(), "devices|y"),
+            ("AAAA", "devices|x"),
+            ("?", "devices|x"),
+            (&token[1..], "devices|x"),
+        ] {
+            assert_eq!(
+                pages.number(token, arguments).unwrap_err().code,
+                Code::PageTokenInvalid,
+                "{token} {arguments}"
+            );
         }
         assert!(Pages::new([8; 32]).number(&token, "devices|x").is_err());
     }

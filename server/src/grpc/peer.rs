@@ -26,12 +26,19 @@ pub(crate) struct Peer {
 }
 
 /// Services that carry no secrets and need no certificate: a load balancer's and a developer's tools.
-const OPEN: [&str; 3] =
-    ["/grpc.health.v1.Health/", "/grpc.reflection.v1.ServerReflection/", "/grpc.reflection.v1alpha.ServerReflection/"];
+const OPEN: [&str; 3] = [
+    "/grpc.health.v1.Health/",
+    "/grpc.reflection.v1.ServerReflection/",
+    "/grpc.reflection.v1alpha.ServerReflection/",
+];
 
 /// The permit of a request; every handler asks for it first.
 pub(super) fn permit<T>(request: &tonic::Request<T>) -> Result<Permit, Status> {
-    request.extensions().get::<Permit>().cloned().ok_or_else(|| Status::internal("request was not authorised"))
+    request
+        .extensions()
+        .get::<Permit>()
+        .cloned()
+        .ok_or_else(|| Status::internal("request was not authorised"))
 }
 
 async fn principal(service: &Service, peer: Option<&Peer>) -> Result<Principal, Failure> {
@@ -46,12 +53,16 @@ async fn check(service: &Service, path: &str, peer: Option<&Peer>) -> Result<Opt
     if OPEN.iter().any(|open| path.starts_with(open)) {
         return Ok(None);
     }
-    let principal = principal(service, peer).await.map_err(|failure| status::failed(&failure))?;
+    let principal = principal(service, peer)
+        .await
+        .map_err(|failure| status::failed(&failure))?;
     let method = path.trim_start_matches('/');
-    access::authorize(method, &principal).map(Some).map_err(|refusal| {
-        tracing::info!(method, code = refusal.code.number(), "call refused");
-        status::refused(&refusal)
-    })
+    access::authorize(method, &principal)
+        .map(Some)
+        .map_err(|refusal| {
+            tracing::info!(method, code = refusal.code.number(), "call refused");
+            status::refused(&refusal)
+        })
 }
 
 /// Wraps all services: no handler runs without a permit.
@@ -64,7 +75,10 @@ impl<S> Layer<S> for Authorize {
     type Service = Authorized<S>;
 
     fn layer(&self, inner: S) -> Authorized<S> {
-        Authorized { service: self.service.clone(), inner }
+        Authorized {
+            service: self.service.clone(),
+            inner,
+        }
     }
 }
 

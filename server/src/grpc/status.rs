@@ -43,14 +43,23 @@ pub(super) fn refused_all(refusals: &[Refusal]) -> Status {
     ]);
     let mut details = ErrorDetails::new();
     details.set_error_info(first.code.reason(), DOMAIN, metadata);
-    for refusal in refusals.iter().filter(|refusal| !refusal.field.is_empty()).take(VIOLATION_LIMIT) {
+    for refusal in refusals
+        .iter()
+        .filter(|refusal| !refusal.field.is_empty())
+        .take(VIOLATION_LIMIT)
+    {
         details.add_bad_request_violation(&refusal.field, &refusal.message);
     }
     match first.code.kind() {
         Kind::Exhausted | Kind::Unavailable => {
             details.set_retry_info(Some(RETRY_AFTER));
         }
-        Kind::Invalid | Kind::Unauthenticated | Kind::Denied | Kind::Missing | Kind::Exists | Kind::Precondition
+        Kind::Invalid
+        | Kind::Unauthenticated
+        | Kind::Denied
+        | Kind::Missing
+        | Kind::Exists
+        | Kind::Precondition
         | Kind::Conflict => {}
     }
     let more = match refusals.len() {
@@ -80,18 +89,28 @@ mod tests {
     #[test]
     fn a_status_carries_number_field_and_help() {
         let status = refused(&Refusal::new(Number::MacMalformed, "contains 'G'").at("rows[5].mac"));
-        assert_eq!((status.code(), status.message()), (Code::InvalidArgument, "M2111: rows[5].mac: contains 'G'"));
+        assert_eq!(
+            (status.code(), status.message()),
+            (Code::InvalidArgument, "M2111: rows[5].mac: contains 'G'")
+        );
         let details = status.get_error_details();
         let info = details.error_info().unwrap();
-        assert_eq!((info.reason.as_str(), info.metadata["code"].as_str()), ("MAC_MALFORMED", "2111"));
+        assert_eq!(
+            (info.reason.as_str(), info.metadata["code"].as_str()),
+            ("MAC_MALFORMED", "2111")
+        );
         assert_eq!(info.metadata["help"], Number::MacMalformed.help());
-        assert_eq!(details.bad_request().unwrap().field_violations[0].field, "rows[5].mac");
+        assert_eq!(
+            details.bad_request().unwrap().field_violations[0].field,
+            "rows[5].mac"
+        );
     }
 
     #[test]
     fn many_fields_fit_the_trailers() {
-        let refusals: Vec<_> =
-            (0..1000).map(|i| Refusal::new(Number::ModelInvalid, "is wrong").at(format!("resources[{i}].name"))).collect();
+        let refusals: Vec<_> = (0..1000)
+            .map(|i| Refusal::new(Number::ModelInvalid, "is wrong").at(format!("resources[{i}].name")))
+            .collect();
         let status = refused_all(&refusals);
         assert!(status.details().len() < 6 << 10, "{}", status.details().len());
         assert!(status.message().ends_with("(and 999 more)"));

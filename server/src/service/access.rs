@@ -1,6 +1,6 @@
 //! Operators: who they are, and how they come and go.
 
-use super::{OrFault as _, Service, actor, blocking};
+use super::{OrFault as _, Service, actor, blocking, fresh_serial};
 use crate::{ca::CertificationRequest, fault::Failure};
 use muster_domain::{
     access::{Operator, Permit, Role},
@@ -24,27 +24,55 @@ impl Service {
     /// rules refuse them by name.
     pub(crate) async fn operator_of(&self, leaf: &[u8]) -> Result<Option<Operator>, Failure> {
         let key = crate::ca::spki_digest(leaf).or_fault("read the key of an operator certificate")?;
-        Ok(self.store.operator_by_key(key).await.or_fault("look up an operator")?)
+        Ok(self
+            .store
+            .operator_by_key(key)
+            .await
+            .or_fault("look up an operator")?)
     }
 
     /// Registers an operator and certifies the key of the request.
-    pub async fn create_operator(&self, permit: &Permit, name: OperatorName, role: Role, csr: Vec<u8>) -> Result<CreatedOperator, Failure> {
+    pub async fn create_operator(
+        &self,
+        permit: &Permit,
+        name: OperatorName,
+        role: Role,
+        csr: Vec<u8>,
+    ) -> Result<CreatedOperator, Failure> {
         let (now, actor) = (self.clock.now(), actor(permit)?);
         let ca = Arc::clone(&self.ca);
         let signed_name = name.clone();
-        let signed = blocking("certify an operator", move || -> Result<(SpkiDigest, Vec<u8>), Failure> {
-            let request = CertificationRequest::parse(&csr).map_err(|refusal| refusal.at("csr"))?;
-            let serial = ca.fresh_serial(now).or_fault("make a serial")?;
-            let certificate = ca.issue_operator(&signed_name, &request, now, serial).or_fault("certify an operator")?;
-            Ok((request.digest(), certificate))
-        });
+        let signed = blocking(
+            "certify an operator",
+            move || -> Result<(SpkiDigest, Vec<u8>), Failure> {
+                let request = CertificationRequest::parse(&csr).map_err(|refusal| refusal.at("csr"))?;
+                let serial = fresh_serial(&ca, now)?;
+                let certificate = ca
+                    .issue_operator(&signed_name, &request, now, serial)
+                    .or_fault("certify an operator")?;
+                Ok((request.digest(), certificate))
+            },
+        );
         // The certificate opens nothing until the operator is on record, so signing may come first.
         let (key, certificate) = signed.await??;
-        let operator = Operator { name, role, key, enabled: true };
-        let event = Event::new(now, actor, Action::OperatorCreated, format!("operators/{}", operator.name))
-            .with("role", role)
-            .with("key", key);
-        self.store.create_operator(operator.clone(), event).await.or_fault("record an operator")??;
+        let operator = Operator {
+            name,
+            role,
+            key,
+            enabled: true,
+        };
+        let event = Event::new(
+            now,
+            actor,
+            Action::OperatorCreated,
+            format!("operators/{}", operator.name),
+        )
+        .with("role", role)
+        .with("key", key);
+        self.store
+            .create_operator(operator.clone(), event)
+            .await
+            .or_fault("record an operator")??;
         let mut chain = vec![certificate];
         chain.extend(self.ca.operator_chain());
         Ok(CreatedOperator { operator, chain })
@@ -52,7 +80,16 @@ impl Service {
 
     /// Shuts an operator out for good.
     pub async fn disable_operator(&self, permit: &Permit, name: OperatorName) -> Result<Operator, Failure> {
-        let event = Event::new(self.clock.now(), actor(permit)?, Action::OperatorDisabled, format!("operators/{name}"));
-        Ok(self.store.disable_operator(name, event).await.or_fault("disable an operator")??)
+        let event = Event::new(
+            self.clock.now(),
+            actor(permit)?,
+            Action::OperatorDisabled,
+            format!("operators/{name}"),
+        );
+        Ok(self
+            .store
+            .disable_operator(name, event)
+            .await
+            .or_fault("disable an operator")??)
     }
 }

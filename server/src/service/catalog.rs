@@ -26,7 +26,8 @@ impl Service {
                 && jiff::tz::TimeZone::get(&site.time_zone).is_err()
             {
                 let why = format!("{:?} is not a time zone of the IANA database", site.time_zone);
-                problems.push(Refusal::new(Code::SiteInvalid, why).at(format!("resources[{place}].time_zone")));
+                problems
+                    .push(Refusal::new(Code::SiteInvalid, why).at(format!("resources[{place}].time_zone")));
             }
         }
         if !problems.is_empty() {
@@ -34,7 +35,9 @@ impl Service {
         }
         let author = operator(permit)?.name.clone();
         let (resources, messages) = resources.into_iter().unzip();
-        let applied = self.store.apply_catalog(resources, author, messages, self.clock.now(), validate_only);
+        let applied = self
+            .store
+            .apply_catalog(resources, author, messages, self.clock.now(), validate_only);
         Ok(applied.await.or_fault("apply resources")?)
     }
 }

@@ -3,7 +3,7 @@
 //! The order is the point (I1, I6): check, record the intent with its serial, sign, check the certificate, record
 //! it, and only then answer. A crash at any step is finished by the claim's repetition.
 
-use super::{OrFault as _, Service, blocking};
+use super::{OrFault as _, Service, blocking, fresh_serial};
 use crate::{
     ca::CertificationRequest,
     fault::{Failure, Fault},
@@ -33,7 +33,10 @@ pub struct ClaimInput {
 
 impl fmt::Debug for ClaimInput {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ClaimInput").field("serial", &self.serial).field("source", &self.source).finish_non_exhaustive()
+        f.debug_struct("ClaimInput")
+            .field("serial", &self.serial)
+            .field("source", &self.source)
+            .finish_non_exhaustive()
     }
 }
 
@@ -55,17 +58,29 @@ impl Service {
         let request = blocking("check a CSR", move || CertificationRequest::parse(&csr)).await?;
         let request = request.map_err(|refusal| refusal.at("csr"))?;
         // 2. A mistyped code cannot be right; it gets the answer that a wrong one gets, after the same look-up.
-        let code = input.code.parse::<ActivationCode>().unwrap_or_else(|_| ActivationCode::from_random([0; 15]));
-        let presented = Presented { code: code.hash(self.ca.code_key()), spki: request.digest() };
+        let code = input
+            .code
+            .parse::<ActivationCode>()
+            .unwrap_or_else(|_| ActivationCode::from_random([0; 15]));
+        let presented = Presented {
+            code: code.hash(self.ca.code_key()),
+            spki: request.digest(),
+        };
         let (not_before, not_after) = self.ca.validity(now);
         let fresh = ClaimIntent {
             spki: presented.spki,
-            certificate: self.ca.fresh_serial(now).or_fault("make a serial")?,
+            certificate: fresh_serial(&self.ca, now)?,
             not_before,
             not_after,
         };
         let source = input.source.to_string();
-        let start = ClaimStart { serial: input.serial, presented, fresh, now, source: source.clone() };
+        let start = ClaimStart {
+            serial: input.serial,
+            presented,
+            fresh,
+            now,
+            source: source.clone(),
+        };
         // 3. The decision and its intent are durable before anything is signed.
         match self.store.begin_claim(start).await.or_fault("begin a claim")? {
             ClaimBegun::Refused(refusal) => Err(refusal.into()),
@@ -73,19 +88,29 @@ impl Service {
             ClaimBegun::Issue { permit, device } => {
                 let record = self.sign(permit, *device, request).await?;
                 // 4. The certificate is durable before it is handed out. Of two that raced, the first recorded counts.
-                let finished = self.store.finish_claim(record, now, source).await.or_fault("finish a claim")?;
+                let finished = self
+                    .store
+                    .finish_claim(record, now, source)
+                    .await
+                    .or_fault("finish a claim")??;
                 tracing::info!(device = %finished.device.id, certificate = %finished.certificate.serial, "claimed");
                 Ok(self.answer(&finished.device, finished.certificate.der))
             }
         }
     }
 
-    async fn sign(&self, permit: claim::ClaimPermit, device: Device, request: CertificationRequest) -> Result<CertificateRecord, Fault> {
+    async fn sign(
+        &self,
+        permit: claim::ClaimPermit,
+        device: Device,
+        request: CertificationRequest,
+    ) -> Result<CertificateRecord, Fault> {
         let ca = Arc::clone(&self.ca);
         let signed = blocking("sign a certificate", move || {
             let intent = *permit.intent();
             let id = device.id;
-            ca.issue_device(permit, &device, &request).map(|der| (intent, id, der))
+            ca.issue_device(permit, &device, &request)
+                .map(|der| (intent, id, der))
         });
         let (intent, device, der) = signed.await?.or_fault("sign a certificate")?;
         Ok(CertificateRecord {
@@ -102,6 +127,9 @@ impl Service {
     fn answer(&self, device: &Device, certificate: Vec<u8>) -> ClaimAnswer {
         let mut chain = vec![certificate];
         chain.extend(self.ca.device_chain());
-        ClaimAnswer { device: device.id, chain }
+        ClaimAnswer {
+            device: device.id,
+            chain,
+        }
     }
 }

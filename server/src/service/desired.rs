@@ -28,7 +28,9 @@ enum DesiredError {
 /// Seconds that local time at a site is ahead of UTC.
 fn utc_offset(time_zone: &str, at: Timestamp) -> i32 {
     let zone = jiff::tz::TimeZone::get(time_zone).unwrap_or(jiff::tz::TimeZone::UTC);
-    let at = i64::try_from(at.seconds()).ok().and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
+    let at = i64::try_from(at.seconds())
+        .ok()
+        .and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
     at.map_or(0, |at| zone.to_offset(at).seconds())
 }
 
@@ -37,7 +39,9 @@ fn message(device: &Device, content: Content, now: Timestamp) -> Desired {
         site: location.site.to_string(),
         name: location.name,
         country: location.country,
-        coordinates: location.coordinates.map(|(latitude, longitude)| Coordinates { latitude, longitude }),
+        coordinates: location
+            .coordinates
+            .map(|(latitude, longitude)| Coordinates { latitude, longitude }),
         utc_offset_seconds: utc_offset(&location.time_zone, now),
         time_zone: location.time_zone,
         position: location.position,
@@ -55,7 +59,11 @@ fn message(device: &Device, content: Content, now: Timestamp) -> Desired {
         issued_at: now.seconds(),
         digest: Digest(device.target.digest),
         profile: content.profile.map(|(name, number)| format!("{name}@{number}")),
-        files: content.files.into_iter().map(|(key, content)| File { key, content }).collect(),
+        files: content
+            .files
+            .into_iter()
+            .map(|(key, content)| File { key, content })
+            .collect(),
         location,
         firmware,
     }
@@ -70,18 +78,24 @@ fn render(catalog: &Catalog, device: &Device) -> Result<Content, DesiredError> {
     if content.digest() == device.target.digest {
         Ok(content)
     } else {
-        Err(DesiredError::Changed { device: device.id, generation: device.target.generation })
+        Err(DesiredError::Changed {
+            device: device.id,
+            generation: device.target.generation,
+        })
     }
 }
 
 impl Service {
     /// The encoded envelope with what the device must be now; `None` when no such device.
     pub(crate) async fn desired(&self, id: DeviceId, encoding: Encoding) -> Result<Option<Bytes>, Failure> {
-        let Some(device) = self.store.device(id).await.or_fault("load a device")? else { return Ok(None) };
+        let Some(device) = self.store.device(id).await.or_fault("load a device")? else {
+            return Ok(None);
+        };
         let (catalog, ca, now) = (self.store.catalog(), Arc::clone(&self.ca), self.clock.now());
         let sealed = blocking("seal desired state", move || -> Result<Vec<u8>, Fault> {
             let content = render(&catalog, &device).or_fault("render desired state")?;
-            let inner = payload::encode(&message(&device, content, now), encoding).or_fault("encode desired state")?;
+            let inner = payload::encode(&message(&device, content, now), encoding)
+                .or_fault("encode desired state")?;
             let envelope = ca.seal_desired(inner).or_fault("sign desired state")?;
             payload::encode(&envelope, encoding).or_fault("encode an envelope")
         });

@@ -1,12 +1,7 @@
 //! Devices: finding them, and what operators do to one of them.
 
 use super::{OrFault as _, Service, actor};
-use crate::{
-    fault::Failure,
-    mqtt::bus::Down,
-    random,
-    store::DeviceChange,
-};
+use crate::{fault::Failure, mqtt::bus::Down, random, store::DeviceChange};
 use muster_domain::{
     Code, Refusal, Timestamp,
     access::Permit,
@@ -39,13 +34,21 @@ impl Service {
             DeviceName::Id(id) => format!("no device has the id {id}"),
             DeviceName::Serial(serial) => format!("no device has the serial {serial:?}"),
         };
-        Ok(found.or_fault("load a device")?.ok_or_else(|| Refusal::new(Code::NotFound, missing()).at("name"))?)
+        Ok(found
+            .or_fault("load a device")?
+            .ok_or_else(|| Refusal::new(Code::NotFound, missing()).at("name"))?)
     }
 
     /// When the device's certificate ends, if it has one.
     pub async fn certificate_end(&self, device: &Device) -> Result<Option<Timestamp>, Failure> {
-        let Some(serial) = device.lifecycle.certificate() else { return Ok(None) };
-        let record = self.store.certificate(serial).await.or_fault("load a certificate")?;
+        let Some(serial) = device.lifecycle.certificate() else {
+            return Ok(None);
+        };
+        let record = self
+            .store
+            .certificate(serial)
+            .await
+            .or_fault("load a certificate")?;
         Ok(record.map(|record| record.not_after))
     }
 
@@ -61,12 +64,26 @@ impl Service {
         if let Transition::Suspend(reason) | Transition::Retire(reason) = &transition
             && reason.len() > REASON_LIMIT
         {
-            return Err(Refusal::new(Code::RequestInvalid, format!("is longer than {REASON_LIMIT} bytes")).at("reason").into());
+            return Err(Refusal::new(
+                Code::RequestInvalid,
+                format!("is longer than {REASON_LIMIT} bytes"),
+            )
+            .at("reason")
+            .into());
         }
         let cut = matches!(transition, Transition::Suspend(_) | Transition::Retire(_));
         let id = self.device(name).await?.id;
-        let change = DeviceChange { transition, expected_revision, actor: actor(permit)?, now: self.clock.now() };
-        let device = self.store.transition(id, change).await.or_fault("change a device")??;
+        let change = DeviceChange {
+            transition,
+            expected_revision,
+            actor: actor(permit)?,
+            now: self.clock.now(),
+        };
+        let device = self
+            .store
+            .transition(id, change)
+            .await
+            .or_fault("change a device")??;
         if cut {
             self.tell(Down::Kick(id));
         }
@@ -84,7 +101,14 @@ impl Service {
         let code = ActivationCode::from_random(random::bytes().or_fault("make an activation code")?);
         let hash = code.hash(self.ca.code_key());
         let expires = (!ttl.is_zero()).then(|| self.clock.now().plus(ttl));
-        let device = self.change_device(permit, name, Transition::Reissue { hash, expires }, expected_revision).await?;
+        let device = self
+            .change_device(
+                permit,
+                name,
+                Transition::Reissue { hash, expires },
+                expected_revision,
+            )
+            .await?;
         Ok((device, code))
     }
 

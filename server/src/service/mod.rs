@@ -12,6 +12,7 @@ pub mod import;
 mod session;
 
 pub use access::CreatedOperator;
+pub(crate) use catalog::APPLY_LIMIT;
 pub use claim::{ClaimAnswer, ClaimInput};
 pub use devices::DeviceName;
 
@@ -23,11 +24,15 @@ use crate::{
     store::Store,
 };
 use muster_domain::{
+    Code, Refusal, Timestamp,
     access::{Operator, Permit},
     audit::Actor,
+    certificate::CertificateSerial,
+    device::{self, Device, Explanation},
 };
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
 /// The parts that every step works with. Cheap to clone.
 #[derive(Clone)]
@@ -37,6 +42,10 @@ pub struct Service {
     pub(crate) clock: Clock,
     pub(crate) bus: Bus,
     imports: Arc<Semaphore>,
+    /// Where files without names go while an import runs.
+    spool: Arc<Path>,
+    /// Cancelled when the server stops: long calls end at their next step.
+    pub(crate) stopping: CancellationToken,
 }
 
 /// Imports at once; one keeps both cores of a small machine busy, the others wait their turn.
@@ -50,8 +59,31 @@ impl std::fmt::Debug for Service {
 
 impl Service {
     /// From its parts.
-    pub fn new(store: Store, ca: Arc<Ca>, clock: Clock, bus: Bus) -> Self {
-        Self { store, ca, clock, bus, imports: Arc::new(Semaphore::new(IMPORT_LIMIT)) }
+    pub fn new(store: Store, ca: Arc<Ca>, clock: Clock, bus: Bus, spool: &Path) -> Self {
+        Self {
+            store,
+            ca,
+            clock,
+            bus,
+            imports: Arc::new(Semaphore::new(IMPORT_LIMIT)),
+            spool: spool.into(),
+            stopping: CancellationToken::new(),
+        }
+    }
+
+    /// Root certificates, DER: what devices and operators pin.
+    pub fn roots(&self) -> Vec<Vec<u8>> {
+        self.ca.roots()
+    }
+
+    /// Devices that hold a session here.
+    pub fn connected(&self) -> u64 {
+        self.bus.sessions() as u64
+    }
+
+    /// Where a device stands, why, and what to do next.
+    pub fn explain(&self, device: &Device) -> Explanation {
+        device::explain(device, self.bus.is_connected(device.id), self.clock.now())
     }
 
     /// The store, for read-only questions that need no decision.
@@ -60,11 +92,19 @@ impl Service {
     }
 }
 
+/// What a long call answers when the server stops under it.
+pub(crate) fn stopping() -> Refusal {
+    Refusal::new(
+        Code::Stopping,
+        "the server is stopping; what was answered is done, the rest is not",
+    )
+}
+
 /// The operator behind a permit.
 fn operator(permit: &Permit) -> Result<&Operator, Failure> {
-    permit.operator().ok_or_else(|| {
-        muster_domain::Refusal::new(muster_domain::Code::NotAuthenticated, "the call needs an operator").into()
-    })
+    permit
+        .operator()
+        .ok_or_else(|| Refusal::new(Code::NotAuthenticated, "the call needs an operator").into())
 }
 
 /// The same, as the actor of an audit entry.
@@ -83,7 +123,18 @@ impl<T, E: std::error::Error + 'static> OrFault<T> for Result<T, E> {
     }
 }
 
+/// A serial to issue under; the clock guard's "no" is an answer, not a fault.
+fn fresh_serial(ca: &Ca, now: Timestamp) -> Result<CertificateSerial, Failure> {
+    ca.fresh_serial(now).map_err(|error| match error.refusal() {
+        Some(refusal) => refusal.into(),
+        None => Fault::log("make a serial", &error).into(),
+    })
+}
+
 /// Runs CPU work off the async threads.
-async fn blocking<T: Send + 'static>(doing: &str, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Fault> {
+async fn blocking<T: Send + 'static>(
+    doing: &str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Fault> {
     tokio::task::spawn_blocking(work).await.or_fault(doing)
 }

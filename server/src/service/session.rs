@@ -21,9 +21,13 @@ use semver::Version;
 /// Longest text a device may give as a reason or version, in bytes; more is cut.
 const TEXT_LIMIT: usize = 512;
 
-fn cut(mut text: String) -> String {
-    let end = (0..=TEXT_LIMIT.min(text.len())).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0);
-    text.truncate(end);
+/// The text, at most `limit` bytes of it.
+pub(super) fn cut(text: &mut String, limit: usize) {
+    text.truncate(text.floor_char_boundary(limit));
+}
+
+fn short(mut text: String) -> String {
+    cut(&mut text, TEXT_LIMIT);
     text
 }
 
@@ -40,9 +44,9 @@ fn facet(status: payload::FacetStatus) -> FacetStatus {
     };
     let state = match status.state {
         payload::FacetState::Applied => FacetState::Applied,
-        payload::FacetState::Failed { reason } => FacetState::Failed(cut(reason)),
-        payload::FacetState::Drifted { reason } => FacetState::Drifted(cut(reason)),
-        payload::FacetState::Waiting { reason } => FacetState::Waiting(cut(reason)),
+        payload::FacetState::Failed { reason } => FacetState::Failed(short(reason)),
+        payload::FacetState::Drifted { reason } => FacetState::Drifted(short(reason)),
+        payload::FacetState::Waiting { reason } => FacetState::Waiting(short(reason)),
     };
     FacetStatus { facet, state }
 }
@@ -63,13 +67,24 @@ fn report(wire: payload::Report) -> Result<Report, Refusal> {
 impl Registry for Service {
     async fn admit(&self, leaf: &[u8]) -> Result<DeviceId, Failure> {
         let barred = || Refusal::new(Code::DeviceBarred, "the certificate is not current");
-        let serial = crate::ca::certificate_serial(leaf).or_fault("read the serial of a device certificate")?;
+        let serial =
+            crate::ca::certificate_serial(leaf).or_fault("read the serial of a device certificate")?;
         let serial = CertificateSerial::from_bytes(&serial).ok_or_else(barred)?;
-        Ok(self.store.holder(serial).await.or_fault("look up a certificate")?.ok_or_else(barred)?)
+        Ok(self
+            .store
+            .holder(serial)
+            .await
+            .or_fault("look up a certificate")?
+            .ok_or_else(barred)?)
     }
 
     async fn claim(&self, attempt: ClaimAttempt) -> Result<ClaimAccepted, Failure> {
-        let input = ClaimInput { serial: attempt.serial, code: attempt.code, csr: attempt.csr, source: attempt.source };
+        let input = ClaimInput {
+            serial: attempt.serial,
+            code: attempt.code,
+            csr: attempt.csr,
+            source: attempt.source,
+        };
         let answer = Self::claim(self, input).await?;
         Ok(ClaimAccepted {
             device_id: answer.device.to_string(),
@@ -82,16 +97,24 @@ impl Registry for Service {
         let hello = Hello {
             generation: hello.generation,
             digest: hello.digest.0,
-            agent_version: cut(hello.agent_version),
+            agent_version: short(hello.agent_version),
             firmware: firmware(hello.firmware.as_deref())?,
             boot_id: hello.boot_id,
         };
-        let (_, answer) = self.store.record_hello(device, hello, self.clock.now()).await.or_fault("record a hello")??;
+        let (_, answer) = self
+            .store
+            .record_hello(device, hello, self.clock.now())
+            .await
+            .or_fault("record a hello")??;
         Ok(answer)
     }
 
     async fn report(&self, device: DeviceId, wire: payload::Report) -> Result<(), Failure> {
-        let heard = self.store.record_report(device, report(wire)?, self.clock.now()).await.or_fault("record a report")??;
+        let heard = self
+            .store
+            .record_report(device, report(wire)?, self.clock.now())
+            .await
+            .or_fault("record a report")??;
         tracing::debug!(%device, state = %heard.lifecycle.state(), verification = %heard.verification.state(), "report");
         Ok(())
     }

@@ -1,1 +1,24 @@
 //! The store: what the registry remembers.
+//!
+//! **What this is.** Whole atomic operations, each one step of a journey: it is durable and visible when it
+//! returns, or has left no trace. No transaction and no closure leaves this module, because a PostgreSQL store with
+//! the same operations follows. Refusals come back as values; [`StoreError`] is our breakage.
+//!
+//! **What it must not know.** Protobuf, MQTT, the certificate authority. Decisions are the domain's; the store
+//! loads, asks it, and writes, inside one transaction.
+//!
+//! **Where to start.** `ask.rs` lists what operations take and give. `embedded` is the store on redb: `tables.rs` declares
+//! its tables, `writer.rs` is the one thread that writes, and each noun has a file with its operations.
+
+mod ask;
+mod embedded;
+mod error;
+#[cfg(test)]
+mod tests;
+
+pub use ask::{
+    ClaimBegun, ClaimStart, Counts, DeviceChange, DevicePage, DeviceQuery, FinishedClaim, ImportPart,
+    RegistryInfo,
+};
+pub use embedded::{FORMAT, Store};
+pub use error::StoreError;

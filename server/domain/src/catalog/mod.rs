@@ -3,12 +3,19 @@
 //! Each comes in as a *source* (what a person writes, every mistake reported at once) and is kept as a checked
 //! value. Models and sites are replaced as a whole; profiles and firmware policies grow immutable revisions.
 
+mod check;
 mod model;
+mod parameter;
 mod profile;
+mod render;
 mod site;
 
 pub use model::{Model, ModelSource, SerialRule};
-pub use profile::{Parameter, ParameterType, Profile, ProfileFile, ProfileSource};
+pub use profile::{
+    DEFAULT_LIMIT, FILE_LIMIT, KEY_LIMIT, MESSAGE_LIMIT, PARAMETER_LIMIT, Parameter, ParameterSource,
+    ParameterType, Profile, ProfileFile, ProfileSource, TEMPLATE_LIMIT,
+};
+pub use render::{Facts, OUTPUT_LIMIT, Renderer, TOTAL_LIMIT};
 pub use site::{Site, SiteSource};
 
 use crate::{
@@ -39,6 +46,10 @@ pub struct Revision<T> {
 
 /// A checked resource, ready to store.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a few exist at a time, each for one call"
+)]
 pub enum Resource {
     /// A hardware kind.
     Model(Model),

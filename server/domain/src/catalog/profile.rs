@@ -1,10 +1,15 @@
 //! Profiles: named, versioned configuration templates.
 
+use super::{check::Problems, render::Renderer};
 use crate::{Code, Refusal, names::ProfileName};
+use core::fmt;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+};
 
-/// Most files of a profile, most bytes of a template, most parameters.
+/// Most files of a profile.
 pub const FILE_LIMIT: usize = 16;
 /// Most bytes of one template.
 pub const TEMPLATE_LIMIT: usize = 64 << 10;
@@ -12,6 +17,10 @@ pub const TEMPLATE_LIMIT: usize = 64 << 10;
 pub const PARAMETER_LIMIT: usize = 128;
 /// Longest key of a file or parameter.
 pub const KEY_LIMIT: usize = 63;
+/// Longest default of a parameter, in bytes.
+pub const DEFAULT_LIMIT: usize = 4 << 10;
+/// Longest message of a revision, in bytes.
+pub const MESSAGE_LIMIT: usize = 1024;
 
 /// The type of a parameter's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,7 +32,7 @@ pub enum ParameterType {
     Integer,
     /// A decimal number.
     Number,
-    /// `true` or `false`.
+    /// `true` or `false`, in any case.
     Boolean,
 }
 
@@ -71,7 +80,7 @@ pub struct ProfileSource {
     pub files: BTreeMap<String, String>,
 }
 
-/// A checked profile: keys are plain, templates compile.
+/// A checked profile: keys are plain, templates compile and use nothing that they may not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Profile {
     /// Its name.
@@ -80,4 +89,181 @@ pub struct Profile {
     pub parameters: BTreeMap<String, Parameter>,
     /// Files it renders, by file key.
     pub files: BTreeMap<String, ProfileFile>,
+    /// Made on first use and shared by every clone.
+    #[serde(skip)]
+    compiled: Compiled,
+}
+
+impl Profile {
+    /// Its templates, compiled; that happens once.
+    ///
+    /// # Errors
+    /// A template that does not compile. [`ProfileSource::check`] lets none through, so this is a record that
+    /// was damaged or made by another version.
+    pub fn renderer(&self) -> Result<&Renderer, Refusal> {
+        let compiled = self.compiled.0.get_or_init(|| Renderer::compile(self));
+        compiled.as_ref().map_err(|problems| {
+            let first = problems.first().cloned();
+            first.unwrap_or_else(|| Refusal::new(Code::ProfileInvalid, "does not compile"))
+        })
+    }
+}
+
+/// The compiled form of a profile. It follows from the rest, so it never makes two profiles differ.
+#[derive(Clone, Default)]
+struct Compiled(Arc<OnceLock<Result<Renderer, Vec<Refusal>>>>);
+
+impl fmt::Debug for Compiled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.get().is_some() {
+            "compiled"
+        } else {
+            "not compiled"
+        })
+    }
+}
+
+impl PartialEq for Compiled {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Compiled {}
+
+/// The rule for keys of files: they become file names on devices, so nothing that leads out of a directory.
+fn file_key(key: &str) -> Result<(), &'static str> {
+    let plain = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, b'.' | b'_' | b'-');
+    match key {
+        "" => Err("is empty"),
+        _ if key.len() > KEY_LIMIT => Err("is longer than 63 characters"),
+        _ if !key.bytes().all(plain) => {
+            Err("has a character other than a-z, 0-9, dot, underscore and hyphen")
+        }
+        _ if key.starts_with('.') => Err("starts with a dot"),
+        _ if key.contains("..") => Err("contains two dots in a row"),
+        _ => Ok(()),
+    }
+}
+
+/// Words with a meaning of their own in templates.
+const RESERVED: [&str; 24] = [
+    "and", "block", "call", "device", "else", "extends", "false", "filter", "for", "if", "import", "in",
+    "include", "is", "loop", "macro", "none", "not", "or", "range", "self", "set", "site", "true",
+];
+
+/// The rule for names of parameters: templates use them as identifiers.
+fn parameter_key(key: &str) -> Result<(), &'static str> {
+    let plain = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'_';
+    match key {
+        "" => Err("is empty"),
+        _ if key.len() > KEY_LIMIT => Err("is longer than 63 characters"),
+        _ if !key.bytes().all(plain) => Err("has a character other than a-z, 0-9 and underscore"),
+        _ if !key.starts_with(|c: char| c.is_ascii_lowercase()) => Err("does not start with a letter"),
+        _ if RESERVED.contains(&key) => Err("is a word of the template language"),
+        _ => Ok(()),
+    }
+}
+
+impl ProfileSource {
+    /// Checks everything and reports every mistake, each at its field.
+    ///
+    /// # Errors
+    /// [`Code::ProfileInvalid`] at `name`, `message`, `parameters.KEY`, `parameters.KEY.default` or `files.KEY`.
+    pub fn check(&self) -> Result<Profile, Vec<Refusal>> {
+        let mut problems = Problems::new(Code::ProfileInvalid);
+        let name = problems.take("name", self.name.parse());
+        if self.message.len() > MESSAGE_LIMIT {
+            problems.add("message", format!("is longer than {MESSAGE_LIMIT} bytes"));
+        }
+        let parameters = self.check_parameters(&mut problems);
+        let files = self.check_files(&mut problems);
+        let Some(name) = name else {
+            return Err(problems.into());
+        };
+        let profile = Profile {
+            name,
+            parameters,
+            files,
+            compiled: Compiled::default(),
+        };
+        match Renderer::compile(&profile) {
+            Ok(renderer) => {
+                // Nobody else has this profile yet, so the place is free.
+                profile.compiled.0.get_or_init(|| Ok(renderer));
+            }
+            Err(found) => problems.extend(found),
+        }
+        problems.none_or(profile)
+    }
+
+    fn check_parameters(&self, problems: &mut Problems) -> BTreeMap<String, Parameter> {
+        if self.parameters.len() > PARAMETER_LIMIT {
+            problems.add("parameters", format!("has more than {PARAMETER_LIMIT} entries"));
+        }
+        let mut checked = BTreeMap::new();
+        for (key, source) in &self.parameters {
+            problems.take(&format!("parameters.{key}"), parameter_key(key));
+            let parameter = Parameter {
+                kind: source.kind,
+                default: source.default.clone(),
+            };
+            if let Some(default) = &parameter.default {
+                let field = format!("parameters.{key}.default");
+                if default.len() > DEFAULT_LIMIT {
+                    problems.add(&field, format!("is longer than {DEFAULT_LIMIT} bytes"));
+                } else {
+                    problems.take(&field, parameter.kind.read(default));
+                }
+            }
+            checked.insert(key.clone(), parameter);
+        }
+        checked
+    }
+
+    fn check_files(&self, problems: &mut Problems) -> BTreeMap<String, ProfileFile> {
+        if self.files.len() > FILE_LIMIT {
+            problems.add("files", format!("has more than {FILE_LIMIT} entries"));
+        }
+        let mut checked = BTreeMap::new();
+        for (key, template) in self.files.iter().take(FILE_LIMIT) {
+            let field = format!("files.{key}");
+            let sound = problems.take(&field, file_key(key)).is_some();
+            if template.len() > TEMPLATE_LIMIT {
+                problems.add(&field, format!("is longer than {TEMPLATE_LIMIT} bytes"));
+            } else if sound {
+                checked.insert(
+                    key.clone(),
+                    ProfileFile {
+                        template: template.clone(),
+                    },
+                );
+            }
+        }
+        checked
+    }
+}
+
+impl From<&Profile> for ProfileSource {
+    /// The source of a profile; its message lives with the revision.
+    fn from(profile: &Profile) -> Self {
+        let parameter = |parameter: &Parameter| ParameterSource {
+            kind: parameter.kind,
+            default: parameter.default.clone(),
+        };
+        Self {
+            name: profile.name.to_string(),
+            message: String::new(),
+            parameters: profile
+                .parameters
+                .iter()
+                .map(|(key, value)| (key.clone(), parameter(value)))
+                .collect(),
+            files: profile
+                .files
+                .iter()
+                .map(|(key, file)| (key.clone(), file.template.clone()))
+                .collect(),
+        }
+    }
 }

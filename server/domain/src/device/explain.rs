@@ -55,7 +55,12 @@ const STEPS: [&str; 5] = ["registered", "claimed", "connected", "applied", "veri
 
 fn finding(device: &Device, connected: bool, now: Timestamp) -> Finding {
     let id = device.id;
-    let found = |step, blocked, summary: String, next: &[String]| Finding { step, blocked, summary, next: next.to_vec() };
+    let found = |step, blocked, summary: String, next: &[String]| Finding {
+        step,
+        blocked,
+        summary,
+        next: next.to_vec(),
+    };
     match (&device.lifecycle, &device.verification) {
         (Lifecycle::Suspended { reason, .. }, _) => found(
             2,
@@ -63,16 +68,33 @@ fn finding(device: &Device, connected: bool, now: Timestamp) -> Finding {
             format!("suspended: {}", or_none(reason)),
             &[format!("let it in again with `muster device resume {id}`")],
         ),
-        (Lifecycle::Retired { reason, .. }, _) => {
-            found(2, true, format!("retired for good: {}", or_none(reason)), &["a replacement is registered as a new device".into()])
-        }
-        (Lifecycle::Registered { credential: Credential::Code { expires: Some(expires), .. } }, _) if *expires <= now => found(
+        (Lifecycle::Retired { reason, .. }, _) => found(
+            2,
+            true,
+            format!("retired for good: {}", or_none(reason)),
+            &["a replacement is registered as a new device".into()],
+        ),
+        (
+            Lifecycle::Registered {
+                credential:
+                    Credential::Code {
+                        expires: Some(expires),
+                        ..
+                    },
+            },
+            _,
+        ) if *expires <= now => found(
             1,
             true,
             "its activation code has expired".into(),
             &[format!("issue a new code with `muster device reissue-code {id}`")],
         ),
-        (Lifecycle::Registered { credential: Credential::Code { intent: Some(_), .. } }, _) => found(
+        (
+            Lifecycle::Registered {
+                credential: Credential::Code { intent: Some(_), .. },
+            },
+            _,
+        ) => found(
             1,
             false,
             "a claim began and its answer was lost; the device will repeat it".into(),
@@ -83,49 +105,76 @@ fn finding(device: &Device, connected: bool, now: Timestamp) -> Finding {
             false,
             "waiting for its first claim".into(),
             &[
-                "power the device on with its activation code; it must reach the MQTT port of this server".into(),
+                "power the device on with its activation code; it must reach the MQTT port of this server"
+                    .into(),
                 format!("if the label is lost, issue a new code with `muster device reissue-code {id}`"),
             ],
         ),
         (Lifecycle::Claimed { .. } | Lifecycle::Active { .. }, Verification::Verified { .. }) => {
-            let summary = if connected { "verified and connected" } else { "verified; not connected to this server now" };
+            let summary = if connected {
+                "verified and connected"
+            } else {
+                "verified; not connected to this server now"
+            };
             found(STEPS.len(), false, summary.into(), &[])
         }
         (_, Verification::Failed { facet, reason }) => found(
             3,
             true,
             format!("the device could not apply its {facet}: {reason}"),
-            &[remedy(*facet), "it tries again when a new generation or a reconnect offers it".into()],
+            &[
+                remedy(*facet),
+                "it tries again when a new generation or a reconnect offers it".into(),
+            ],
         ),
         (_, Verification::Drifted { facet, reason }) => found(
             4,
             true,
             format!("its {facet} was verified and has changed on the device since: {reason}"),
-            &["find out who changed it; the device repairs it when it is sent its desired state again".into()],
+            &[
+                "find out who changed it; the device repairs it when it is sent its desired state again"
+                    .into(),
+            ],
         ),
-        (_, Verification::Stale { .. }) => {
-            found(2, true, "nothing was heard from it for too long".into(), &["see that the device has power and network".into()])
-        }
+        (_, Verification::Stale { .. }) => found(
+            2,
+            true,
+            "nothing was heard from it for too long".into(),
+            &["see that the device has power and network".into()],
+        ),
         (_, Verification::Pending) if device.reported.is_none() => found(
             2,
             false,
             "claimed; waiting for its first connection with the new certificate".into(),
             &["see that the device has power and network".into()],
         ),
-        (_, Verification::Pending) if connected => {
-            found(3, false, format!("generation {} was sent; waiting for its report", device.target.generation), &[])
-        }
+        (_, Verification::Pending) if connected => found(
+            3,
+            false,
+            format!(
+                "generation {} was sent; waiting for its report",
+                device.target.generation
+            ),
+            &[],
+        ),
         (_, Verification::Pending) => found(
             3,
             false,
-            format!("generation {} waits for the device to connect", device.target.generation),
+            format!(
+                "generation {} waits for the device to connect",
+                device.target.generation
+            ),
             &["see that the device has power and network".into()],
         ),
     }
 }
 
 fn or_none(reason: &str) -> &str {
-    if reason.is_empty() { "no reason given" } else { reason }
+    if reason.is_empty() {
+        "no reason given"
+    } else {
+        reason
+    }
 }
 
 fn remedy(facet: Facet) -> String {
@@ -139,13 +188,26 @@ fn remedy(facet: Facet) -> String {
 
 fn detail(step: &str, device: &Device) -> (String, Option<Timestamp>) {
     match step {
-        "registered" => (format!("{}, row {} of batch {}", device.serial, device.origin.row, device.origin.batch), Some(device.created)),
+        "registered" => (
+            format!(
+                "{}, row {} of batch {}",
+                device.serial, device.origin.row, device.origin.batch
+            ),
+            Some(device.created),
+        ),
         "claimed" => {
             let held = device.lifecycle.certificate();
-            (held.map(|serial| format!("certificate {serial}")).unwrap_or_default(), None)
+            (
+                held.map(|serial| format!("certificate {serial}"))
+                    .unwrap_or_default(),
+                None,
+            )
         }
         "connected" => match &device.reported {
-            Some(reported) => (format!("agent {}", or_none(&reported.agent_version)), Some(reported.at)),
+            Some(reported) => (
+                format!("agent {}", or_none(&reported.agent_version)),
+                Some(reported.at),
+            ),
             None => (String::new(), None),
         },
         "applied" => {
@@ -160,9 +222,10 @@ fn detail(step: &str, device: &Device) -> (String, Option<Timestamp>) {
         }
         _ => match device.verification {
             Verification::Verified { at } => (format!("generation {}", device.target.generation), Some(at)),
-            Verification::Pending | Verification::Failed { .. } | Verification::Drifted { .. } | Verification::Stale { .. } => {
-                (format!("generation {} wanted", device.target.generation), None)
-            }
+            Verification::Pending
+            | Verification::Failed { .. }
+            | Verification::Drifted { .. }
+            | Verification::Stale { .. } => (format!("generation {} wanted", device.target.generation), None),
         },
     }
 }
@@ -179,7 +242,17 @@ pub fn explain(device: &Device, connected: bool, now: Timestamp) -> Explanation 
             std::cmp::Ordering::Greater => StepState::Ahead,
         };
         let known = state != StepState::Ahead;
-        Step { name, state, detail: if known { detail } else { String::new() }, at: at.filter(|_| known) }
+        Step {
+            name,
+            state,
+            detail: if known { detail } else { String::new() },
+            at: at.filter(|_| known),
+        }
     });
-    Explanation { device: device.id, steps: steps.collect(), summary: found.summary, next: found.next }
+    Explanation {
+        device: device.id,
+        steps: steps.collect(),
+        summary: found.summary,
+        next: found.next,
+    }
 }

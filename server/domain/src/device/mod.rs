@@ -3,11 +3,13 @@
 mod explain;
 mod hear;
 mod lifecycle;
+mod record;
 mod report;
 
 pub use explain::{Explanation, Step, StepState, explain};
 pub use hear::HelloAnswer;
 pub use lifecycle::{ClaimIntent, Credential, Identity, Lifecycle, LifecycleState, Standing, Transition};
+pub use record::{DeviceField, schema};
 pub use report::{Facet, FacetState, FacetStatus, Hello, Report, Reported, Verification, VerificationState};
 
 use crate::{

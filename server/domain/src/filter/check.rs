@@ -4,6 +4,7 @@ use super::checked::{CheckedFilter, Node, Target};
 use super::convert;
 use super::error::{FilterError, Problem};
 use super::expression::{Comparator, Comparison, Expression, Path};
+use super::mac;
 use super::pattern::Pattern;
 use super::predicate::{Predicate, Relation};
 use super::schema::{Field, Kind, Schema};
@@ -128,6 +129,8 @@ fn predicate(comparison: &Comparison, kind: Kind) -> Result<Predicate, FilterErr
             Predicate::Matches(argument.value.clone())
         }
         Kind::Text | Kind::Labels => Predicate::Text(relation, convert::exact(argument)?.to_owned()),
+        Kind::Mac if relation == Relation::Equal => Predicate::Matches(mac::pattern(argument)?),
+        Kind::Mac => Predicate::Text(relation, mac::exact(argument)?),
         Kind::Enum(names) => {
             equality_only(comparison, kind)?;
             Predicate::Enum(convert::name(argument, names)?)

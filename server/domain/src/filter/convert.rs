@@ -10,7 +10,7 @@ use super::suggest::closest;
 use super::timestamp;
 use crate::Timestamp;
 
-type Argument = Spanned<Pattern>;
+pub(super) type Argument = Spanned<Pattern>;
 
 /// A value without wildcards.
 pub(super) fn exact(argument: &Argument) -> Result<&str, FilterError> {
@@ -59,7 +59,7 @@ pub(super) fn version(argument: &Argument) -> Result<Version, FilterError> {
         .map_err(|_| invalid(argument, Kind::Version).with_hint("a version has three numbers, as in 1.4.2"))
 }
 
-fn invalid(argument: &Argument, kind: Kind) -> FilterError {
+pub(super) fn invalid(argument: &Argument, kind: Kind) -> FilterError {
     let problem = Problem::InvalidValue {
         value: argument.value.exact().unwrap_or_default().to_owned(),
         kind: kind.noun(),

@@ -90,6 +90,7 @@ mod convert;
 mod error;
 mod expression;
 mod lexer;
+mod mac;
 mod parse;
 mod pattern;
 mod plan;
@@ -109,7 +110,7 @@ pub use checked::{CheckedFilter, Target, evaluate};
 pub use error::{FilterError, Problem};
 pub use expression::Comparator;
 pub use plan::{Bound, Conjunct};
-pub use record::{Record, Value};
+pub use record::{Record, Short, Value};
 pub use schema::{Field, Kind, Schema};
 
 use expression::Expression;

@@ -39,10 +39,10 @@ impl Predicate {
     pub(super) fn holds(&self, value: Value<'_>) -> bool {
         match self {
             Self::Present => true,
-            Self::Matches(want) => matches!(value, Value::Text(text) if want.matches(text)),
-            Self::Text(relation, want) => {
-                matches!(value, Value::Text(text) if relation.holds(text.cmp(want)))
-            }
+            Self::Matches(want) => value.text().is_some_and(|text| want.matches(text)),
+            Self::Text(relation, want) => value
+                .text()
+                .is_some_and(|text| relation.holds(text.cmp(want.as_str()))),
             Self::Enum(want) => matches!(value, Value::Enum(name) if name == *want),
             Self::Bool(want) => matches!(value, Value::Bool(truth) if truth == *want),
             Self::Int(relation, want) => {

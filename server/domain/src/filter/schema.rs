@@ -23,6 +23,9 @@ pub enum Kind {
     /// Text, compared byte by byte. Every operator; `*` at either end of a value after `=`, `!=`
     /// and `:`.
     Text,
+    /// A hardware address in any notation, or the beginning of one before `*`. It is compared as
+    /// `00:1B:C5:00:70:01`. Every operator.
+    Mac,
     /// One of these names, exactly as written here. `=`, `!=`, `:`.
     Enum(&'static [&'static str]),
     /// `true` or `false`. `=`, `!=`, `:`.
@@ -75,6 +78,7 @@ impl Kind {
     pub(super) fn noun(self) -> &'static str {
         match self {
             Self::Text => "text",
+            Self::Mac => "a hardware address",
             Self::Enum(_) => "a listed name",
             Self::Bool => "true or false",
             Self::Int => "a whole number",

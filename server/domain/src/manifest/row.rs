@@ -6,11 +6,12 @@ use crate::{
     names::{ModelName, Serial, SiteCode},
 };
 use semver::Version;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// What a row says of a device. `None` means that the file has no such column or the cell is empty:
 /// on update, the device keeps what it has.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeviceRow {
     /// As the file counts: the header is row 1.
     pub row: u32,
@@ -35,7 +36,7 @@ pub struct DeviceRow {
 }
 
 /// A row that passed every check which needs no look into the registry.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ValidRow {
     /// What it says.
     pub row: DeviceRow,

@@ -13,7 +13,7 @@ pub(crate) fn role(wire: i32) -> Result<Role, Refusal> {
         Ok(Wire::Operator) => Ok(Role::Operator),
         Ok(Wire::Approver) => Ok(Role::Approver),
         Ok(Wire::Viewer) => Ok(Role::Viewer),
-        Ok(Wire::RoleUnspecified) | Err(_) => Err(Refusal::new(Code::RequestInvalid, "names no role").at("role")),
+        Ok(Wire::Unspecified) | Err(_) => Err(Refusal::new(Code::RequestInvalid, "names no role").at("role")),
     }
 }
 

@@ -47,7 +47,10 @@ fn row(line: RowLine) -> v1::RowResult {
 pub(crate) fn event(event: Event) -> v1::ImportManifestResponse {
     let message = match event {
         Event::Mapping(columns) => {
-            let columns = columns.into_iter().map(|(column, field)| v1::MappedColumn { column, field }).collect();
+            let columns = columns
+                .into_iter()
+                .map(|(column, field)| v1::MappedColumn { column, field })
+                .collect();
             Message::Mapping(v1::ImportMapping { columns })
         }
         Event::Progress { phase, done, total } => {
@@ -56,10 +59,20 @@ pub(crate) fn event(event: Event) -> v1::ImportManifestResponse {
                 Phase::Checking => Wire::Checking,
                 Phase::Applying => Wire::Applying,
             };
-            Message::Progress(v1::ImportProgress { phase: phase.into(), done, total })
+            Message::Progress(v1::ImportProgress {
+                phase: phase.into(),
+                done,
+                total,
+            })
         }
-        Event::Results(rows) => Message::Results(v1::ImportResults { rows: rows.into_iter().map(row).collect() }),
-        Event::Summary { batch, tally, file_sha256 } => Message::Summary(v1::ImportSummary {
+        Event::Results(rows) => Message::Results(v1::ImportResults {
+            rows: rows.into_iter().map(row).collect(),
+        }),
+        Event::Summary {
+            batch,
+            tally,
+            file_sha256,
+        } => Message::Summary(v1::ImportSummary {
             batch: batch.map(|id| format!("batches/{id}")).unwrap_or_default(),
             created: tally.created,
             updated: tally.updated,
@@ -68,5 +81,7 @@ pub(crate) fn event(event: Event) -> v1::ImportManifestResponse {
             file_sha256: file_sha256.to_vec(),
         }),
     };
-    v1::ImportManifestResponse { message: Some(message) }
+    v1::ImportManifestResponse {
+        message: Some(message),
+    }
 }

@@ -4,7 +4,8 @@ use super::{name, optional_name, timestamp};
 use muster_domain::{
     Code, Refusal,
     catalog::{
-        Applied, Model, ModelSource, ParameterSource, ParameterType, Profile, ProfileSource, Resource, Revision, Site, SiteSource,
+        Applied, Model, ModelSource, ParameterSource, ParameterType, Profile, ProfileSource, Resource,
+        Revision, Site, SiteSource,
     },
     names::PolicyName,
 };
@@ -16,14 +17,31 @@ use v1::{apply_response::outcome::Action, profile::parameter::Type, resource::Re
 pub(crate) fn resource(wire: &v1::Resource) -> Result<(Resource, String), Vec<Refusal>> {
     match wire.resource.as_ref() {
         None => Err(vec![Refusal::new(Code::RequestInvalid, "holds no resource")]),
-        Some(Wire::Model(model)) => Ok((Resource::Model(model_source(model).map_err(one)?.check()?), String::new())),
-        Some(Wire::Site(site)) => Ok((Resource::Site(site_source(site).map_err(one)?.check()?), String::new())),
+        Some(Wire::Model(model)) => Ok((
+            Resource::Model(model_source(model).map_err(one)?.check()?),
+            String::new(),
+        )),
+        Some(Wire::Site(site)) => Ok((
+            Resource::Site(site_source(site).map_err(one)?.check()?),
+            String::new(),
+        )),
         Some(Wire::Profile(profile)) => {
-            let message = profile.revision.as_ref().map(|revision| revision.message.clone()).unwrap_or_default();
-            Ok((Resource::Profile(profile_source(profile).map_err(one)?.check()?), message))
+            let message = profile
+                .revision
+                .as_ref()
+                .map(|revision| revision.message.clone())
+                .unwrap_or_default();
+            Ok((
+                Resource::Profile(profile_source(profile).map_err(one)?.check()?),
+                message,
+            ))
         }
         Some(Wire::FirmwarePolicy(policy)) => {
-            let message = policy.revision.as_ref().map(|revision| revision.message.clone()).unwrap_or_default();
+            let message = policy
+                .revision
+                .as_ref()
+                .map(|revision| revision.message.clone())
+                .unwrap_or_default();
             firmware_policy_resource(policy).map(|resource| (resource, message))
         }
     }
@@ -40,13 +58,20 @@ fn model_source(wire: &v1::Model) -> Result<ModelSource, Refusal> {
         serial_pattern: wire.serial_pattern.clone(),
         ouis: wire.ouis.clone(),
         profile: optional_name(&wire.profile, "profiles", "profile")?.to_owned(),
-        firmware_policy: optional_name(&wire.firmware_policy, "firmwarePolicies", "firmware_policy")?.to_owned(),
+        firmware_policy: optional_name(&wire.firmware_policy, "firmwarePolicies", "firmware_policy")?
+            .to_owned(),
     })
 }
 
 pub(crate) fn model(model: &Model) -> v1::Model {
     let source = ModelSource::from(model);
-    let named = |collection: &str, name: &str| if name.is_empty() { String::new() } else { format!("{collection}/{name}") };
+    let named = |collection: &str, name: &str| {
+        if name.is_empty() {
+            String::new()
+        } else {
+            format!("{collection}/{name}")
+        }
+    };
     v1::Model {
         name: format!("models/{}", source.name),
         description: source.description,
@@ -74,7 +99,11 @@ pub(crate) fn site(site: &Site) -> v1::Site {
         name: format!("sites/{}", site.code),
         display_name: site.name.clone(),
         country: site.country.clone(),
-        parent: site.parent.as_ref().map(|parent| format!("sites/{parent}")).unwrap_or_default(),
+        parent: site
+            .parent
+            .as_ref()
+            .map(|parent| format!("sites/{parent}"))
+            .unwrap_or_default(),
         latitude: site.coordinates.map(|(latitude, _)| latitude),
         longitude: site.coordinates.map(|(_, longitude)| longitude),
         time_zone: site.time_zone.clone(),
@@ -89,10 +118,18 @@ fn profile_source(wire: &v1::Profile) -> Result<ProfileSource, Refusal> {
             Ok(Type::Number) => ParameterType::Number,
             Ok(Type::Boolean) => ParameterType::Boolean,
             Ok(Type::Unspecified) | Err(_) => {
-                return Err(Refusal::new(Code::ProfileInvalid, "names no type").at(format!("parameters.{key}.type")));
+                return Err(
+                    Refusal::new(Code::ProfileInvalid, "names no type").at(format!("parameters.{key}.type"))
+                );
             }
         };
-        Ok((key.clone(), ParameterSource { kind, default: parameter.default.clone() }))
+        Ok((
+            key.clone(),
+            ParameterSource {
+                kind,
+                default: parameter.default.clone(),
+            },
+        ))
     });
     Ok(ProfileSource {
         name: name(&wire.name, "profiles", "name")?.to_owned(),
@@ -120,7 +157,13 @@ pub(crate) fn profile(revision: &Revision<Profile>) -> v1::Profile {
             ParameterType::Number => Type::Number,
             ParameterType::Boolean => Type::Boolean,
         };
-        (key, v1::profile::Parameter { r#type: kind.into(), default: parameter.default })
+        (
+            key,
+            v1::profile::Parameter {
+                r#type: kind.into(),
+                default: parameter.default,
+            },
+        )
     });
     v1::Profile {
         name: format!("profiles/{}", source.name),
@@ -136,7 +179,11 @@ pub(crate) fn outcome(name: String, applied: Applied) -> v1::apply_response::Out
         Applied::Updated(number) => (Action::Updated, number),
         Applied::Unchanged(number) => (Action::Unchanged, number),
     };
-    v1::apply_response::Outcome { name, action: action.into(), revision }
+    v1::apply_response::Outcome {
+        name,
+        action: action.into(),
+        revision,
+    }
 }
 
 fn firmware_policy_resource(wire: &v1::FirmwarePolicy) -> Result<Resource, Vec<Refusal>> {
@@ -146,13 +193,25 @@ fn firmware_policy_resource(wire: &v1::FirmwarePolicy) -> Result<Resource, Vec<R
         .map_err(one)?;
     let source: muster_firmware_policy::PolicySource = serde_json::from_str(&wire.source_json)
         .map_err(|error| one(wrong("source_json", format!("is not a policy: {error}"))))?;
-    let policy = FirmwarePolicy::try_from(source).map_err(|problems| {
-        problems.into_iter().map(|problem| wrong(&problem.field, problem.message)).collect::<Vec<_>>()
+    if source.name != policy_name.as_str() {
+        return Err(one(wrong(
+            "source_json",
+            format!("names the policy {:?}, the resource {policy_name}", source.name),
+        )));
+    }
+    let policy = FirmwarePolicy::parse(source).map_err(|problems| {
+        problems
+            .iter()
+            .map(|problem| wrong(&problem.path, problem.defect.to_string()))
+            .collect::<Vec<_>>()
     })?;
     Ok(Resource::FirmwarePolicy(policy_name, policy))
 }
 
-pub(crate) fn firmware_policy(name: &PolicyName, revision: &Revision<FirmwarePolicy>) -> Result<v1::FirmwarePolicy, serde_json::Error> {
+pub(crate) fn firmware_policy(
+    name: &PolicyName,
+    revision: &Revision<FirmwarePolicy>,
+) -> Result<v1::FirmwarePolicy, serde_json::Error> {
     let source = muster_firmware_policy::PolicySource::from(&revision.content);
     Ok(v1::FirmwarePolicy {
         name: format!("firmwarePolicies/{name}"),

@@ -3,7 +3,9 @@
 use super::timestamp;
 use muster_domain::{
     desired::Target,
-    device::{Device, Explanation, Facet, FacetState, FacetStatus, Lifecycle, Reported, StepState, Verification},
+    device::{
+        Device, Explanation, Facet, FacetState, FacetStatus, Lifecycle, Reported, StepState, Verification,
+    },
 };
 use muster_proto::v1;
 
@@ -23,8 +25,16 @@ pub(crate) fn device(device: &Device, certificate_not_after: Option<muster_domai
         mac: device.mac.map(|mac| mac.to_string()).unwrap_or_default(),
         model: format!("models/{}", device.model),
         hardware: text(&device.hardware),
-        factory_firmware: device.factory_firmware.as_ref().map(ToString::to_string).unwrap_or_default(),
-        site: device.site.as_ref().map(|site| format!("sites/{site}")).unwrap_or_default(),
+        factory_firmware: device
+            .factory_firmware
+            .as_ref()
+            .map(ToString::to_string)
+            .unwrap_or_default(),
+        site: device
+            .site
+            .as_ref()
+            .map(|site| format!("sites/{site}"))
+            .unwrap_or_default(),
         position: text(&device.position),
         labels: device.labels.clone().into_iter().collect(),
         variables: device.variables.clone().into_iter().collect(),
@@ -38,7 +48,11 @@ pub(crate) fn device(device: &Device, certificate_not_after: Option<muster_domai
         desired: Some(target(&device.target)),
         reported: device.reported.as_ref().map(reported),
         verification: Some(verification(&device.verification)),
-        certificate_serial: device.lifecycle.certificate().map(|serial| serial.to_string()).unwrap_or_default(),
+        certificate_serial: device
+            .lifecycle
+            .certificate()
+            .map(|serial| serial.to_string())
+            .unwrap_or_default(),
         certificate_not_after: certificate_not_after.map(timestamp),
     }
 }
@@ -52,7 +66,11 @@ fn target(target: &Target) -> v1::Desired {
     v1::Desired {
         generation: target.generation,
         digest: target.digest.to_vec(),
-        profile: target.profile.as_ref().map(|(name, number)| format!("profiles/{name}/revisions/{number}")).unwrap_or_default(),
+        profile: target
+            .profile
+            .as_ref()
+            .map(|(name, number)| format!("profiles/{name}/revisions/{number}"))
+            .unwrap_or_default(),
         firmware_policy: target
             .firmware_policy
             .as_ref()
@@ -69,7 +87,11 @@ fn facet(status: &FacetStatus) -> v1::FacetStatus {
         FacetState::Drifted(reason) => (State::Drifted, reason.as_str()),
         FacetState::Waiting(reason) => (State::Waiting, reason.as_str()),
     };
-    v1::FacetStatus { facet: status.facet.to_string(), state: state.into(), reason: reason.to_owned() }
+    v1::FacetStatus {
+        facet: status.facet.to_string(),
+        state: state.into(),
+        reason: reason.to_owned(),
+    }
 }
 
 fn reported(reported: &Reported) -> v1::Reported {
@@ -77,21 +99,40 @@ fn reported(reported: &Reported) -> v1::Reported {
         time: Some(timestamp(reported.at)),
         generation: reported.generation,
         agent_version: reported.agent_version.clone(),
-        firmware: reported.firmware.as_ref().map(ToString::to_string).unwrap_or_default(),
+        firmware: reported
+            .firmware
+            .as_ref()
+            .map(ToString::to_string)
+            .unwrap_or_default(),
         facets: reported.facets.iter().map(facet).collect(),
     }
 }
 
 fn verification(verification: &Verification) -> v1::Verification {
     use v1::verification::State;
-    let bare = |state: State| v1::Verification { state: state.into(), facet: String::new(), reason: String::new(), time: None };
-    let because = |state, facet: &Facet, reason: &str| v1::Verification { facet: facet.to_string(), reason: reason.to_owned(), ..bare(state) };
+    let bare = |state: State| v1::Verification {
+        state: state.into(),
+        facet: String::new(),
+        reason: String::new(),
+        time: None,
+    };
+    let because = |state, facet: &Facet, reason: &str| v1::Verification {
+        facet: facet.to_string(),
+        reason: reason.to_owned(),
+        ..bare(state)
+    };
     match verification {
         Verification::Pending => bare(State::Pending),
-        Verification::Verified { at } => v1::Verification { time: Some(timestamp(*at)), ..bare(State::Verified) },
+        Verification::Verified { at } => v1::Verification {
+            time: Some(timestamp(*at)),
+            ..bare(State::Verified)
+        },
         Verification::Failed { facet, reason } => because(State::Failed, facet, reason),
         Verification::Drifted { facet, reason } => because(State::Drifted, facet, reason),
-        Verification::Stale { since } => v1::Verification { time: Some(timestamp(*since)), ..bare(State::Stale) },
+        Verification::Stale { since } => v1::Verification {
+            time: Some(timestamp(*since)),
+            ..bare(State::Stale)
+        },
     }
 }
 
@@ -104,7 +145,12 @@ pub(crate) fn explanation(explanation: Explanation) -> v1::ExplainDeviceResponse
             StepState::Blocked => State::Blocked,
             StepState::Ahead => State::Ahead,
         };
-        Step { step: step.name.to_owned(), state: state.into(), detail: step.detail, time: step.at.map(timestamp) }
+        Step {
+            step: step.name.to_owned(),
+            state: state.into(),
+            detail: step.detail,
+            time: step.at.map(timestamp),
+        }
     });
     v1::ExplainDeviceResponse {
         device: format!("devices/{}", explanation.device),

@@ -11,10 +11,16 @@ use std::str::FromStr;
 
 /// The last part of a resource name such as `models/GW-200`.
 pub(super) fn name<'a>(text: &'a str, collection: &str, field: &str) -> Result<&'a str, Refusal> {
-    let rest = text.strip_prefix(collection).and_then(|rest| rest.strip_prefix('/'));
+    let rest = text
+        .strip_prefix(collection)
+        .and_then(|rest| rest.strip_prefix('/'));
     match rest {
         Some(rest) if !rest.is_empty() => Ok(rest),
-        _ => Err(Refusal::new(Code::RequestInvalid, format!("{text:?} is not a name like {collection}/NAME")).at(field)),
+        _ => Err(Refusal::new(
+            Code::RequestInvalid,
+            format!("{text:?} is not a name like {collection}/NAME"),
+        )
+        .at(field)),
     }
 }
 
@@ -23,12 +29,18 @@ pub(super) fn id<T: FromStr>(text: &str, collection: &str, field: &str) -> Resul
 where
     T::Err: std::fmt::Display,
 {
-    name(text, collection, field)?.parse().map_err(|why| Refusal::new(Code::RequestInvalid, format!("{text:?}: {why}")).at(field))
+    name(text, collection, field)?
+        .parse()
+        .map_err(|why| Refusal::new(Code::RequestInvalid, format!("{text:?}: {why}")).at(field))
 }
 
 /// A resource name, or empty where there is none.
 pub(super) fn optional_name<'a>(text: &'a str, collection: &str, field: &str) -> Result<&'a str, Refusal> {
-    if text.is_empty() { Ok("") } else { name(text, collection, field) }
+    if text.is_empty() {
+        Ok("")
+    } else {
+        name(text, collection, field)
+    }
 }
 
 pub(super) fn timestamp(at: Timestamp) -> prost_types::Timestamp {

@@ -1,0 +1,333 @@
+//! Carries out what the machine decides: one loop, one connection, one piece of work.
+
+use crate::{
+    config::Settings,
+    desired::{self, ENCODING},
+    enroll::{self, Answer},
+    event::AgentEvent,
+    identity::{self, DeviceKey, Identity, Trust},
+    link::{Heard, Link, LinkError, Target},
+    machine::{Action, Event, Machine, Mark, Outcome, Role, Sent, Status, Work},
+    worker::{self, Worker, chain},
+};
+use muster_proto::{
+    payload::{self, Digest, Hello, Report},
+    topic::{Channel, Topic},
+};
+use std::{
+    collections::VecDeque,
+    future::{Future, pending},
+    pin::Pin,
+    sync::Arc,
+    time::Duration,
+};
+use tokio::{
+    sync::broadcast,
+    time::{Instant, sleep_until, timeout},
+};
+
+/// How long work that is under way may take to end when the agent stops: an fsync, not a hook.
+const STOP_LIMIT: Duration = Duration::from_secs(3);
+
+type Pending<T> = Option<Pin<Box<dyn Future<Output = T> + Send>>>;
+
+/// The parts of a running agent.
+pub(crate) struct Driver {
+    pub(crate) settings: Settings,
+    pub(crate) trust: Trust,
+    pub(crate) key: Arc<DeviceKey>,
+    pub(crate) identity: Option<Identity>,
+    pub(crate) worker: Worker,
+    pub(crate) machine: Machine,
+    pub(crate) events: broadcast::Sender<AgentEvent>,
+    pub(crate) boot_id: u64,
+    pub(crate) state: Arc<dyn crate::disk::Disk>,
+}
+
+/// What is under way.
+#[derive(Default)]
+struct UnderWay {
+    opening: Pending<Result<Link, LinkError>>,
+    link: Option<Link>,
+    work: Pending<Outcome>,
+}
+
+/// One turn of the loop.
+enum Turn {
+    Stop,
+    Woke,
+    Opened(Result<Link, LinkError>),
+    Heard(Result<Heard, LinkError>),
+    Worked(Outcome),
+}
+
+impl Driver {
+    /// Runs until `shutdown`.
+    pub(crate) async fn run(mut self, shutdown: impl Future<Output = ()>) {
+        let mut shutdown = core::pin::pin!(shutdown);
+        let start = Instant::now();
+        let mut way = UnderWay::default();
+        self.handle(start, &mut way, Event::Started).await;
+        loop {
+            let deadline = self.machine.deadline().map(|after| start + after);
+            let turn = tokio::select! {
+                () = &mut shutdown => Turn::Stop,
+                heard = heard(&mut way.link) => Turn::Heard(heard),
+                opened = finished(&mut way.opening) => Turn::Opened(opened),
+                outcome = finished(&mut way.work) => Turn::Worked(outcome),
+                () = until(deadline) => Turn::Woke,
+            };
+            let event = match turn {
+                Turn::Stop => break,
+                Turn::Woke => Some(Event::Woke),
+                Turn::Worked(outcome) => {
+                    way.work = None;
+                    Some(Event::Done(outcome))
+                }
+                Turn::Opened(result) => {
+                    way.opening = None;
+                    Some(match result {
+                        Ok(link) => {
+                            way.link = Some(link);
+                            Event::Opened
+                        }
+                        Err(error) => Event::Lost(chain(&error)),
+                    })
+                }
+                Turn::Heard(Ok(Heard::Acknowledged(sent))) => Some(Event::Acknowledged(sent)),
+                Turn::Heard(Ok(Heard::Message { topic, payload })) => self.hear(&topic, payload).await,
+                Turn::Heard(Err(error)) => {
+                    way.link = None;
+                    Some(Event::Lost(chain(&error)))
+                }
+            };
+            if let Some(event) = event {
+                self.handle(start, &mut way, event).await;
+            }
+        }
+        stop(way).await;
+    }
+
+    async fn handle(&mut self, start: Instant, way: &mut UnderWay, event: Event) {
+        let mut events = VecDeque::from([event]);
+        // An action that fails at once is an event itself; each such event ends the connection, so this ends too.
+        while let Some(event) = events.pop_front() {
+            for action in self.machine.handle(start.elapsed(), event) {
+                if let Err(error) = self.act(way, action).await {
+                    way.link = None;
+                    events.push_back(Event::Lost(error));
+                }
+            }
+        }
+    }
+
+    async fn act(&mut self, way: &mut UnderWay, action: Action) -> Result<(), String> {
+        match action {
+            Action::Open(role) => {
+                let target = self.target(role)?;
+                way.opening = Some(Box::pin(Link::open(target)));
+            }
+            Action::SendClaim => {
+                let claim = enroll::claim(&self.key).map_err(|error| chain(&error))?;
+                publish(way, &Topic::Claim(ENCODING), &claim, Sent::Claim)?;
+            }
+            Action::SendHello(have) => {
+                let hello = encode(&self.hello(have))?;
+                publish(way, &self.topic(Channel::Hello)?, &hello, Sent::Hello)?;
+            }
+            Action::SendReport(status) => {
+                let report = encode(&self.report(&status)?)?;
+                publish(way, &self.topic(Channel::Report)?, &report, Sent::Report)?;
+            }
+            Action::Close => {
+                if let Some(link) = way.link.take() {
+                    // Beside the loop: a server that does not listen must not hold up the next connection.
+                    tokio::spawn(link.close());
+                }
+            }
+            Action::Work(work) => way.work = Some(self.work(work)),
+            Action::Tell(event) => self.tell(event),
+        }
+        Ok(())
+    }
+
+    fn work(&self, work: Work) -> Pin<Box<dyn Future<Output = Outcome> + Send>> {
+        Box::pin(self.worker.clone().run(work))
+    }
+
+    /// What a message means. Which topic it came on was settled by the subscription, of which there is one.
+    async fn hear(&mut self, topic: &str, payload: Vec<u8>) -> Option<Event> {
+        match (Topic::parse(topic), &self.identity) {
+            (Some(Topic::ClaimResult(ENCODING)), None) => Some(self.answered(&payload).await),
+            (Some(Topic::Device(id, Channel::Desired, ENCODING)), Some(identity))
+                if id == identity.device().as_str() =>
+            {
+                let now = self.trust.clock().now();
+                Some(
+                    match desired::prove(&payload, identity.device(), &self.trust, now) {
+                        Ok(proven) => Event::Offered(Box::new(proven)),
+                        Err(error) => Event::Disbelieved(chain(&error)),
+                    },
+                )
+            }
+            _ => {
+                tracing::debug!(topic, "message on a topic that was not asked for");
+                None
+            }
+        }
+    }
+
+    async fn answered(&mut self, payload: &[u8]) -> Event {
+        let identity = match enroll::answer(payload, &self.key, &self.trust) {
+            Answer::Granted(identity) => identity,
+            Answer::Refused { reason, retry_after } => return Event::Refused { reason, retry_after },
+            Answer::Disbelieved(reason) => return Event::Disbelieved(reason),
+        };
+        let (state, code, granted) = (
+            Arc::clone(&self.state),
+            self.settings.code().clone(),
+            identity.clone(),
+        );
+        // The identity is durable before the code is wiped, and before anything is told.
+        let stored = tokio::task::spawn_blocking(move || {
+            granted.save(&*state)?;
+            enroll::wipe(&code);
+            Ok::<_, crate::record::StateError>(())
+        });
+        match stored.await {
+            Ok(Ok(())) => {
+                self.settings.forget_code();
+                self.trust.clock().raise(identity.not_before());
+                let device = identity.device().clone();
+                self.identity = Some(identity);
+                Event::Granted(device)
+            }
+            Ok(Err(error)) => Event::Disbelieved(format!("the identity cannot be kept: {}", chain(&error))),
+            Err(_cancelled) => Event::Disbelieved("the identity cannot be kept: the agent stops".into()),
+        }
+    }
+
+    fn target(&self, role: Role) -> Result<Target, String> {
+        let (tls, client_id, login, filter) = match (role, &self.identity) {
+            (Role::Device, Some(identity)) => {
+                let tls = identity::device(&self.trust, identity, &self.key);
+                let filter =
+                    Topic::Device(identity.device().as_str(), Channel::Desired, ENCODING).to_string();
+                (tls, identity.device().to_string(), None, filter)
+            }
+            (Role::Claimant | Role::Device, _) => {
+                let code = enroll::code(self.settings.code())
+                    .map_err(|error| format!("cannot read the activation code: {error}"))?;
+                let login = (self.settings.serial().to_owned(), code);
+                (
+                    identity::claimant(&self.trust),
+                    String::new(),
+                    Some(login),
+                    Topic::ClaimResult(ENCODING).to_string(),
+                )
+            }
+        };
+        Ok(Target {
+            address: self.settings.server().to_owned(),
+            name: self.settings.server_name().clone(),
+            tls: tls.map_err(|error| format!("cannot set up TLS: {error}"))?,
+            client_id,
+            login,
+            filter,
+        })
+    }
+
+    fn topic(&self, channel: Channel) -> Result<Topic<'_>, String> {
+        let identity = self.identity.as_ref().ok_or("no identity yet")?;
+        Ok(Topic::Device(identity.device().as_str(), channel, ENCODING))
+    }
+
+    fn hello(&self, have: Option<Mark>) -> Hello {
+        Hello {
+            generation: have.map_or(0, |mark| mark.generation),
+            digest: have.map_or(Digest([0; 32]), |mark| mark.digest),
+            agent_version: env!("CARGO_PKG_VERSION").into(),
+            firmware: crate::apply::reported(&worker::running(self.settings.firmware())),
+            boot_id: self.boot_id,
+        }
+    }
+
+    fn report(&self, status: &Status) -> Result<Report, String> {
+        let identity = self.identity.as_ref().ok_or("no identity yet")?;
+        Ok(Report {
+            device_id: identity.device().to_string(),
+            generation: status.mark.generation,
+            digest: status.mark.digest,
+            facets: status.facets(),
+            firmware: status.running.clone(),
+        })
+    }
+
+    fn tell(&self, event: AgentEvent) {
+        match &event {
+            AgentEvent::KeyMade => tracing::info!("key made"),
+            AgentEvent::Claiming => tracing::info!(serial = self.settings.serial(), "claiming"),
+            AgentEvent::Claimed { device_id } => tracing::info!(%device_id, "claimed"),
+            AgentEvent::Connected => tracing::info!("connected"),
+            AgentEvent::DesiredReceived { generation } => {
+                tracing::info!(generation, "desired state received")
+            }
+            AgentEvent::Applied { generation } => tracing::info!(generation, "applied"),
+            AgentEvent::Reported { generation, ok } => tracing::info!(generation, ok, "reported"),
+            AgentEvent::Drifted { reason } => tracing::warn!(reason, "drifted"),
+            AgentEvent::Failed { reason } => tracing::warn!(reason, "failed"),
+            AgentEvent::Disconnected { reason, retry_in } => {
+                tracing::warn!(reason, retry_in_seconds = retry_in.as_secs(), "not connected");
+            }
+        }
+        // An error says that nobody listens.
+        let _listeners = self.events.send(event);
+    }
+}
+
+fn encode<T: serde::Serialize>(message: &T) -> Result<Vec<u8>, String> {
+    payload::encode(message, ENCODING).map_err(|error| error.to_string())
+}
+
+fn publish(way: &mut UnderWay, topic: &Topic<'_>, payload: &[u8], sent: Sent) -> Result<(), String> {
+    let link = way.link.as_mut().ok_or("the connection is gone")?;
+    link.publish(&topic.to_string(), payload, sent)
+        .map_err(|error| chain(&error))
+}
+
+/// What the link hears; never, when there is none.
+async fn heard(link: &mut Option<Link>) -> Result<Heard, LinkError> {
+    match link {
+        Some(link) => link.next().await,
+        None => pending().await,
+    }
+}
+
+async fn finished<T>(under_way: &mut Pending<T>) -> T {
+    match under_way {
+        Some(future) => future.await,
+        None => pending().await,
+    }
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => pending().await,
+    }
+}
+
+/// Says farewell and lets work end; a hook that still runs then is killed, and its slot is not switched to.
+async fn stop(mut way: UnderWay) {
+    let farewell = async {
+        if let Some(link) = way.link.take() {
+            link.close().await;
+        }
+    };
+    let work = async {
+        if let Some(work) = way.work.take() {
+            let _unfinished = timeout(STOP_LIMIT, work).await;
+        }
+    };
+    tokio::join!(farewell, work);
+}

@@ -1,0 +1,104 @@
+//! Who this device is: its key, its certificate, and whom it trusts.
+
+pub(crate) mod der;
+mod key;
+mod tls;
+mod trust;
+
+pub(crate) use key::{DeviceKey, Origin};
+pub(crate) use tls::{claimant, device};
+pub(crate) use trust::Trust;
+pub use trust::TrustError;
+
+use crate::{
+    disk::{Disk, Place},
+    record::{self, StateError},
+};
+use muster_proto::{payload::Binary, topic::ID_LENGTH};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// The id that the registry gave this device: 26 lower-case letters and digits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct DeviceId(String);
+
+impl DeviceId {
+    /// `None` when the text cannot be a device id.
+    pub fn parse(text: &str) -> Option<Self> {
+        let plain = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit();
+        (text.len() == ID_LENGTH && text.bytes().all(plain)).then(|| Self(text.into()))
+    }
+
+    /// As it stands in topics.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for DeviceId {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::parse(&text).ok_or("not a device id")
+    }
+}
+
+impl From<DeviceId> for String {
+    fn from(id: DeviceId) -> Self {
+        id.0
+    }
+}
+
+impl fmt::Display for DeviceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What a claim earned. Id and chain are one record: there is never one without the other.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Identity {
+    device: DeviceId,
+    /// DER; the device's own certificate first.
+    chain: Vec<Binary>,
+    /// When the own certificate begins: a floor for the clock.
+    not_before: u64,
+}
+
+fn place() -> Place {
+    Place::fixed("identity")
+}
+
+impl Identity {
+    /// Of a chain that [`Trust::identity`] checked.
+    fn new(device: DeviceId, chain: Vec<Binary>, not_before: u64) -> Self {
+        Self {
+            device,
+            chain,
+            not_before,
+        }
+    }
+
+    pub(crate) fn load(disk: &dyn Disk) -> Result<Option<Self>, StateError> {
+        record::load(disk, &place())
+    }
+
+    /// Durable on return.
+    pub(crate) fn save(&self, disk: &dyn Disk) -> Result<(), StateError> {
+        record::save(disk, &place(), self)
+    }
+
+    pub(crate) fn device(&self) -> &DeviceId {
+        &self.device
+    }
+
+    /// DER of the own certificate.
+    pub(crate) fn leaf(&self) -> &[u8] {
+        self.chain.first().map_or(&[], |leaf| &leaf.0)
+    }
+
+    pub(crate) fn not_before(&self) -> u64 {
+        self.not_before
+    }
+}

@@ -1,0 +1,435 @@
+//! Stories: what the machine does, event by event.
+
+use super::*;
+use crate::testing::DEVICE;
+use muster_proto::payload::{Digest, FacetState};
+
+pub(super) fn mark(generation: u64, content: u8) -> Mark {
+    Mark {
+        generation,
+        digest: Digest([content; 32]),
+        content: Digest([content; 32]),
+    }
+}
+
+pub(super) fn offer(mark: Mark) -> Event {
+    Event::Offered(Box::new(Proven::for_tests(mark)))
+}
+
+pub(super) fn status(mark: Mark) -> Status {
+    let applied = || FacetState::Applied;
+    Status {
+        mark,
+        config: applied(),
+        location: applied(),
+        firmware: applied(),
+        running: None,
+    }
+}
+
+fn failing(mark: Mark) -> Status {
+    Status {
+        config: FacetState::Failed { reason: "no".into() },
+        ..status(mark)
+    }
+}
+
+pub(super) fn pace() -> Pace {
+    Pace {
+        reconnect: (Duration::from_secs(1), Duration::from_secs(300)),
+        inspect_every: Duration::from_secs(600),
+        seed: 1,
+    }
+}
+
+fn device() -> DeviceId {
+    DeviceId::parse(DEVICE).unwrap()
+}
+
+/// Actions in short.
+fn told(actions: &[Action]) -> String {
+    let told = actions.iter().map(|action| match action {
+        Action::Open(role) => format!("open {role:?}"),
+        Action::SendClaim => "claim".into(),
+        Action::SendHello(have) => format!("hello {}", have.map_or(0, |mark| mark.generation)),
+        Action::SendReport(status) => {
+            let state = match status.config {
+                FacetState::Applied => "good",
+                FacetState::Drifted { .. } => "drifted",
+                FacetState::Failed { .. } | FacetState::Waiting { .. } => "bad",
+            };
+            format!("report {} {state}", status.mark.generation)
+        }
+        Action::Close => "close".into(),
+        Action::Work(Work::Keep(offer)) => format!("keep {}", offer.mark().generation),
+        Action::Work(Work::Apply) => "apply".into(),
+        Action::Work(Work::Inspect) => "inspect".into(),
+        Action::Tell(event) => match event {
+            AgentEvent::Claimed { .. } => "*claimed".into(),
+            AgentEvent::DesiredReceived { generation } => format!("*desired {generation}"),
+            AgentEvent::Applied { generation } => format!("*applied {generation}"),
+            AgentEvent::Reported { generation, ok } => format!("*reported {generation} {ok}"),
+            AgentEvent::Disconnected { .. } => "*disconnected".into(),
+            AgentEvent::Failed { reason } => format!("*failed: {reason}"),
+            other => format!(
+                "*{}",
+                format!("{other:?}").to_lowercase().split(' ').next().unwrap()
+            ),
+        },
+    });
+    told.collect::<Vec<_>>().join(", ")
+}
+
+/// Plays events, each so many seconds after the start, and compares what is done.
+fn play(memory: Memory, story: Vec<(u64, Event, &str)>) -> Machine {
+    let mut machine = Machine::new(memory, pace());
+    for (number, (at, event, expected)) in story.into_iter().enumerate() {
+        let actions = machine.handle(Duration::from_secs(at), event);
+        assert_eq!(told(&actions), expected, "step {number}");
+    }
+    machine
+}
+
+fn claimed(held: Option<Mark>, applied: Option<Mark>) -> Memory {
+    Memory {
+        claimed: true,
+        held,
+        applied,
+    }
+}
+
+fn applied(mark: Mark) -> Event {
+    Event::Done(Outcome::Applied {
+        status: status(mark),
+        again_in: None,
+    })
+}
+
+fn inspected(mark: Mark) -> Event {
+    Event::Done(Outcome::Inspected {
+        status: status(mark),
+        again_in: None,
+    })
+}
+
+#[test]
+fn a_first_life() {
+    play(
+        Memory::default(),
+        vec![
+            (0, Event::Started, "open Claimant"),
+            (1, Event::Opened, "claim, *claiming"),
+            (1, Event::Acknowledged(Sent::Claim), ""),
+            (2, Event::Granted(device()), "close, *claimed, open Device"),
+            (3, Event::Opened, "hello 0, *connected"),
+            (3, Event::Acknowledged(Sent::Hello), ""),
+            (4, offer(mark(1, 1)), "*desired 1, keep 1"),
+            (5, Event::Done(Outcome::Kept(mark(1, 1))), "apply"),
+            (6, applied(mark(1, 1)), "*applied 1, report 1 good"),
+            (7, Event::Acknowledged(Sent::Report), "*reported 1 true"),
+            (8, Event::Woke, ""),
+            // Ten minutes after the last look at what runs.
+            (605, Event::Woke, ""),
+            (606, Event::Woke, "inspect"),
+            (606, inspected(mark(1, 1)), ""),
+        ],
+    );
+}
+
+#[test]
+fn a_restart_looks_before_it_speaks() {
+    let held = Some(mark(7, 1));
+    play(
+        claimed(held, held),
+        vec![
+            (0, Event::Started, "open Device, inspect"),
+            (0, inspected(mark(7, 1)), ""),
+            (1, Event::Opened, "hello 7, *connected, inspect"),
+            (1, inspected(mark(7, 1)), "report 7 good"),
+        ],
+    );
+}
+
+#[test]
+fn c5_what_a_power_loss_interrupted_is_applied_first() {
+    play(
+        claimed(Some(mark(7, 1)), Some(mark(6, 1))),
+        vec![
+            (0, Event::Started, "open Device, apply"),
+            (1, Event::Opened, "hello 6, *connected"),
+            (2, applied(mark(7, 1)), "*applied 7, report 7 good"),
+        ],
+    );
+}
+
+#[test]
+fn c2_old_and_contradicting_offers_are_refused() {
+    let held = Some(mark(7, 1));
+    play(
+        claimed(held, held),
+        vec![
+            (0, Event::Started, "open Device, inspect"),
+            (0, inspected(mark(7, 1)), ""),
+            (1, Event::Opened, "hello 7, *connected, inspect"),
+            (1, inspected(mark(7, 1)), "report 7 good"),
+            (
+                2,
+                offer(mark(6, 1)),
+                "*failed: generation 6 is older than 7, which this device holds",
+            ),
+            (
+                2,
+                offer(mark(7, 2)),
+                "*failed: generation 7 came with other content before",
+            ),
+            (3, offer(mark(8, 1)), "*desired 8, keep 8"),
+            // The ledger has the last word.
+            (
+                3,
+                Event::Done(Outcome::NotKept("the disk is full".into())),
+                "*failed: the disk is full",
+            ),
+            (4, offer(mark(8, 1)), "*desired 8, keep 8"),
+        ],
+    );
+}
+
+#[test]
+fn a_repeat_gets_a_fresh_report() {
+    let held = Some(mark(7, 1));
+    play(
+        claimed(held, held),
+        vec![
+            (0, Event::Started, "open Device, inspect"),
+            (1, Event::Opened, "hello 7, *connected"),
+            (1, inspected(mark(7, 1)), "report 7 good"),
+            (2, Event::Acknowledged(Sent::Report), "*reported 7 true"),
+            (3, offer(mark(7, 1)), "*desired 7, keep 7"),
+            (3, Event::Done(Outcome::Kept(mark(7, 1))), "inspect"),
+            (3, inspected(mark(7, 1)), "report 7 good"),
+        ],
+    );
+}
+
+#[test]
+fn of_many_offers_the_newest_is_kept_next() {
+    play(
+        claimed(None, None),
+        vec![
+            (0, Event::Started, "open Device"),
+            (1, Event::Opened, "hello 0, *connected"),
+            (1, offer(mark(1, 1)), "*desired 1, keep 1"),
+            (1, offer(mark(3, 1)), "*desired 3"),
+            (1, offer(mark(2, 1)), "*desired 2"),
+            (2, Event::Done(Outcome::Kept(mark(1, 1))), "keep 3"),
+            (2, Event::Done(Outcome::Kept(mark(3, 1))), "apply"),
+        ],
+    );
+}
+
+#[test]
+fn what_fails_to_apply_is_reported_and_tried_again() {
+    let failed = || {
+        Event::Done(Outcome::NotApplied {
+            status: Some(failing(mark(2, 1))),
+            reason: "no".into(),
+            again_in: None,
+        })
+    };
+    play(
+        claimed(Some(mark(1, 1)), Some(mark(1, 1))),
+        vec![
+            (0, Event::Started, "open Device, inspect"),
+            (0, inspected(mark(1, 1)), ""),
+            (1, Event::Opened, "hello 1, *connected, inspect"),
+            (1, inspected(mark(1, 1)), "report 1 good"),
+            (1, Event::Acknowledged(Sent::Report), "*reported 1 true"),
+            (2, offer(mark(2, 1)), "*desired 2, keep 2"),
+            (2, Event::Done(Outcome::Kept(mark(2, 1))), "apply"),
+            (2, failed(), "*failed: no, report 2 bad"),
+            (2, Event::Acknowledged(Sent::Report), "*reported 2 false"),
+            (601, Event::Woke, ""),
+            (602, Event::Woke, "apply"),
+            (602, failed(), "*failed: no"),
+            // The registry sends it again on the next connection.
+            (603, Event::Lost("gone".into()), "*disconnected"),
+            (605, Event::Woke, "open Device"),
+            (605, Event::Opened, "hello 1, *connected, report 2 bad"),
+            (606, offer(mark(2, 1)), "*desired 2, keep 2"),
+            (606, Event::Done(Outcome::Kept(mark(2, 1))), "apply"),
+            (606, applied(mark(2, 1)), "*applied 2"),
+            (
+                607,
+                Event::Acknowledged(Sent::Report),
+                "*reported 2 false, report 2 good",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn drift_is_told_then_mended() {
+    let held = Some(mark(1, 1));
+    let drifted = Outcome::Drifted {
+        status: Status {
+            config: FacetState::Drifted {
+                reason: "changed".into(),
+            },
+            ..status(mark(1, 1))
+        },
+        reason: "changed".into(),
+    };
+    play(
+        claimed(held, held),
+        vec![
+            (0, Event::Started, "open Device, inspect"),
+            (0, inspected(mark(1, 1)), ""),
+            (1, Event::Opened, "hello 1, *connected, inspect"),
+            (1, Event::Done(drifted), "*drifted, apply, report 1 drifted"),
+            (2, applied(mark(1, 1)), "*applied 1"),
+            (
+                3,
+                Event::Acknowledged(Sent::Report),
+                "*reported 1 false, report 1 good",
+            ),
+            (3, Event::Acknowledged(Sent::Report), "*reported 1 true"),
+        ],
+    );
+}
+
+#[test]
+fn firmware_is_asked_again_when_its_window_opens() {
+    let held = Some(mark(1, 1));
+    let again = |seconds| {
+        Event::Done(Outcome::Inspected {
+            status: status(mark(1, 1)),
+            again_in: Some(Duration::from_secs(seconds)),
+        })
+    };
+    let machine = play(
+        claimed(held, held),
+        vec![
+            (0, Event::Started, "open Device, inspect"),
+            (0, again(100), ""),
+            (99, Event::Woke, ""),
+            (100, Event::Woke, "inspect"),
+            // Not in a tight loop, whatever the policy; and not later than the next look at the files.
+            (100, again(0), ""),
+            (109, Event::Woke, ""),
+            (110, Event::Woke, "inspect"),
+            (110, again(1_000_000), ""),
+        ],
+    );
+    assert_eq!(machine.deadline(), Some(Duration::from_secs(710)));
+}
+
+#[test]
+fn refusals_are_waited_out() {
+    for (retry_after, least, most) in [
+        (Some(0), 0.5, 1.0),
+        (Some(30), 30.0, 30.0),
+        (Some(u64::MAX), 86_400.0, 86_400.0),
+        (None, 30.0, 60.0),
+    ] {
+        let mut machine = Machine::new(Memory::default(), pace());
+        machine.handle(Duration::ZERO, Event::Started);
+        machine.handle(Duration::ZERO, Event::Opened);
+        let retry_after = retry_after.map(Duration::from_secs);
+        let actions = machine.handle(
+            Duration::ZERO,
+            Event::Refused {
+                reason: "no".into(),
+                retry_after,
+            },
+        );
+        assert_eq!(told(&actions), "close, *failed: no, *disconnected");
+        let wait = machine.deadline().unwrap().as_secs_f64();
+        assert!((least..=most).contains(&wait), "{retry_after:?}: {wait}");
+    }
+}
+
+#[test]
+fn refusals_without_a_time_are_repeated_ever_more_slowly() {
+    let mut machine = Machine::new(Memory::default(), pace());
+    let mut now = Duration::ZERO;
+    machine.handle(now, Event::Started);
+    let mut waits = Vec::new();
+    for _ in 0..12 {
+        machine.handle(now, Event::Opened);
+        machine.handle(
+            now,
+            Event::Refused {
+                reason: "no".into(),
+                retry_after: None,
+            },
+        );
+        let until = machine.deadline().unwrap();
+        waits.push((until - now).as_secs());
+        now = until;
+        assert_eq!(told(&machine.handle(now, Event::Woke)), "open Claimant");
+    }
+    assert!(waits.iter().all(|wait| (30..=3600).contains(wait)), "{waits:?}");
+    assert!(waits[8..].iter().all(|wait| *wait >= 1800), "{waits:?}");
+}
+
+#[test]
+fn a_claim_without_answer_is_given_up_and_an_answer_not_believed_is_no_answer() {
+    let disbelieved = || Event::Disbelieved("forged".into());
+    play(
+        Memory::default(),
+        vec![
+            (0, Event::Started, "open Claimant"),
+            (1, Event::Opened, "claim, *claiming"),
+            (60, Event::Woke, ""),
+            (61, Event::Woke, "close, *disconnected"),
+            (63, Event::Woke, "open Claimant"),
+            (63, Event::Opened, "claim, *claiming"),
+            (64, disbelieved(), "*failed: forged, close, *disconnected"),
+        ],
+    );
+    // On the device's own connection it is not: what comes next may be good.
+    play(
+        claimed(None, None),
+        vec![
+            (0, Event::Started, "open Device"),
+            (1, Event::Opened, "hello 0, *connected"),
+            (2, disbelieved(), "*failed: forged"),
+            (3, offer(mark(1, 1)), "*desired 1, keep 1"),
+        ],
+    );
+}
+
+#[test]
+fn only_a_connection_that_lasted_resets_the_delay() {
+    let mut machine = Machine::new(claimed(None, None), pace());
+    let mut now = Duration::ZERO;
+    machine.handle(now, Event::Started);
+    let mut delay = |machine: &mut Machine, lasted: u64| {
+        machine.handle(now, Event::Opened);
+        machine.handle(now, Event::Acknowledged(Sent::Hello));
+        now += Duration::from_secs(lasted);
+        machine.handle(now, Event::Lost("gone".into()));
+        let until = machine.deadline().unwrap();
+        let delay = until - now;
+        now = until;
+        machine.handle(now, Event::Woke);
+        delay
+    };
+    let delays: Vec<_> = (0..12).map(|_| delay(&mut machine, 59)).collect();
+    assert!(delays[11] >= Duration::from_secs(150), "{delays:?}");
+    assert!(delay(&mut machine, 60) <= Duration::from_secs(1));
+}
+
+#[test]
+fn a_flood_ends_the_connection_and_a_trickle_does_not() {
+    for (seconds_apart, expected) in [(0, Some(60)), (1, None)] {
+        let mut machine = Machine::new(claimed(None, None), pace());
+        machine.handle(Duration::ZERO, Event::Started);
+        machine.handle(Duration::ZERO, Event::Opened);
+        let ended = (0..200_u32).position(|number| {
+            let now = Duration::from_secs(seconds_apart) * number;
+            told(&machine.handle(now, Event::Disbelieved("forged".into()))) == "close, *disconnected"
+        });
+        assert_eq!(ended, expected);
+    }
+}

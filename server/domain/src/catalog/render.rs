@@ -1,0 +1,362 @@
+//! Rendering: compiled templates + one device's facts -> its files.
+//!
+//! Templates see what is known when a row is imported, and nothing else: `device.serial`, `.mac`, `.model`,
+//! `.hardware`, `.firmware` (from the factory), `.position`, `.labels.KEY`; `site.code`, `.name`, `.country`,
+//! `.latitude`, `.longitude`, `.time_zone`; and the parameters of their profile by name. What a device does not
+//! have is undefined: using it fails, `is defined` and the filter `default` ask first. Values are inserted as they
+//! are; write `{{ value | tojson }}` where the file's format needs quotes.
+
+use super::{ParameterType, Profile, Site};
+use crate::{
+    Code, Refusal,
+    mac::Mac,
+    names::{ModelName, Serial},
+};
+use minijinja::{
+    Environment, ErrorKind, UndefinedBehavior, Value,
+    syntax::SyntaxConfig,
+    value::{Enumerator, Object},
+};
+use semver::Version;
+use std::{collections::BTreeMap, sync::Arc};
+
+/// Work that one file may cost. One unit is an instruction, or 64 bytes that are built; a file of
+/// [`OUTPUT_LIMIT`] needs about a thousand. Ten thousand steps take well under a millisecond.
+const FUEL: u64 = 20_000;
+/// Most bytes of one rendered file.
+pub const OUTPUT_LIMIT: usize = 64 << 10;
+/// Most bytes of all rendered files of a device: they travel in one payload of at most 256 KiB, in the JSON twin too.
+pub const TOTAL_LIMIT: usize = 96 << 10;
+/// Calls and nested expressions in a template; people use two or three.
+const RECURSION_LIMIT: usize = 32;
+/// The one function templates have: loops over numbers. Its cost is fuel.
+const FUNCTIONS: [&str; 1] = ["range"];
+/// What templates can ask of a device, and of its site.
+const DEVICE: [&str; 7] = [
+    "firmware", "hardware", "labels", "mac", "model", "position", "serial",
+];
+const SITE: [&str; 6] = ["code", "country", "latitude", "longitude", "name", "time_zone"];
+
+/// What is known of a device when its files are rendered: the same at import and at any time after.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts<'a> {
+    /// Its serial.
+    pub serial: &'a Serial,
+    /// Its address.
+    pub mac: Option<Mac>,
+    /// Its hardware kind.
+    pub model: &'a ModelName,
+    /// Its hardware revision.
+    pub hardware: Option<&'a str>,
+    /// The firmware it left the factory with.
+    pub firmware: Option<&'a Version>,
+    /// Where it is.
+    pub site: Option<&'a Site>,
+    /// Where in the site.
+    pub position: Option<&'a str>,
+    /// Its labels.
+    pub labels: &'a BTreeMap<String, String>,
+    /// Values for parameters.
+    pub variables: &'a BTreeMap<String, String>,
+}
+
+/// A parameter with its default read.
+#[derive(Debug)]
+struct Slot {
+    key: String,
+    kind: ParameterType,
+    default: Option<Value>,
+}
+
+/// The compiled templates of one profile revision.
+#[derive(Debug)]
+pub struct Renderer {
+    environment: Environment<'static>,
+    keys: Vec<String>,
+    slots: Arc<[Slot]>,
+}
+
+impl Renderer {
+    /// Compiles every template; each one that fails, or uses what it may not, is a problem at its field.
+    pub(super) fn compile(profile: &Profile) -> Result<Self, Vec<Refusal>> {
+        let mut environment = environment();
+        let mut problems = Vec::new();
+        let known = |name: &str| profile.parameters.contains_key(name);
+        for (key, file) in &profile.files {
+            let mut wrong = |why: String| {
+                problems.push(Refusal::new(Code::ProfileInvalid, why).at(format!("files.{key}")))
+            };
+            match environment.add_template_owned(key.clone(), file.template.clone()) {
+                Ok(()) => {
+                    let foreign = foreign_names(&environment, key, known);
+                    foreign
+                        .into_iter()
+                        .chain(foreign_calls(&environment, key))
+                        .for_each(wrong);
+                }
+                Err(error) => wrong(explain(&error)),
+            }
+        }
+        let slots = profile.parameters.iter().map(|(key, parameter)| Slot {
+            key: key.clone(),
+            kind: parameter.kind,
+            default: parameter
+                .default
+                .as_ref()
+                .and_then(|text| parameter.kind.read(text).ok()),
+        });
+        let renderer = Self {
+            environment,
+            keys: profile.files.keys().cloned().collect(),
+            slots: slots.collect(),
+        };
+        if problems.is_empty() {
+            Ok(renderer)
+        } else {
+            Err(problems)
+        }
+    }
+
+    /// The files of one device, by key.
+    ///
+    /// # Errors
+    /// [`Code::VariableInvalid`] at `variables.KEY` for each parameter without a value or with one of another type;
+    /// [`Code::RenderFailed`] at `files.KEY` for each template that cannot be rendered within its limits.
+    pub fn render(&self, facts: &Facts<'_>) -> Result<BTreeMap<String, String>, Vec<Refusal>> {
+        let scope = Value::from_object(self.scope(facts)?);
+        let mut problems = Vec::new();
+        let mut files = BTreeMap::new();
+        let mut total = 0;
+        for key in &self.keys {
+            let rendered = self
+                .environment
+                .get_template(key)
+                .and_then(|template| template.render(scope.clone()));
+            let problem = match rendered {
+                Ok(text) if text.len() > OUTPUT_LIMIT => {
+                    format!("is rendered to more than {OUTPUT_LIMIT} bytes")
+                }
+                Ok(text) => {
+                    total += text.len();
+                    files.insert(key.clone(), text);
+                    continue;
+                }
+                Err(error) => explain(&error),
+            };
+            problems.push(Refusal::new(Code::RenderFailed, problem).at(format!("files.{key}")));
+        }
+        if total > TOTAL_LIMIT {
+            problems.push(
+                Refusal::new(
+                    Code::RenderFailed,
+                    format!("are rendered to more than {TOTAL_LIMIT} bytes"),
+                )
+                .at("files"),
+            );
+        }
+        if problems.is_empty() {
+            Ok(files)
+        } else {
+            Err(problems)
+        }
+    }
+
+    fn scope(&self, facts: &Facts<'_>) -> Result<Scope, Vec<Refusal>> {
+        let mut problems = Vec::new();
+        let mut values = Vec::with_capacity(self.slots.len());
+        for slot in &*self.slots {
+            let value = match facts
+                .variables
+                .get(&slot.key)
+                .map(String::as_str)
+                .filter(|text| !text.is_empty())
+            {
+                Some(text) => slot.kind.read(text).map_err(|why| why.to_string()),
+                None => slot
+                    .default
+                    .clone()
+                    .ok_or_else(|| "is missing, and its parameter has no default".to_owned()),
+            };
+            match value {
+                Ok(value) => values.push(value),
+                Err(why) => {
+                    problems
+                        .push(Refusal::new(Code::VariableInvalid, why).at(format!("variables.{}", slot.key)));
+                }
+            }
+        }
+        if problems.is_empty() {
+            Ok(Scope {
+                slots: Arc::clone(&self.slots),
+                values,
+                device: device(facts),
+                site: facts.site.map(site),
+            })
+        } else {
+            Err(problems)
+        }
+    }
+}
+
+/// Strict, bounded, without autoescape: the name of a file says nothing about how its author quotes.
+fn environment() -> Environment<'static> {
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
+    environment.set_fuel(Some(FUEL));
+    environment.set_recursion_limit(RECURSION_LIMIT);
+    // Lines that hold only a tag vanish, and a file keeps its last line break.
+    let syntax = SyntaxConfig::builder()
+        .trim_blocks(true)
+        .lstrip_blocks(true)
+        .keep_trailing_newline(true)
+        .build();
+    if let Ok(syntax) = syntax {
+        environment.set_syntax(syntax);
+    }
+    let functions: Vec<String> = environment.globals().map(|(name, _)| name.to_owned()).collect();
+    for name in functions
+        .iter()
+        .filter(|name| !FUNCTIONS.contains(&name.as_str()))
+    {
+        environment.remove_global(name);
+    }
+    environment
+}
+
+/// What a template uses that does not exist, in order.
+fn foreign_names(environment: &Environment<'static>, key: &str, known: impl Fn(&str) -> bool) -> Vec<String> {
+    let Ok(template) = environment.get_template(key) else {
+        return Vec::new();
+    };
+    let mut used: Vec<String> = template.undeclared_variables(true).into_iter().collect();
+    used.sort_unstable();
+    let problem = |path: &String| {
+        let mut steps = path.split('.');
+        let (first, second) = (steps.next().unwrap_or_default(), steps.next());
+        match (first, second) {
+            ("device", Some(name)) if !DEVICE.contains(&name) => {
+                Some(format!("uses device.{name}; there are {}", DEVICE.join(", ")))
+            }
+            ("site", Some(name)) if !SITE.contains(&name) => {
+                Some(format!("uses site.{name}; there are {}", SITE.join(", ")))
+            }
+            ("device" | "site", _) => None,
+            (name, _) if known(name) || FUNCTIONS.contains(&name) => None,
+            (name, _) => Some(format!(
+                "uses {name}, which is neither a parameter nor device or site"
+            )),
+        }
+    };
+    used.iter().filter_map(problem).collect()
+}
+
+/// What a template calls that does not exist. The engine looks filters and tests up when it comes to them, so the
+/// template is tried with nothing defined; a branch that is not taken then shows its mistakes when it is rendered.
+fn foreign_calls(environment: &Environment<'static>, key: &str) -> Option<String> {
+    let mut trial = environment.clone();
+    trial.set_undefined_behavior(UndefinedBehavior::Chainable);
+    let error = trial.get_template(key).ok()?.render(()).err()?;
+    let foreign = matches!(
+        error.kind(),
+        ErrorKind::UnknownFilter | ErrorKind::UnknownTest | ErrorKind::UnknownFunction
+    );
+    foreign.then(|| explain(&error))
+}
+
+/// A template's error for its author: what, and in which line.
+fn explain(error: &minijinja::Error) -> String {
+    let what = match error.detail() {
+        Some(detail) => format!("{}: {detail}", error.kind()),
+        None => error.kind().to_string(),
+    };
+    match error.line() {
+        Some(line) => format!("line {line}: {what}"),
+        None => what,
+    }
+}
+
+/// Everything a template can name.
+#[derive(Debug)]
+struct Scope {
+    slots: Arc<[Slot]>,
+    values: Vec<Value>,
+    device: Value,
+    site: Option<Value>,
+}
+
+impl Object for Scope {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        self.get_value_by_str(key.as_str()?)
+    }
+
+    fn get_value_by_str(self: &Arc<Self>, key: &str) -> Option<Value> {
+        match key {
+            "device" => Some(self.device.clone()),
+            "site" => self.site.clone(),
+            parameter => {
+                let place = self
+                    .slots
+                    .binary_search_by(|slot| slot.key.as_str().cmp(parameter))
+                    .ok()?;
+                self.values.get(place).cloned()
+            }
+        }
+    }
+}
+
+/// A few named values; what is not there is undefined.
+#[derive(Debug)]
+struct Group<const N: usize>([(&'static str, Option<Value>); N]);
+
+impl<const N: usize> Object for Group<N> {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        self.get_value_by_str(key.as_str()?)
+    }
+
+    fn get_value_by_str(self: &Arc<Self>, key: &str) -> Option<Value> {
+        self.0.iter().find(|(name, _)| *name == key)?.1.clone()
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        let there = self.0.iter().filter(|(_, value)| value.is_some());
+        Enumerator::Values(there.map(|(name, _)| Value::from(*name)).collect())
+    }
+}
+
+fn device(facts: &Facts<'_>) -> Value {
+    let labels = facts
+        .labels
+        .iter()
+        .map(|(key, value)| (key.as_str(), value.as_str()));
+    Value::from_object(Group([
+        ("serial", Some(Value::from(facts.serial.as_str()))),
+        ("mac", facts.mac.map(|mac| Value::from(mac.to_string()))),
+        ("model", Some(Value::from(facts.model.as_str()))),
+        ("hardware", facts.hardware.map(Value::from)),
+        (
+            "firmware",
+            facts.firmware.map(|version| Value::from(version.to_string())),
+        ),
+        ("position", facts.position.map(Value::from)),
+        ("labels", Some(Value::from_pairs(labels))),
+    ]))
+}
+
+fn site(site: &Site) -> Value {
+    let text = |text: &str| Some(text).filter(|text| !text.is_empty()).map(Value::from);
+    Value::from_object(Group([
+        ("code", Some(Value::from(site.code.as_str()))),
+        ("name", text(&site.name)),
+        ("country", text(&site.country)),
+        (
+            "latitude",
+            site.coordinates.map(|(latitude, _)| Value::from(latitude)),
+        ),
+        (
+            "longitude",
+            site.coordinates.map(|(_, longitude)| Value::from(longitude)),
+        ),
+        ("time_zone", text(&site.time_zone)),
+    ]))
+}

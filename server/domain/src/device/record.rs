@@ -1,0 +1,129 @@
+//! A device as the filter language sees it.
+
+use super::{Device, LifecycleState, VerificationState};
+use crate::filter::{Field, Kind, Record, Schema, Short, Value};
+
+/// The fields that devices can be filtered by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum DeviceField {
+    /// `id`: assigned by the registry.
+    Id,
+    /// `serial`: from the manufacturer.
+    Serial,
+    /// `mac`: in any notation.
+    Mac,
+    /// `model`: the hardware kind.
+    Model,
+    /// `hardware`: the hardware revision.
+    Hardware,
+    /// `firmware`: what the device says it runs.
+    Firmware,
+    /// `factory_firmware`: what it left the factory with.
+    FactoryFirmware,
+    /// `site`: the code of its site.
+    Site,
+    /// `position`: where in the site.
+    Position,
+    /// `state`: where it stands in its life.
+    State,
+    /// `verification`: the verdict on its last report.
+    Verification,
+    /// `batch`: the import that created it.
+    Batch,
+    /// `row`: its row in that import.
+    Row,
+    /// `generation`: of its desired state.
+    Generation,
+    /// `create_time`: when it was registered.
+    CreateTime,
+    /// `update_time`: when it last changed.
+    UpdateTime,
+    /// `labels.KEY`.
+    Labels,
+    /// `variables.KEY`.
+    Variables,
+}
+
+const STATES: [&str; LifecycleState::ALL.len()] = {
+    let mut names = [""; LifecycleState::ALL.len()];
+    let mut place = 0;
+    while place < names.len() {
+        names[place] = LifecycleState::ALL[place].as_str();
+        place += 1;
+    }
+    names
+};
+
+const VERIFICATIONS: [&str; VerificationState::ALL.len()] = {
+    let mut names = [""; VerificationState::ALL.len()];
+    let mut place = 0;
+    while place < names.len() {
+        names[place] = VerificationState::ALL[place].as_str();
+        place += 1;
+    }
+    names
+};
+
+/// What a listing of devices can be filtered by.
+pub const fn schema() -> &'static Schema<DeviceField> {
+    const SCHEMA: Schema<DeviceField> = Schema::new(&[
+        Field::new(DeviceField::Id, "id", Kind::Text),
+        Field::new(DeviceField::Serial, "serial", Kind::Text),
+        Field::new(DeviceField::Mac, "mac", Kind::Mac),
+        Field::new(DeviceField::Model, "model", Kind::Text),
+        Field::new(DeviceField::Hardware, "hardware", Kind::Text),
+        Field::new(DeviceField::Firmware, "firmware", Kind::Version),
+        Field::new(DeviceField::FactoryFirmware, "factory_firmware", Kind::Version),
+        Field::new(DeviceField::Site, "site", Kind::Text),
+        Field::new(DeviceField::Position, "position", Kind::Text),
+        Field::new(DeviceField::State, "state", Kind::Enum(&STATES)),
+        Field::new(
+            DeviceField::Verification,
+            "verification",
+            Kind::Enum(&VERIFICATIONS),
+        ),
+        Field::new(DeviceField::Batch, "batch", Kind::Text),
+        Field::new(DeviceField::Row, "row", Kind::Int),
+        Field::new(DeviceField::Generation, "generation", Kind::Int),
+        Field::new(DeviceField::CreateTime, "create_time", Kind::Timestamp),
+        Field::new(DeviceField::UpdateTime, "update_time", Kind::Timestamp),
+        Field::new(DeviceField::Labels, "labels", Kind::Labels),
+        Field::new(DeviceField::Variables, "variables", Kind::Labels),
+    ]);
+    &SCHEMA
+}
+
+impl Record for Device {
+    type Field = DeviceField;
+
+    fn value(&self, field: DeviceField) -> Option<Value<'_>> {
+        match field {
+            DeviceField::Id => Short::of(self.id).map(Value::Short),
+            DeviceField::Serial => Some(Value::Text(self.serial.as_str())),
+            DeviceField::Mac => self.mac.and_then(Short::of).map(Value::Short),
+            DeviceField::Model => Some(Value::Text(self.model.as_str())),
+            DeviceField::Hardware => self.hardware.as_deref().map(Value::Text),
+            DeviceField::Firmware => self.reported.as_ref()?.firmware.as_ref().map(Value::Version),
+            DeviceField::FactoryFirmware => self.factory_firmware.as_ref().map(Value::Version),
+            DeviceField::Site => self.site.as_ref().map(|site| Value::Text(site.as_str())),
+            DeviceField::Position => self.position.as_deref().map(Value::Text),
+            DeviceField::State => Some(Value::Enum(self.lifecycle.state().as_str())),
+            DeviceField::Verification => Some(Value::Enum(self.verification.state().as_str())),
+            DeviceField::Batch => Short::of(self.origin.batch).map(Value::Short),
+            DeviceField::Row => Some(Value::Int(self.origin.row.into())),
+            DeviceField::Generation => i64::try_from(self.target.generation).ok().map(Value::Int),
+            DeviceField::CreateTime => Some(Value::Timestamp(self.created)),
+            DeviceField::UpdateTime => Some(Value::Timestamp(self.updated)),
+            DeviceField::Labels | DeviceField::Variables => None,
+        }
+    }
+
+    fn label(&self, field: DeviceField, key: &str) -> Option<&str> {
+        let map = if field == DeviceField::Variables {
+            &self.variables
+        } else {
+            &self.labels
+        };
+        map.get(key).map(String::as_str)
+    }
+}

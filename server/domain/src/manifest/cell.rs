@@ -1,0 +1,135 @@
+//! What can be wrong with the text of any cell.
+
+use crate::{Code, Refusal};
+
+/// Does the text begin like a formula of a spreadsheet? Signed numbers and mere dashes do not: coordinates and
+/// `-` for "none" are plain values.
+pub(super) fn is_formula(text: &str) -> bool {
+    match text.as_bytes() {
+        [b'=' | b'@', ..] => true,
+        [b'+' | b'-', rest @ ..] => !is_number(rest) && !rest.iter().all(|&byte| byte == b'-'),
+        _ => false,
+    }
+}
+
+/// Digits in groups, perhaps with an exponent: nothing that a spreadsheet could calculate with.
+fn is_number(text: &[u8]) -> bool {
+    let (mantissa, exponent) = match text.iter().position(|&byte| byte == b'e' || byte == b'E') {
+        Some(place) => (&text[..place], &text[place + 1..]),
+        None => (text, &b"0"[..]),
+    };
+    let exponent = exponent
+        .strip_prefix(b"-")
+        .or_else(|| exponent.strip_prefix(b"+"))
+        .unwrap_or(exponent);
+    let digits = |text: &[u8]| !text.is_empty() && text.iter().all(u8::is_ascii_digit);
+    mantissa
+        .first()
+        .is_some_and(|byte| byte.is_ascii_digit() || *byte == b'.')
+        && mantissa.iter().any(u8::is_ascii_digit)
+        && mantissa
+            .iter()
+            .all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b',' | b' '))
+        && digits(exponent)
+}
+
+/// Characters that no cell may hold: controls, and those that turn the direction of text or are invisible.
+fn is_foreign(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{FEFF}')
+}
+
+/// Printable ASCII needs no closer look.
+pub(super) fn is_plain(text: &str) -> bool {
+    text.bytes().all(|byte| (b' '..=b'~').contains(&byte))
+}
+
+/// What is wrong with a trimmed cell, whatever it means.
+pub(super) fn problem(text: &str) -> Option<Refusal> {
+    if let Some(c) = text.chars().find(|&c| is_foreign(c)) {
+        let why = format!("holds the control character U+{:04X}", u32::from(c));
+        return Some(Refusal::new(Code::CellMalformed, why));
+    }
+    is_formula(text).then(|| Refusal::new(Code::FormulaCell, "starts like a formula"))
+}
+
+/// Did a spreadsheet make a number of this serial? It writes `2.00E+06`, or adds `.0`.
+pub(super) fn is_damaged(serial: &str) -> bool {
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let decimal = |text: &str| match text.split_once(['.', ',']) {
+        Some((whole, part)) => digits(whole) && digits(part),
+        None => digits(text),
+    };
+    if let Some((mantissa, exponent)) = serial.split_once(['E', 'e']) {
+        let signed = exponent.strip_prefix(['+', '-']);
+        return decimal(mantissa) && signed.is_some_and(digits);
+    }
+    let parts = serial.split_once(['.', ',']);
+    parts.is_some_and(|(whole, part)| digits(whole) && digits(part) && part.bytes().all(|byte| byte == b'0'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn formulas_are_told_from_signed_numbers() {
+        for text in [
+            "=1",
+            "=",
+            "@SUM(A1)",
+            "+A1",
+            "-A1",
+            "+1+2",
+            "-2-3",
+            "+cmd|' /C calc'!A0",
+            "-1(2)",
+            "+e5",
+            "-.",
+            "+inf",
+        ] {
+            assert!(is_formula(text), "{text}");
+        }
+        for text in [
+            "",
+            "1",
+            "-1",
+            "+1.5",
+            "-97.7431",
+            "-1,5",
+            "-1e-5",
+            "+49 89 1234",
+            "-",
+            "--",
+            "a=b",
+            "-.5",
+        ] {
+            assert!(!is_formula(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn damaged_serials_are_told_from_odd_ones() {
+        for text in ["2.00E+06", "1.2e+12", "1,2E+12", "5E-07", "123.0", "123,00"] {
+            assert!(is_damaged(text), "{text}");
+        }
+        for text in [
+            "", "12E34", "1E5", "123", "1.5", "123.", ".0", "A1.0", "E+5", "1.2.0", "00E+",
+        ] {
+            assert!(!is_damaged(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn invisible_characters_are_named() {
+        let check =
+            |text: &str, expected| assert_eq!(problem(text).map(|found| found.message), expected, "{text:?}");
+        check("Büro 3. Stock", None);
+        check("a\u{7}b", Some("holds the control character U+0007".to_owned()));
+        check(
+            "a\u{202E}b",
+            Some("holds the control character U+202E".to_owned()),
+        );
+        check("a\nb", Some("holds the control character U+000A".to_owned()));
+    }
+}

@@ -1,0 +1,12 @@
+//! Manifests, from bytes to outcomes.
+#![expect(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
+
+mod expected;
+mod mapping;
+mod outcomes;
+mod profiles;
+mod reading;
+mod refusals;
+mod speed;
+mod streams;
+mod support;

@@ -1,0 +1,238 @@
+//! The server as a list of parts: build them, run them, stop them in order.
+
+use crate::{
+    ca::{Ca, CaError, Passphrase},
+    clock::Clock,
+    config::Settings,
+    descriptors, grpc,
+    mqtt::{
+        Limits,
+        bus::{Bus, BusError},
+        gate,
+        throttle::{ClaimRates, Rate, Throttle},
+    },
+    service::Service,
+    store::{Store, StoreError},
+    tls::{self, ServerIdentity, TlsError},
+};
+use std::{
+    io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::{net::TcpListener, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+
+/// How often the server's own certificate is looked at; it is renewed long before its end.
+const RENEWAL_CHECK: Duration = Duration::from_secs(6 * 3600);
+
+/// Why the server cannot start or had to end.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// The directory holds no registry.
+    #[error("{0} holds no registry; make one with `musterd init --dir {0}`")]
+    NoRegistry(PathBuf),
+    /// The store cannot be opened.
+    #[error("cannot open the store")]
+    Store(#[from] StoreError),
+    /// The certificate authority cannot be opened.
+    #[error("cannot open the certificate authority")]
+    Ca(#[from] CaError),
+    /// TLS cannot be set up.
+    #[error("cannot set up TLS")]
+    Tls(#[from] TlsError),
+    /// The bus cannot be started.
+    #[error("cannot start the bus")]
+    Bus(#[from] BusError),
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// Which.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The directory cannot be used.
+    #[error("cannot use {path}")]
+    Directory {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A part that must run ended.
+    #[error("{0} ended by itself")]
+    Ended(&'static str),
+    /// gRPC failed.
+    #[error("gRPC failed")]
+    Grpc(#[from] grpc::ServeError),
+    /// The gate failed.
+    #[error("the MQTT gate failed")]
+    Gate(#[from] gate::GateError),
+    /// The broker behind the gate no longer answers; a supervisor should start the process again.
+    #[error("the broker's router is dead")]
+    RouterDead,
+}
+
+/// A server with all its parts, its ports open, not yet serving.
+#[derive(Debug)]
+pub struct App {
+    settings: Settings,
+    service: Service,
+    grpc: TcpListener,
+    mqtt: TcpListener,
+    claims: Arc<Throttle>,
+    identity: Arc<ServerIdentity>,
+}
+
+fn spool_directory(directory: &Path) -> Result<PathBuf, AppError> {
+    let path = directory.join("tmp");
+    match std::fs::create_dir(&path) {
+        Ok(()) => Ok(path),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(path),
+        Err(source) => Err(AppError::Directory { path, source }),
+    }
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, AppError> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|source| AppError::Listen { address, source })
+}
+
+impl App {
+    /// Opens everything; fails before a port is open when a part cannot start.
+    pub async fn build(settings: Settings, passphrase: &Passphrase, clock: Clock) -> Result<Self, AppError> {
+        let database = settings.database();
+        if !database.exists() {
+            return Err(AppError::NoRegistry(settings.directory().to_owned()));
+        }
+        let ca = Arc::new(Ca::open(settings.directory(), passphrase)?);
+        let identity = ServerIdentity::new(&ca, settings.server_names().clone(), clock.now())?;
+        let store = Store::open(&database)?;
+        if store.registry().await?.is_none() {
+            return Err(AppError::NoRegistry(settings.directory().to_owned()));
+        }
+        descriptors::raise_for(settings.connections() + Limits::default().strangers);
+        let spool = spool_directory(settings.directory())?;
+        let service = Service::new(store, ca, clock, Bus::start()?, &spool);
+        let per_second = settings.claims_per_second();
+        let source = Rate {
+            per_second,
+            burst: per_second.saturating_mul(4),
+        };
+        let claims = Arc::new(Throttle::new(ClaimRates {
+            source,
+            ..ClaimRates::default()
+        }));
+        let (grpc, mqtt) = (listen(settings.grpc()).await?, listen(settings.mqtt()).await?);
+        Ok(Self {
+            settings,
+            service,
+            grpc,
+            mqtt,
+            claims,
+            identity,
+        })
+    }
+
+    /// Where gRPC and MQTT listen, as bound.
+    pub fn addresses(&self) -> io::Result<(SocketAddr, SocketAddr)> {
+        Ok((self.grpc.local_addr()?, self.mqtt.local_addr()?))
+    }
+
+    /// The service behind the ports, for a process that embeds the server.
+    pub const fn service(&self) -> &Service {
+        &self.service
+    }
+
+    /// Serves until `stop`, or until a part fails. Then: no new connections, calls under way finish (at most the
+    /// settings' time), the store closes.
+    pub async fn run(self, stop: CancellationToken) -> Result<(), AppError> {
+        let Self {
+            settings,
+            service,
+            grpc: grpc_port,
+            mqtt: mqtt_port,
+            claims,
+            identity,
+        } = self;
+        let (ca, clock) = (Arc::clone(&service.ca), service.clock.clone());
+        let limits = Limits {
+            connections: settings.connections(),
+            // A second is kept for the store to close.
+            drain: settings.stop_timeout().saturating_sub(Duration::from_secs(1)),
+            ..Limits::default()
+        };
+        let parts = service.stopping.clone();
+        let mut running: JoinSet<Result<(), AppError>> = JoinSet::new();
+        running.spawn({
+            let serve = grpc::serve(
+                grpc_port,
+                tls::grpc_config(&ca, &identity, &clock)?,
+                service.clone(),
+                Arc::clone(&claims),
+                parts.clone(),
+            );
+            async move { Ok(serve.await?) }
+        });
+        running.spawn({
+            let (registry, bus, parts) = (service.clone(), service.bus.clone(), parts.clone());
+            let serve = gate::serve(
+                mqtt_port,
+                tls::mqtt_config(&ca, &identity, &clock)?,
+                registry,
+                bus,
+                claims,
+                limits,
+                parts,
+            );
+            async move { Ok(serve.await?) }
+        });
+        running.spawn(renew(service.clone(), identity, parts.clone()));
+        let dead = service.bus.clone();
+        let ended = tokio::select! {
+            () = stop.cancelled() => Ok(()),
+            () = dead.dead() => Err(AppError::RouterDead),
+            ended = running.join_next() => match ended {
+                Some(Ok(Err(error))) => Err(error),
+                Some(Ok(Ok(())) | Err(_)) | None => Err(AppError::Ended("a part of the server")),
+            },
+        };
+        parts.cancel();
+        let drained = tokio::time::timeout(settings.stop_timeout(), async {
+            while running.join_next().await.is_some() {}
+        });
+        if drained.await.is_err() {
+            tracing::warn!("calls under way were cut at the stop limit");
+            running.abort_all();
+        }
+        let closed = service.store.close().await;
+        ended?;
+        Ok(closed?)
+    }
+}
+
+/// Renews the server's certificate in time; both listeners take the new one without a restart.
+async fn renew(
+    service: Service,
+    identity: Arc<ServerIdentity>,
+    stop: CancellationToken,
+) -> Result<(), AppError> {
+    while stop
+        .run_until_cancelled(tokio::time::sleep(RENEWAL_CHECK))
+        .await
+        .is_some()
+    {
+        match identity.renew_if_due(&service.ca, service.clock.now()) {
+            Ok(true) => tracing::info!("the server certificate was renewed"),
+            Ok(false) => {}
+            Err(error) => tracing::error!(%error, "the server certificate could not be renewed"),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,161 @@
+//! Tests of the authority as a whole. One authority serves them all: making one costs a dozen key derivations.
+
+mod hostile;
+mod init;
+mod issue;
+mod lint;
+mod names;
+mod rate;
+mod request;
+
+use super::*;
+use muster_domain::{
+    Timestamp,
+    activation::ActivationCode,
+    claim::{self, ClaimPermit, Decision, Presented},
+    desired::Target,
+    device::{ClaimIntent, Credential, Device, Lifecycle, Origin, Verification},
+    ids::{BatchId, DeviceId},
+};
+use std::{path::Path, process::Command, sync::LazyLock};
+use tempfile::TempDir;
+
+/// 2026-11-24T00:00:00Z.
+const NOW: Timestamp = Timestamp::from_seconds(1_795_478_400);
+const PASSPHRASE: &[u8] = b"correct horse battery staple";
+
+struct Fixture {
+    directory: TempDir,
+    made: Initialised,
+}
+
+static FIXTURE: LazyLock<Fixture> = LazyLock::new(|| {
+    let directory = tempfile::tempdir().unwrap();
+    let made = init(directory.path(), options(&passphrase())).unwrap();
+    Fixture { directory, made }
+});
+
+fn passphrase() -> Passphrase {
+    Passphrase::new(PASSPHRASE).unwrap()
+}
+
+fn options(passphrase: &Passphrase) -> InitOptions<'_> {
+    InitOptions {
+        organisation: "Example GmbH".to_owned(),
+        passphrase,
+        now: NOW,
+        operator: "alice@example.com".parse().unwrap(),
+    }
+}
+
+fn server_names() -> ServerNames {
+    ServerNames::parse(&["localhost", "muster.example", "127.0.0.1", "::1"]).unwrap()
+}
+
+fn ca() -> &'static Ca {
+    &FIXTURE.made.ca
+}
+
+/// A registered device that waits for its claim.
+fn device(number: u32) -> Device {
+    let hash = ActivationCode::from_random([7; 15]).hash(ca().code_key());
+    Device {
+        id: DeviceId::new(NOW, number.into()),
+        serial: format!("GW2-{number:07}").parse().unwrap(),
+        mac: None,
+        model: "GW-200".parse().unwrap(),
+        hardware: None,
+        factory_firmware: None,
+        site: None,
+        position: None,
+        labels: Default::default(),
+        variables: Default::default(),
+        origin: Origin {
+            batch: BatchId::new(NOW, 1),
+            row: number,
+        },
+        created: NOW,
+        updated: NOW,
+        revision: 1,
+        lifecycle: Lifecycle::Registered {
+            credential: Credential::Code {
+                hash,
+                expires: None,
+                intent: None,
+            },
+        },
+        target: Target {
+            generation: 1,
+            digest: [0; 32],
+            profile: None,
+            firmware_policy: None,
+        },
+        reported: None,
+        verification: Verification::Pending,
+    }
+}
+
+/// What the store would hand out for a right claim at `now`.
+fn permit(device: &Device, request: &CertificationRequest, now: Timestamp) -> ClaimPermit {
+    let code = ActivationCode::from_random([7; 15]).hash(ca().code_key());
+    let (not_before, not_after) = ca().validity(now);
+    let spki = request.digest();
+    let fresh = ClaimIntent {
+        spki,
+        certificate: ca().fresh_serial(NOW).unwrap(),
+        not_before,
+        not_after,
+    };
+    match claim::decide(device, &Presented { code, spki }, fresh, now) {
+        Decision::Issue(permit) => permit,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The permit of a repeated claim, whose first answer was lost after this intent was recorded.
+fn recorded(device: &Device, first: ClaimIntent, request: &CertificationRequest) -> ClaimPermit {
+    let mut claimed = device.clone();
+    let Lifecycle::Registered {
+        credential: Credential::Code { intent, .. },
+    } = &mut claimed.lifecycle
+    else {
+        panic!("{claimed:?}")
+    };
+    *intent = Some(first);
+    permit(&claimed, request, NOW)
+}
+
+/// Runs the independent judge of these tests; gives back success and all output.
+fn openssl(arguments: &[&str]) -> (bool, String) {
+    let output = Command::new("openssl")
+        .args(arguments)
+        .output()
+        .expect("these tests need the openssl command: install the package `openssl`");
+    let text = [output.stdout, output.stderr].concat();
+    (
+        output.status.success(),
+        String::from_utf8_lossy(&text).into_owned(),
+    )
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// A small generator (splitmix64), so that a seed gives the same test everywhere.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// A number below `limit`.
+    fn below(&mut self, limit: usize) -> usize {
+        usize::try_from(self.next() % u64::try_from(limit).unwrap()).unwrap()
+    }
+}

@@ -1,0 +1,245 @@
+//! A new registry, whole or not at all: everything is made in a directory beside the final one, which is then renamed.
+
+use crate::{
+    ca::{self, Ca, CaError, InitOptions, Passphrase, certificate_pem},
+    config::{self, Settings, SettingsError},
+    random,
+    store::{self, RegistryInfo, Store, StoreError},
+};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use muster_domain::{
+    Refusal, Timestamp,
+    access::{Operator, Role},
+    audit::{Action, Actor, Event},
+    names::OperatorName,
+};
+use std::{
+    fs::{self, DirBuilder, File, OpenOptions},
+    io::{self, Write as _},
+    net::SocketAddr,
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    path::{Path, PathBuf},
+};
+use zeroize::Zeroizing;
+
+/// What is asked for.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// Where; must not exist, or be empty.
+    pub directory: PathBuf,
+    /// Stands in every certificate.
+    pub organisation: String,
+    /// Names and addresses of the server.
+    pub server_names: Vec<String>,
+    /// Where gRPC and MQTT listen; `None`: where the settings template says.
+    pub listen: Option<(SocketAddr, SocketAddr)>,
+    /// The first operator, an admin.
+    pub operator: OperatorName,
+}
+
+/// Why there is no new registry.
+#[derive(Debug, thiserror::Error)]
+pub enum InitError {
+    /// Something is there.
+    #[error("{0} is not empty; a registry is made in a directory of its own")]
+    Occupied(PathBuf),
+    /// A file or directory cannot be written.
+    #[error("cannot write {path}")]
+    Write {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The names or organisation are no good.
+    #[error("{}", .0.join("; "))]
+    Settings(Vec<String>),
+    /// The keys or certificates cannot be made.
+    #[error("cannot make the certificate authority")]
+    Ca(#[from] CaError),
+    /// The store cannot be made.
+    #[error("cannot make the store")]
+    Store(#[from] StoreError),
+    /// The store said no.
+    #[error("cannot make the store: {0}")]
+    Refused(Refusal),
+    /// The settings of an existing registry are wrong.
+    #[error(transparent)]
+    Check(#[from] SettingsError),
+}
+
+/// Owner only.
+const PRIVATE: u32 = 0o600;
+const PRIVATE_DIRECTORY: u32 = 0o700;
+
+fn at(path: &Path) -> impl FnOnce(io::Error) -> InitError {
+    let path = path.to_owned();
+    move |source| InitError::Write { path, source }
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<(), InitError> {
+    let write = || {
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(PRIVATE)
+            .open(path)?;
+        file.write_all(bytes)?;
+        file.sync_all()
+    };
+    write().map_err(at(path))
+}
+
+fn private_directory(path: &Path) -> Result<(), InitError> {
+    DirBuilder::new()
+        .mode(PRIVATE_DIRECTORY)
+        .create(path)
+        .map_err(at(path))
+}
+
+/// A new passphrase of 192 random bits, in a file of its own that only the owner reads.
+pub fn write_passphrase(path: &Path) -> Result<(), InitError> {
+    let bytes = random::bytes::<24>()
+        .map_err(|_| io::Error::other("no random bytes"))
+        .map_err(at(path))?;
+    let bytes = Zeroizing::new(bytes);
+    let line = Zeroizing::new(format!("{}\n", URL_SAFE_NO_PAD.encode(*bytes)));
+    write(path, line.as_bytes())
+}
+
+/// The settings file with what was asked for.
+fn settings_text(request: &Request) -> String {
+    let mut text = config::TEMPLATE.to_owned();
+    if let Some((grpc, mqtt)) = request.listen {
+        text = text
+            .replace(r#"grpc = "127.0.0.1:8443""#, &format!("grpc = \"{grpc}\""))
+            .replace(r#"mqtt = "127.0.0.1:8883""#, &format!("mqtt = \"{mqtt}\""));
+    }
+    let names = toml::Value::from(request.server_names.clone());
+    text.replace(
+        r#"names = ["localhost", "127.0.0.1"]"#,
+        &format!("names = {names}"),
+    )
+    .replace(
+        r#"organisation = "Muster""#,
+        &format!(
+            "organisation = {}",
+            toml::Value::from(request.organisation.clone())
+        ),
+    )
+}
+
+/// How operators' tools reach this server, in the form that `muster --context` reads.
+fn context_text(settings: &Settings) -> String {
+    let names = settings.server_names().as_slice();
+    let name = names
+        .first()
+        .map_or_else(|| "localhost".into(), |name| name.to_str());
+    let mut reachable = settings.grpc();
+    if reachable.ip().is_unspecified() {
+        reachable.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
+    }
+    format!(
+        "server = \"https://{reachable}\"\nserver_name = {}\nroots = \"root.pem\"\ncertificate = \"operator.pem\"\nkey = \"operator.key\"\n",
+        toml::Value::from(name.as_ref())
+    )
+}
+
+fn fill(
+    directory: &Path,
+    request: &Request,
+    passphrase: &Passphrase,
+    now: Timestamp,
+) -> Result<(), InitError> {
+    let text = settings_text(request);
+    let settings = Settings::parse(&text, directory).map_err(InitError::Settings)?;
+    write(&directory.join(config::FILE_NAME), text.as_bytes())?;
+    let options = InitOptions {
+        organisation: settings.organisation().to_owned(),
+        passphrase,
+        operator: request.operator.clone(),
+        now,
+    };
+    let made = ca::init(directory, options)?;
+    let pem = |certificates: &[Vec<u8>]| {
+        certificates
+            .iter()
+            .map(|one| certificate_pem(one))
+            .collect::<String>()
+    };
+    let operator = directory.join("operator");
+    private_directory(&operator)?;
+    write(&operator.join("operator.key"), made.operator.key_pem.as_bytes())?;
+    write(
+        &operator.join("operator.pem"),
+        pem(&made.operator.chain).as_bytes(),
+    )?;
+    write(&operator.join("root.pem"), pem(&made.ca.roots()).as_bytes())?;
+    write(&operator.join("context.toml"), context_text(&settings).as_bytes())?;
+    let admin = Operator {
+        name: request.operator.clone(),
+        role: Role::Admin,
+        key: made.operator.key,
+        enabled: true,
+    };
+    let event = Event::new(now, Actor::System, Action::RegistryCreated, "registry")
+        .with("organisation", settings.organisation())
+        .with("admin", &admin.name);
+    let info = RegistryInfo {
+        name: settings.organisation().to_owned(),
+        created: now,
+        format: store::FORMAT,
+    };
+    create_store(&settings.database(), info, admin, event)
+}
+
+fn create_store(path: &Path, info: RegistryInfo, admin: Operator, event: Event) -> Result<(), InitError> {
+    let store = Store::open(path)?;
+    let create = async {
+        let created = store.create_registry(info, admin, event).await?;
+        store.close().await?;
+        Ok::<_, StoreError>(created)
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .map_err(at(path))?;
+    runtime.block_on(create)?.map_err(InitError::Refused)
+}
+
+/// Makes a registry. Blocks for about a second (sealing keys is slow on purpose): never call it on an async thread.
+pub fn init(request: &Request, passphrase: &Passphrase, now: Timestamp) -> Result<(), InitError> {
+    let directory = &request.directory;
+    match fs::read_dir(directory).map(|mut entries| entries.next().is_none()) {
+        Ok(true) => {}
+        Ok(false) => return Err(InitError::Occupied(directory.clone())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(at(directory)(error)),
+    }
+    let parent = match directory.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        Some(_) | None => Path::new("."),
+    };
+    fs::create_dir_all(parent).map_err(at(parent))?;
+    // Removed by itself when anything below fails.
+    let partial = tempfile::Builder::new()
+        .prefix(".musterd-init-")
+        .tempdir_in(parent)
+        .map_err(at(parent))?;
+    fill(partial.path(), request, passphrase, now)?;
+    // rename(2) replaces an empty directory.
+    fs::rename(partial.path(), directory).map_err(at(directory))?;
+    File::open(parent)
+        .and_then(|parent| parent.sync_all())
+        .map_err(at(parent))
+}
+
+/// Everything that is wrong with a registry that is not being served: keys, certificates, store.
+pub async fn check(settings: &Settings, passphrase: &Passphrase) -> Result<Vec<String>, InitError> {
+    let ca = Ca::open(settings.directory(), passphrase)?;
+    drop(ca);
+    let store = Store::open(&settings.database())?;
+    let broken = store.check().await?;
+    store.close().await?;
+    Ok(broken)
+}

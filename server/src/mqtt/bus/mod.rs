@@ -1,0 +1,197 @@
+//! The bus between gates, and from gates to integrators: rumqttd, in process, out of reach of any device.
+//!
+//! Topics are few and fixed, and the device id travels inside the message: rumqttd keeps every distinct topic for
+//! ever and scans all filters for each new one. Messages are joined into batches, because its log counts only
+//! topic and payload, not the hundred bytes it spends on each message. All its calls block, so they are made by two
+//! threads of ours; nothing async ever waits for the router.
+//!
+//! The bus is lossy by design: what is full or dead loses messages, truth is in the store.
+
+mod pump;
+
+use super::hub::Hub;
+use bytes::Bytes;
+use muster_domain::ids::DeviceId;
+use pump::{Outbox, Pump};
+use rumqttd::{Broker, Config, RouterConfig, SegmentConfig, local::LinkError};
+use serde::{Deserialize, Serialize};
+use std::{collections::HashMap, fmt, sync::Arc};
+use tokio::sync::watch;
+
+/// To the gates.
+pub(in crate::mqtt) const DOWN: &str = "muster/bus/down";
+/// From the gates, to integrators.
+pub(in crate::mqtt) const UP: &str = "muster/bus/up";
+/// From this process to itself, to see that the router lives.
+const PROBE: &str = "muster/bus/probe";
+
+/// What the log keeps of a topic: four segments of this size. Measured by an earlier prototype: 16 MB x 4 lost nothing
+/// in a burst, 2 kB x 2 lost 96 %. Memory is taken as messages come.
+const SEGMENT_BYTES: usize = 16 << 20;
+const SEGMENTS: usize = 4;
+/// Messages to gates are 20 bytes each: 4 MiB are 200,000 of them, four segments 800,000.
+const DOWN_SEGMENT_BYTES: usize = 4 << 20;
+/// Probes are not worth keeping; 1 KiB is the least rumqttd takes.
+const PROBE_SEGMENT_BYTES: usize = 1 << 10;
+/// Links: two of ours, and room for integrators.
+const LINKS: usize = 64;
+/// Messages that the router hands to a link at once; its own channel holds 200.
+const FORWARD_AT_ONCE: u64 = 100;
+
+/// What gates are told about a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Down {
+    /// It was shut out: its session ends at once.
+    Kick(DeviceId),
+    /// It must be something else now: it is sent its desired state.
+    DesiredChanged(DeviceId),
+}
+
+/// What a device said and the registry recorded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::mqtt) struct Uplink {
+    /// Who.
+    pub(in crate::mqtt) device: DeviceId,
+    /// A hello; otherwise a report.
+    pub(in crate::mqtt) hello: bool,
+    /// In JSON; otherwise postcard.
+    pub(in crate::mqtt) json: bool,
+    /// As it came.
+    pub(in crate::mqtt) payload: Bytes,
+}
+
+/// Why the bus did not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum BusError {
+    /// rumqttd gave no link.
+    #[error("the bus gives no link")]
+    Link(#[source] Box<LinkError>),
+    /// A thread of ours could not be started.
+    #[error("cannot start a thread for the bus")]
+    Thread(#[from] std::io::Error),
+    /// The router did not answer its first probe.
+    #[error("the bus does not answer")]
+    Silent,
+    /// More messages wait than may; this one is lost.
+    #[error("the bus is full; a message was dropped")]
+    Full,
+    /// The router is gone.
+    #[error("the bus is dead")]
+    Dead,
+}
+
+impl From<LinkError> for BusError {
+    fn from(error: LinkError) -> Self {
+        // It carries a whole event of the router.
+        Self::Link(Box::new(error))
+    }
+}
+
+struct Inner {
+    hub: Arc<Hub>,
+    outbox: Outbox,
+    dead: watch::Receiver<bool>,
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "keeps the way to further links, for integrators")
+    )]
+    broker: Broker,
+}
+
+/// The bus, and the hub of this process's sessions at its end. Cheap to clone.
+#[derive(Clone)]
+pub struct Bus {
+    inner: Arc<Inner>,
+}
+
+impl fmt::Debug for Bus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Bus")
+            .field("sessions", &self.inner.hub.len())
+            .finish_non_exhaustive()
+    }
+}
+
+fn router() -> RouterConfig {
+    let segment = |max_segment_size, max_segment_count| SegmentConfig {
+        max_segment_size,
+        max_segment_count,
+    };
+    let custom = HashMap::from([
+        (DOWN.to_owned(), segment(DOWN_SEGMENT_BYTES, SEGMENTS)),
+        (PROBE.to_owned(), segment(PROBE_SEGMENT_BYTES, 1)),
+    ]);
+    RouterConfig {
+        max_connections: LINKS,
+        max_outgoing_packet_count: FORWARD_AT_ONCE,
+        max_segment_size: SEGMENT_BYTES,
+        max_segment_count: SEGMENTS,
+        custom_segment: Some(custom),
+        ..RouterConfig::default()
+    }
+}
+
+impl Bus {
+    /// Starts the router and the threads that feed and empty it; three threads in all. Returns when a first message
+    /// has gone round.
+    pub fn start() -> Result<Self, BusError> {
+        let broker = Broker::new(Config {
+            router: router(),
+            ..Config::default()
+        });
+        let hub = Arc::<Hub>::default();
+        let (sender, receiver) = broker.link("gate")?;
+        let Pump { outbox, dead } = Pump::start(sender, receiver, Arc::clone(&hub))?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                hub,
+                outbox,
+                dead,
+                broker,
+            }),
+        })
+    }
+
+    /// Tells every gate, this process's too. Never waits.
+    pub fn send_down(&self, down: &Down) -> Result<(), BusError> {
+        self.inner.outbox.down(*down)
+    }
+
+    /// Tells integrators, as far as there is room.
+    pub(in crate::mqtt) fn send_up(&self, uplink: Uplink) {
+        if let Err(error) = self.inner.outbox.up(uplink) {
+            tracing::debug!(%error, "uplink not forwarded");
+        }
+    }
+
+    /// Whether the device has a session at this gate.
+    pub fn is_connected(&self, device: DeviceId) -> bool {
+        self.inner.hub.is_connected(device)
+    }
+
+    /// Device sessions at this gate.
+    pub fn sessions(&self) -> usize {
+        self.inner.hub.len()
+    }
+
+    /// Resolves when the router is dead, within five seconds of its death. The process should then end with an error: its
+    /// supervisor starts a new one, and devices reconnect.
+    pub async fn dead(&self) {
+        let mut dead = self.inner.dead.clone();
+        // An error says that the thread that watches is gone, which is no better.
+        drop(dead.wait_for(|&dead| dead).await);
+    }
+
+    pub(in crate::mqtt) fn hub(&self) -> &Arc<Hub> {
+        &self.inner.hub
+    }
+
+    /// A further link to the router. Its calls block.
+    #[cfg(test)]
+    pub(in crate::mqtt) fn link(
+        &self,
+        name: &str,
+    ) -> Result<(rumqttd::local::LinkTx, rumqttd::local::LinkRx), BusError> {
+        Ok(self.inner.broker.link(name)?)
+    }
+}

@@ -1,0 +1,186 @@
+//! The live device sessions of this gate, and the bell of each.
+//!
+//! A bell coalesces: ten changes of desired state while a session is busy ring once, and nothing queues up behind a
+//! slow device.
+
+use super::bus::Down;
+use muster_domain::ids::DeviceId;
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU8, Ordering},
+    },
+};
+use tokio::sync::Notify;
+
+const KICKED: u8 = 1;
+const TAKEN_OVER: u8 = 2;
+const DESIRED: u8 = 4;
+
+#[derive(Debug, Default)]
+struct Bell {
+    rung: AtomicU8,
+    notify: Notify,
+}
+
+impl Bell {
+    fn ring(&self, signal: u8) {
+        self.rung.fetch_or(signal, Ordering::AcqRel);
+        self.notify.notify_one();
+    }
+}
+
+/// Why a session is cut from outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cut {
+    /// The device was shut out.
+    Kicked,
+    /// The device has a newer connection.
+    TakenOver,
+}
+
+/// What a session hears from outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Signal {
+    /// End.
+    Cut(Cut),
+    /// The desired state is another now.
+    DesiredChanged,
+}
+
+/// All live sessions.
+#[derive(Debug, Default)]
+pub(super) struct Hub {
+    sessions: Mutex<HashMap<DeviceId, Arc<Bell>>>,
+}
+
+/// A session's place in the hub; leaving is by drop.
+#[derive(Debug)]
+pub(super) struct Seat {
+    hub: Arc<Hub>,
+    device: DeviceId,
+    bell: Arc<Bell>,
+}
+
+impl Hub {
+    fn sessions(&self) -> MutexGuard<'_, HashMap<DeviceId, Arc<Bell>>> {
+        // A panic elsewhere cannot leave the map half changed: each change is one call.
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes the device's one seat; a session that had it is cut.
+    pub(super) fn enter(self: &Arc<Self>, device: DeviceId) -> Seat {
+        let bell = Arc::<Bell>::default();
+        if let Some(former) = self.sessions().insert(device, Arc::clone(&bell)) {
+            former.ring(TAKEN_OVER);
+        }
+        Seat {
+            hub: Arc::clone(self),
+            device,
+            bell,
+        }
+    }
+
+    /// Passes a message on to its session, if that is here.
+    pub(super) fn deliver(&self, down: Down) {
+        let (device, signal) = match down {
+            Down::Kick(device) => (device, KICKED),
+            Down::DesiredChanged(device) => (device, DESIRED),
+        };
+        if let Some(bell) = self.sessions().get(&device) {
+            bell.ring(signal);
+        }
+    }
+
+    pub(super) fn is_connected(&self, device: DeviceId) -> bool {
+        self.sessions().contains_key(&device)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.sessions().len()
+    }
+}
+
+impl Seat {
+    fn cut_now(&self) -> Option<Cut> {
+        let rung = self.bell.rung.load(Ordering::Acquire);
+        if rung & KICKED != 0 {
+            Some(Cut::Kicked)
+        } else if rung & TAKEN_OVER != 0 {
+            Some(Cut::TakenOver)
+        } else {
+            None
+        }
+    }
+
+    /// Waits for a cut only. Other signals stay for [`Seat::signal`].
+    pub(super) async fn cut(&self) -> Cut {
+        loop {
+            if let Some(cut) = self.cut_now() {
+                return cut;
+            }
+            self.bell.notify.notified().await;
+        }
+    }
+
+    /// Waits for any signal. Cancel safe: what was rung stays rung until it is given back from here.
+    pub(super) async fn signal(&self) -> Signal {
+        loop {
+            if let Some(cut) = self.cut_now() {
+                return Signal::Cut(cut);
+            }
+            if self.bell.rung.fetch_and(!DESIRED, Ordering::AcqRel) & DESIRED != 0 {
+                return Signal::DesiredChanged;
+            }
+            self.bell.notify.notified().await;
+        }
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut sessions = self.hub.sessions();
+        if sessions
+            .get(&self.device)
+            .is_some_and(|bell| Arc::ptr_eq(bell, &self.bell))
+        {
+            sessions.remove(&self.device);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt as _;
+
+    const DEVICE: DeviceId = DeviceId::from_u128(1);
+
+    #[test]
+    fn the_newer_session_takes_the_seat_and_keeps_it() {
+        let hub = Arc::new(Hub::default());
+        let first = hub.enter(DEVICE);
+        let second = hub.enter(DEVICE);
+        assert_eq!(first.signal().now_or_never(), Some(Signal::Cut(Cut::TakenOver)));
+        assert_eq!(second.signal().now_or_never(), None);
+        drop(first);
+        assert!(hub.is_connected(DEVICE));
+        drop(second);
+        assert_eq!((hub.is_connected(DEVICE), hub.len()), (false, 0));
+    }
+
+    #[test]
+    fn signals_coalesce_and_survive_a_wait_for_another() {
+        let hub = Arc::new(Hub::default());
+        let seat = hub.enter(DEVICE);
+        (0..3).for_each(|_| hub.deliver(Down::DesiredChanged(DEVICE)));
+        assert_eq!(seat.cut().now_or_never(), None);
+        assert_eq!(seat.signal().now_or_never(), Some(Signal::DesiredChanged));
+        assert_eq!(seat.signal().now_or_never(), None);
+        hub.deliver(Down::DesiredChanged(DEVICE));
+        hub.deliver(Down::Kick(DEVICE));
+        assert_eq!(seat.signal().now_or_never(), Some(Signal::Cut(Cut::Kicked)));
+        assert_eq!(seat.cut().now_or_never(), Some(Cut::Kicked));
+    }
+}

@@ -1,0 +1,58 @@
+//! What the gate asks the registry: who is this, what does it say, what must it hear.
+
+use crate::fault::Failure;
+use bytes::Bytes;
+use muster_domain::{device::HelloAnswer, ids::DeviceId};
+use muster_proto::{
+    payload::{ClaimAccepted, Hello, Report},
+    topic::Encoding,
+};
+use std::{fmt, future::Future, net::IpAddr};
+use zeroize::Zeroizing;
+
+/// A claim as it came in over MQTT.
+pub struct ClaimAttempt {
+    /// User name of the connection: the device's serial.
+    pub serial: String,
+    /// Password of the connection: the activation code.
+    pub code: Zeroizing<String>,
+    /// PKCS#10, DER.
+    pub csr: Vec<u8>,
+    /// Where it came from.
+    pub source: IpAddr,
+}
+
+impl fmt::Debug for ClaimAttempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClaimAttempt")
+            .field("serial", &self.serial)
+            .field("source", &self.source)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The registry, seen from the gate. An answer means that what it says is durable.
+pub trait Registry: Clone + Send + Sync + 'static {
+    /// Whose certificate this is; refused when it is not current or its device is shut out.
+    fn admit(&self, leaf: &[u8]) -> impl Future<Output = Result<DeviceId, Failure>> + Send;
+
+    /// Decides a claim.
+    fn claim(&self, attempt: ClaimAttempt) -> impl Future<Output = Result<ClaimAccepted, Failure>> + Send;
+
+    /// Notes what a device says on connect, and whether it needs its desired state.
+    fn hello(
+        &self,
+        device: DeviceId,
+        hello: Hello,
+    ) -> impl Future<Output = Result<HelloAnswer, Failure>> + Send;
+
+    /// Records what a device says of itself.
+    fn report(&self, device: DeviceId, report: Report) -> impl Future<Output = Result<(), Failure>> + Send;
+
+    /// The device's desired state: an encoded, signed envelope. `None` when there is none.
+    fn desired(
+        &self,
+        device: DeviceId,
+        encoding: Encoding,
+    ) -> impl Future<Output = Result<Option<Bytes>, Failure>> + Send;
+}

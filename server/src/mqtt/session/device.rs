@@ -1,0 +1,424 @@
+//! A device's session. Who it is was settled by its certificate; what it may do is `access.rs`.
+
+use super::{
+    super::{
+        access,
+        bucket::Bucket,
+        bus::Uplink,
+        codec::{Connect, Outgoing, Packet, Publish, QoS, Reason, Subscribe, Unsubscribe, Version},
+        hub::{Seat, Signal},
+        places::Place,
+        registry::Registry,
+    },
+    DEVICE_LIMIT, Parts, RECEIVE_MAXIMUM,
+    feeds::Feeds,
+    is_barred, malformed, reason_of,
+    talk::{End, Talk},
+    terms,
+};
+use crate::fault::Failure;
+use muster_domain::{Code, Refusal, device::HelloAnswer, ids::DeviceId};
+use muster_proto::{
+    payload::{self, Hello, Report},
+    topic::{Channel, Direction, Encoding, Topic},
+};
+use serde::de::DeserializeOwned;
+use std::{future::Future, time::Duration};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::{Instant, sleep_until},
+};
+
+/// A message that a client does not acknowledge for this long: it hangs, and a new connection is its best chance.
+const ACK_DEADLINE: Duration = Duration::from_secs(120);
+
+struct Session<'a, R, S> {
+    parts: &'a Parts<R>,
+    talk: &'a mut Talk<S>,
+    device: DeviceId,
+    seat: Seat,
+    feeds: Feeds,
+    /// Messages of QoS 1 that the client takes unacknowledged.
+    window: u16,
+    /// Packet identifiers of QoS 2 that are recorded and not yet released.
+    held: Vec<u16>,
+    pace: Bucket,
+    idle: Duration,
+    heard: Instant,
+}
+
+enum Event {
+    Signal(Signal),
+    Stop,
+    Late,
+    Heard(Packet, usize),
+}
+
+/// Serves a device to the end of its session.
+pub(super) async fn run<R: Registry, S: AsyncRead + AsyncWrite + Unpin>(
+    parts: &Parts<R>,
+    talk: &mut Talk<S>,
+    leaf: Vec<u8>,
+    connect: Connect,
+    place: &mut Place,
+) -> End {
+    // In a box, and with what it needs: certificate and CONNECT are not kept for the life of the session.
+    let entered = match Box::pin(enter(parts, talk, leaf, connect, place)).await {
+        Ok(entered) => entered,
+        Err(end) => return end,
+    };
+    let now = Instant::now();
+    let mut session = Session {
+        parts,
+        talk,
+        device: entered.device,
+        seat: entered.seat,
+        feeds: Feeds::default(),
+        window: entered.window,
+        held: Vec::new(),
+        pace: Bucket::new(now),
+        idle: entered.idle,
+        heard: now,
+    };
+    session.run().await
+}
+
+/// A device that was let in.
+struct Entered {
+    device: DeviceId,
+    seat: Seat,
+    window: u16,
+    idle: Duration,
+}
+
+async fn enter<R: Registry, S: AsyncRead + AsyncWrite + Unpin>(
+    parts: &Parts<R>,
+    talk: &mut Talk<S>,
+    leaf: Vec<u8>,
+    connect: Connect,
+    place: &mut Place,
+) -> Result<Entered, End> {
+    // 1. Who it is.
+    let device = match parts.registry.admit(&leaf).await {
+        Ok(device) => device,
+        Err(failure) => return Err(turn_away(talk, &failure).await),
+    };
+    let foreign = !connect.client_id.is_empty() && connect.client_id.parse() != Ok(device);
+    if foreign {
+        let refusal = Refusal::new(
+            Code::ClientIdForeign,
+            "the client id is not the device id of the certificate",
+        );
+        return Err(turn_away(talk, &refusal.into()).await);
+    }
+    if !place.settle() {
+        let text = "the gate holds as many devices as it may";
+        return Err(talk.refuse(Reason::QuotaExceeded, text).await);
+    }
+    // 2. Its seat, which cuts a former session; then once more whether it is let in: a device that was shut out
+    // between the first look and the seat was not there to be kicked.
+    let seat = parts.bus.hub().enter(device);
+    if let Err(failure) = parts.registry.admit(&leaf).await {
+        return Err(turn_away(talk, &failure).await);
+    }
+    // 3. The terms.
+    let id = device.to_string();
+    let (connack, idle) = terms(&connect, Some(&id), DEVICE_LIMIT);
+    talk.welcome(connack, DEVICE_LIMIT).await?;
+    Ok(Entered {
+        device,
+        seat,
+        window: connect.receive_maximum,
+        idle,
+    })
+}
+
+async fn turn_away<S: AsyncRead + AsyncWrite + Unpin>(talk: &mut Talk<S>, failure: &Failure) -> End {
+    let reason = match failure {
+        Failure::Broken(_) => Reason::ServerUnavailable,
+        Failure::Refused(_) => reason_of(failure),
+    };
+    talk.refuse(reason, &failure.to_string()).await
+}
+
+fn read<T: DeserializeOwned>(publish: &Publish, encoding: Encoding) -> Result<T, Failure> {
+    Ok(payload::decode(&publish.payload, encoding).map_err(malformed)?)
+}
+
+impl<R: Registry, S: AsyncRead + AsyncWrite + Unpin> Session<'_, R, S> {
+    async fn run(&mut self) -> End {
+        loop {
+            let step = match self.next().await {
+                Ok(event) => self.step(event).await,
+                Err(end) => return end,
+            };
+            if let Err(end) = step {
+                return end;
+            }
+        }
+    }
+
+    /// When the session ends unless something happens before.
+    fn deadline(&self) -> Instant {
+        let silent = self.heard + self.idle;
+        self.feeds
+            .waiting_since()
+            .map_or(silent, |since| silent.min(since + ACK_DEADLINE))
+    }
+
+    async fn next(&mut self) -> Result<Event, End> {
+        // Nothing is read before its time: a flood waits in the sender's own buffers, and is not silence.
+        let ready = self.pace.ready();
+        self.heard = self.heard.max(ready);
+        let deadline = self.deadline();
+        let talk = &mut *self.talk;
+        let hear = async {
+            sleep_until(ready).await;
+            talk.hear().await
+        };
+        tokio::select! {
+            biased;
+            signal = self.seat.signal() => Ok(Event::Signal(signal)),
+            () = self.parts.stop.cancelled() => Ok(Event::Stop),
+            heard = hear => heard.map(|(packet, bytes)| Event::Heard(packet, bytes)),
+            () = sleep_until(deadline) => Ok(Event::Late),
+        }
+    }
+
+    async fn step(&mut self, event: Event) -> Result<(), End> {
+        match event {
+            Event::Signal(Signal::Cut(cut)) => return Err(cut.into()),
+            Event::Signal(Signal::DesiredChanged) => self.feeds.refresh(),
+            Event::Stop => return Err(End::stopping()),
+            Event::Late => return Err(End::silent()),
+            Event::Heard(packet, bytes) => {
+                self.heard = Instant::now();
+                self.pace.charge(self.heard, bytes);
+                self.heard_packet(packet).await?;
+            }
+        }
+        self.feed().await
+    }
+
+    async fn heard_packet(&mut self, packet: Packet) -> Result<(), End> {
+        match packet {
+            Packet::Publish(publish) => self.publish(publish).await,
+            Packet::Subscribe(subscribe) => self.subscribe(&subscribe).await,
+            Packet::Unsubscribe(unsubscribe) => self.unsubscribe(&unsubscribe).await,
+            Packet::PubAck(id) => {
+                self.feeds.acknowledged(id);
+                Ok(())
+            }
+            Packet::PubRel(id) => self.release(id).await,
+            Packet::PingReq => self.say(Outgoing::PingResp).await,
+            Packet::Disconnect => Err(End::Left),
+            Packet::Connect => Err(End::Told(Reason::ProtocolError, "a second CONNECT".into())),
+        }
+    }
+
+    /// Sends, unless the session is cut meanwhile: a client that does not read must not keep its session open.
+    async fn say(&mut self, packet: Outgoing<'_>) -> Result<(), End> {
+        tokio::select! {
+            biased;
+            cut = self.seat.cut() => Err(cut.into()),
+            said = self.talk.say(packet) => said,
+        }
+    }
+
+    /// Waits for the registry, unless the session is cut meanwhile. A stop does wait: what is under way is committed
+    /// and acknowledged.
+    async fn ask<T>(&self, question: impl Future<Output = T>) -> Result<T, End> {
+        tokio::select! {
+            biased;
+            cut = self.seat.cut() => Err(cut.into()),
+            // In a box, so that an idle session is not as large as a busy one.
+            answer = Box::pin(question) => Ok(answer),
+        }
+    }
+
+    async fn publish(&mut self, publish: Publish) -> Result<(), End> {
+        if publish.retain && self.talk.version() == Version::V5 {
+            return Err(End::Told(
+                Reason::RetainNotSupported,
+                "messages are not retained".into(),
+            ));
+        }
+        if publish.qos == QoS::ExactlyOnce {
+            if self.held.contains(&publish.packet_id) {
+                return self
+                    .say(Outgoing::PubRec(publish.packet_id, Reason::Success, ""))
+                    .await;
+            }
+            if self.held.len() >= usize::from(RECEIVE_MAXIMUM) {
+                return Err(End::Told(
+                    Reason::ReceiveMaximumExceeded,
+                    "too many messages are not released".into(),
+                ));
+            }
+        }
+        let verdict = self.accept(&publish).await?;
+        match verdict {
+            Ok(()) => self.acknowledge(&publish).await,
+            Err(failure) => self.refuse(&publish, &failure).await,
+        }
+    }
+
+    /// Passes a message on to the registry. `Ok(Ok(()))` means that it is durable.
+    async fn accept(&mut self, publish: &Publish) -> Result<Result<(), Failure>, End> {
+        let Some((channel, encoding)) = access::device(&publish.topic, self.device, Direction::Up) else {
+            return Ok(Err(access::forbidden().into()));
+        };
+        let accepted = match channel {
+            Channel::Hello => self.hello(publish, encoding).await?,
+            Channel::Report => self.report(publish, encoding).await?,
+            Channel::Desired => Err(access::forbidden().into()),
+        };
+        if accepted.is_ok() {
+            let json = encoding == Encoding::Json;
+            let payload = publish.payload.clone();
+            self.parts.bus.send_up(Uplink {
+                device: self.device,
+                hello: channel == Channel::Hello,
+                json,
+                payload,
+            });
+        }
+        Ok(accepted)
+    }
+
+    async fn hello(&mut self, publish: &Publish, encoding: Encoding) -> Result<Result<(), Failure>, End> {
+        let hello: Hello = match read(publish, encoding) {
+            Ok(hello) => hello,
+            Err(failure) => return Ok(Err(failure)),
+        };
+        let answer = self.ask(self.parts.registry.hello(self.device, hello)).await?;
+        if let Ok(HelloAnswer::Send) = answer {
+            self.feeds.refresh();
+        }
+        Ok(answer.map(|_| ()))
+    }
+
+    async fn report(&mut self, publish: &Publish, encoding: Encoding) -> Result<Result<(), Failure>, End> {
+        let report: Report = match read(publish, encoding) {
+            Ok(report) => report,
+            Err(failure) => return Ok(Err(failure)),
+        };
+        if report.device_id.parse() != Ok(self.device) {
+            let refusal = Refusal::new(Code::PayloadMalformed, "is not the device of this connection");
+            return Ok(Err(refusal.at("device_id").into()));
+        }
+        self.ask(self.parts.registry.report(self.device, report)).await
+    }
+
+    async fn acknowledge(&mut self, publish: &Publish) -> Result<(), End> {
+        match publish.qos {
+            QoS::AtMostOnce => Ok(()),
+            QoS::AtLeastOnce => {
+                self.say(Outgoing::PubAck(publish.packet_id, Reason::Success, ""))
+                    .await
+            }
+            QoS::ExactlyOnce => {
+                self.held.push(publish.packet_id);
+                self.say(Outgoing::PubRec(publish.packet_id, Reason::Success, ""))
+                    .await
+            }
+        }
+    }
+
+    /// 5.0 has an acknowledgement that says no. 3.1.1 has none, and silence would be repeated for ever: there the
+    /// connection ends.
+    async fn refuse(&mut self, publish: &Publish, failure: &Failure) -> Result<(), End> {
+        tracing::info!(device = %self.device, %failure, "message refused");
+        let forbidden = matches!(
+            failure,
+            Failure::Refused(Refusal {
+                code: Code::TopicForbidden,
+                ..
+            })
+        );
+        let silent = publish.qos == QoS::AtMostOnce;
+        if is_barred(failure) || self.talk.version() == Version::V4 || forbidden && silent {
+            return Err(End::failed(failure));
+        }
+        let (reason, text) = (reason_of(failure), failure.to_string());
+        match publish.qos {
+            QoS::AtMostOnce => Ok(()),
+            QoS::AtLeastOnce => self.say(Outgoing::PubAck(publish.packet_id, reason, &text)).await,
+            QoS::ExactlyOnce => self.say(Outgoing::PubRec(publish.packet_id, reason, &text)).await,
+        }
+    }
+
+    async fn release(&mut self, id: u16) -> Result<(), End> {
+        let known = self.held.iter().position(|&held| held == id);
+        let reason = match known {
+            Some(place) => {
+                self.held.swap_remove(place);
+                Reason::Success
+            }
+            None => Reason::PacketIdentifierNotFound,
+        };
+        self.say(Outgoing::PubComp(id, reason)).await
+    }
+
+    async fn subscribe(&mut self, subscribe: &Subscribe) -> Result<(), End> {
+        let grant = |wanted: &super::super::codec::SubscribeFilter| {
+            let (_, encoding) = access::device(&wanted.filter, self.device, Direction::Down)?;
+            Some(self.feeds.subscribe(encoding, wanted.qos))
+        };
+        let granted: Vec<_> = subscribe.filters.iter().map(grant).collect();
+        let refused = granted.iter().any(Option::is_none);
+        if refused {
+            tracing::info!(device = %self.device, "subscription refused");
+        }
+        let text = if refused {
+            access::forbidden().to_string()
+        } else {
+            String::new()
+        };
+        self.say(Outgoing::SubAck(subscribe.packet_id, &granted, &text))
+            .await
+    }
+
+    async fn unsubscribe(&mut self, unsubscribe: &Unsubscribe) -> Result<(), End> {
+        let leave = |filter: &String| {
+            access::device(filter, self.device, Direction::Down)
+                .is_some_and(|(_, encoding)| self.feeds.unsubscribe(encoding))
+        };
+        let known: Vec<_> = unsubscribe.filters.iter().map(leave).collect();
+        self.say(Outgoing::UnsubAck(unsubscribe.packet_id, &known)).await
+    }
+
+    /// Sends what is due. What fails is not tried again here: the next hello or change asks anew.
+    async fn feed(&mut self) -> Result<(), End> {
+        while let Some((encoding, qos)) = self.feeds.next_due(self.window) {
+            self.feeds.fetch(encoding);
+            let fetch = async {
+                let _turn = self.parts.seals.acquire().await;
+                self.parts.registry.desired(self.device, encoding).await
+            };
+            match self.ask(fetch).await? {
+                Ok(Some(envelope)) => self.send_desired(encoding, qos, &envelope).await?,
+                Ok(None) => {}
+                Err(failure) if is_barred(&failure) => return Err(End::failed(&failure)),
+                Err(failure) => tracing::warn!(device = %self.device, %failure, "no desired state to send"),
+            }
+        }
+        Ok(())
+    }
+
+    async fn send_desired(&mut self, encoding: Encoding, qos: QoS, envelope: &[u8]) -> Result<(), End> {
+        let topic = Topic::Device(&self.device.to_string(), Channel::Desired, encoding).to_string();
+        // Fixed header, two lengths, packet identifier, no properties: 10 bytes at most.
+        if !self.talk.takes(envelope.len() + topic.len() + 10) {
+            tracing::warn!(device = %self.device, bytes = envelope.len(), "desired state is over the device's limit");
+            return Ok(());
+        }
+        let packet_id = (qos == QoS::AtLeastOnce).then(|| self.feeds.sent(encoding, Instant::now()));
+        self.say(Outgoing::Publish {
+            topic: &topic,
+            packet_id,
+            payload: envelope,
+        })
+        .await
+    }
+}

@@ -1,0 +1,196 @@
+//! One connection, from its CONNECT to its end.
+
+mod claim;
+mod device;
+mod feeds;
+mod talk;
+
+use super::{
+    Limits, access,
+    bus::Bus,
+    codec::{ConnAck, Connect, Reason},
+    places::{Place, Places},
+    registry::Registry,
+    throttle::Throttle,
+    wire::{Wire, WireError},
+};
+use crate::fault::Failure;
+use muster_domain::{Code, Refusal};
+use muster_proto::payload::{self, PayloadError};
+use std::{net::IpAddr, sync::Arc, time::Duration};
+use talk::Talk;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::Semaphore,
+};
+use tokio_util::sync::CancellationToken;
+
+/// Remaining length of a CONNECT: serial and code are short, and before it nobody is known.
+pub(super) const CONNECT_LIMIT: usize = 4 << 10;
+/// Remaining length of a claimant's packets: a CSR of 4 KiB in base64 with its wrapping.
+const CLAIM_LIMIT: usize = 8 << 10;
+/// Remaining length of a device's packets: a payload with topic and properties.
+const DEVICE_LIMIT: usize = payload::LIMIT + (1 << 10);
+/// Messages of QoS 1 and 2 that a client may send ahead, told to 5.0 clients.
+const RECEIVE_MAXIMUM: u16 = 16;
+/// Longest keep-alive, in seconds: a connection that says nothing for half an hour may as well be gone.
+const KEEP_ALIVE_MAX: u16 = 1200;
+/// Characters of a text that may quote a client.
+const TEXT_LIMIT: usize = 160;
+/// Claims decided at once; signing is CPU work, and what waits here waits in its own connection.
+const CLAIMS_AT_ONCE: usize = 64;
+/// Envelopes sealed at once; the same reason.
+const SEALS_AT_ONCE: usize = 32;
+
+/// What every session of a gate works with.
+#[derive(Debug)]
+pub(super) struct Parts<R> {
+    pub(super) registry: R,
+    pub(super) bus: Bus,
+    pub(super) throttle: Arc<Throttle>,
+    pub(super) places: Arc<Places>,
+    pub(super) limits: Limits,
+    pub(super) stop: CancellationToken,
+    claims: Semaphore,
+    seals: Semaphore,
+}
+
+/// Who is at the other end, as far as TLS and TCP can tell.
+#[derive(Debug)]
+pub(super) struct Peer {
+    /// The client certificate, DER, checked against the device CA by the handshake.
+    pub(super) leaf: Option<Vec<u8>>,
+    /// Its address.
+    pub(super) source: IpAddr,
+}
+
+impl<R> Parts<R> {
+    pub(super) fn new(
+        registry: R,
+        bus: Bus,
+        throttle: Arc<Throttle>,
+        limits: Limits,
+        stop: CancellationToken,
+    ) -> Self {
+        Self {
+            registry,
+            bus,
+            throttle,
+            places: Places::new(limits),
+            limits,
+            stop,
+            claims: Semaphore::new(CLAIMS_AT_ONCE),
+            seals: Semaphore::new(SEALS_AT_ONCE),
+        }
+    }
+}
+
+/// Reads CONNECT. The caller holds the deadline.
+pub(super) async fn connect<S: AsyncRead + AsyncWrite + Unpin>(
+    wire: &mut Wire<S>,
+) -> Result<Connect, WireError> {
+    Ok(wire.frame().await?.connect()?)
+}
+
+/// Serves a connection whose CONNECT was read, to its end.
+pub(super) async fn run<R: Registry, S: AsyncRead + AsyncWrite + Unpin>(
+    parts: &Parts<R>,
+    wire: Wire<S>,
+    peer: Peer,
+    connect: Connect,
+    place: &mut Place,
+) {
+    let source = peer.source;
+    let mut talk = Talk::new(wire, &connect);
+    let end = match acceptable(&connect) {
+        Err((reason, text)) => talk.refuse(reason, &text).await,
+        // Each kind of session in a box of its own: a task is as large as its largest part, and most sit idle.
+        Ok(()) => match peer.leaf {
+            Some(leaf) => Box::pin(device::run(parts, &mut talk, leaf, connect, place)).await,
+            None => Box::pin(claim::run(parts, &mut talk, source, connect, place)).await,
+        },
+    };
+    tracing::debug!(%source, %end, "connection ends");
+    talk.close(&end).await;
+}
+
+/// What nobody may have.
+fn acceptable(connect: &Connect) -> Result<(), (Reason, String)> {
+    if connect.authentication {
+        return Err((
+            Reason::BadAuthenticationMethod,
+            "extended authentication is not available".into(),
+        ));
+    }
+    if connect.will {
+        // A will is a message to a topic that nobody checked yet, and every topic here has its own sender.
+        return Err((Reason::NotAuthorized, access::forbidden().to_string()));
+    }
+    // `[4: MQTT-3.1.3-8]`: without an id there is nothing that a session could be kept under.
+    if connect.version == super::codec::Version::V4 && connect.client_id.is_empty() && !connect.clean {
+        return Err((
+            Reason::ClientIdentifierNotValid,
+            "an empty client id needs a clean session".into(),
+        ));
+    }
+    Ok(())
+}
+
+/// The terms of a connection that is let in, and how long it may say nothing.
+fn terms<'a>(connect: &Connect, assigned_id: Option<&'a str>, limit: usize) -> (ConnAck<'a>, Duration) {
+    let asked = connect.keep_alive;
+    let keep_alive = if asked == 0 || asked > KEEP_ALIVE_MAX {
+        KEEP_ALIVE_MAX
+    } else {
+        asked
+    };
+    let connack = ConnAck {
+        reason: Reason::Success,
+        text: "",
+        assigned_id: assigned_id.filter(|_| connect.client_id.is_empty()),
+        keep_alive: (keep_alive != asked).then_some(keep_alive),
+        session_expiry: connect.session_expiry,
+        receive_maximum: RECEIVE_MAXIMUM,
+        maximum_packet: u32::try_from(limit + 5).unwrap_or(u32::MAX),
+    };
+    // One and a half times the keep-alive `[5: MQTT-3.1.2-22]`.
+    (connack, Duration::from_secs(u64::from(keep_alive)) * 3 / 2)
+}
+
+/// The refusal of a payload that is not its message. A JSON error may quote the device: what it quotes is cut, and cannot
+/// break a line of the log or a string of MQTT.
+fn malformed(error: PayloadError) -> Refusal {
+    let printable = |c: char| if c.is_control() { '?' } else { c };
+    let text: String = error
+        .to_string()
+        .chars()
+        .take(TEXT_LIMIT)
+        .map(printable)
+        .collect();
+    Refusal::new(Code::PayloadMalformed, text)
+}
+
+/// What a 5.0 client is told of a failure.
+fn reason_of(failure: &Failure) -> Reason {
+    match failure {
+        Failure::Broken(_) => Reason::UnspecifiedError,
+        Failure::Refused(refusal) => match refusal.code {
+            Code::PayloadMalformed => Reason::PayloadFormatInvalid,
+            Code::TopicForbidden | Code::DeviceBarred => Reason::NotAuthorized,
+            Code::ClientIdForeign => Reason::ClientIdentifierNotValid,
+            Code::ClaimThrottled | Code::Busy => Reason::QuotaExceeded,
+            _ => Reason::ImplementationSpecificError,
+        },
+    }
+}
+
+/// Whether this failure means that the connection's owner is shut out.
+fn is_barred(failure: &Failure) -> bool {
+    matches!(
+        failure,
+        Failure::Refused(Refusal {
+            code: Code::DeviceBarred,
+            ..
+        })
+    )
+}

@@ -1,0 +1,188 @@
+//! A registry in a few maps.
+
+use super::super::registry::{ClaimAttempt, Registry};
+use crate::fault::{Failure, Fault};
+use bytes::Bytes;
+use muster_domain::{Code, Refusal, device::HelloAnswer, ids::DeviceId};
+use muster_proto::{
+    payload::{Binary, ClaimAccepted, Hello, Report},
+    topic::Encoding,
+};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+};
+use tokio::sync::Notify;
+
+/// What the registry has heard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Heard {
+    Hello(DeviceId, Hello),
+    Report(DeviceId, Report),
+}
+
+/// A claim that a code opens: the code, the device, its certificate.
+type Open = (String, DeviceId, Vec<u8>);
+
+#[derive(Debug, Default)]
+struct State {
+    /// By certificate.
+    devices: Mutex<HashMap<Vec<u8>, DeviceId>>,
+    barred: Mutex<HashSet<DeviceId>>,
+    heard: Mutex<Vec<Heard>>,
+    desired: Mutex<HashMap<DeviceId, Vec<u8>>>,
+    /// By serial.
+    codes: Mutex<HashMap<String, Open>>,
+    claims: AtomicUsize,
+    sent: AtomicUsize,
+    /// Answers every question with a fault.
+    broken: AtomicBool,
+    /// Devices that are shut out right after they were let in.
+    raced: Mutex<HashSet<DeviceId>>,
+    /// While this is set, reports are recorded only after a word.
+    slow: Mutex<Option<Arc<Notify>>>,
+    begun: Notify,
+}
+
+#[derive(Debug, Clone, Default)]
+pub(super) struct Fake(Arc<State>);
+
+impl Fake {
+    pub(super) fn enroll(&self, leaf: &[u8], device: DeviceId) {
+        self.0.devices.lock().unwrap().insert(leaf.to_vec(), device);
+    }
+
+    pub(super) fn bar(&self, device: DeviceId) {
+        self.0.barred.lock().unwrap().insert(device);
+    }
+
+    pub(super) fn issue_code(&self, serial: &str, code: &str, device: DeviceId, leaf: &[u8]) {
+        self.0
+            .codes
+            .lock()
+            .unwrap()
+            .insert(serial.into(), (code.into(), device, leaf.to_vec()));
+    }
+
+    /// Makes hello answer that there is something to send.
+    pub(super) fn desire(&self, device: DeviceId, content: &str) {
+        self.0.desired.lock().unwrap().insert(device, content.into());
+    }
+
+    pub(super) fn heard(&self) -> Vec<Heard> {
+        self.0.heard.lock().unwrap().clone()
+    }
+
+    /// Claims that were decided here.
+    pub(super) fn claims(&self) -> usize {
+        self.0.claims.load(Ordering::SeqCst)
+    }
+
+    /// Desired states that were asked for.
+    pub(super) fn sent(&self) -> usize {
+        self.0.sent.load(Ordering::SeqCst)
+    }
+
+    /// Reports take until a word from now on.
+    pub(super) fn slow(&self) -> Arc<Notify> {
+        Arc::clone(self.0.slow.lock().unwrap().insert(Arc::default()))
+    }
+
+    /// Waits until a slow report has begun.
+    pub(super) async fn begun(&self) {
+        self.0.begun.notified().await;
+    }
+
+    /// From now on everything fails.
+    pub(super) fn break_down(&self) {
+        self.0.broken.store(true, Ordering::SeqCst);
+    }
+
+    /// Shuts the device out as soon as it was let in once.
+    pub(super) fn bar_after_admission(&self, device: DeviceId) {
+        self.0.raced.lock().unwrap().insert(device);
+    }
+
+    fn works(&self) -> Result<(), Failure> {
+        if self.0.broken.load(Ordering::SeqCst) {
+            return Err(Fault::log("ask the registry", &std::io::Error::other("broken on purpose")).into());
+        }
+        Ok(())
+    }
+
+    fn check(&self, device: DeviceId) -> Result<(), Failure> {
+        self.works()?;
+        if self.0.barred.lock().unwrap().contains(&device) {
+            return Err(Refusal::new(Code::DeviceBarred, "the device is suspended").into());
+        }
+        Ok(())
+    }
+}
+
+impl Registry for Fake {
+    async fn admit(&self, leaf: &[u8]) -> Result<DeviceId, Failure> {
+        let unknown = || Refusal::new(Code::DeviceBarred, "the certificate is not current");
+        let device = self
+            .0
+            .devices
+            .lock()
+            .unwrap()
+            .get(leaf)
+            .copied()
+            .ok_or_else(unknown)?;
+        let admitted = self.check(device).map(|()| device);
+        if self.0.raced.lock().unwrap().remove(&device) {
+            self.bar(device);
+        }
+        admitted
+    }
+
+    async fn claim(&self, attempt: ClaimAttempt) -> Result<ClaimAccepted, Failure> {
+        self.works()?;
+        self.0.claims.fetch_add(1, Ordering::SeqCst);
+        let codes = self.0.codes.lock().unwrap();
+        match codes.get(&attempt.serial) {
+            Some((code, device, leaf)) if **code == **attempt.code => Ok(ClaimAccepted {
+                device_id: device.to_string(),
+                chain: vec![Binary(leaf.clone())],
+                roots: Vec::new(),
+            }),
+            _ => Err(Refusal::new(Code::ClaimRefused, "serial and code do not open a claim").into()),
+        }
+    }
+
+    async fn hello(&self, device: DeviceId, hello: Hello) -> Result<HelloAnswer, Failure> {
+        self.check(device)?;
+        self.0.heard.lock().unwrap().push(Heard::Hello(device, hello));
+        let send = self.0.desired.lock().unwrap().contains_key(&device);
+        Ok(if send {
+            HelloAnswer::Send
+        } else {
+            HelloAnswer::UpToDate
+        })
+    }
+
+    async fn report(&self, device: DeviceId, report: Report) -> Result<(), Failure> {
+        self.check(device)?;
+        let slow = self.0.slow.lock().unwrap().clone();
+        if let Some(slow) = slow {
+            self.0.begun.notify_one();
+            slow.notified().await;
+        }
+        if report.generation == 666 {
+            return Err(Refusal::new(Code::GenerationUnknown, "generation 666 was never issued").into());
+        }
+        self.0.heard.lock().unwrap().push(Heard::Report(device, report));
+        Ok(())
+    }
+
+    async fn desired(&self, device: DeviceId, encoding: Encoding) -> Result<Option<Bytes>, Failure> {
+        self.check(device)?;
+        self.0.sent.fetch_add(1, Ordering::SeqCst);
+        let content = self.0.desired.lock().unwrap().get(&device).cloned();
+        Ok(content.map(|content| [format!("{encoding:?}:").into_bytes(), content].concat().into()))
+    }
+}

@@ -1,0 +1,278 @@
+//! Does everything that must hold, hold?
+
+use super::{
+    Store, catalog, counts,
+    counts::{Count, Deltas},
+    devices,
+    index::{state_key, verification_key},
+    record::{Record as _, load, load_named},
+    registry,
+    tables::View,
+};
+use crate::store::{Counts, StoreError};
+use muster_domain::{
+    access::Operator,
+    audit::{Entry, leaf_hash},
+    batch::Batch,
+    certificate::{CertificateRecord, CertificateState},
+    device::{Device, Lifecycle, Standing},
+    ids::BatchId,
+};
+use redb::{ReadableTable as _, ReadableTableMetadata as _};
+use std::collections::BTreeMap;
+
+/// Most problems reported; a store with more is not mended by reading on.
+const PROBLEM_LIMIT: usize = 100;
+
+impl Store {
+    /// Walks everything on record and names what is broken: the invariants I1 to I6 of the design, every
+    /// index in both directions, the counts. Reads the whole store; for tests, drills and doubts.
+    pub async fn check(&self) -> Result<Vec<String>, StoreError> {
+        self.blocking(|txn| {
+            let view = View::open(txn)?;
+            let mut check = Check {
+                view: &view,
+                problems: Vec::new(),
+                expected: Expected::default(),
+            };
+            let format = registry::format(&view.registry)?;
+            check.expect(format == Some(registry::FORMAT), || {
+                format!("the format is {format:?}")
+            });
+            // Loading checks every resource again.
+            catalog::load(&view)?;
+            check.devices()?;
+            check.sizes()?;
+            check.certificates()?;
+            check.batches()?;
+            check.operators()?;
+            check.audit()?;
+            Ok(check.problems)
+        })
+        .await
+    }
+}
+
+struct Check<'v> {
+    view: &'v View,
+    problems: Vec<String>,
+    expected: Expected,
+}
+
+/// What the devices on record make every other table hold. An index that has an entry for each device, and no more
+/// entries than that, is right in both directions.
+#[derive(Default)]
+struct Expected {
+    counts: Deltas,
+    macs: u64,
+    sites: u64,
+    keys: u64,
+    identities: u64,
+    batches: BTreeMap<BatchId, u64>,
+}
+
+impl Check<'_> {
+    fn expect(&mut self, holds: bool, what: impl FnOnce() -> String) {
+        if !holds && self.problems.len() < PROBLEM_LIMIT {
+            self.problems.push(what());
+        }
+    }
+
+    fn devices(&mut self) -> Result<(), StoreError> {
+        let view = self.view;
+        for entry in view.devices.iter()? {
+            let (key, value) = entry?;
+            let device = Device::from_guard(value)?;
+            let id = key.value();
+            self.expect(device.id.as_u128() == id, || {
+                format!("{} stands under another id", device.id)
+            });
+            self.indexed(&device)?;
+            self.identity(&device)?;
+            Count::of(&device).for_each(|count| self.expected.counts.add(count, 1));
+            *self.expected.batches.entry(device.origin.batch).or_default() += 1;
+        }
+        Ok(())
+    }
+
+    fn indexed(&mut self, device: &Device) -> Result<(), StoreError> {
+        let (view, id) = (self.view, device.id.as_u128());
+        let holder = view.serials.get(device.serial.as_str())?.map(|id| id.value());
+        self.expect(holder == Some(id), || format!("{}: serial index", device.id));
+        if let Some(mac) = device.mac {
+            self.expected.macs += 1;
+            let holder = view.macs.get(mac.key())?.map(|id| id.value());
+            self.expect(holder == Some(id), || format!("{}: address index", device.id));
+        }
+        if let Some(site) = &device.site {
+            self.expected.sites += 1;
+            let indexed = view.by_site.get((site.as_str(), id))?.is_some();
+            self.expect(indexed, || format!("{}: site index", device.id));
+        }
+        let state = state_key(device.lifecycle.state());
+        let verification = verification_key(device.verification.state());
+        let grouped = [
+            ("model", view.by_model.get((device.model.as_str(), id))?.is_some()),
+            ("state", view.by_state.get((state, id))?.is_some()),
+            (
+                "verification",
+                view.by_verification.get((verification, id))?.is_some(),
+            ),
+            (
+                "batch",
+                view.by_batch.get((device.origin.batch.as_u128(), id))?.is_some(),
+            ),
+        ];
+        for (name, indexed) in grouped {
+            self.expect(indexed, || format!("{}: {name} index", device.id));
+        }
+        Ok(())
+    }
+
+    /// I1, I3, I6: the standing of a device and the record of its certificate tell the same story.
+    fn identity(&mut self, device: &Device) -> Result<(), StoreError> {
+        let Some((serial, spki)) = devices::held(&device.lifecycle) else {
+            return Ok(());
+        };
+        let view = self.view;
+        self.expected.keys += 1;
+        let holder = view.keys.get(&spki.0)?.map(|id| id.value());
+        self.expect(holder == Some(device.id.as_u128()), || {
+            format!("{}: key index", device.id)
+        });
+        let claimed = match &device.lifecycle {
+            Lifecycle::Registered { .. }
+            | Lifecycle::Suspended {
+                was: Standing::Registered(_),
+                ..
+            }
+            | Lifecycle::Retired { .. } => false,
+            Lifecycle::Claimed { .. }
+            | Lifecycle::Active { .. }
+            | Lifecycle::Suspended {
+                was: Standing::Claimed(_) | Standing::Active(_),
+                ..
+            } => true,
+        };
+        self.expected.identities += u64::from(claimed);
+        let state = if claimed {
+            CertificateState::Current
+        } else {
+            CertificateState::Intended
+        };
+        let record = load::<CertificateRecord>(&view.certificates, serial.as_u128())?;
+        let fits = record
+            .is_some_and(|record| (record.device, record.spki, record.state) == (device.id, spki, state));
+        self.expect(fits, || {
+            format!("{}: no {state:?} certificate {serial} with its key", device.id)
+        });
+        Ok(())
+    }
+
+    fn sizes(&mut self) -> Result<(), StoreError> {
+        let (view, devices) = (self.view, self.view.devices.len()?);
+        let sizes = [
+            ("serial index", view.serials.len()?, devices),
+            ("address index", view.macs.len()?, self.expected.macs),
+            ("model index", view.by_model.len()?, devices),
+            ("site index", view.by_site.len()?, self.expected.sites),
+            ("state index", view.by_state.len()?, devices),
+            ("verification index", view.by_verification.len()?, devices),
+            ("batch index", view.by_batch.len()?, devices),
+            ("key index", view.keys.len()?, self.expected.keys),
+        ];
+        for (name, found, expected) in sizes {
+            self.expect(found == expected, || {
+                format!("{name} has {found} entries, not {expected}")
+            });
+        }
+        let mut recounted = Counts::default();
+        self.expected.counts.apply(&mut recounted);
+        let kept = counts::load(&view.counts)?;
+        self.expect(kept == recounted, || {
+            format!("counts are {kept:?}, not {recounted:?}")
+        });
+        Ok(())
+    }
+
+    /// I1 and I3 from the other side: every certificate is some device's, and every current one is held.
+    fn certificates(&mut self) -> Result<(), StoreError> {
+        let view = self.view;
+        let mut current = 0;
+        for entry in view.certificates.iter()? {
+            let (key, value) = entry?;
+            let record = CertificateRecord::from_guard(value)?;
+            let serial = record.serial;
+            self.expect(serial.as_u128() == key.value(), || {
+                format!("certificate {serial} stands under another serial")
+            });
+            let device = view.devices.get(record.device.as_u128())?.is_some();
+            self.expect(device, || format!("certificate {serial} is of no device"));
+            let signed = !record.der.is_empty();
+            match record.state {
+                CertificateState::Intended => {
+                    self.expect(!signed, || format!("certificate {serial} is intended and signed"));
+                }
+                CertificateState::Current => {
+                    current += 1;
+                    self.expect(signed, || {
+                        format!("certificate {serial} is current and not signed")
+                    });
+                }
+                CertificateState::Revoked(_) => {}
+            }
+        }
+        let held = self.expected.identities;
+        self.expect(current == held, || {
+            format!("{current} certificates are current, {held} devices hold one")
+        });
+        Ok(())
+    }
+
+    /// I4: what a batch says it created is there.
+    fn batches(&mut self) -> Result<(), StoreError> {
+        let view = self.view;
+        for entry in view.batches.iter()? {
+            let batch = Batch::from_guard(entry?.1)?;
+            let created = self.expected.batches.remove(&batch.id).unwrap_or(0);
+            let said = batch.tally.created;
+            self.expect(created == said, || {
+                format!("{}: created {said}, found {created}", batch.id)
+            });
+        }
+        let orphans: Vec<_> = self.expected.batches.keys().copied().collect();
+        self.expect(orphans.is_empty(), || {
+            format!("devices of batches that are not there: {orphans:?}")
+        });
+        Ok(())
+    }
+
+    fn operators(&mut self) -> Result<(), StoreError> {
+        let view = self.view;
+        for entry in view.operator_keys.iter()? {
+            let (key, name) = entry?;
+            let operator = load_named::<Operator>(&view.operators, name.value())?;
+            let fits = operator.is_some_and(|operator| operator.key.0 == *key.value());
+            self.expect(fits, || format!("operator {}: key index", name.value()));
+        }
+        let sizes = (view.operators.len()?, view.operator_keys.len()?);
+        self.expect(sizes.0 == sizes.1, || {
+            format!("operators and their keys: {sizes:?}")
+        });
+        Ok(())
+    }
+
+    /// I5: contiguous, and every hash is of its leaf.
+    fn audit(&mut self) -> Result<(), StoreError> {
+        for (expected, entry) in (0..).zip(self.view.audit.iter()?) {
+            let (index, value) = entry?;
+            let entry = Entry::from_guard(value)?;
+            let placed = index.value() == expected && entry.index == expected;
+            self.expect(placed, || format!("audit entry {expected} is missing"));
+            self.expect(entry.hash == leaf_hash(&entry.leaf), || {
+                format!("audit entry {expected} was changed")
+            });
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,278 @@
+//! Claims and the certificates they end in.
+
+use super::{
+    Store, devices, index,
+    record::{Record as _, load},
+    registry,
+    tables::{CERTIFICATES, DEVICES, SERIALS},
+    txn::Txn,
+};
+use crate::store::{ClaimBegun, ClaimStart, FinishedClaim, StoreError};
+use muster_domain::{
+    Code, Refusal, Timestamp,
+    audit::{Action, Actor, Event},
+    certificate::{CertificateRecord, CertificateSerial, CertificateState},
+    claim::{self, ClaimPermit, Decision},
+    device::{Credential, Device, Lifecycle, Transition},
+    ids::DeviceId,
+};
+use redb::{ReadTransaction, ReadableTable};
+use std::{hint::black_box, time::Duration};
+
+/// How far the clock may go back before nothing is issued any more (H4): more than a step of NTP, less than anybody
+/// would notice on a certificate.
+const CLOCK_TOLERANCE: Duration = Duration::from_secs(300);
+
+impl Store {
+    /// Decides a claim. `Issue` means that the intent is durable; the same claim again gets the same intent.
+    /// Guesses and repetitions are answered from a snapshot: they cost the writer nothing.
+    pub async fn begin_claim(&self, start: ClaimStart) -> Result<ClaimBegun, StoreError> {
+        if let Some(answer) = glance(&self.read()?, &start)? {
+            return Ok(answer);
+        }
+        self.write(move |txn| begin(txn, &start)).await
+    }
+
+    /// Records a signed certificate; durable when this returns. Of two that raced, the first recorded counts and both
+    /// get it. Refused when the claim was undone meanwhile: the device suspended or retired, the code replaced.
+    pub async fn finish_claim(
+        &self,
+        record: CertificateRecord,
+        now: Timestamp,
+        source: String,
+    ) -> Result<Result<FinishedClaim, Refusal>, StoreError> {
+        self.write(move |txn| finish(txn, &record, now, &source)).await
+    }
+
+    /// The device that may connect with this certificate: current, and the device neither suspended nor retired.
+    pub async fn holder(&self, serial: CertificateSerial) -> Result<Option<DeviceId>, StoreError> {
+        let txn = self.read()?;
+        let record = load::<CertificateRecord>(&txn.open_table(CERTIFICATES)?, serial.as_u128())?;
+        let Some(record) = record.filter(|record| record.state == CertificateState::Current) else {
+            return Ok(None);
+        };
+        let device = load::<Device>(&txn.open_table(DEVICES)?, record.device.as_u128())?;
+        let device = device.ok_or_else(|| StoreError::missing("devices", record.device))?;
+        let current = device
+            .lifecycle
+            .identity()
+            .is_some_and(|identity| identity.certificate == serial);
+        Ok(current.then_some(device.id))
+    }
+
+    /// The record of a certificate.
+    pub async fn certificate(
+        &self,
+        serial: CertificateSerial,
+    ) -> Result<Option<CertificateRecord>, StoreError> {
+        load(&self.read()?.open_table(CERTIFICATES)?, serial.as_u128())
+    }
+}
+
+/// The answer, if nothing has to be written for it.
+fn glance(txn: &ReadTransaction, start: &ClaimStart) -> Result<Option<ClaimBegun>, StoreError> {
+    let (serials, devices) = (txn.open_table(SERIALS)?, txn.open_table(DEVICES)?);
+    let Some(device) = devices::by_serial(&serials, &devices, &start.serial)? else {
+        // An unknown serial takes the work of a known one (A1): its neighbour is loaded and asked instead.
+        let behind = serials.range(start.serial.as_str()..)?.next().transpose()?;
+        let neighbour = match behind {
+            None => serials.last()?,
+            behind => behind,
+        };
+        if let Some((neighbour, _)) = neighbour
+            && let Some(device) = devices::by_serial(&serials, &devices, neighbour.value())?
+        {
+            black_box(claim::decide(&device, &start.presented, start.fresh, start.now));
+        }
+        return Ok(Some(ClaimBegun::Refused(claim::refusal())));
+    };
+    Ok(
+        match claim::decide(&device, &start.presented, start.fresh, start.now) {
+            Decision::Issue(_)
+            | Decision::Refuse {
+                clone_suspected: true,
+            } => None,
+            Decision::Refuse {
+                clone_suspected: false,
+            } => Some(ClaimBegun::Refused(claim::refusal())),
+            Decision::Repeat(serial) => Some(repeat(&txn.open_table(CERTIFICATES)?, device, serial)?),
+        },
+    )
+}
+
+fn repeat(
+    certificates: &impl ReadableTable<u128, &'static [u8]>,
+    device: Device,
+    serial: CertificateSerial,
+) -> Result<ClaimBegun, StoreError> {
+    let certificate = load(certificates, serial.as_u128())?;
+    let certificate = certificate.ok_or_else(|| StoreError::missing("certificates", serial))?;
+    Ok(ClaimBegun::Repeat {
+        device: Box::new(device),
+        certificate,
+    })
+}
+
+fn actor(device: &Device, source: &str) -> Actor {
+    Actor::Device {
+        name: device.id.to_string(),
+        source: source.to_owned(),
+    }
+}
+
+fn begin(txn: &mut Txn<'_>, start: &ClaimStart) -> Result<ClaimBegun, StoreError> {
+    let tables = txn.tables();
+    let Some(device) = devices::by_serial(&tables.serials, &tables.devices, &start.serial)? else {
+        return Ok(ClaimBegun::Refused(claim::refusal()));
+    };
+    match claim::decide(&device, &start.presented, start.fresh, start.now) {
+        Decision::Repeat(serial) => repeat(&tables.certificates, device, serial),
+        Decision::Refuse { clone_suspected } => {
+            if clone_suspected {
+                let actor = actor(&device, &start.source);
+                let event = Event::new(start.now, actor, Action::CloneSuspected, device.name());
+                txn.audit(&event.with("key", start.presented.spki))?;
+            }
+            Ok(ClaimBegun::Refused(claim::refusal()))
+        }
+        Decision::Issue(permit) if has_intent(&device) => Ok(ClaimBegun::Issue {
+            permit,
+            device: Box::new(device),
+        }),
+        Decision::Issue(permit) => intend(txn, &device, permit, start),
+    }
+}
+
+fn has_intent(device: &Device) -> bool {
+    matches!(
+        device.lifecycle,
+        Lifecycle::Registered {
+            credential: Credential::Code { intent: Some(_), .. }
+        }
+    )
+}
+
+/// Records what will be signed.
+fn intend(
+    txn: &mut Txn<'_>,
+    device: &Device,
+    permit: ClaimPermit,
+    start: &ClaimStart,
+) -> Result<ClaimBegun, StoreError> {
+    // 1. Everything that can say no.
+    let (intent, now) = (*permit.intent(), start.now);
+    let last = registry::last_issued(txn)?;
+    if now < last.minus(CLOCK_TOLERANCE) {
+        let (now, last) = (now.millis(), last.millis());
+        tracing::error!(
+            now,
+            last,
+            "the clock went back: no certificate is issued until it is set"
+        );
+        return Ok(ClaimBegun::Refused(Refusal::new(
+            Code::ClockBehind,
+            "the clock of the server went back",
+        )));
+    }
+    let tables = txn.tables();
+    if tables
+        .keys
+        .get(&intent.spki.0)?
+        .is_some_and(|holder| holder.value() != device.id.as_u128())
+    {
+        return Ok(ClaimBegun::Refused(
+            Refusal::new(Code::KeyInUse, "another device holds this key").at("csr"),
+        ));
+    }
+    if tables.certificates.get(intent.certificate.as_u128())?.is_some() {
+        return Err(StoreError::duplicate("certificates", intent.certificate));
+    }
+    let mut after = device.clone();
+    after.lifecycle = match after.lifecycle.step(Transition::Intend(intent), now) {
+        Ok(lifecycle) => lifecycle,
+        Err(refusal) => return Ok(ClaimBegun::Refused(refusal)),
+    };
+    let after = after.touched(now);
+    // 2. The intent, before anything is signed (I1).
+    let record = CertificateRecord {
+        serial: intent.certificate,
+        device: device.id,
+        spki: intent.spki,
+        not_before: intent.not_before,
+        not_after: intent.not_after,
+        state: CertificateState::Intended,
+        der: Vec::new(),
+    };
+    let tables = txn.write();
+    tables
+        .certificates
+        .insert(record.serial.as_u128(), record.encode()?.as_slice())?;
+    tables.keys.insert(&record.spki.0, device.id.as_u128())?;
+    registry::set_last_issued(txn, last.max(now))?;
+    index::replace(txn, device, &after)?;
+    let event = Event::new(
+        now,
+        actor(device, &start.source),
+        Action::ClaimStarted,
+        device.name(),
+    );
+    txn.audit(&event.with("certificate", record.serial).with("key", record.spki))?;
+    Ok(ClaimBegun::Issue {
+        permit,
+        device: Box::new(after),
+    })
+}
+
+fn finish(
+    txn: &mut Txn<'_>,
+    record: &CertificateRecord,
+    now: Timestamp,
+    source: &str,
+) -> Result<Result<FinishedClaim, Refusal>, StoreError> {
+    let stored = load::<CertificateRecord>(&txn.tables().certificates, record.serial.as_u128())?;
+    let stored = stored.ok_or_else(|| StoreError::missing("certificates", record.serial))?;
+    let device = devices::find(txn, stored.device)?;
+    let device = device.ok_or_else(|| StoreError::missing("devices", stored.device))?;
+    match &device.lifecycle {
+        Lifecycle::Claimed { identity } | Lifecycle::Active { identity }
+            if identity.certificate == stored.serial =>
+        {
+            return Ok(Ok(FinishedClaim {
+                device,
+                certificate: stored,
+            }));
+        }
+        Lifecycle::Registered {
+            credential: Credential::Code {
+                intent: Some(intent), ..
+            },
+        } if intent.certificate == stored.serial => {}
+        Lifecycle::Registered { .. }
+        | Lifecycle::Claimed { .. }
+        | Lifecycle::Active { .. }
+        | Lifecycle::Suspended { .. }
+        | Lifecycle::Retired { .. } => return Ok(Err(claim::refusal())),
+    }
+    let mut after = device.clone();
+    after.lifecycle = match after.lifecycle.step(Transition::Certify, now) {
+        Ok(lifecycle) => lifecycle,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    let after = after.touched(now);
+    // Everything but the signed bytes was decided when the claim began.
+    let certificate = CertificateRecord {
+        state: CertificateState::Current,
+        der: record.der.clone(),
+        ..stored
+    };
+    txn.write()
+        .certificates
+        .insert(certificate.serial.as_u128(), certificate.encode()?.as_slice())?;
+    index::replace(txn, &device, &after)?;
+    let event = Event::new(now, actor(&device, source), Action::ClaimFinished, device.name());
+    txn.audit(&event.with("certificate", certificate.serial))?;
+    Ok(Ok(FinishedClaim {
+        device: after,
+        certificate,
+    }))
+}

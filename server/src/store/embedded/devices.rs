@@ -1,0 +1,248 @@
+//! Devices: finding one, and what happens to one.
+
+use super::{
+    Store, index,
+    record::{Record as _, load},
+    tables::{DEVICES, SERIALS},
+    txn::Txn,
+};
+use crate::store::{DeviceChange, StoreError};
+use muster_domain::{
+    Code, Refusal, Timestamp,
+    audit::{Action, Actor, Event},
+    certificate::{CertificateRecord, CertificateSerial, CertificateState, SpkiDigest},
+    device::{
+        Credential, Device, Hello, HelloAnswer, Lifecycle, LifecycleState, Report, Standing, Transition,
+    },
+    ids::DeviceId,
+};
+use redb::ReadableTable;
+use std::time::Duration;
+
+/// A hello that says nothing new is not written when the last one is younger than this: "last heard" is right to
+/// within a minute, and a device that flaps costs no commits.
+const HEARD_GRANULARITY: Duration = Duration::from_secs(60);
+
+impl Store {
+    /// The device of that id. A read by key takes microseconds from the cache, less than handing it to
+    /// another thread would.
+    pub async fn device(&self, id: DeviceId) -> Result<Option<Device>, StoreError> {
+        load(&self.read()?.open_table(DEVICES)?, id.as_u128())
+    }
+
+    /// The device of that serial.
+    pub async fn device_by_serial(&self, serial: &str) -> Result<Option<Device>, StoreError> {
+        let txn = self.read()?;
+        by_serial(&txn.open_table(SERIALS)?, &txn.open_table(DEVICES)?, serial)
+    }
+
+    /// Suspends, resumes, retires a device, or gives it a new code.
+    pub async fn transition(
+        &self,
+        id: DeviceId,
+        change: DeviceChange,
+    ) -> Result<Result<Device, Refusal>, StoreError> {
+        self.write(move |txn| transition(txn, id, &change)).await
+    }
+
+    /// Notes a hello, and says what the device needs. Only a device that may connect is heard.
+    pub async fn record_hello(
+        &self,
+        id: DeviceId,
+        hello: Hello,
+        now: Timestamp,
+    ) -> Result<Result<(Device, HelloAnswer), Refusal>, StoreError> {
+        if let Some(device) = self.device(id).await?
+            && let Some(answer) = nothing_new(&device, &hello, now)
+        {
+            return Ok(Ok((device, answer)));
+        }
+        self.write(move |txn| greet(txn, id, &hello, now)).await
+    }
+
+    /// Notes a report and its verdict; durable when this returns. Only a device that may connect is heard.
+    pub async fn record_report(
+        &self,
+        id: DeviceId,
+        report: Report,
+        now: Timestamp,
+    ) -> Result<Result<Device, Refusal>, StoreError> {
+        self.write(move |txn| hear(txn, id, &report, now)).await
+    }
+}
+
+pub(super) fn by_serial(
+    serials: &impl ReadableTable<&'static str, u128>,
+    devices: &impl ReadableTable<u128, &'static [u8]>,
+    serial: &str,
+) -> Result<Option<Device>, StoreError> {
+    let Some(id) = serials.get(serial)?.map(|id| id.value()) else {
+        return Ok(None);
+    };
+    let device = load(devices, id)?;
+    device
+        .ok_or_else(|| StoreError::missing("devices", DeviceId::from_u128(id)))
+        .map(Some)
+}
+
+pub(super) fn find(txn: &Txn<'_>, id: DeviceId) -> Result<Option<Device>, StoreError> {
+    load(&txn.tables().devices, id.as_u128())
+}
+
+/// The same device in another standing, with the fields that the index follows unchanged but for that.
+fn stepped(device: &Device, transition: Transition, now: Timestamp) -> Result<Device, Refusal> {
+    let mut after = device.clone();
+    after.lifecycle = after.lifecycle.step(transition, now)?;
+    Ok(after.touched(now))
+}
+
+/// What the audit log calls an operator's transition; `None` for those that operators cannot ask for.
+fn action(transition: &Transition) -> Option<(Action, Option<&str>)> {
+    match transition {
+        Transition::Suspend(reason) => Some((Action::DeviceSuspended, Some(reason))),
+        Transition::Resume => Some((Action::DeviceResumed, None)),
+        Transition::Retire(reason) => Some((Action::DeviceRetired, Some(reason))),
+        Transition::Reissue { .. } => Some((Action::CodeReissued, None)),
+        Transition::Intend(_) | Transition::Certify | Transition::Activate => None,
+    }
+}
+
+fn transition(
+    txn: &mut Txn<'_>,
+    id: DeviceId,
+    change: &DeviceChange,
+) -> Result<Result<Device, Refusal>, StoreError> {
+    let Some(before) = find(txn, id)? else {
+        return Ok(Err(Refusal::new(
+            Code::NotFound,
+            format!("no device has the id {id}"),
+        )
+        .at("name")));
+    };
+    let Some((action, reason)) = action(&change.transition) else {
+        let why = "claims and reports make this step, operators do not";
+        return Ok(Err(Refusal::new(Code::TransitionForbidden, why)));
+    };
+    if let Some(expected) = change.expected_revision
+        && expected != before.revision
+    {
+        let why = format!("the device has revision {}, not {expected}", before.revision);
+        return Ok(Err(Refusal::new(Code::EtagMismatch, why).at("etag")));
+    }
+    let after = match stepped(&before, change.transition.clone(), change.now) {
+        Ok(after) => after,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    if matches!(
+        change.transition,
+        Transition::Retire(_) | Transition::Reissue { .. }
+    ) {
+        release(txn, &before, change.now)?;
+    }
+    index::replace(txn, &before, &after)?;
+    let mut event = Event::new(change.now, change.actor.clone(), action, after.name());
+    if let Some(reason) = reason {
+        event = event.with("reason", reason);
+    }
+    txn.audit(&event)?;
+    Ok(Ok(after))
+}
+
+/// The certificate and key that a device has or was about to get.
+pub(super) fn held(lifecycle: &Lifecycle) -> Option<(CertificateSerial, SpkiDigest)> {
+    let intended = |credential: &Credential| {
+        let Credential::Code { intent, .. } = credential;
+        intent.map(|intent| (intent.certificate, intent.spki))
+    };
+    match lifecycle {
+        Lifecycle::Registered { credential }
+        | Lifecycle::Suspended {
+            was: Standing::Registered(credential),
+            ..
+        } => intended(credential),
+        Lifecycle::Claimed { identity }
+        | Lifecycle::Active { identity }
+        | Lifecycle::Suspended {
+            was: Standing::Claimed(identity) | Standing::Active(identity),
+            ..
+        } => Some((identity.certificate, identity.spki)),
+        Lifecycle::Retired { .. } => None,
+    }
+}
+
+/// Revokes what the device has or was about to get, and frees its key for others.
+fn release(txn: &mut Txn<'_>, device: &Device, now: Timestamp) -> Result<(), StoreError> {
+    let Some((serial, spki)) = held(&device.lifecycle) else {
+        return Ok(());
+    };
+    let record = load::<CertificateRecord>(&txn.tables().certificates, serial.as_u128())?;
+    let mut record = record.ok_or_else(|| StoreError::missing("certificates", serial))?;
+    record.state = CertificateState::Revoked(now);
+    let tables = txn.write();
+    tables
+        .certificates
+        .insert(serial.as_u128(), record.encode()?.as_slice())?;
+    tables.keys.remove(&spki.0)?;
+    Ok(())
+}
+
+/// Loads a device that may connect.
+fn admitted(txn: &Txn<'_>, id: DeviceId) -> Result<Result<Device, Refusal>, StoreError> {
+    let device = find(txn, id)?;
+    Ok(device
+        .filter(|device| device.lifecycle.identity().is_some())
+        .ok_or_else(|| Refusal::new(Code::DeviceBarred, "the device is not one that may connect")))
+}
+
+/// The answer to a hello that need not be written.
+fn nothing_new(device: &Device, hello: &Hello, now: Timestamp) -> Option<HelloAnswer> {
+    device.lifecycle.identity()?;
+    let reported = device.reported.as_ref()?;
+    let recent = reported.at <= now && now < reported.at.plus(HEARD_GRANULARITY);
+    let (greeted, answer) = device.clone().greet(hello, now);
+    let mut same = greeted;
+    same.reported.as_mut()?.at = reported.at;
+    (recent && same == *device).then_some(answer)
+}
+
+fn greet(
+    txn: &mut Txn<'_>,
+    id: DeviceId,
+    hello: &Hello,
+    now: Timestamp,
+) -> Result<Result<(Device, HelloAnswer), Refusal>, StoreError> {
+    let before = match admitted(txn, id)? {
+        Ok(before) => before,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    let (after, answer) = before.clone().greet(hello, now);
+    index::replace(txn, &before, &after)?;
+    Ok(Ok((after, answer)))
+}
+
+fn hear(
+    txn: &mut Txn<'_>,
+    id: DeviceId,
+    report: &Report,
+    now: Timestamp,
+) -> Result<Result<Device, Refusal>, StoreError> {
+    let before = match admitted(txn, id)? {
+        Ok(before) => before,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    let after = match before.clone().hear(report, now) {
+        Ok(after) => after,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    index::replace(txn, &before, &after)?;
+    let activated = |device: &Device| device.lifecycle.state() == LifecycleState::Active;
+    if activated(&after) && !activated(&before) {
+        let actor = Actor::Device {
+            name: id.to_string(),
+            source: String::new(),
+        };
+        let event = Event::new(now, actor, Action::DeviceActivated, after.name());
+        txn.audit(&event.with("generation", report.generation))?;
+    }
+    Ok(Ok(after))
+}

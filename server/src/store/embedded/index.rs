@@ -1,0 +1,272 @@
+//! Devices and every index of them, changed together.
+
+use super::{counts::Count, record::Record as _, tables::Tables, txn::Txn};
+use crate::store::StoreError;
+use muster_domain::device::{Device, LifecycleState, VerificationState};
+use redb::{CursorError, Key, ReadableTable, Table, Value};
+use std::{borrow::Borrow, ops::Bound};
+
+/// The number of a standing in the file.
+pub(super) const fn state_key(state: LifecycleState) -> u8 {
+    match state {
+        LifecycleState::Registered => 0,
+        LifecycleState::Claimed => 1,
+        LifecycleState::Active => 2,
+        LifecycleState::Suspended => 3,
+        LifecycleState::Retired => 4,
+    }
+}
+
+/// The number of a verdict in the file.
+pub(super) const fn verification_key(state: VerificationState) -> u8 {
+    match state {
+        VerificationState::Pending => 0,
+        VerificationState::Verified => 1,
+        VerificationState::Failed => 2,
+        VerificationState::Drifted => 3,
+        VerificationState::Stale => 4,
+    }
+}
+
+/// Writes a device that changed, and the index entries and counts that its change moves. Its serial and
+/// its origin never change.
+pub(super) fn replace(txn: &mut Txn<'_>, before: &Device, after: &Device) -> Result<(), StoreError> {
+    let id = after.id.as_u128();
+    let tables = txn.write();
+    tables.devices.insert(id, after.encode()?.as_slice())?;
+    if before.mac != after.mac {
+        if let Some(mac) = before.mac {
+            tables.macs.remove(mac.key())?;
+        }
+        if let Some(mac) = after.mac {
+            insert_new("macs", &mut tables.macs, mac.key(), id)?;
+        }
+    }
+    if before.model != after.model {
+        tables.by_model.remove((before.model.as_str(), id))?;
+        tables.by_model.insert((after.model.as_str(), id), ())?;
+    }
+    if before.site != after.site {
+        if let Some(site) = &before.site {
+            tables.by_site.remove((site.as_str(), id))?;
+        }
+        if let Some(site) = &after.site {
+            tables.by_site.insert((site.as_str(), id), ())?;
+        }
+    }
+    let [old, new] = [before, after].map(|device| state_key(device.lifecycle.state()));
+    if old != new {
+        tables.by_state.remove((old, id))?;
+        tables.by_state.insert((new, id), ())?;
+    }
+    let [old, new] = [before, after].map(|device| verification_key(device.verification.state()));
+    if old != new {
+        tables.by_verification.remove((old, id))?;
+        tables.by_verification.insert((new, id), ())?;
+    }
+    txn.counts.replace(before, after);
+    Ok(())
+}
+
+/// Inserts where nothing may be yet.
+pub(super) fn insert_new<'k, 'v, K: Key, V: Value>(
+    name: &'static str,
+    table: &mut Table<'_, K, V>,
+    key: impl Borrow<K::SelfType<'k>>,
+    value: impl Borrow<V::SelfType<'v>>,
+) -> Result<(), StoreError> {
+    let key = key.borrow();
+    match table.insert(key, value)? {
+        None => Ok(()),
+        Some(_) => Err(StoreError::duplicate(name, format!("{key:?}"))),
+    }
+}
+
+/// Writes new devices, each index in the order of its keys.
+pub(super) fn create(txn: &mut Txn<'_>, devices: &[&Device]) -> Result<(), StoreError> {
+    count(txn, devices);
+    let tables = txn.write();
+    create_records(tables, devices)?;
+    create_unique(tables, devices)?;
+    create_groups(tables, devices)
+}
+
+fn create_records(tables: &mut Tables<'_>, devices: &[&Device]) -> Result<(), StoreError> {
+    let mut records = Vec::with_capacity(devices.len());
+    for device in devices {
+        records.push((device.id.as_u128(), device.encode()?));
+    }
+    records.sort_unstable_by_key(|(id, _)| *id);
+    let records: Vec<_> = records
+        .iter()
+        .map(|(id, record)| (*id, record.as_slice()))
+        .collect();
+    insert_sorted("devices", &mut tables.devices, &records)
+}
+
+fn create_unique(tables: &mut Tables<'_>, devices: &[&Device]) -> Result<(), StoreError> {
+    let mut serials: Vec<_> = devices
+        .iter()
+        .map(|device| (device.serial.as_str(), device.id.as_u128()))
+        .collect();
+    serials.sort_unstable();
+    insert_sorted("serials", &mut tables.serials, &serials)?;
+    let mut macs: Vec<_> = devices
+        .iter()
+        .filter_map(|device| Some((device.mac?.key(), device.id.as_u128())))
+        .collect();
+    macs.sort_unstable();
+    insert_sorted("macs", &mut tables.macs, &macs)
+}
+
+fn create_groups(tables: &mut Tables<'_>, devices: &[&Device]) -> Result<(), StoreError> {
+    let models = devices
+        .iter()
+        .map(|device| (device.model.as_str(), device.id.as_u128()));
+    insert_group("by_model", &mut tables.by_model, models.collect())?;
+    let sites = devices
+        .iter()
+        .filter_map(|device| Some((device.site.as_ref()?.as_str(), device.id.as_u128())));
+    insert_group("by_site", &mut tables.by_site, sites.collect())?;
+    let states = devices
+        .iter()
+        .map(|device| (state_key(device.lifecycle.state()), device.id.as_u128()));
+    insert_group("by_state", &mut tables.by_state, states.collect())?;
+    let verdicts = devices
+        .iter()
+        .map(|device| (verification_key(device.verification.state()), device.id.as_u128()));
+    insert_group("by_verification", &mut tables.by_verification, verdicts.collect())?;
+    let batches = devices
+        .iter()
+        .map(|device| (device.origin.batch.as_u128(), device.id.as_u128()));
+    insert_group("by_batch", &mut tables.by_batch, batches.collect())
+}
+
+fn insert_group<'a, K>(
+    name: &'static str,
+    table: &mut Table<'_, K, ()>,
+    mut keys: Vec<K::SelfType<'a>>,
+) -> Result<(), StoreError>
+where
+    K: Key + 'static,
+    K::SelfType<'a>: Ord,
+{
+    keys.sort_unstable();
+    let entries: Vec<_> = keys.into_iter().map(|key| (key, ())).collect();
+    insert_sorted(name, table, &entries)
+}
+
+/// A run through the cursor that is shorter than this was not worth the search for its place ...
+const SHORT_RUN: usize = 4;
+/// ... so that many keys after it are inserted one by one. Where new keys fall between old ones everywhere, a
+/// cursor for each of them costs twice an insert.
+const STRETCH: usize = 256;
+
+/// Inserts entries in ascending order of keys that are new. A run of keys between two neighbours in the table goes
+/// through redb's cursor, which fills pages without searching for each key.
+fn insert_sorted<'a, K, V>(
+    name: &'static str,
+    table: &mut Table<'_, K, V>,
+    entries: &[(K::SelfType<'a>, V::SelfType<'a>)],
+) -> Result<(), StoreError>
+where
+    K: Key + 'static,
+    V: Value + 'static,
+{
+    let mut rest = entries;
+    while let Some((first, _)) = rest.first() {
+        let placed = insert_run(table, rest)?;
+        if placed == 0 {
+            return Err(StoreError::duplicate(name, format!("{first:?}")));
+        }
+        rest = &rest[placed..];
+        if placed < SHORT_RUN {
+            let (stretch, behind) = rest.split_at(STRETCH.min(rest.len()));
+            for (key, value) in stretch {
+                insert_new(name, table, key, value)?;
+            }
+            rest = behind;
+        }
+    }
+    Ok(())
+}
+
+/// Inserts entries up to the next key that the table has already; says how many.
+fn insert_run<'a, K, V>(
+    table: &mut Table<'_, K, V>,
+    entries: &[(K::SelfType<'a>, V::SelfType<'a>)],
+) -> Result<usize, StoreError>
+where
+    K: Key + 'static,
+    V: Value + 'static,
+{
+    let Some((first, _)) = entries.first() else {
+        return Ok(0);
+    };
+    let mut cursor = table.lower_bound_mut(Bound::Included(first))?;
+    let mut placed = 0;
+    for (key, value) in entries {
+        match cursor.insert_before(key, value) {
+            Ok(()) => placed += 1,
+            Err(CursorError::UnorderedKey) => break,
+            Err(error) => return Err(error.into()),
+        }
+    }
+    cursor.close()?;
+    Ok(placed)
+}
+
+/// Counts new devices: names are cloned once a run of equal ones, not once a device.
+fn count(txn: &mut Txn<'_>, devices: &[&Device]) {
+    let mut devices = devices.iter();
+    let Some(first) = devices.next() else { return };
+    let (mut run, mut length) = (*first, 1);
+    let alike = |a: &Device, b: &Device| {
+        a.model == b.model
+            && a.site == b.site
+            && a.lifecycle.state() == b.lifecycle.state()
+            && a.verification.state() == b.verification.state()
+    };
+    let mut add = |device: &Device, by: i64| Count::of(device).for_each(|count| txn.counts.add(count, by));
+    for device in devices {
+        if alike(run, device) {
+            length += 1;
+        } else {
+            add(run, length);
+            (run, length) = (*device, 1);
+        }
+    }
+    add(run, length);
+}
+
+/// For keys in ascending order, what the table has under each. Between two neighbours of the table nothing is
+/// searched: a block of new keys costs one look.
+pub(super) fn find_sorted<'a, K>(
+    table: &impl ReadableTable<K, u128>,
+    keys: &[K::SelfType<'a>],
+) -> Result<Vec<Option<u128>>, StoreError>
+where
+    K: Key + 'static,
+{
+    use std::cmp::Ordering::{Equal, Greater, Less};
+    let mut found = Vec::with_capacity(keys.len());
+    // The smallest entry at or behind the last key that was searched.
+    let mut ahead = None;
+    let mut searched = false;
+    for key in keys {
+        let bytes = K::as_bytes(key);
+        let order = |ahead: &Option<(redb::AccessGuard<'_, K>, redb::AccessGuard<'_, u128>)>| match ahead {
+            Some((next, _)) => K::compare(K::as_bytes(&next.value()).as_ref(), bytes.as_ref()),
+            None => Greater,
+        };
+        if !searched || order(&ahead) == Less {
+            ahead = table.lower_bound(Bound::Included(key))?.next()?;
+            searched = true;
+        }
+        found.push(match (order(&ahead), &ahead) {
+            (Equal, Some((_, id))) => Some(id.value()),
+            (Less | Equal | Greater, _) => None,
+        });
+    }
+    Ok(found)
+}

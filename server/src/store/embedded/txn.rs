@@ -1,0 +1,99 @@
+//! One write transaction, shared by the commands of a group.
+
+use super::{counts::Deltas, live::Live, record::Record as _, tables::Tables};
+use crate::store::StoreError;
+use muster_domain::{
+    audit::{Entry, Event},
+    catalog::Catalog,
+};
+use redb::{Database, ReadableTableMetadata as _, WriteTransaction};
+use std::sync::Arc;
+
+/// What a command works on. A command that refuses, or fails, must not have written: it decides first.
+pub(super) struct Txn<'t> {
+    tables: Tables<'t>,
+    /// Something was written: there is something to commit.
+    changed: bool,
+    /// Changes of the counts, written once at the end.
+    pub(super) counts: Deltas,
+    /// The catalog as of this transaction.
+    pub(super) catalog: Arc<Catalog>,
+    catalog_changed: bool,
+    /// Entries of the audit log; the next one has this index.
+    audit_size: u64,
+}
+
+/// What the rest of the process sees once the transaction is durable.
+pub(super) struct Publication {
+    counts: Deltas,
+    catalog: Option<Arc<Catalog>>,
+}
+
+/// A durable transaction. Quick-repair: after a crash the store opens in milliseconds instead of walking the
+/// file, and its two-phase commit does not trust checksums alone.
+pub(super) fn begin(database: &Database) -> Result<WriteTransaction, StoreError> {
+    let mut txn = database.begin_write()?;
+    txn.set_quick_repair(true);
+    Ok(txn)
+}
+
+impl<'t> Txn<'t> {
+    pub(super) fn open(txn: &'t WriteTransaction, live: &Live) -> Result<Self, StoreError> {
+        let tables = Tables::open(txn)?;
+        let audit_size = tables.audit.len()?;
+        Ok(Self {
+            tables,
+            changed: false,
+            counts: Deltas::default(),
+            catalog: live.catalog(),
+            catalog_changed: false,
+            audit_size,
+        })
+    }
+
+    /// To look at.
+    pub(super) fn tables(&self) -> &Tables<'t> {
+        &self.tables
+    }
+
+    /// To write.
+    pub(super) fn write(&mut self) -> &mut Tables<'t> {
+        self.changed = true;
+        &mut self.tables
+    }
+
+    /// Appends to the audit log.
+    pub(super) fn audit(&mut self, event: &Event) -> Result<Entry, StoreError> {
+        let entry = event.entry(self.audit_size);
+        self.write()
+            .audit
+            .insert(entry.index, entry.encode()?.as_slice())?;
+        self.audit_size += 1;
+        Ok(entry)
+    }
+
+    pub(super) fn replace_catalog(&mut self, catalog: Catalog) {
+        self.catalog = Arc::new(catalog);
+        self.catalog_changed = true;
+    }
+
+    /// Writes what was collected, and closes the tables so that the transaction can commit. `None` when nothing
+    /// was written: reads and refusals cost no commit.
+    pub(super) fn finish(mut self) -> Result<Option<Publication>, StoreError> {
+        if !self.changed {
+            return Ok(None);
+        }
+        self.counts.write(&mut self.tables.counts)?;
+        let catalog = self.catalog_changed.then_some(self.catalog);
+        Ok(Some(Publication {
+            counts: self.counts,
+            catalog,
+        }))
+    }
+}
+
+impl Publication {
+    pub(super) fn publish(self, live: &Live) {
+        live.publish(&self.counts, self.catalog);
+    }
+}

@@ -1,0 +1,328 @@
+//! Valid things to start from; a test changes one of them.
+
+use crate::store::{ClaimBegun, ClaimStart, FinishedClaim, ImportPart, RegistryInfo, Store};
+use muster_domain::{
+    Timestamp,
+    access::{Operator, Role},
+    activation::{ActivationCode, CodeHash, CodeKey},
+    audit::{Action, Actor, Event},
+    batch::{Batch, BatchState, Tally},
+    catalog::{ModelSource, Resource, SiteSource},
+    certificate::{CertificateRecord, CertificateSerial, CertificateState, SpkiDigest},
+    claim::{ClaimPermit, Presented},
+    desired::{Content, Location, Target},
+    device::{ClaimIntent, Device, Facet, FacetState, FacetStatus, Hello, Origin, Report},
+    ids::{BatchId, DeviceId},
+    mac::Mac,
+    manifest::{DeviceRow, Fresh, Intake, RowOutcome, ValidRow},
+};
+use std::{collections::BTreeMap, sync::Arc};
+
+/// Seconds after the start of every test's time.
+pub(super) fn at(seconds: u64) -> Timestamp {
+    Timestamp::from_seconds(1_800_000_000 + seconds)
+}
+
+pub(super) fn alice() -> Actor {
+    Actor::Operator("alice".parse().unwrap())
+}
+
+pub(super) fn operator(name: &str, role: Role, key: u8) -> Operator {
+    Operator {
+        name: name.parse().unwrap(),
+        role,
+        key: SpkiDigest([key; 32]),
+        enabled: true,
+    }
+}
+
+pub(super) fn event(action: Action) -> Event {
+    Event::new(at(0), alice(), action, "test")
+}
+
+pub(super) fn info() -> RegistryInfo {
+    RegistryInfo {
+        name: "test".to_owned(),
+        created: at(0),
+        format: crate::store::FORMAT,
+    }
+}
+
+pub(super) const MODELS: [&str; 2] = ["GW-200", "CAM-IR"];
+pub(super) const SITES: [&str; 2] = ["BER-1", "HAM-1"];
+
+pub(super) fn model(name: &str) -> Resource {
+    Resource::Model(
+        ModelSource {
+            name: name.to_owned(),
+            ..ModelSource::default()
+        }
+        .check()
+        .unwrap(),
+    )
+}
+
+pub(super) fn site(code: &str, parent: &str) -> Resource {
+    let source = SiteSource {
+        code: code.to_owned(),
+        parent: parent.to_owned(),
+        ..SiteSource::default()
+    };
+    Resource::Site(source.check().unwrap())
+}
+
+/// A registry with an admin, two models and two sites.
+pub(super) async fn found(store: &Store) {
+    let admin = operator("alice", Role::Admin, 1);
+    store
+        .create_registry(info(), admin, event(Action::RegistryCreated))
+        .await
+        .unwrap()
+        .unwrap();
+    let resources: Vec<_> = MODELS
+        .map(model)
+        .into_iter()
+        .chain(SITES.map(|code| site(code, "")))
+        .collect();
+    let messages = vec![String::new(); resources.len()];
+    let author = "alice".parse().unwrap();
+    store
+        .apply_catalog(resources, author, messages, at(0), false)
+        .await
+        .unwrap()
+        .unwrap();
+}
+
+pub(super) async fn founded() -> Store {
+    let store = Store::in_memory().unwrap();
+    found(&store).await;
+    store
+}
+
+pub(super) fn serial(number: u32) -> String {
+    format!("GW2-{number:07}")
+}
+
+pub(super) fn mac(number: u32) -> Mac {
+    let [_, a, b, c] = number.to_be_bytes();
+    Mac::Eui48([0, 0x1b, 0xc5, a, b, c])
+}
+
+pub(super) fn code(number: u32) -> CodeHash {
+    let mut bytes = [0; 15];
+    bytes[..4].copy_from_slice(&number.to_be_bytes());
+    ActivationCode::from_random(bytes).hash(&CodeKey::from_bytes([7; 32]))
+}
+
+pub(super) fn key(number: u32) -> SpkiDigest {
+    let mut bytes = [9; 32];
+    bytes[..4].copy_from_slice(&number.to_be_bytes());
+    SpkiDigest(bytes)
+}
+
+pub(super) fn batch_id(number: u32) -> BatchId {
+    BatchId::new(at(u64::from(number)), 0)
+}
+
+pub(super) fn batch(number: u32) -> Batch {
+    Batch {
+        id: batch_id(number),
+        file_name: "gateways.csv".to_owned(),
+        file_sha256: [3; 32],
+        file_bytes: 1000,
+        author: "alice".parse().unwrap(),
+        created: at(u64::from(number)),
+        state: BatchState::Applying,
+        tally: Tally::default(),
+        parts: 0,
+    }
+}
+
+/// A row of a file whose device has this number; models and sites alternate.
+pub(super) fn row(number: u32) -> ValidRow {
+    let pick = usize::try_from(number % 2).unwrap();
+    let row = DeviceRow {
+        row: number + 2,
+        serial: serial(number).parse().unwrap(),
+        mac: Some(mac(number)),
+        model: MODELS[pick].parse().unwrap(),
+        hardware: Some("B0".to_owned()),
+        firmware: Some("2.4.0".parse().unwrap()),
+        site: Some(SITES[pick].parse().unwrap()),
+        position: Some("Hall 1".to_owned()),
+        labels: BTreeMap::from([("line".to_owned(), "7".to_owned())]),
+        variables: BTreeMap::new(),
+    };
+    ValidRow {
+        target: target(&row),
+        row,
+    }
+}
+
+/// What a device with this row must become where models have neither profile nor policy.
+fn target(row: &DeviceRow) -> Target {
+    let location = row.site.clone().map(|site| Location {
+        site,
+        name: String::new(),
+        country: String::new(),
+        coordinates: None,
+        time_zone: String::new(),
+        position: row.position.clone(),
+    });
+    let digest = Content {
+        location,
+        ..Content::default()
+    }
+    .digest();
+    Target {
+        generation: 1,
+        digest,
+        profile: None,
+        firmware_policy: None,
+    }
+}
+
+/// Ids grow with the batch, then with the number.
+pub(super) fn fresh(batch: u32, number: u32) -> Fresh {
+    Fresh {
+        id: DeviceId::new(at(u64::from(batch)), 0).offset(number + 1),
+        code: code(number),
+        code_expires: None,
+        origin: Origin {
+            batch: batch_id(batch),
+            row: number + 2,
+        },
+        now: at(u64::from(batch)),
+    }
+}
+
+pub(super) fn part(store: &Store, batch: u32, number: u32, rows: Vec<ValidRow>) -> ImportPart {
+    // A test may have changed the row since.
+    let numbered = |valid: ValidRow| {
+        let fresh = fresh(batch, valid.row.row - 2);
+        (
+            ValidRow {
+                target: target(&valid.row),
+                ..valid
+            },
+            fresh,
+        )
+    };
+    ImportPart {
+        batch: batch_id(batch),
+        number,
+        intake: Arc::new(Intake::new(store.catalog())),
+        rows: rows.into_iter().map(numbered).collect(),
+        refused: 0,
+        whole: false,
+        actor: alice(),
+        now: at(u64::from(batch)),
+    }
+}
+
+/// Imports rows as a batch of one part.
+pub(super) async fn import_rows(store: &Store, number: u32, rows: Vec<ValidRow>) -> Vec<RowOutcome> {
+    store
+        .create_batch(batch(number), event(Action::BatchStarted))
+        .await
+        .unwrap();
+    let outcomes = store
+        .commit_import_part(part(store, number, 0, rows))
+        .await
+        .unwrap();
+    store
+        .finish_batch(batch_id(number), at(u64::from(number)), alice())
+        .await
+        .unwrap();
+    outcomes
+}
+
+/// Imports the devices of these numbers.
+pub(super) async fn import(store: &Store, batch: u32, numbers: std::ops::Range<u32>) -> Vec<Device> {
+    let outcomes = import_rows(store, batch, numbers.map(row).collect()).await;
+    let created = |outcome| match outcome {
+        RowOutcome::Created(device) => *device,
+        other => panic!("not created: {other:?}"),
+    };
+    outcomes.into_iter().map(created).collect()
+}
+
+/// A claim of a device with its own code and a key; `certificate` makes the serial unique.
+pub(super) fn claim(device: u32, spki: u32, certificate: u32) -> ClaimStart {
+    let now = at(1000);
+    ClaimStart {
+        serial: serial(device),
+        presented: Presented {
+            code: code(device),
+            spki: key(spki),
+        },
+        fresh: ClaimIntent {
+            spki: key(spki),
+            certificate: CertificateSerial::new(now, u128::from(certificate)),
+            not_before: now,
+            not_after: at(30_000_000),
+        },
+        now,
+        source: "192.0.2.1".to_owned(),
+    }
+}
+
+/// What signing makes of a permit.
+pub(super) fn signed(permit: &ClaimPermit) -> CertificateRecord {
+    let intent = permit.intent();
+    CertificateRecord {
+        serial: intent.certificate,
+        device: permit.device(),
+        spki: intent.spki,
+        not_before: intent.not_before,
+        not_after: intent.not_after,
+        state: CertificateState::Current,
+        der: vec![0x30; 600],
+    }
+}
+
+pub(super) async fn begin(store: &Store, start: ClaimStart) -> ClaimPermit {
+    match store.begin_claim(start).await.unwrap() {
+        ClaimBegun::Issue { permit, .. } => permit,
+        other => panic!("not issued: {other:?}"),
+    }
+}
+
+pub(super) async fn enroll(store: &Store, device: u32, spki: u32) -> FinishedClaim {
+    let permit = begin(store, claim(device, spki, spki)).await;
+    store
+        .finish_claim(signed(&permit), at(1001), "192.0.2.1".to_owned())
+        .await
+        .unwrap()
+        .unwrap()
+}
+
+pub(super) fn hello(device: &Device) -> Hello {
+    Hello {
+        generation: device.target.generation,
+        digest: device.target.digest,
+        agent_version: "0.1.0".to_owned(),
+        firmware: None,
+        boot_id: 1,
+    }
+}
+
+/// A report on the current generation in which every facet is in this state.
+pub(super) fn report(device: &Device, state: FacetState) -> Report {
+    let facets = [Facet::Config, Facet::Location, Facet::Firmware];
+    Report {
+        generation: device.target.generation,
+        digest: device.target.digest,
+        facets: facets
+            .map(|facet| FacetStatus {
+                facet,
+                state: state.clone(),
+            })
+            .to_vec(),
+        firmware: None,
+    }
+}
+
+pub(super) async fn sound(store: &Store) {
+    assert_eq!(store.check().await.unwrap(), Vec::<String>::new());
+}

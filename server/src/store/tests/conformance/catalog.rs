@@ -1,0 +1,161 @@
+//! Applying resources.
+
+use crate::store::{
+    Store,
+    tests::build::{at, model, site},
+};
+use muster_domain::{
+    Code, Refusal,
+    catalog::{Applied, ModelSource, ProfileSource, Resource},
+};
+use muster_firmware_policy::{FirmwarePolicy, PolicySource};
+
+async fn apply(store: &Store, resources: Vec<Resource>) -> Result<Vec<Applied>, Vec<Refusal>> {
+    let messages = resources
+        .iter()
+        .map(|resource| format!("about {}", resource.name()))
+        .collect();
+    store
+        .apply_catalog(resources, "alice".parse().unwrap(), messages, at(5), false)
+        .await
+        .unwrap()
+}
+
+fn profile(template: &str) -> Resource {
+    let files = [("network.toml".to_owned(), template.to_owned())].into();
+    let source = ProfileSource {
+        name: "gateway".to_owned(),
+        files,
+        ..ProfileSource::default()
+    };
+    Resource::Profile(source.check().unwrap())
+}
+
+fn policy(minimum: &str) -> Resource {
+    let mut source = PolicySource {
+        name: "stable".to_owned(),
+        ..PolicySource::default()
+    };
+    source.applies_to.models = vec!["*".to_owned()];
+    source.permit.minimum = Some(minimum.to_owned());
+    Resource::FirmwarePolicy("stable".parse().unwrap(), FirmwarePolicy::parse(source).unwrap())
+}
+
+fn referring(profile: &str, policy: &str) -> Resource {
+    let source = ModelSource {
+        name: "TS-10".to_owned(),
+        profile: profile.to_owned(),
+        firmware_policy: policy.to_owned(),
+        ..ModelSource::default()
+    };
+    Resource::Model(source.check().unwrap())
+}
+
+fn places(refusals: &[Refusal]) -> Vec<(Code, &str)> {
+    refusals
+        .iter()
+        .map(|refusal| (refusal.code, refusal.field.as_str()))
+        .collect()
+}
+
+pub(super) async fn resources_are_applied_all_or_none(store: &Store) {
+    let (_, before) = store.list_audit(0, 1).await.unwrap();
+    let refused = apply(store, vec![model("NEW"), site("X", "NOWHERE"), model("NEW")])
+        .await
+        .unwrap_err();
+    let expected = [
+        (Code::ReferenceMissing, "resources[1].parent"),
+        (Code::RequestInvalid, "resources[2].name"),
+    ];
+    assert_eq!(places(&refused), expected);
+    assert!(!store.catalog().models.contains_key("NEW"));
+    assert_eq!(store.list_audit(0, 1).await.unwrap().1, before);
+    let applied = apply(store, vec![model("NEW"), site("X", "BER-1")])
+        .await
+        .unwrap();
+    assert_eq!(applied, [Applied::Created(1), Applied::Created(1)]);
+    assert!(store.catalog().models.contains_key("NEW"));
+    assert_eq!(store.list_audit(0, 1).await.unwrap().1, before + 2);
+}
+
+pub(super) async fn what_is_referred_to_must_be_there(store: &Store) {
+    let refused = apply(store, vec![referring("gateway", "stable")])
+        .await
+        .unwrap_err();
+    let expected = [
+        (Code::ReferenceMissing, "resources[0].profile"),
+        (Code::ReferenceMissing, "resources[0].firmware_policy"),
+    ];
+    assert_eq!(places(&refused), expected);
+    // Both together, in any order.
+    apply(
+        store,
+        vec![referring("gateway", "stable"), profile("a"), policy("1.0.0")],
+    )
+    .await
+    .unwrap();
+}
+
+pub(super) async fn sites_make_no_circle(store: &Store) {
+    apply(store, vec![site("A", ""), site("B", "A"), site("C", "B")])
+        .await
+        .unwrap();
+    let refused = apply(store, vec![site("A", "C")]).await.unwrap_err();
+    assert_eq!(places(&refused), [(Code::SiteInvalid, "resources[0].parent")]);
+    let refused = apply(store, vec![site("P", "Q"), site("Q", "P")])
+        .await
+        .unwrap_err();
+    assert_eq!(refused.len(), 2);
+    apply(store, vec![site("C", "A")]).await.unwrap();
+}
+
+pub(super) async fn revisions_are_appended_only_when_they_differ(store: &Store) {
+    for (resources, expected) in [
+        (
+            vec![profile("a"), policy("1.0.0"), model("TS-10")],
+            Applied::Created(1),
+        ),
+        (
+            vec![profile("a"), policy("1.0.0"), model("TS-10")],
+            Applied::Unchanged(1),
+        ),
+        (
+            vec![profile("b"), policy("2.0.0"), referring("gateway", "")],
+            Applied::Updated(2),
+        ),
+        (
+            vec![profile("a"), policy("1.0.0"), model("TS-10")],
+            Applied::Updated(3),
+        ),
+        (
+            vec![profile("a"), policy("1.0.0"), model("TS-10")],
+            Applied::Unchanged(3),
+        ),
+    ] {
+        assert_eq!(apply(store, resources).await.unwrap(), [expected; 3]);
+    }
+    let catalog = store.catalog();
+    let revisions = &catalog.profiles["gateway"];
+    assert_eq!(
+        revisions
+            .iter()
+            .map(|revision| revision.number)
+            .collect::<Vec<_>>(),
+        [1, 2, 3]
+    );
+    assert_eq!(revisions[0].content, revisions[2].content);
+    assert_eq!(revisions[0].message, "about profiles/gateway");
+    assert_eq!(catalog.policies["stable"].len(), 3);
+}
+
+pub(super) async fn validation_changes_nothing(store: &Store) {
+    let before = store.list_audit(0, 1).await.unwrap().1;
+    let resources = vec![model("NEW"), profile("a")];
+    let messages = vec![String::new(); 2];
+    let applied = store
+        .apply_catalog(resources, "alice".parse().unwrap(), messages, at(5), true)
+        .await;
+    assert_eq!(applied.unwrap().unwrap(), [Applied::Created(1); 2]);
+    assert!(!store.catalog().models.contains_key("NEW") && store.catalog().profiles.is_empty());
+    assert_eq!(store.list_audit(0, 1).await.unwrap().1, before);
+}

@@ -1,0 +1,237 @@
+//! Imports.
+
+use crate::store::{
+    Store, StoreError,
+    tests::build::{alice, at, batch, batch_id, event, import, import_rows, mac, part, row, serial, sound},
+};
+use muster_domain::{
+    Code,
+    audit::Action,
+    batch::{BatchState, Tally},
+    device::{LifecycleState, VerificationState},
+    manifest::RowOutcome,
+};
+
+fn code(outcome: &RowOutcome) -> Option<Code> {
+    match outcome {
+        RowOutcome::Refused(refusal) => Some(refusal.code),
+        RowOutcome::Created(_) | RowOutcome::Updated(_) | RowOutcome::Unchanged(_) => None,
+    }
+}
+
+pub(super) async fn a_row_becomes_a_device(store: &Store) {
+    let devices = import(store, 1, 0..5).await;
+    assert_eq!(
+        store.device(devices[3].id).await.unwrap().as_ref(),
+        Some(&devices[3])
+    );
+    assert_eq!(devices[3].serial.as_str(), serial(3));
+    let counts = store.counts();
+    assert_eq!(counts.devices, 5);
+    assert_eq!(counts.states[&LifecycleState::Registered], 5);
+    assert_eq!(counts.verifications[&VerificationState::Pending], 5);
+    assert_eq!((counts.models["GW-200"], counts.models["CAM-IR"]), (3, 2));
+    assert_eq!((counts.sites["BER-1"], counts.sites["HAM-1"]), (3, 2));
+    let batch = store.batch(batch_id(1)).await.unwrap().unwrap();
+    assert_eq!(
+        batch.tally,
+        Tally {
+            created: 5,
+            ..Tally::default()
+        }
+    );
+    assert_eq!((batch.parts, batch.state), (1, BatchState::Done(at(1))));
+}
+
+pub(super) async fn each_value_is_counted_on_its_own(store: &Store) {
+    // Neighbours that differ in one value only.
+    let mut rows: Vec<_> = [0, 2, 4, 6].map(row).into();
+    rows[1].row.site = Some("HAM-1".parse().unwrap());
+    rows[2].row.site = None;
+    rows[3].row.model = "CAM-IR".parse().unwrap();
+    rows[3].row.site = None;
+    import_rows(store, 1, rows).await;
+    let counts = store.counts();
+    assert_eq!((counts.models["GW-200"], counts.models["CAM-IR"]), (3, 1));
+    assert_eq!((counts.sites["BER-1"], counts.sites["HAM-1"]), (1, 1));
+}
+
+pub(super) async fn a_preview_answers_what_a_commit_does_and_changes_nothing(store: &Store) {
+    import(store, 1, 0..3).await;
+    let (_, before) = store.list_audit(0, 1).await.unwrap();
+    store
+        .create_batch(batch(2), event(Action::BatchStarted))
+        .await
+        .unwrap();
+    let mut rows: Vec<_> = (1..6).map(row).collect();
+    rows[0].row.site = Some("BER-1".parse().unwrap());
+    rows[3].row.mac = Some(mac(0));
+    let previewed = store
+        .preview_import_part(part(store, 2, 0, rows.clone()))
+        .await
+        .unwrap();
+    assert_eq!(store.counts().devices, 3);
+    assert_eq!(store.list_audit(0, 1).await.unwrap().1, before + 1);
+    let committed = store.commit_import_part(part(store, 2, 0, rows)).await.unwrap();
+    assert_eq!(previewed, committed);
+    assert_eq!(code(&committed[3]), Some(Code::MacTaken));
+    assert_eq!(store.counts().devices, 5);
+}
+
+pub(super) async fn the_same_file_again_changes_nothing(store: &Store) {
+    let devices = import(store, 1, 0..4).await;
+    let counts = store.counts();
+    let again = import_rows(store, 2, (0..4).map(row).collect()).await;
+    let expected: Vec<_> = devices
+        .iter()
+        .map(|device| RowOutcome::Unchanged(device.id))
+        .collect();
+    assert_eq!(again, expected);
+    assert_eq!(store.counts(), counts);
+    let batch = store.batch(batch_id(2)).await.unwrap().unwrap();
+    assert_eq!(
+        batch.tally,
+        Tally {
+            unchanged: 4,
+            ..Tally::default()
+        }
+    );
+}
+
+pub(super) async fn a_part_is_committed_once_and_in_turn(store: &Store) {
+    let missing = store.commit_import_part(part(store, 1, 0, vec![row(0)])).await;
+    assert!(matches!(missing, Err(StoreError::Missing { .. })), "{missing:?}");
+    store
+        .create_batch(batch(1), event(Action::BatchStarted))
+        .await
+        .unwrap();
+    let twice = store.create_batch(batch(1), event(Action::BatchStarted)).await;
+    assert!(matches!(twice, Err(StoreError::Duplicate { .. })), "{twice:?}");
+    let turn = async |number, first, due: Option<u32>| {
+        let answer = store
+            .commit_import_part(part(store, 1, number, vec![row(first)]))
+            .await;
+        match answer {
+            Ok(_) => assert_eq!(due, Some(number)),
+            Err(StoreError::PartOutOfTurn { expected, .. }) => assert_eq!(expected, due),
+            Err(other) => panic!("{other}"),
+        }
+    };
+    turn(1, 0, Some(0)).await;
+    turn(0, 0, Some(0)).await;
+    turn(0, 1, Some(1)).await;
+    turn(1, 1, Some(1)).await;
+    let done = store.finish_batch(batch_id(1), at(9), alice()).await.unwrap();
+    assert_eq!((done.parts, done.tally.created), (2, 2));
+    turn(2, 2, None).await;
+    let again = store.finish_batch(batch_id(1), at(10), alice()).await.unwrap();
+    assert_eq!(again, done);
+}
+
+pub(super) async fn an_address_belongs_to_one_device(store: &Store) {
+    import(store, 1, 0..2).await;
+    let mut thief = row(7);
+    thief.row.mac = Some(mac(1));
+    let outcomes = import_rows(store, 2, vec![thief]).await;
+    assert_eq!(code(&outcomes[0]), Some(Code::MacTaken));
+    assert!(store.device_by_serial(&serial(7)).await.unwrap().is_none());
+}
+
+pub(super) async fn rows_of_one_part_do_not_share_serials_or_addresses(store: &Store) {
+    let mut same_serial = row(1);
+    same_serial.row.row = 40;
+    let mut same_mac = row(5);
+    same_mac.row.mac = Some(mac(2));
+    // The two that repeat stand between others; each names the row it repeats.
+    let outcomes = import_rows(
+        store,
+        1,
+        vec![row(3), row(1), same_serial, row(2), same_mac, row(0)],
+    )
+    .await;
+    let codes: Vec<_> = outcomes.iter().map(code).collect();
+    assert_eq!(
+        codes,
+        [
+            None,
+            None,
+            Some(Code::SerialRepeated),
+            None,
+            Some(Code::MacRepeated),
+            None
+        ]
+    );
+    assert!(matches!(&outcomes[4], RowOutcome::Refused(refusal) if refusal.message.contains("row 4")));
+    assert_eq!(store.counts().devices, 4);
+    sound(store).await;
+    // The same when the devices are there already.
+    let outcomes = import_rows(store, 2, vec![row(1), row(1)]).await;
+    assert_eq!(
+        outcomes.iter().map(code).collect::<Vec<_>>(),
+        [None, Some(Code::SerialRepeated)]
+    );
+}
+
+pub(super) async fn changed_rows_move_in_every_index(store: &Store) {
+    import(store, 1, 0..4).await;
+    let mut moved = row(0);
+    moved.row.site = Some("HAM-1".parse().unwrap());
+    moved.row.mac = Some(mac(900));
+    let outcomes = import_rows(store, 2, vec![moved]).await;
+    assert!(matches!(&outcomes[0], RowOutcome::Updated(device) if device.mac == Some(mac(900))));
+    assert_eq!(
+        (store.counts().sites["BER-1"], store.counts().sites["HAM-1"]),
+        (1, 3)
+    );
+    sound(store).await;
+    // The address it had is free.
+    let mut heir = row(8);
+    heir.row.mac = Some(mac(0));
+    let outcomes = import_rows(store, 3, vec![heir]).await;
+    assert!(matches!(&outcomes[0], RowOutcome::Created(_)), "{outcomes:?}");
+}
+
+pub(super) async fn serials_in_any_order_fill_every_index(store: &Store) {
+    store
+        .create_batch(batch(1), event(Action::BatchStarted))
+        .await
+        .unwrap();
+    // 37 is prime to 2048: the parts interleave, in each index and within every page of it.
+    let numbers: Vec<u32> = (0..2048).map(|place| place * 37 % 2048).collect();
+    for (number, numbers) in (0..).zip(numbers.chunks(700)) {
+        let rows = numbers.iter().map(|&device| row(device)).collect();
+        let outcomes = store
+            .commit_import_part(part(store, 1, number, rows))
+            .await
+            .unwrap();
+        assert!(
+            outcomes
+                .iter()
+                .all(|outcome| matches!(outcome, RowOutcome::Created(_)))
+        );
+    }
+    assert_eq!(store.counts().devices, 2048);
+    for device in [0, 1, 699, 700, 2047] {
+        let found = store.device_by_serial(&serial(device)).await.unwrap().unwrap();
+        assert_eq!(found.mac, Some(mac(device)));
+    }
+}
+
+pub(super) async fn batches_are_listed_newest_first(store: &Store) {
+    for number in [2, 1, 3] {
+        store
+            .create_batch(batch(number), event(Action::BatchStarted))
+            .await
+            .unwrap();
+    }
+    let ids =
+        |found: Vec<muster_domain::batch::Batch>| found.into_iter().map(|batch| batch.id).collect::<Vec<_>>();
+    assert_eq!(
+        ids(store.list_batches(None, 2).await.unwrap()),
+        [batch_id(3), batch_id(2)]
+    );
+    assert_eq!(
+        ids(store.list_batches(Some(batch_id(2)), 2).await.unwrap()),
+        [batch_id(1)]
+    );
+}

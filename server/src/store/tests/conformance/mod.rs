@@ -1,0 +1,76 @@
+//! What every store must answer. Each function takes a store with a registry, two models and two sites.
+
+mod catalog;
+mod claims;
+mod devices;
+mod imports;
+mod listing;
+mod records;
+
+macro_rules! conformance {
+    ($($noun:ident: $($name:ident)*;)*) => {
+        /// The embedded store.
+        mod embedded {
+            $($(
+                #[tokio::test]
+                async fn $name() {
+                    let store = crate::store::tests::build::founded().await;
+                    super::$noun::$name(&store).await;
+                    crate::store::tests::build::sound(&store).await;
+                }
+            )*)*
+        }
+    };
+}
+
+conformance! {
+    records:
+        a_registry_is_made_once
+        operators_are_unique_and_stay_known
+        the_last_admin_stays
+        operators_are_listed_by_name
+        the_audit_log_is_contiguous;
+    catalog:
+        resources_are_applied_all_or_none
+        what_is_referred_to_must_be_there
+        sites_make_no_circle
+        revisions_are_appended_only_when_they_differ
+        validation_changes_nothing;
+    imports:
+        a_row_becomes_a_device
+        each_value_is_counted_on_its_own
+        a_preview_answers_what_a_commit_does_and_changes_nothing
+        the_same_file_again_changes_nothing
+        a_part_is_committed_once_and_in_turn
+        an_address_belongs_to_one_device
+        rows_of_one_part_do_not_share_serials_or_addresses
+        changed_rows_move_in_every_index
+        serials_in_any_order_fill_every_index
+        batches_are_listed_newest_first;
+    claims:
+        a_claim_ends_in_a_certificate
+        a_lost_answer_is_given_again
+        a_claim_cut_before_signing_goes_on_with_its_first_intent
+        wrong_serial_wrong_code_and_used_code_get_one_answer
+        a_second_key_is_refused_and_reported
+        a_key_belongs_to_one_live_device
+        nothing_is_issued_when_the_clock_went_back
+        of_two_that_raced_the_first_recorded_counts
+        a_claim_that_was_undone_is_not_finished
+        a_serial_is_not_used_twice;
+    devices:
+        a_device_is_found_by_id_and_serial
+        an_etag_of_the_past_changes_nothing
+        a_suspended_device_does_not_connect_and_returns
+        a_retired_device_never_returns
+        operators_do_not_make_the_steps_of_claims
+        a_new_code_replaces_the_old_one
+        a_report_activates_and_is_judged
+        a_hello_tells_whether_to_send
+        a_hello_that_says_nothing_new_is_not_written
+        the_barred_are_not_heard;
+    listing:
+        pages_cover_every_device_once
+        filters_find_what_evaluation_finds
+        a_scan_ends_at_its_limit;
+}

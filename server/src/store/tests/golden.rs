@@ -1,0 +1,286 @@
+//! Bytes of every record format, kept for ever: old files open, and no format changes unnoticed.
+
+use super::build::{alice, at, batch, claim, code, info, key, operator, report, row, signed};
+use crate::store::embedded::{Record, Replaceable};
+use muster_domain::{
+    access::Role,
+    audit::{Action, Event},
+    batch::BatchState,
+    catalog::{ModelSource, ParameterSource, ParameterType, ProfileSource, Revision, SiteSource},
+    certificate::{CertificateRecord, CertificateState},
+    desired::Target,
+    device::{Credential, Device, FacetState, Identity, Lifecycle, Reported, Standing, Verification},
+};
+use muster_firmware_policy::{ArtifactSource, FirmwarePolicy, PolicySource, UpdateSource};
+use std::{fmt::Debug, fs, path::PathBuf};
+
+/// Compares with `tests/fixtures/store/NAME_v1.bin`; with `MUSTER_BLESS` set, writes it if it is not there.
+fn check<R: Record + PartialEq + Debug>(name: &str, value: &R) {
+    let path: PathBuf = [
+        env!("CARGO_MANIFEST_DIR"),
+        "..",
+        "tests",
+        "fixtures",
+        "store",
+        &format!("{name}_v1.bin"),
+    ]
+    .iter()
+    .collect();
+    if std::env::var_os("MUSTER_BLESS").is_some() && !path.exists() {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, value.encode().unwrap()).unwrap();
+    }
+    let golden = fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    assert_eq!(
+        &R::decode(&golden).unwrap(),
+        value,
+        "{name}: old bytes mean something else"
+    );
+    assert_eq!(
+        value.encode().unwrap(),
+        golden,
+        "{name}: new bytes differ; add a version instead"
+    );
+    // Damage is an error, never a panic, and never another value of the same length.
+    for cut in 0..golden.len() {
+        assert!(R::decode(&golden[..cut]).is_err(), "{name}: cut at {cut}");
+    }
+    let longer = [golden.as_slice(), &[0]].concat();
+    assert!(R::decode(&longer).is_err(), "{name}: longer");
+    for place in 0..golden.len() {
+        let mut flipped = golden.clone();
+        flipped[place] ^= 0x80;
+        drop(R::decode(&flipped));
+    }
+}
+
+fn device() -> Device {
+    let row = row(1).row;
+    Device {
+        id: super::build::fresh(1, 1).id,
+        serial: row.serial,
+        mac: row.mac,
+        model: row.model,
+        hardware: row.hardware,
+        factory_firmware: row.firmware,
+        site: row.site,
+        position: row.position,
+        labels: row.labels,
+        variables: [("vlan".to_owned(), "12".to_owned())].into(),
+        origin: super::build::fresh(1, 1).origin,
+        created: at(1),
+        updated: at(2),
+        revision: 3,
+        lifecycle: Lifecycle::Registered {
+            credential: Credential::Code {
+                hash: code(1),
+                expires: Some(at(9)),
+                intent: Some(claim(1, 1, 1).fresh),
+            },
+        },
+        target: Target {
+            generation: 4,
+            digest: [6; 32],
+            profile: Some(("gateway".parse().unwrap(), 2)),
+            firmware_policy: Some(("stable".parse().unwrap(), 3)),
+        },
+        reported: None,
+        verification: Verification::Pending,
+    }
+}
+
+#[test]
+fn devices() {
+    let registered = device();
+    check("device_registered", &registered);
+    let identity = Identity {
+        certificate: claim(1, 1, 1).fresh.certificate,
+        spki: key(1),
+        not_after: at(500),
+        spent: code(1),
+    };
+    let reported = Some(Reported {
+        at: at(7),
+        generation: 4,
+        agent_version: "0.1.0".to_owned(),
+        firmware: Some("2.4.1".parse().unwrap()),
+        boot_id: 8,
+        facets: report(&registered, FacetState::Waiting("window".to_owned())).facets,
+    });
+    let claimed = Device {
+        lifecycle: Lifecycle::Claimed { identity },
+        reported: reported.clone(),
+        ..device()
+    };
+    check("device_claimed", &claimed);
+    let verification = Verification::Verified { at: at(8) };
+    check(
+        "device_active",
+        &Device {
+            lifecycle: Lifecycle::Active { identity },
+            verification,
+            ..claimed.clone()
+        },
+    );
+    let suspended = Lifecycle::Suspended {
+        since: at(8),
+        reason: "lost".to_owned(),
+        was: Standing::Active(identity),
+    };
+    let facet = muster_domain::device::Facet::Location;
+    let verification = Verification::Drifted {
+        facet,
+        reason: "edited".to_owned(),
+    };
+    check(
+        "device_suspended",
+        &Device {
+            lifecycle: suspended,
+            verification,
+            ..claimed.clone()
+        },
+    );
+    let retired = Lifecycle::Retired {
+        since: at(8),
+        reason: "scrapped".to_owned(),
+        last: Some(identity.certificate),
+    };
+    let verification = Verification::Stale { since: at(8) };
+    let bare = Device {
+        mac: None,
+        site: None,
+        reported: None,
+        ..claimed
+    };
+    check(
+        "device_retired",
+        &Device {
+            lifecycle: retired,
+            verification,
+            ..bare
+        },
+    );
+}
+
+#[test]
+fn certificates() {
+    let intent = claim(1, 1, 1).fresh;
+    let record = CertificateRecord {
+        serial: intent.certificate,
+        device: device().id,
+        spki: intent.spki,
+        not_before: intent.not_before,
+        not_after: intent.not_after,
+        state: CertificateState::Intended,
+        der: Vec::new(),
+    };
+    check("certificate_intended", &record);
+    check(
+        "certificate_current",
+        &CertificateRecord {
+            state: CertificateState::Current,
+            der: vec![0x30; 8],
+            ..record.clone()
+        },
+    );
+    check(
+        "certificate_revoked",
+        &CertificateRecord {
+            state: CertificateState::Revoked(at(9)),
+            der: vec![0x30; 8],
+            ..record
+        },
+    );
+    let _: fn(&muster_domain::claim::ClaimPermit) -> CertificateRecord = signed;
+}
+
+#[test]
+fn batches() {
+    let mut batch = batch(1);
+    batch.tally.created = 5;
+    batch.parts = 2;
+    check("batch_applying", &batch);
+    batch.state = BatchState::Done(at(9));
+    check("batch_done", &batch);
+}
+
+#[test]
+fn the_catalog() {
+    let model = ModelSource {
+        name: "GW-200".to_owned(),
+        description: "gateway".to_owned(),
+        serial_pattern: "GW2-[0-9]{7}".to_owned(),
+        ouis: vec!["00:1B:C5".to_owned()],
+        profile: "gateway".to_owned(),
+        firmware_policy: "stable".to_owned(),
+    };
+    check(
+        "model",
+        &Replaceable {
+            changes: 2,
+            source: model,
+        },
+    );
+    let site = SiteSource {
+        code: "BER-1".to_owned(),
+        name: "Berlin".to_owned(),
+        country: "DE".to_owned(),
+        parent: "EU".to_owned(),
+        latitude: Some(52.5),
+        longitude: Some(13.4),
+        time_zone: "Europe/Berlin".to_owned(),
+    };
+    check(
+        "site",
+        &Replaceable {
+            changes: 1,
+            source: site,
+        },
+    );
+    let parameter = ParameterSource {
+        kind: ParameterType::Integer,
+        default: Some("1".to_owned()),
+    };
+    let content = ProfileSource {
+        name: "gateway".to_owned(),
+        message: String::new(),
+        parameters: [("vlan".to_owned(), parameter)].into(),
+        files: [("network.toml".to_owned(), "vlan = {{ vlan }}".to_owned())].into(),
+    };
+    check("profile", &revision(content));
+    let target = ArtifactSource {
+        version: "2.5.0".to_owned(),
+        url: "https://firmware.example/2.5.0".to_owned(),
+        sha256: "ab".repeat(32),
+        size: 1000,
+    };
+    let mut policy = PolicySource {
+        name: "stable".to_owned(),
+        update: Some(UpdateSource {
+            target,
+            ..UpdateSource::default()
+        }),
+        ..PolicySource::default()
+    };
+    policy.applies_to.models = vec!["GW-*".to_owned()];
+    policy.permit.minimum = Some("2.0.0".to_owned());
+    check("policy", &revision(FirmwarePolicy::parse(policy).unwrap()));
+}
+
+fn revision<T>(content: T) -> Revision<T> {
+    Revision {
+        number: 2,
+        author: "alice".parse().unwrap(),
+        created: at(3),
+        message: "because".to_owned(),
+        content,
+    }
+}
+
+#[test]
+fn the_registry() {
+    check("registry", &info());
+    check("operator", &operator("alice", Role::Approver, 1));
+    let event = Event::new(at(1), alice(), Action::DeviceRetired, "devices/x").with("reason", "scrapped");
+    check("audit", &event.entry(300));
+}

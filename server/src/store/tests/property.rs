@@ -1,0 +1,196 @@
+//! Any order of operations keeps every invariant, and the counts are what a recount finds.
+
+use super::build::{
+    alice, at, batch, batch_id, claim, code, event, founded, hello, key, part, report, row, serial, signed,
+    sound,
+};
+use crate::store::{ClaimBegun, Counts, DeviceChange, DeviceQuery, Store};
+use muster_domain::{
+    audit::Action,
+    device::{Facet, FacetState, Transition},
+    mac::Mac,
+};
+use proptest::prelude::*;
+
+/// Devices that operations choose from: few, so that they meet.
+const DEVICES: u32 = 12;
+
+#[derive(Debug, Clone)]
+enum Step {
+    /// Rows from a first one on, with addresses shifted, to this site.
+    Import {
+        first: u32,
+        rows: u32,
+        shift: u32,
+        site: u8,
+    },
+    /// Begin a claim with a key, and perhaps end it.
+    Claim {
+        device: u32,
+        key: u32,
+        finish: bool,
+    },
+    Change {
+        device: u32,
+        transition: u8,
+    },
+    Hello {
+        device: u32,
+        generation: u64,
+    },
+    Report {
+        device: u32,
+        state: u8,
+    },
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let device = 0..DEVICES;
+    prop_oneof![
+        (device.clone(), 1u32..6, 0u32..3, 0u8..2).prop_map(|(first, rows, shift, site)| Step::Import {
+            first,
+            rows,
+            shift,
+            site
+        }),
+        (device.clone(), 0u32..8, any::<bool>()).prop_map(|(device, key, finish)| Step::Claim {
+            device,
+            key,
+            finish
+        }),
+        (device.clone(), 0u8..4).prop_map(|(device, transition)| Step::Change { device, transition }),
+        (device.clone(), 0u64..3).prop_map(|(device, generation)| Step::Hello { device, generation }),
+        (device, 0u8..4).prop_map(|(device, state)| Step::Report { device, state }),
+    ]
+}
+
+async fn run(store: &Store, place: u32, step: &Step) {
+    let now = at(1000 + u64::from(place));
+    let known = |device: u32| async move { store.device_by_serial(&serial(device)).await.unwrap() };
+    match *step {
+        Step::Import {
+            first,
+            rows,
+            shift,
+            site,
+        } => {
+            store
+                .create_batch(batch(place), event(Action::BatchStarted))
+                .await
+                .unwrap();
+            let rows = (first..first + rows).map(|number| {
+                let mut row = row(number);
+                let [.., a, b] = (number + shift).to_be_bytes();
+                row.row.mac = Some(Mac::Eui48([0, 0x1b, 0xc5, 1, a, b]));
+                row.row.site = Some(super::build::SITES[usize::from(site)].parse().unwrap());
+                row
+            });
+            store
+                .commit_import_part(part(store, place, 0, rows.collect()))
+                .await
+                .unwrap();
+            store.finish_batch(batch_id(place), now, alice()).await.unwrap();
+        }
+        Step::Claim {
+            device,
+            key: spki,
+            finish,
+        } => {
+            let start = crate::store::ClaimStart {
+                now,
+                ..claim(device, spki, place)
+            };
+            if let ClaimBegun::Issue { permit, .. } = store.begin_claim(start).await.unwrap()
+                && finish
+            {
+                assert_eq!(permit.intent().spki, key(spki));
+                store
+                    .finish_claim(signed(&permit), now, String::new())
+                    .await
+                    .unwrap()
+                    .unwrap();
+            }
+        }
+        Step::Change { device, transition } => {
+            let Some(device) = known(device).await else { return };
+            let transition = match transition {
+                0 => Transition::Suspend("a reason".to_owned()),
+                1 => Transition::Resume,
+                2 => Transition::Retire("a reason".to_owned()),
+                _ => Transition::Reissue {
+                    hash: code(place),
+                    expires: None,
+                },
+            };
+            let change = DeviceChange {
+                transition,
+                expected_revision: None,
+                actor: alice(),
+                now,
+            };
+            let changed = store.transition(device.id, change).await.unwrap();
+            assert!(changed.is_err() || changed.is_ok_and(|changed| changed.revision > device.revision));
+        }
+        Step::Hello { device, generation } => {
+            let Some(device) = known(device).await else { return };
+            let hello = muster_domain::device::Hello {
+                generation,
+                ..hello(&device)
+            };
+            let heard = store.record_hello(device.id, hello, now).await.unwrap();
+            assert_eq!(heard.is_ok(), device.lifecycle.identity().is_some());
+        }
+        Step::Report { device, state } => {
+            let Some(device) = known(device).await else { return };
+            let mut report = report(&device, FacetState::Applied);
+            match state {
+                0 => {}
+                1 => report.facets[0].state = FacetState::Failed("full".to_owned()),
+                2 => report.facets[1].state = FacetState::Drifted("edited".to_owned()),
+                _ => report.facets.retain(|status| status.facet != Facet::Firmware),
+            }
+            let heard = store.record_report(device.id, report, now).await.unwrap();
+            assert_eq!(heard.is_ok(), device.lifecycle.identity().is_some());
+        }
+    }
+}
+
+async fn recount(store: &Store) -> Counts {
+    let query = DeviceQuery {
+        filter: None,
+        after: None,
+        limit: 1000,
+        scan_limit: 1000,
+    };
+    let mut counts = Counts::default();
+    for device in store.list_devices(query).await.unwrap().devices {
+        counts.devices += 1;
+        *counts.states.entry(device.lifecycle.state()).or_default() += 1;
+        *counts
+            .verifications
+            .entry(device.verification.state())
+            .or_default() += 1;
+        *counts.models.entry(device.model).or_default() += 1;
+        if let Some(site) = device.site {
+            *counts.sites.entry(site).or_default() += 1;
+        }
+    }
+    counts
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn any_order_of_operations_keeps_every_invariant(steps in prop::collection::vec(step(), 1..40)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let store = founded().await;
+            for (place, step) in (1..).zip(&steps) {
+                run(&store, place, step).await;
+            }
+            sound(&store).await;
+            assert_eq!(*store.counts(), recount(&store).await);
+        });
+    }
+}

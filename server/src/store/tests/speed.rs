@@ -1,0 +1,128 @@
+//! How fast parts of an import are committed. Run by hand:
+//! `cargo test --release -p muster-server --lib store::tests::speed -- --ignored --nocapture`.
+
+use super::build::{alice, batch, batch_id, event, found, part, row, sound};
+use crate::store::Store;
+use muster_domain::{audit::Action, manifest::ValidRow};
+use std::time::{Duration, Instant};
+
+const PART: u32 = 32_768;
+
+async fn import(store: &Store, number: u32, rows: u32, of: impl Fn(u32) -> u32) -> Duration {
+    store
+        .create_batch(batch(number), event(Action::BatchStarted))
+        .await
+        .unwrap();
+    let mut spent = Duration::ZERO;
+    for (part_number, first) in (0..).zip((0..rows).step_by(PART.try_into().unwrap())) {
+        let rows: Vec<ValidRow> = (first..rows.min(first + PART))
+            .map(|place| row(of(place)))
+            .collect();
+        let part = part(store, number, part_number, rows);
+        let start = Instant::now();
+        store.commit_import_part(part).await.unwrap();
+        spent += start.elapsed();
+    }
+    store
+        .finish_batch(batch_id(number), super::build::at(1), alice())
+        .await
+        .unwrap();
+    spent
+}
+
+fn show(what: &str, rows: u32, spent: Duration) {
+    println!(
+        "{what}: {rows} rows in {spent:.2?}, {:.0} rows/s",
+        f64::from(rows) / spent.as_secs_f64()
+    );
+}
+
+/// Steps through all of `0..size` in an order that jumps; `size` is a power of two.
+fn scattered(size: u32) -> impl Fn(u32) -> u32 {
+    move |place| place.wrapping_mul(2_654_435_761) & (size - 1)
+}
+
+#[tokio::test]
+#[ignore = "a measurement, for release builds"]
+async fn parts_of_an_import() {
+    for rows in [100_000, 1_000_000] {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("store.redb");
+        let store = Store::open(&path).unwrap();
+        found(&store).await;
+        show(
+            "serials in order",
+            rows,
+            import(&store, 1, rows, |place| place).await,
+        );
+        show(
+            "the same file again",
+            rows,
+            import(&store, 2, rows, |place| place).await,
+        );
+        let size = std::fs::metadata(&path).unwrap().len();
+        println!("file: {} bytes a device", size / u64::from(rows));
+        if rows <= 100_000 {
+            sound(&store).await;
+        }
+        let start = Instant::now();
+        store.close().await.unwrap();
+        let closed = start.elapsed();
+        let store = Store::open(&path).unwrap();
+        println!(
+            "close {closed:.2?}, open {:.2?}",
+            start.elapsed().checked_sub(closed).unwrap()
+        );
+        store.close().await.unwrap();
+    }
+}
+
+/// The worst order for any tree of pages: every part touches all of the index.
+#[tokio::test]
+#[ignore = "a measurement, for release builds"]
+async fn parts_of_a_shuffled_import() {
+    for rows in [1 << 17, 1 << 19] {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(&directory.path().join("store.redb")).unwrap();
+        found(&store).await;
+        show(
+            "serials scattered",
+            rows,
+            import(&store, 1, rows, scattered(rows)).await,
+        );
+        store.close().await.unwrap();
+    }
+}
+
+/// Waiting claimers, each with a durable intent and a durable certificate.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a measurement, for release builds"]
+async fn claims_of_a_fleet() {
+    use super::build::{claim, signed};
+    let rows = 131_072;
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(&directory.path().join("store.redb")).unwrap();
+    found(&store).await;
+    import(&store, 1, rows, |place| place).await;
+    let (clients, each) = (64, 500);
+    let start = Instant::now();
+    let mut tasks = tokio::task::JoinSet::new();
+    for client in 0..clients {
+        let store = store.clone();
+        tasks.spawn(async move {
+            for number in 0..each {
+                let device = client * each + number;
+                let permit = super::build::begin(&store, claim(device, device, device)).await;
+                let now = claim(0, 0, 0).now;
+                store
+                    .finish_claim(signed(&permit), now, String::new())
+                    .await
+                    .unwrap()
+                    .unwrap();
+            }
+        });
+    }
+    tasks.join_all().await;
+    show("claims (two commits each)", clients * each, start.elapsed());
+    store.close().await.unwrap();
+}

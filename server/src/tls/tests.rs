@@ -1,0 +1,343 @@
+use super::*;
+use crate::ca::{CertificationRequest, InitOptions, Passphrase, certificate_serial, init};
+use rcgen::{CertificateParams, KeyPair};
+use rustls::{
+    ClientConfig, HandshakeKind, SupportedProtocolVersion,
+    client::Resumption,
+    pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, pem::PemObject as _},
+    version::{TLS12, TLS13},
+};
+use std::sync::{LazyLock, atomic::AtomicU64};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpListener,
+};
+use tokio_rustls::{TlsConnector, client};
+
+const NOW: Timestamp = Timestamp::from_seconds(1_795_478_400);
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// Certificates with their keys, PKCS#8 DER.
+struct Holder {
+    chain: Vec<Vec<u8>>,
+    key: Vec<u8>,
+}
+
+struct Fixture {
+    ca: Ca,
+    device: Holder,
+    operator: Holder,
+}
+
+fn localhost() -> ServerNames {
+    ServerNames::parse(&["localhost"]).unwrap()
+}
+
+fn make() -> Fixture {
+    let directory = tempfile::tempdir().unwrap();
+    let passphrase = Passphrase::new(b"correct horse battery staple").unwrap();
+    let options = InitOptions {
+        organisation: "Example GmbH".to_owned(),
+        passphrase: &passphrase,
+        now: NOW,
+        operator: "alice".parse().unwrap(),
+    };
+    let made = init(directory.path(), options).unwrap();
+    let operator = Holder {
+        key: PrivatePkcs8KeyDer::from_pem_slice(made.operator.key_pem.as_bytes())
+            .unwrap()
+            .secret_pkcs8_der()
+            .to_vec(),
+        chain: made.operator.chain,
+    };
+    // What the port sees of a device: a client certificate under the device CA.
+    let key = KeyPair::generate().unwrap();
+    let request = CertificateParams::default().serialize_request(&key).unwrap();
+    let request = CertificationRequest::parse(request.der()).unwrap();
+    let leaf = device::issue(&made.ca, &request);
+    let mut chain = vec![leaf];
+    chain.extend(made.ca.device_chain());
+    Fixture {
+        ca: made.ca,
+        device: Holder {
+            chain,
+            key: key.serialize_der(),
+        },
+        operator,
+    }
+}
+
+mod device {
+    use super::*;
+    use muster_domain::{
+        activation::ActivationCode,
+        claim::{self, Decision, Presented},
+        desired::Target,
+        device::{ClaimIntent, Credential, Device, Lifecycle, Origin, Verification},
+        ids::{BatchId, DeviceId},
+    };
+
+    pub(super) fn issue(ca: &Ca, request: &CertificationRequest) -> Vec<u8> {
+        let code = ActivationCode::from_random([7; 15]).hash(ca.code_key());
+        let device = Device {
+            id: DeviceId::new(NOW, 1),
+            serial: "GW2-7000001".parse().unwrap(),
+            mac: None,
+            model: "GW-200".parse().unwrap(),
+            hardware: None,
+            factory_firmware: None,
+            site: None,
+            position: None,
+            labels: Default::default(),
+            variables: Default::default(),
+            origin: Origin {
+                batch: BatchId::new(NOW, 1),
+                row: 2,
+            },
+            created: NOW,
+            updated: NOW,
+            revision: 1,
+            lifecycle: Lifecycle::Registered {
+                credential: Credential::Code {
+                    hash: code,
+                    expires: None,
+                    intent: None,
+                },
+            },
+            target: Target {
+                generation: 1,
+                digest: [0; 32],
+                profile: None,
+                firmware_policy: None,
+            },
+            reported: None,
+            verification: Verification::Pending,
+        };
+        let (not_before, not_after) = ca.validity(NOW);
+        let spki = request.digest();
+        let fresh = ClaimIntent {
+            spki,
+            certificate: ca.fresh_serial(NOW).unwrap(),
+            not_before,
+            not_after,
+        };
+        let Decision::Issue(permit) = claim::decide(&device, &Presented { code, spki }, fresh, NOW) else {
+            panic!("a right claim")
+        };
+        ca.issue_device(permit, &device, request).unwrap()
+    }
+}
+
+static FIXTURE: LazyLock<Fixture> = LazyLock::new(make);
+
+fn clock(at: Timestamp) -> Clock {
+    Clock::Manual(Arc::new(AtomicU64::new(at.millis())))
+}
+
+#[derive(Clone, Copy)]
+enum Port {
+    Grpc,
+    Mqtt,
+}
+
+fn server(port: Port, identity: &Arc<ServerIdentity>, at: Timestamp) -> Arc<ServerConfig> {
+    let make = match port {
+        Port::Grpc => grpc_config,
+        Port::Mqtt => mqtt_config,
+    };
+    make(&FIXTURE.ca, identity, &clock(at)).unwrap()
+}
+
+fn client(
+    holder: Option<&Holder>,
+    at: Timestamp,
+    version: &'static SupportedProtocolVersion,
+) -> ClientConfig {
+    let mut roots = RootCertStore::empty();
+    roots
+        .add(CertificateDer::from(FIXTURE.ca.roots().remove(0)))
+        .unwrap();
+    let config =
+        ClientConfig::builder_with_details(Arc::new(aws_lc_rs::default_provider()), Arc::new(clock(at)))
+            .with_protocol_versions(&[version])
+            .unwrap()
+            .with_root_certificates(roots);
+    match holder {
+        None => config.with_no_client_auth(),
+        Some(Holder { chain, key }) => {
+            let chain = chain.iter().cloned().map(CertificateDer::from).collect();
+            let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.clone()));
+            config.with_client_auth_cert(chain, key).unwrap()
+        }
+    }
+}
+
+type Ends = (
+    Result<TlsStream<TcpStream>, HandshakeError>,
+    io::Result<client::TlsStream<TcpStream>>,
+);
+
+/// Both ends of one handshake over a real socket.
+async fn handshake(server: Arc<ServerConfig>, client: Arc<ClientConfig>) -> Ends {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let acceptor = TlsAcceptor::from(server);
+    let serving = async {
+        let (tcp, _) = listener.accept().await.unwrap();
+        accept(&acceptor, tcp, HANDSHAKE_DEADLINE).await
+    };
+    let asking = async {
+        let tcp = TcpStream::connect(address).await.unwrap();
+        TlsConnector::from(client)
+            .connect(ServerName::try_from("localhost").unwrap(), tcp)
+            .await
+    };
+    tokio::join!(serving, asking)
+}
+
+async fn check(port: Port, holder: Option<&Holder>, at: Timestamp, expected: Result<Option<&[u8]>, &str>) {
+    let identity = ServerIdentity::new(&FIXTURE.ca, localhost(), NOW).unwrap();
+    for version in [&TLS12, &TLS13] {
+        // The client's clock is right: what is tried is the server's judgement.
+        let (served, _) = handshake(
+            server(port, &identity, at),
+            Arc::new(client(holder, NOW, version)),
+        )
+        .await;
+        match (&served, expected) {
+            (Ok(stream), Ok(leaf)) => assert_eq!(peer_leaf(stream).as_deref(), leaf),
+            (Err(error), Err(expected)) => assert!(error.to_string().contains(expected), "{error}"),
+            (served, expected) => panic!("{served:?} instead of {expected:?}"),
+        }
+    }
+}
+
+fn leaf(holder: &Holder) -> Result<Option<&[u8]>, &str> {
+    Ok(Some(&holder.chain[0]))
+}
+
+#[tokio::test]
+async fn each_port_knows_its_own_certificates() {
+    let Fixture { device, operator, .. } = &*FIXTURE;
+    for port in [Port::Grpc, Port::Mqtt] {
+        check(port, None, NOW, Ok(None)).await;
+    }
+    check(Port::Mqtt, Some(device), NOW, leaf(device)).await;
+    check(Port::Grpc, Some(operator), NOW, leaf(operator)).await;
+    check(Port::Grpc, Some(device), NOW, Err("UnknownIssuer")).await;
+    check(Port::Mqtt, Some(operator), NOW, Err("UnknownIssuer")).await;
+}
+
+#[tokio::test]
+async fn strange_ended_and_unfit_certificates_are_refused() {
+    let device = &FIXTURE.device;
+    let stranger = make();
+    check(Port::Mqtt, Some(&stranger.device), NOW, Err("UnknownIssuer")).await;
+    check(Port::Mqtt, Some(device), NOW.plus(364 * DAY), leaf(device)).await;
+    check(Port::Mqtt, Some(device), NOW.plus(366 * DAY), Err("expired")).await;
+    check(Port::Mqtt, Some(device), NOW.minus(DAY), Err("not valid yet")).await;
+    // The certificate of another, without the key to it.
+    let thief = Holder {
+        chain: device.chain.clone(),
+        key: KeyPair::generate().unwrap().serialize_der(),
+    };
+    let chain = thief.chain.iter().cloned().map(CertificateDer::from).collect();
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(thief.key));
+    let signing = aws_lc_rs::sign::any_ecdsa_type(&key).unwrap();
+    let identity = ServerIdentity::new(&FIXTURE.ca, localhost(), NOW).unwrap();
+    for version in [&TLS12, &TLS13] {
+        let mut config = client(None, NOW, version);
+        config.client_auth_cert_resolver = Arc::new(rustls::sign::SingleCertAndKey::from(CertifiedKey::new(
+            Vec::clone(&chain),
+            Arc::clone(&signing),
+        )));
+        let (served, _) = handshake(server(Port::Mqtt, &identity, NOW), Arc::new(config)).await;
+        let error = served.unwrap_err().to_string();
+        assert!(error.contains("BadSignature"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn b4_no_session_is_ever_resumed() {
+    let identity = ServerIdentity::new(&FIXTURE.ca, localhost(), NOW).unwrap();
+    for port in [Port::Grpc, Port::Mqtt] {
+        let server = server(port, &identity, NOW);
+        for version in [&TLS12, &TLS13] {
+            let mut config = client(None, NOW, version);
+            config.resumption = Resumption::in_memory_sessions(8);
+            let config = Arc::new(config);
+            for _ in 0..3 {
+                let (served, asked) = handshake(Arc::clone(&server), Arc::clone(&config)).await;
+                let (mut served, mut asked) = (served.unwrap(), asked.unwrap());
+                // Tickets would come with the first bytes.
+                served.write_all(b"x").await.unwrap();
+                asked.read_u8().await.unwrap();
+                assert_eq!(served.get_ref().1.handshake_kind(), Some(HandshakeKind::Full));
+                assert_eq!(asked.get_ref().1.tls13_tickets_received(), 0);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn b5_a_silent_peer_is_let_go() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let silent = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let (tcp, _) = listener.accept().await.unwrap();
+    let identity = ServerIdentity::new(&FIXTURE.ca, localhost(), NOW).unwrap();
+    let acceptor = TlsAcceptor::from(server(Port::Mqtt, &identity, NOW));
+    let served = accept(&acceptor, tcp, Duration::from_millis(20)).await;
+    assert!(matches!(served, Err(HandshakeError::Late)), "{served:?}");
+    let mut silent = silent;
+    assert_eq!(
+        silent.read(&mut [0; 1]).await.unwrap(),
+        0,
+        "the connection is closed"
+    );
+}
+
+#[tokio::test]
+async fn a_client_at_the_wrong_port_is_told() {
+    let identity = ServerIdentity::new(&FIXTURE.ca, localhost(), NOW).unwrap();
+    for (port, own, other) in [(Port::Grpc, H2, MQTT), (Port::Mqtt, MQTT, H2)] {
+        for (offered, expected) in [
+            (vec![], true),
+            (vec![own], true),
+            (vec![other, own], true),
+            (vec![other], false),
+        ] {
+            let mut config = client(None, NOW, &TLS13);
+            config.alpn_protocols = offered.into_iter().map(<[u8]>::to_vec).collect();
+            let (served, _) = handshake(server(port, &identity, NOW), Arc::new(config)).await;
+            assert_eq!(served.is_ok(), expected);
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_server_certificate_is_renewed_while_serving() {
+    // An authority of its own: its clock moves.
+    let own = make();
+    let identity = ServerIdentity::new(&own.ca, localhost(), NOW).unwrap();
+    let config = mqtt_config(&own.ca, &identity, &clock(NOW)).unwrap();
+    let serial = async |at: Timestamp| {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from(own.ca.roots().remove(0))).unwrap();
+        let details =
+            ClientConfig::builder_with_details(Arc::new(aws_lc_rs::default_provider()), Arc::new(clock(at)));
+        let client = details
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots);
+        let (_, asked) = handshake(Arc::clone(&config), Arc::new(client.with_no_client_auth())).await;
+        asked.map(|stream| certificate_serial(&stream.get_ref().1.peer_certificates().unwrap()[0]).unwrap())
+    };
+    let first = serial(NOW).await.unwrap();
+    assert!(!identity.renew_if_due(&own.ca, NOW.plus(59 * DAY)).unwrap());
+    assert_eq!(serial(NOW.plus(59 * DAY)).await.unwrap(), first);
+    assert!(serial(NOW.plus(91 * DAY)).await.is_err(), "it ends");
+    assert!(identity.renew_if_due(&own.ca, NOW.plus(60 * DAY)).unwrap());
+    assert_ne!(serial(NOW.plus(60 * DAY)).await.unwrap(), first);
+    serial(NOW.plus(91 * DAY)).await.unwrap();
+    assert!(!identity.renew_if_due(&own.ca, NOW.plus(61 * DAY)).unwrap());
+}

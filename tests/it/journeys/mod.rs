@@ -1,0 +1,6 @@
+//! The three journeys of the users, each against a whole server over real sockets.
+
+mod device;
+mod line;
+mod lost_answers;
+mod operator;

@@ -1,0 +1,1 @@
+//! Our binaries as processes.

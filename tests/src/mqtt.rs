@@ -1,0 +1,212 @@
+//! A raw MQTT 5.0 client over TLS: sends and hears packet by packet, with any certificate or none.
+
+use crate::{Pair, wait::within};
+use bytes::BytesMut;
+use muster_proto::{
+    payload::{self, Binary, Claim, ClaimResult},
+    topic::{Encoding, Topic},
+};
+pub use rumqttc::v5::mqttbytes::v5::Packet;
+use rumqttc::v5::mqttbytes::{
+    Error, QoS,
+    v5::{ConnAck, Connect, Filter, Login, PubAck, PubAckReason, Publish, Subscribe, SubscribeReasonCode},
+};
+use rustls::{
+    ClientConfig, RootCertStore,
+    client::Resumption,
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject as _},
+};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpSocket, TcpStream},
+};
+use tokio_rustls::{TlsConnector, client::TlsStream};
+
+/// Largest packet that is believed.
+const PACKET_LIMIT: u32 = 1 << 20;
+
+/// A connection. TLS is up; nothing is said yet.
+#[derive(Debug)]
+pub struct Mqtt {
+    stream: TlsStream<TcpStream>,
+    heard: BytesMut,
+    next: u16,
+}
+
+fn config(roots: &[u8], pair: Option<&Pair>) -> ClientConfig {
+    let mut store = RootCertStore::empty();
+    for root in CertificateDer::pem_slice_iter(roots) {
+        store.add(root.expect("PEM")).expect("a root");
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_root_certificates(store);
+    let mut config = match pair {
+        None => builder.with_no_client_auth(),
+        Some(pair) => {
+            let chain = CertificateDer::pem_slice_iter(pair.chain.as_bytes())
+                .map(|der| der.expect("PEM"))
+                .collect();
+            let key = PrivateKeyDer::from_pem_slice(pair.key.as_bytes()).expect("PEM");
+            builder.with_client_auth_cert(chain, key).expect("a pair")
+        }
+    };
+    config.resumption = Resumption::disabled();
+    config
+}
+
+impl Mqtt {
+    /// Connects and shakes hands. `source` is the address to call from.
+    pub async fn dial(
+        address: SocketAddr,
+        roots: &[u8],
+        pair: Option<&Pair>,
+        source: Option<IpAddr>,
+    ) -> io::Result<Self> {
+        let socket = TcpSocket::new_v4()?;
+        if let Some(source) = source {
+            socket.bind((source, 0).into())?;
+        }
+        let tcp = socket.connect(address).await?;
+        tcp.set_nodelay(true)?;
+        let name = ServerName::try_from("localhost").map_err(io::Error::other)?;
+        let stream = TlsConnector::from(Arc::new(config(roots, pair)))
+            .connect(name, tcp)
+            .await?;
+        Ok(Self {
+            stream,
+            heard: BytesMut::new(),
+            next: 1,
+        })
+    }
+
+    /// Sends a packet.
+    pub async fn say(&mut self, packet: &Packet) -> io::Result<()> {
+        let mut bytes = BytesMut::new();
+        packet.write(&mut bytes, None).map_err(io::Error::other)?;
+        self.stream.write_all(&bytes).await?;
+        self.stream.flush().await
+    }
+
+    /// The next packet; `None` when the server closed the connection.
+    pub async fn hear(&mut self) -> Option<Packet> {
+        loop {
+            match Packet::read(&mut self.heard, Some(PACKET_LIMIT)) {
+                Ok(packet) => return Some(packet),
+                Err(Error::InsufficientBytes(_)) => {}
+                Err(error) => panic!("the server says what is no MQTT: {error}"),
+            }
+            match within("an answer", self.stream.read_buf(&mut self.heard)).await {
+                Ok(0) | Err(_) => return None,
+                Ok(_) => {}
+            }
+        }
+    }
+
+    /// CONNECT with a client id and, for a claim, serial and code.
+    pub async fn connect(&mut self, id: &str, login: Option<(&str, &str)>) -> Option<ConnAck> {
+        let connect = Connect {
+            keep_alive: 60,
+            client_id: id.to_owned(),
+            clean_start: true,
+            properties: None,
+        };
+        let login = login.map(|(user, password)| Login::new(user, password));
+        if self.say(&Packet::Connect(connect, None, login)).await.is_err() {
+            return None;
+        }
+        match self.hear().await? {
+            Packet::ConnAck(ack) => Some(ack),
+            other => panic!("CONNECT was answered with {other:?}"),
+        }
+    }
+
+    /// Subscribes one filter; the answer's code and text.
+    pub async fn subscribe(&mut self, filter: &str) -> Option<(SubscribeReasonCode, String)> {
+        let mut subscribe = Subscribe::new(Filter::new(filter, QoS::AtLeastOnce), None);
+        subscribe.pkid = self.number();
+        self.say(&Packet::Subscribe(subscribe)).await.ok()?;
+        loop {
+            match self.hear().await? {
+                Packet::SubAck(mut ack) => {
+                    let text = ack
+                        .properties
+                        .and_then(|properties| properties.reason_string)
+                        .unwrap_or_default();
+                    return Some((ack.return_codes.pop().expect("one code"), text));
+                }
+                Packet::Publish(_) => {}
+                other => panic!("SUBSCRIBE was answered with {other:?}"),
+            }
+        }
+    }
+
+    /// Publishes with quality of service 1; the acknowledgement's reason and text. `None`: the server closed.
+    pub async fn publish(&mut self, topic: &str, payload: Vec<u8>) -> Option<(PubAckReason, String)> {
+        let mut publish = Publish::new(topic, QoS::AtLeastOnce, payload, None);
+        publish.pkid = self.number();
+        self.say(&Packet::Publish(publish)).await.ok()?;
+        loop {
+            match self.hear().await? {
+                Packet::PubAck(ack) => {
+                    let text = ack
+                        .properties
+                        .and_then(|properties| properties.reason_string)
+                        .unwrap_or_default();
+                    return Some((ack.reason, text));
+                }
+                Packet::Publish(_) => {}
+                Packet::Disconnect(_) => return None,
+                other => panic!("PUBLISH was answered with {other:?}"),
+            }
+        }
+    }
+
+    /// The next message that the server publishes; acknowledged. `None`: the server closed.
+    pub async fn message(&mut self) -> Option<Publish> {
+        loop {
+            match self.hear().await? {
+                Packet::Publish(publish) => {
+                    if publish.qos != QoS::AtMostOnce {
+                        self.say(&Packet::PubAck(PubAck::new(publish.pkid, None)))
+                            .await
+                            .ok()?;
+                    }
+                    return Some(publish);
+                }
+                Packet::Disconnect(_) => return None,
+                _ => {}
+            }
+        }
+    }
+
+    /// A whole claim on this connection: CONNECT, SUBSCRIBE, PUBLISH, the answer.
+    pub async fn claim(&mut self, serial: &str, code: &str, csr: Vec<u8>) -> Option<ClaimResult> {
+        self.connect("", Some((serial, code))).await?;
+        self.subscribe(&Topic::ClaimResult(Encoding::Json).to_string())
+            .await?;
+        let claim = payload::encode(&Claim { csr: Binary(csr) }, Encoding::Json).expect("a payload");
+        let mut publish = Publish::new(
+            Topic::Claim(Encoding::Json).to_string(),
+            QoS::AtLeastOnce,
+            claim,
+            None,
+        );
+        publish.pkid = self.number();
+        self.say(&Packet::Publish(publish)).await.ok()?;
+        let answer = self.message().await?;
+        Some(payload::decode(&answer.payload, Encoding::Json).expect("an answer to a claim"))
+    }
+
+    const fn number(&mut self) -> u16 {
+        self.next += 1;
+        self.next
+    }
+}

@@ -1,0 +1,46 @@
+//! From files of models, sites, profiles and firmware policies to the registry.
+
+mod document;
+mod profile;
+mod read;
+mod send;
+mod wire;
+
+pub use read::{FileFormat, read_path, read_text};
+pub use send::{ApplyOptions, send};
+
+use muster_proto::v1;
+
+/// Which resources a command takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Any: files must name them (`[[models]]`).
+    Any,
+    /// Models only.
+    Models,
+    /// Sites only.
+    Sites,
+    /// Profiles only.
+    Profiles,
+    /// Firmware policies only.
+    FirmwarePolicies,
+}
+
+/// A resource and where it was written.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Resource {
+    /// File and name, for messages.
+    pub origin: String,
+    /// As it travels.
+    pub wire: v1::Resource,
+}
+
+/// What files may look like, for `--help`.
+pub const FILES_HELP: &str = "\
+Files are TOML, JSON or, for sites, CSV; the ending of the name decides, and --format overrides it. One file holds
+  - one resource:            name = \"GW-200\" ...
+  - several of one kind:     [[models]] name = ... [[models]] name = ...     (JSON: an array, or one object after another)
+  - several kinds:           [[models]] [[sites]] [[profiles]] [[firmware_policies]]     (`muster apply` only)
+A CSV of sites has the columns code, name, country, parent, latitude, longitude, time_zone, in any order.
+A profile's template is written in place, or read from a file beside it: files.\"network.toml\" = { file = \"network.toml.j2\" }
+Up to 1000 resources are applied in one step, all or none; they may refer to each other in any order.";

@@ -1,0 +1,61 @@
+//! Written resources as messages of the wire.
+
+use muster_domain::catalog::{ModelSource, SiteSource};
+use muster_firmware_policy::PolicySource;
+use muster_proto::v1::{self, resource::Resource as Wire};
+
+/// `collection/name`, or empty where nothing is named.
+fn named(collection: &str, name: &str) -> String {
+    if name.is_empty() {
+        String::new()
+    } else {
+        format!("{collection}/{name}")
+    }
+}
+
+pub(super) fn model(source: ModelSource) -> v1::Model {
+    v1::Model {
+        name: format!("models/{}", source.name),
+        description: source.description,
+        serial_pattern: source.serial_pattern,
+        ouis: source.ouis,
+        profile: named("profiles", &source.profile),
+        firmware_policy: named("firmwarePolicies", &source.firmware_policy),
+    }
+}
+
+pub(super) fn site(source: SiteSource) -> v1::Site {
+    v1::Site {
+        name: format!("sites/{}", source.code),
+        display_name: source.name,
+        country: source.country,
+        parent: named("sites", &source.parent),
+        latitude: source.latitude,
+        longitude: source.longitude,
+        time_zone: source.time_zone,
+    }
+}
+
+pub(super) fn policy(source: &PolicySource) -> Result<Wire, String> {
+    let source_json = serde_json::to_string(source).map_err(|error| error.to_string())?;
+    let name = format!("firmwarePolicies/{}", source.name);
+    Ok(Wire::FirmwarePolicy(v1::FirmwarePolicy {
+        name,
+        source_json,
+        revision: Some(v1::RevisionInfo::default()),
+    }))
+}
+
+pub(super) const fn resource(wire: Wire) -> v1::Resource {
+    v1::Resource { resource: Some(wire) }
+}
+
+/// The resource name.
+pub(super) fn name(wire: &Wire) -> &str {
+    match wire {
+        Wire::Model(model) => &model.name,
+        Wire::Site(site) => &site.name,
+        Wire::Profile(profile) => &profile.name,
+        Wire::FirmwarePolicy(policy) => &policy.name,
+    }
+}

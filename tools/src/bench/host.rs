@@ -1,0 +1,141 @@
+//! The measured server: a registry in a scratch directory, served by a process of its own.
+
+use crate::{cli::Session, client::Client, context::Context};
+use anyhow::Context as _;
+use clap::Args;
+use muster_server::{app::App, ca::Passphrase, clock::Clock, config::Settings, init};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::Stdio,
+};
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader},
+    process::{Child, ChildStdin, Command},
+};
+use tokio_util::sync::CancellationToken;
+
+/// The hidden command that serves a benchmark.
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    #[arg(long)]
+    dir: PathBuf,
+    #[arg(long)]
+    passphrase_file: PathBuf,
+}
+
+const ANY_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
+
+impl Serve {
+    /// Serves until standard input closes, so that it never outlives the benchmark.
+    pub(crate) async fn run(self, session: &mut Session<'_>) -> anyhow::Result<()> {
+        let settings = Settings::load(&self.dir)?.listening(ANY_PORT, ANY_PORT);
+        let app = App::build(settings, &Passphrase::read(&self.passphrase_file)?, Clock::System).await?;
+        let (grpc, mqtt) = app.addresses()?;
+        session.say(&format!("{grpc} {mqtt}"))?;
+        let stop = CancellationToken::new();
+        let stopped = stop.clone();
+        tokio::spawn(async move {
+            let mut ignored = Vec::new();
+            // An error is as good as an end: nobody is there any more.
+            drop(tokio::io::stdin().read_to_end(&mut ignored).await);
+            stopped.cancel();
+        });
+        Ok(app.run(stop).await?)
+    }
+}
+
+/// A server under measurement, with its client.
+pub(super) struct Host {
+    child: Child,
+    /// Closing it ends the child.
+    _life: ChildStdin,
+    pub(super) client: Client,
+    pub(super) mqtt: SocketAddr,
+    pub(super) root: PathBuf,
+}
+
+/// What the kernel says of a process.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Usage {
+    pub(super) peak_rss_bytes: u64,
+    pub(super) cpu_seconds: f64,
+}
+
+impl Host {
+    /// Makes a registry under `scratch` and starts a server on it.
+    pub(super) async fn start(scratch: &Path, tune: impl FnOnce(String) -> String) -> anyhow::Result<Self> {
+        let (directory, passphrase) = (scratch.join("registry"), scratch.join("passphrase"));
+        init::write_passphrase(&passphrase)?;
+        let request = init::Request {
+            directory: directory.clone(),
+            organisation: "Bench".to_owned(),
+            server_names: vec!["localhost".to_owned(), "127.0.0.1".to_owned()],
+            listen: None,
+            operator: "bench"
+                .parse()
+                .map_err(|why| anyhow::anyhow!("operator name {why}"))?,
+        };
+        let sealed_with = Passphrase::read(&passphrase)?;
+        tokio::task::spawn_blocking(move || init::init(&request, &sealed_with, Clock::System.now()))
+            .await??;
+        let settings = directory.join(muster_server::config::FILE_NAME);
+        std::fs::write(&settings, tune(std::fs::read_to_string(&settings)?))?;
+        let mut child = Command::new(std::env::current_exe()?)
+            .arg("bench-server")
+            .arg("--dir")
+            .arg(&directory)
+            .arg("--passphrase-file")
+            .arg(&passphrase)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .context("cannot start the server process")?;
+        let life = child.stdin.take().context("no pipe to the server")?;
+        let mut lines = BufReader::new(child.stdout.take().context("no pipe from the server")?).lines();
+        let ready = lines.next_line().await?.context("the server did not start")?;
+        let (grpc, mqtt) = ready.split_once(' ').context("the server said something else")?;
+        let operator = directory.join("operator");
+        let mut context = Context::load(&operator.join("context.toml"))?;
+        context.server = format!("https://{grpc}");
+        let client = Client::connect(&context).await?;
+        Ok(Self {
+            child,
+            _life: life,
+            client,
+            mqtt: mqtt.parse()?,
+            root: operator.join("root.pem"),
+        })
+    }
+
+    /// Peak memory and CPU time of the server so far (proc(5)).
+    pub(super) fn usage(&self) -> anyhow::Result<Usage> {
+        let id = self.child.id().context("the server has ended")?;
+        let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
+        let peak = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmHWM:"))
+            .context("no VmHWM")?;
+        let kilobytes: u64 = peak.trim().trim_end_matches(" kB").parse()?;
+        let stat = std::fs::read_to_string(format!("/proc/{id}/stat"))?;
+        // Fields count from behind the name, which may hold blanks: utime and stime are the 12th and 13th there.
+        let fields: Vec<&str> = stat
+            .rsplit(')')
+            .next()
+            .unwrap_or_default()
+            .split_whitespace()
+            .collect();
+        let ticks = fields
+            .get(11..13)
+            .context("short stat")?
+            .iter()
+            .map(|field| field.parse::<f64>())
+            .sum::<Result<f64, _>>()?;
+        // USER_HZ is 100 on every Linux we run on.
+        Ok(Usage {
+            peak_rss_bytes: kilobytes * 1024,
+            cpu_seconds: ticks / 100.0,
+        })
+    }
+}

@@ -1,0 +1,304 @@
+//! The command line: what there is, and how a command is run.
+
+#[cfg(feature = "embedded")]
+use crate::{bench, demo};
+use crate::{
+    client::Client,
+    commands::{apply, audit, batch, catalog, context, device, fleet, import, operator, refusal},
+    context::{Context, Contexts},
+    exit::Exit,
+    failure::Failure,
+    output::Format,
+};
+use clap::{Args, Parser, Subcommand};
+use std::{ffi::OsString, io::Write};
+
+/// Operate a Muster fleet registry.
+#[derive(Debug, Parser)]
+#[command(name = "muster", version, after_help = Exit::table(), propagate_version = true)]
+struct Cli {
+    /// Which server, and as whom: a context's name, its file, or a directory made by `musterd init`.
+    ///
+    /// Without it, MUSTER_CONTEXT is used, then the context chosen with `muster context use`.
+    #[arg(long, global = true, value_name = "NAME|PATH")]
+    context: Option<String>,
+
+    /// How to print: `table` for people; `json`, `jsonl` and `csv` carry every field. The same on a terminal and a pipe.
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_enum,
+        default_value_t,
+        value_name = "FORMAT"
+    )]
+    output: Format,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Import a manifest of devices and write the results beside its rows.
+    Import(import::Import),
+    /// List, show, explain and change devices.
+    #[command(subcommand, visible_alias = "devices")]
+    Device(device::Command),
+    /// Past imports.
+    #[command(subcommand, visible_alias = "batches")]
+    Batch(batch::Command),
+    /// Apply files of models, sites, profiles and firmware policies.
+    Apply(apply::Apply),
+    /// Hardware kinds.
+    #[command(subcommand, visible_alias = "models")]
+    Model(catalog::Command<catalog::Models>),
+    /// Places.
+    #[command(subcommand, visible_alias = "sites")]
+    Site(catalog::Command<catalog::Sites>),
+    /// Configuration templates.
+    #[command(subcommand, visible_alias = "profiles")]
+    Profile(catalog::Command<catalog::Profiles>),
+    /// Firmware policies.
+    #[command(subcommand)]
+    Firmware(catalog::Command<catalog::FirmwarePolicies>),
+    /// The fleet in numbers.
+    #[command(subcommand)]
+    Fleet(fleet::Command),
+    /// The record of everything that happened, each entry checked against its hash.
+    #[command(subcommand)]
+    Audit(audit::Command),
+    /// People and machines that operate the registry.
+    #[command(subcommand, visible_alias = "operators")]
+    Operator(operator::Command),
+    /// Contexts: which server, and as whom.
+    #[command(subcommand, visible_alias = "contexts")]
+    Context(context::Command),
+    /// Explain a refusal by its number, such as M2111; without one, list all. Needs no server.
+    Refusal(refusal::Refusal),
+    #[cfg(feature = "embedded")]
+    Demo(demo::Demo),
+    #[cfg(feature = "embedded")]
+    Bench(bench::Bench),
+    /// The server process of a benchmark.
+    #[cfg(feature = "embedded")]
+    #[command(hide = true)]
+    BenchServer(bench::Serve),
+}
+
+/// Options of every listing.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ListArgs {
+    /// At most so many; 0 for all. Without it, 100 in a table and all in other forms.
+    #[arg(long, value_name = "N")]
+    limit: Option<u64>,
+    /// Columns of table and CSV, such as serial,state,labels.rack.
+    #[arg(long, value_delimiter = ',', value_name = "A,B")]
+    pub(crate) columns: Vec<String>,
+}
+
+/// Rows of a table when no limit is given: about what a person looks through.
+const TABLE_LIMIT: u64 = 100;
+
+impl ListArgs {
+    /// The most items to list.
+    pub(crate) fn limit(&self, format: Format) -> Option<u64> {
+        match (self.limit, format) {
+            (Some(0), _) | (None, Format::Json | Format::Jsonl | Format::Csv) => None,
+            (None, Format::Table) => Some(TABLE_LIMIT),
+            (limit, _) => limit,
+        }
+    }
+}
+
+/// What a command works with.
+pub(crate) struct Session<'a> {
+    context: Option<String>,
+    pub(crate) format: Format,
+    pub(crate) out: &'a mut dyn Write,
+    /// For notes beside the answer: warnings, summaries.
+    pub(crate) notes: &'a mut dyn Write,
+}
+
+impl Session<'_> {
+    pub(crate) fn context(&self) -> Result<Context, Failure> {
+        Contexts::of_user()?.load(self.context.as_deref())
+    }
+
+    pub(crate) fn context_path(&self) -> Result<std::path::PathBuf, Failure> {
+        Contexts::of_user()?.resolve(self.context.as_deref())
+    }
+
+    pub(crate) async fn client(&self) -> Result<Client, Failure> {
+        Client::connect(&self.context()?).await
+    }
+
+    /// A line of an answer that grows while the command runs.
+    #[cfg(feature = "embedded")]
+    pub(crate) fn say(&mut self, line: &str) -> std::io::Result<()> {
+        writeln!(self.out, "{}", crate::output::text::clean(line))?;
+        self.out.flush()
+    }
+
+    /// A line beside the answer. Nobody reading it is no reason to fail.
+    pub(crate) fn note(&mut self, text: &str) {
+        if writeln!(self.notes, "{}", crate::output::text::clean(text)).is_err() {
+            tracing::debug!("note could not be written");
+        }
+    }
+}
+
+/// Runs a command line, `muster` itself being its first word: answers go to `out`, everything else to `notes`.
+pub async fn run(
+    arguments: impl IntoIterator<Item = OsString>,
+    out: &mut (dyn Write + Send),
+    notes: &mut (dyn Write + Send),
+) -> Exit {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => return parse_failed(&error, out, notes),
+    };
+    let mut session = Session {
+        context: cli.context,
+        format: cli.output,
+        out,
+        notes,
+    };
+    let done = dispatch(cli.command, &mut session).await;
+    let done = done.and_then(|exit| Ok(session.out.flush().map(|()| exit)?));
+    match done {
+        Ok(exit) => exit,
+        Err(failure) => {
+            if !failure.is_silent() {
+                session.note(&failure.to_string());
+            }
+            failure.exit()
+        }
+    }
+}
+
+async fn dispatch(command: Command, session: &mut Session<'_>) -> Result<Exit, Failure> {
+    // The demo logs into a file of its own.
+    #[cfg(feature = "embedded")]
+    let command = match command {
+        Command::Demo(demo) => return Ok(demo.run(session).await.map(|()| Exit::Done)?),
+        other => other,
+    };
+    crate::logs::to_stderr();
+    match command {
+        #[cfg(feature = "embedded")]
+        Command::Demo(_) => {}
+        Command::Import(command) => return command.run(session).await,
+        Command::Device(command) => command.run(session).await?,
+        Command::Batch(command) => command.run(session).await?,
+        Command::Apply(command) => command.run(session).await?,
+        Command::Model(command) => command.run(session).await?,
+        Command::Site(command) => command.run(session).await?,
+        Command::Profile(command) => command.run(session).await?,
+        Command::Firmware(command) => command.run(session).await?,
+        Command::Fleet(command) => command.run(session).await?,
+        Command::Audit(command) => command.run(session).await?,
+        Command::Operator(command) => command.run(session).await?,
+        Command::Context(command) => command.run(session)?,
+        Command::Refusal(command) => command.run(session)?,
+        #[cfg(feature = "embedded")]
+        Command::Bench(command) => command.run(session).await?,
+        #[cfg(feature = "embedded")]
+        Command::BenchServer(command) => command.run(session).await?,
+    }
+    Ok(Exit::Done)
+}
+
+/// Help and version are answers; everything else is a mistake.
+fn parse_failed(error: &clap::Error, out: &mut dyn Write, notes: &mut dyn Write) -> Exit {
+    let text = error.render();
+    let (exit, written) = if error.use_stderr() {
+        (Exit::Usage, write!(notes, "{text}"))
+    } else {
+        (Exit::Done, write!(out, "{text}").and_then(|()| out.flush()))
+    };
+    if written.is_err() {
+        tracing::debug!("help could not be written");
+    }
+    exit
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    async fn check(arguments: &[&str], exit: Exit, out: &str, notes: &str) {
+        let arguments = ["muster"].iter().chain(arguments).map(OsString::from);
+        let (mut printed, mut noted) = (Vec::new(), Vec::new());
+        assert_eq!(run(arguments, &mut printed, &mut noted).await, exit);
+        let (printed, noted) = (
+            String::from_utf8(printed).unwrap(),
+            String::from_utf8(noted).unwrap(),
+        );
+        assert!(
+            printed.contains(out) && (out.is_empty() == printed.is_empty()),
+            "{printed}"
+        );
+        assert!(
+            noted.contains(notes) && (notes.is_empty() == noted.is_empty()),
+            "{noted}"
+        );
+    }
+
+    #[tokio::test]
+    async fn help_is_an_answer_and_a_typing_error_is_not() {
+        check(&["--help"], Exit::Done, "Exit codes:\n  0  done", "").await;
+        check(&["import", "--help"], Exit::Done, "Usage: muster import", "").await;
+        check(
+            &["--version"],
+            Exit::Done,
+            concat!("muster ", env!("CARGO_PKG_VERSION")),
+            "",
+        )
+        .await;
+        check(&["devize", "list"], Exit::Usage, "", "unrecognized subcommand").await;
+        check(&[], Exit::Usage, "", "Usage: muster").await;
+    }
+
+    #[tokio::test]
+    async fn a_context_that_is_not_there_is_a_mistake_of_usage() {
+        check(
+            &["--context", "/nowhere/x.toml", "fleet", "counts"],
+            Exit::Usage,
+            "",
+            "cannot read /nowhere/x.toml",
+        )
+        .await;
+    }
+
+    #[tokio::test]
+    async fn refusals_are_explained_without_a_server() {
+        check(&["refusal", "M2111"], Exit::Done, "MAC_MALFORMED", "").await;
+        check(
+            &["refusal", "mac_malformed", "-o", "json"],
+            Exit::Done,
+            "\"code\": 2111",
+            "",
+        )
+        .await;
+        check(&["refusal", "9999"], Exit::NotFound, "", "no refusal").await;
+    }
+
+    #[test]
+    fn only_tables_are_short_by_themselves() {
+        let list = |limit| ListArgs {
+            limit,
+            columns: vec![],
+        };
+        assert_eq!(list(None).limit(Format::Table), Some(TABLE_LIMIT));
+        assert_eq!(list(None).limit(Format::Csv), None);
+        assert_eq!(list(Some(0)).limit(Format::Table), None);
+        assert_eq!(list(Some(7)).limit(Format::Json), Some(7));
+    }
+}

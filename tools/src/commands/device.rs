@@ -1,0 +1,261 @@
+//! `muster device`.
+
+use super::{list, resource};
+use crate::{
+    cli::{ListArgs, Session},
+    commands::import::Ttl,
+    failure::Failure,
+    output::{Format, Listing, print_one},
+    records::{Device, Explanation, ReissuedCode, Step},
+};
+use clap::{Args, Subcommand};
+use muster_domain::{device::schema, filter::Filter};
+use muster_proto::v1;
+
+/// What can be done with devices.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// List devices, oldest first.
+    #[command(visible_alias = "ls")]
+    List {
+        /// Which ones, such as 'model = "GW-200" AND state = ACTIVE'.
+        #[arg(long, default_value = "", hide_default_value = true, value_name = "FILTER")]
+        filter: String,
+        #[command(flatten)]
+        list: ListArgs,
+    },
+    /// Show a device.
+    Get(Named),
+    /// The step a device is at, why, and what to do next.
+    Explain(Named),
+    /// Shut a device out at once: its session is closed, its certificate refused.
+    Suspend(Change),
+    /// Let a suspended device in again.
+    Resume {
+        #[command(flatten)]
+        device: Named,
+        /// Only if the device still has this etag.
+        #[arg(long, default_value = "", hide_default_value = true)]
+        etag: String,
+    },
+    /// End a device's life for ever; its certificate is revoked.
+    Retire(Change),
+    /// Give a device that has not claimed a new activation code; the old one is void.
+    ReissueCode {
+        #[command(flatten)]
+        device: Named,
+        /// How long the code lasts, such as 30d or 12h; without it, until used.
+        #[arg(long, value_name = "TIME")]
+        code_ttl: Option<Ttl>,
+        /// Only if the device still has this etag.
+        #[arg(long, default_value = "", hide_default_value = true)]
+        etag: String,
+    },
+}
+
+/// A device by name.
+#[derive(Debug, Args)]
+pub(crate) struct Named {
+    /// Its id, or serial:SERIAL; a text that cannot be an id is taken for a serial.
+    #[arg(value_name = "ID|serial:SERIAL")]
+    device: String,
+}
+
+/// A change with a reason.
+#[derive(Debug, Args)]
+pub(crate) struct Change {
+    #[command(flatten)]
+    device: Named,
+    /// Why, for whoever looks later.
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+    /// Only if the device still has this etag.
+    #[arg(long, default_value = "", hide_default_value = true)]
+    etag: String,
+}
+
+impl Named {
+    /// `devices/{id}` or `devices/serial:{serial}`.
+    fn resource(&self) -> String {
+        let text = self.device.strip_prefix("devices/").unwrap_or(&self.device);
+        let is_id = text.len() == muster_proto::topic::ID_LENGTH
+            && text.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
+        if is_id || text.starts_with("serial:") {
+            resource("devices", text)
+        } else {
+            format!("devices/serial:{text}")
+        }
+    }
+}
+
+impl Command {
+    pub(crate) async fn run(self, session: &mut Session<'_>) -> Result<(), Failure> {
+        let devices = session.client().await?.devices;
+        let mut devices = devices;
+        let changed = match self {
+            Self::List {
+                filter,
+                list: arguments,
+            } => {
+                let fetch = async |page_size, page_token| {
+                    let request = v1::ListDevicesRequest {
+                        page_size,
+                        page_token,
+                        filter: filter.clone(),
+                    };
+                    let page = devices.list_devices(request).await?.into_inner();
+                    Ok((page.devices, page.next_page_token))
+                };
+                let listed = list::<_, Device>(session, &arguments, fetch).await;
+                return listed.map_err(|failure| with_caret(failure, &filter));
+            }
+            Self::Get(device) => {
+                devices
+                    .get_device(v1::GetDeviceRequest {
+                        name: device.resource(),
+                    })
+                    .await?
+            }
+            Self::Explain(device) => {
+                let request = v1::ExplainDeviceRequest {
+                    name: device.resource(),
+                };
+                let explained = devices.explain_device(request).await?.into_inner();
+                return explain(session, &Explanation::from(explained));
+            }
+            Self::Suspend(Change { device, reason, etag }) => {
+                devices
+                    .suspend_device(v1::SuspendDeviceRequest {
+                        name: device.resource(),
+                        reason,
+                        etag,
+                    })
+                    .await?
+            }
+            Self::Resume { device, etag } => {
+                devices
+                    .resume_device(v1::ResumeDeviceRequest {
+                        name: device.resource(),
+                        etag,
+                    })
+                    .await?
+            }
+            Self::Retire(Change { device, reason, etag }) => {
+                devices
+                    .retire_device(v1::RetireDeviceRequest {
+                        name: device.resource(),
+                        reason,
+                        etag,
+                    })
+                    .await?
+            }
+            Self::ReissueCode {
+                device,
+                code_ttl,
+                etag,
+            } => {
+                let code_ttl_seconds = code_ttl.map_or(0, |ttl| ttl.0.as_secs());
+                let request = v1::ReissueCodeRequest {
+                    name: device.resource(),
+                    etag,
+                    code_ttl_seconds,
+                };
+                let answer = devices.reissue_code(request).await?.into_inner();
+                let device = answer.device.unwrap_or_default();
+                let activation_code = answer.activation_code;
+                let reissued = ReissuedCode {
+                    device: device.name,
+                    serial: device.serial,
+                    activation_code,
+                };
+                return print_one(session.out, session.format, &reissued);
+            }
+        };
+        print_one(session.out, session.format, &Device::from(changed.into_inner()))
+    }
+}
+
+/// Marks the place in a filter that the server could not read. The text is here, so it is read here once more.
+fn with_caret(failure: Failure, filter: &str) -> Failure {
+    let is_filter = failure.answer().and_then(|answer| answer.number)
+        == Some(muster_domain::Code::FilterInvalid.number());
+    let wrong = || {
+        Filter::parse(filter.trim())
+            .and_then(|filter| filter.check(schema()))
+            .err()
+    };
+    match (failure, is_filter.then(wrong).flatten()) {
+        (Failure::Refused(mut answer), Some(error)) => {
+            let marked: Vec<_> = error
+                .caret(filter.trim())
+                .lines()
+                .map(|line| format!("\n  {line}"))
+                .collect();
+            answer.message.push_str(&marked.concat());
+            Failure::Refused(answer)
+        }
+        (failure, _) => failure,
+    }
+}
+
+fn explain(session: &mut Session<'_>, explanation: &Explanation) -> Result<(), Failure> {
+    if session.format != Format::Table {
+        return print_one(session.out, session.format, explanation);
+    }
+    writeln!(
+        session.out,
+        "{}\n",
+        crate::output::text::line(&explanation.summary)
+    )?;
+    let mut steps = Listing::of::<Step>(session.out, Format::Table, &[])?;
+    for step in &explanation.steps {
+        steps.push(step)?;
+    }
+    steps.finish()?;
+    if !explanation.next.is_empty() {
+        writeln!(session.out, "\nNext:")?;
+        for next in &explanation.next {
+            writeln!(session.out, "  {}", crate::output::text::line(next))?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::failure::Answer;
+
+    #[test]
+    fn a_device_is_named_by_id_or_serial() {
+        let check =
+            |text: &str, expected: &str| assert_eq!(Named { device: text.into() }.resource(), expected);
+        check("01hzxk3v9q4t5y6w7e8r9t0a1b", "devices/01hzxk3v9q4t5y6w7e8r9t0a1b");
+        check(
+            "devices/01hzxk3v9q4t5y6w7e8r9t0a1b",
+            "devices/01hzxk3v9q4t5y6w7e8r9t0a1b",
+        );
+        check(
+            "serial:01hzxk3v9q4t5y6w7e8r9t0a1b",
+            "devices/serial:01hzxk3v9q4t5y6w7e8r9t0a1b",
+        );
+        check("GW2-7000001", "devices/serial:GW2-7000001");
+    }
+
+    #[test]
+    fn a_wrong_filter_is_marked() {
+        let answer = Answer {
+            status: tonic::Code::InvalidArgument,
+            number: Some(1002),
+            reason: "FILTER_INVALID".into(),
+            message: "filter: unknown field".into(),
+            help: String::new(),
+            fields: vec![],
+            retry_after: None,
+            reference: None,
+        };
+        let failure = with_caret(Failure::Refused(Box::new(answer)), " modle = \"GW-200\"");
+        let text = failure.to_string();
+        assert!(text.ends_with("\n  modle = \"GW-200\"\n  ^^^^^"), "{text}");
+    }
+}

@@ -1,0 +1,62 @@
+//! The commands, one file a noun: each reads its arguments, asks the server, prints.
+
+pub(crate) mod apply;
+pub(crate) mod audit;
+pub(crate) mod batch;
+pub(crate) mod catalog;
+pub(crate) mod context;
+pub(crate) mod device;
+pub(crate) mod fleet;
+pub(crate) mod import;
+pub(crate) mod operator;
+pub(crate) mod refusal;
+
+use crate::{
+    cli::{ListArgs, Session},
+    client::{Listed, pages},
+    failure::Failure,
+    output::{Listing, Record},
+};
+use tonic::Status;
+
+/// `collection/name` for what a user may have typed with or without its collection.
+fn resource(collection: &str, name: &str) -> String {
+    if name.starts_with(collection) && name[collection.len()..].starts_with('/') {
+        name.to_owned()
+    } else {
+        format!("{collection}/{name}")
+    }
+}
+
+/// Lists page by page, printing as it goes; says so when the limit cut the listing.
+async fn list<T, R: Record + From<T>>(
+    session: &mut Session<'_>,
+    arguments: &ListArgs,
+    fetch: impl AsyncFnMut(i32, String) -> Result<(Vec<T>, String), Status>,
+) -> Result<(), Failure> {
+    let limit = arguments.limit(session.format);
+    let mut listing = Listing::of::<R>(session.out, session.format, &arguments.columns)?;
+    let listed = pages(limit, fetch, |item| listing.push(&R::from(item))).await?;
+    listing.finish()?;
+    cut(session, listed, limit);
+    Ok(())
+}
+
+/// Says so when a limit cut a listing.
+fn cut(session: &mut Session<'_>, listed: Listed, limit: Option<u64>) {
+    if let (Listed::Cut, Some(limit)) = (listed, limit) {
+        session.note(&format!("note: there are more than {limit}; --limit 0 lists all"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_collection_is_added_once() {
+        assert_eq!(resource("models", "GW-200"), "models/GW-200");
+        assert_eq!(resource("models", "models/GW-200"), "models/GW-200");
+        assert_eq!(resource("models", "modelsX"), "models/modelsX");
+    }
+}

@@ -1,0 +1,98 @@
+//! Importing a manifest: the file goes up as it is, answers come back row by row, and the user gets their own file with
+//! answers beside it.
+
+mod cause;
+mod pair;
+mod results;
+mod rows;
+mod run;
+mod upload;
+
+pub use cause::Cause;
+pub use results::RESULT_COLUMNS;
+pub use run::{run, run_until};
+
+use muster_proto::v1::{ManifestFormat, MappedColumn, RowResult, import_progress::Phase};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+/// What to import, and how.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ImportOptions {
+    /// The manifest.
+    pub file: PathBuf,
+    /// What it is written in; `None`: the server decides by name and content.
+    pub format: Option<ManifestFormat>,
+    /// Check everything, change nothing.
+    pub dry_run: bool,
+    /// The model of rows that name none: a name such as `GW-200`.
+    pub model: Option<String>,
+    /// How long activation codes last; `None`: until used.
+    pub code_ttl: Option<Duration>,
+    /// Apply nothing when one row is refused.
+    pub all_or_nothing: bool,
+    /// Where the results go. `None`: nowhere, and **the activation codes are lost**, except to the caller's own
+    /// event handler.
+    pub results: Option<PathBuf>,
+    /// Where refused rows go, in the user's own columns, to be mended and sent again.
+    pub failed: Option<PathBuf>,
+    /// Whether files that are there already may be replaced. They may hold the only copy of codes.
+    pub replace: bool,
+}
+
+impl ImportOptions {
+    /// A plain import of a file.
+    pub fn of(file: impl Into<PathBuf>) -> Self {
+        Self {
+            file: file.into(),
+            ..Self::default()
+        }
+    }
+}
+
+/// What happens while an import runs.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ImportEvent<'a> {
+    /// How the columns were understood.
+    Mapping(&'a [MappedColumn]),
+    /// How far it is: bytes received, or rows done; `total` is 0 where it is not known.
+    Progress {
+        /// What the server is at.
+        phase: Phase,
+        /// Done in this phase.
+        done: u64,
+        /// Of so many.
+        total: u64,
+    },
+    /// Answers to the next rows, in the order of the file. The rows are applied and durable.
+    Results(&'a [RowResult]),
+    /// The import broke off; the answers that came are kept in this file.
+    Partial(&'a Path),
+}
+
+/// How an import ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImportSummary {
+    /// `batches/{id}`; empty in a dry run.
+    pub batch: String,
+    /// Was it a dry run?
+    pub dry_run: bool,
+    /// Rows that made a device, or would.
+    pub created: u64,
+    /// Rows that changed one.
+    pub updated: u64,
+    /// Rows that said the same already.
+    pub unchanged: u64,
+    /// Rows that were refused.
+    pub refused: u64,
+    /// SHA-256 of the file.
+    pub file_sha256: Vec<u8>,
+    /// Why rows were refused, the most frequent first.
+    pub causes: Vec<Cause>,
+    /// Where the results are.
+    pub results: Option<PathBuf>,
+    /// Where the refused rows are.
+    pub failed: Option<PathBuf>,
+}

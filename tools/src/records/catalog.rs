@@ -1,0 +1,254 @@
+//! Models, sites, profiles, firmware policies, and what applying them did.
+
+use super::{state, time};
+use crate::output::{Column, Look, Record};
+use muster_proto::v1;
+use serde::Serialize;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// A hardware kind.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Model {
+    /// `models/{name}`
+    pub name: String,
+    /// For people.
+    pub description: String,
+    /// A regular expression for whole serials.
+    pub serial_pattern: String,
+    /// Blocks of hardware addresses.
+    pub ouis: Vec<String>,
+    /// `profiles/{name}`
+    pub profile: String,
+    /// `firmwarePolicies/{name}`
+    pub firmware_policy: String,
+}
+
+impl From<v1::Model> for Model {
+    fn from(wire: v1::Model) -> Self {
+        let v1::Model {
+            name,
+            description,
+            serial_pattern,
+            ouis,
+            profile,
+            firmware_policy,
+        } = wire;
+        Self {
+            name,
+            description,
+            serial_pattern,
+            ouis,
+            profile,
+            firmware_policy,
+        }
+    }
+}
+
+impl Record for Model {
+    const COLUMNS: &'static [Column] = &[
+        Column::shown("name", "NAME", Look::Name),
+        Column::shown("serial_pattern", "SERIALS", Look::Plain),
+        Column::shown("ouis", "OUIS", Look::Plain),
+        Column::shown("profile", "PROFILE", Look::Name),
+        Column::shown("firmware_policy", "FIRMWARE POLICY", Look::Name),
+        Column::shown("description", "DESCRIPTION", Look::Plain),
+    ];
+}
+
+/// A place.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Site {
+    /// `sites/{code}`
+    pub name: String,
+    /// For people.
+    pub display_name: String,
+    /// ISO 3166-1, two letters.
+    pub country: String,
+    /// `sites/{code}`
+    pub parent: String,
+    /// Degrees north, WGS 84.
+    pub latitude: Option<f64>,
+    /// Degrees east, WGS 84.
+    pub longitude: Option<f64>,
+    /// IANA name.
+    pub time_zone: String,
+}
+
+impl From<v1::Site> for Site {
+    fn from(wire: v1::Site) -> Self {
+        let v1::Site {
+            name,
+            display_name,
+            country,
+            parent,
+            latitude,
+            longitude,
+            time_zone,
+        } = wire;
+        Self {
+            name,
+            display_name,
+            country,
+            parent,
+            latitude,
+            longitude,
+            time_zone,
+        }
+    }
+}
+
+impl Record for Site {
+    const COLUMNS: &'static [Column] = &[
+        Column::shown("name", "CODE", Look::Name),
+        Column::shown("display_name", "NAME", Look::Plain),
+        Column::shown("country", "COUNTRY", Look::Plain),
+        Column::shown("parent", "PARENT", Look::Name),
+        Column::shown("latitude", "LATITUDE", Look::Number),
+        Column::shown("longitude", "LONGITUDE", Look::Number),
+        Column::shown("time_zone", "TIME ZONE", Look::Plain),
+    ];
+}
+
+/// An immutable revision.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Revision {
+    /// From 1.
+    pub number: u32,
+    /// `operators/{name}`
+    pub author: String,
+    /// When.
+    pub create_time: Option<String>,
+    /// Why.
+    pub message: String,
+}
+
+impl From<v1::RevisionInfo> for Revision {
+    fn from(wire: v1::RevisionInfo) -> Self {
+        Self {
+            number: wire.number,
+            author: wire.author,
+            create_time: time(wire.create_time.as_ref()),
+            message: wire.message,
+        }
+    }
+}
+
+/// A value that a profile takes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Parameter {
+    /// `STRING`, `INTEGER`, `NUMBER` or `BOOLEAN`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Used where the device has no value.
+    pub default: Option<String>,
+}
+
+/// A configuration template.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Profile {
+    /// `profiles/{name}`
+    pub name: String,
+    /// By variable name.
+    pub parameters: BTreeMap<String, Parameter>,
+    /// File key to template.
+    pub files: BTreeMap<String, String>,
+    /// Which revision this is.
+    pub revision: Option<Revision>,
+}
+
+impl From<v1::Profile> for Profile {
+    fn from(wire: v1::Profile) -> Self {
+        use v1::profile::parameter::Type;
+        let parameter = |parameter: v1::profile::Parameter| Parameter {
+            kind: state(parameter.r#type, Type::as_str_name, "TYPE_"),
+            default: parameter.default,
+        };
+        Self {
+            name: wire.name,
+            parameters: wire
+                .parameters
+                .into_iter()
+                .map(|(key, value)| (key, parameter(value)))
+                .collect(),
+            files: wire.files.into_iter().collect(),
+            revision: wire.revision.map(Revision::from),
+        }
+    }
+}
+
+impl Record for Profile {
+    const COLUMNS: &'static [Column] = &[
+        Column::shown("name", "NAME", Look::Name),
+        Column::shown("revision.number", "REVISION", Look::Number),
+        Column::shown("revision.create_time", "CREATED", Look::Time),
+        Column::shown("revision.author", "AUTHOR", Look::Name),
+        Column::shown("revision.message", "MESSAGE", Look::Plain),
+        Column::extra("parameters", Look::Plain),
+        Column::extra("files", Look::Plain),
+    ];
+}
+
+/// A firmware rule set.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct FirmwarePolicy {
+    /// `firmwarePolicies/{name}`
+    pub name: String,
+    /// The policy; a text only if it is not JSON.
+    pub source: Value,
+    /// Which revision this is.
+    pub revision: Option<Revision>,
+}
+
+impl From<v1::FirmwarePolicy> for FirmwarePolicy {
+    fn from(wire: v1::FirmwarePolicy) -> Self {
+        Self {
+            name: wire.name,
+            source: serde_json::from_str(&wire.source_json).unwrap_or(Value::String(wire.source_json)),
+            revision: wire.revision.map(Revision::from),
+        }
+    }
+}
+
+impl Record for FirmwarePolicy {
+    const COLUMNS: &'static [Column] = &[
+        Column::shown("name", "NAME", Look::Name),
+        Column::shown("source.update.target.version", "TARGET", Look::Plain),
+        Column::shown("source.applies_to.models", "MODELS", Look::Plain),
+        Column::shown("revision.number", "REVISION", Look::Number),
+        Column::shown("revision.create_time", "CREATED", Look::Time),
+        Column::shown("revision.author", "AUTHOR", Look::Name),
+        Column::shown("revision.message", "MESSAGE", Look::Plain),
+        Column::extra("source", Look::Plain),
+    ];
+}
+
+/// What applying one resource did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Outcome {
+    /// Resource name.
+    pub name: String,
+    /// `CREATED`, `UPDATED` or `UNCHANGED`.
+    pub action: String,
+    /// The newest revision, where the resource has them.
+    pub revision: u32,
+}
+
+impl From<v1::apply_response::Outcome> for Outcome {
+    fn from(wire: v1::apply_response::Outcome) -> Self {
+        use v1::apply_response::outcome::Action;
+        Self {
+            name: wire.name,
+            action: state(wire.action, Action::as_str_name, "ACTION_"),
+            revision: wire.revision,
+        }
+    }
+}
+
+impl Record for Outcome {
+    const COLUMNS: &'static [Column] = &[
+        Column::shown("name", "RESOURCE", Look::Plain),
+        Column::shown("action", "ACTION", Look::Plain),
+        Column::shown("revision", "REVISION", Look::Number),
+    ];
+}

@@ -1,0 +1,302 @@
+//! Devices, where they stand, and their codes.
+
+use super::{hex, state, time};
+use crate::output::{Column, Look, Record};
+use muster_proto::v1;
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// A registered device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Device {
+    /// `devices/{id}`
+    pub name: String,
+    /// The manufacturer's serial.
+    pub serial: String,
+    /// Hardware address.
+    pub mac: String,
+    /// `models/{name}`
+    pub model: String,
+    /// Hardware revision.
+    pub hardware: String,
+    /// The firmware it left the factory with.
+    pub factory_firmware: String,
+    /// `sites/{code}`
+    pub site: String,
+    /// Where in the site.
+    pub position: String,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// Values for its profile.
+    pub variables: BTreeMap<String, String>,
+    /// `batches/{id}`
+    pub batch: String,
+    /// Row of the manifest.
+    pub row: u32,
+    /// When it was registered.
+    pub create_time: Option<String>,
+    /// When it last changed.
+    pub update_time: Option<String>,
+    /// For changes that must not overwrite another's.
+    pub etag: String,
+    /// `REGISTERED`, `CLAIMED`, `ACTIVE`, `SUSPENDED` or `RETIRED`.
+    pub state: String,
+    /// Why it is suspended or retired.
+    pub state_reason: String,
+    /// What it must be.
+    pub desired: Option<Desired>,
+    /// What it last said it is.
+    pub reported: Option<Reported>,
+    /// The two compared.
+    pub verification: Option<Verification>,
+    /// Serial number of its certificate.
+    pub certificate_serial: String,
+    /// When that ends.
+    pub certificate_not_after: Option<String>,
+}
+
+/// What a device must be, by reference.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Desired {
+    /// Grows only.
+    pub generation: u64,
+    /// SHA-256 of the content.
+    pub digest: String,
+    /// `profiles/{name}/revisions/{number}`
+    pub profile: String,
+    /// `firmwarePolicies/{name}/revisions/{number}`
+    pub firmware_policy: String,
+}
+
+/// What a device said of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Reported {
+    /// When.
+    pub time: Option<String>,
+    /// Of which generation it spoke.
+    pub generation: u64,
+    /// Version of its agent.
+    pub agent_version: String,
+    /// The firmware it runs.
+    pub firmware: String,
+    /// Facet by facet.
+    pub facets: Vec<Facet>,
+}
+
+/// One facet of a report.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Facet {
+    /// `config`, `location` or `firmware`.
+    pub facet: String,
+    /// `APPLIED`, `FAILED`, `DRIFTED` or `WAITING`.
+    pub state: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// Desired and reported, compared.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Verification {
+    /// `PENDING`, `VERIFIED`, `FAILED`, `DRIFTED` or `STALE`.
+    pub state: String,
+    /// Which facet is at fault.
+    pub facet: String,
+    /// Why.
+    pub reason: String,
+    /// Since when.
+    pub time: Option<String>,
+}
+
+impl From<v1::Desired> for Desired {
+    fn from(wire: v1::Desired) -> Self {
+        Self {
+            generation: wire.generation,
+            digest: hex(&wire.digest),
+            profile: wire.profile,
+            firmware_policy: wire.firmware_policy,
+        }
+    }
+}
+
+impl From<v1::Reported> for Reported {
+    fn from(wire: v1::Reported) -> Self {
+        let facet = |facet: v1::FacetStatus| Facet {
+            state: state(facet.state, v1::facet_status::State::as_str_name, "STATE_"),
+            facet: facet.facet,
+            reason: facet.reason,
+        };
+        Self {
+            time: time(wire.time.as_ref()),
+            generation: wire.generation,
+            agent_version: wire.agent_version,
+            firmware: wire.firmware,
+            facets: wire.facets.into_iter().map(facet).collect(),
+        }
+    }
+}
+
+impl From<v1::Verification> for Verification {
+    fn from(wire: v1::Verification) -> Self {
+        Self {
+            state: state(wire.state, v1::verification::State::as_str_name, "STATE_"),
+            facet: wire.facet,
+            reason: wire.reason,
+            time: time(wire.time.as_ref()),
+        }
+    }
+}
+
+impl From<v1::Device> for Device {
+    fn from(wire: v1::Device) -> Self {
+        Self {
+            state: state(wire.state, v1::device::State::as_str_name, "STATE_"),
+            create_time: time(wire.create_time.as_ref()),
+            update_time: time(wire.update_time.as_ref()),
+            certificate_not_after: time(wire.certificate_not_after.as_ref()),
+            name: wire.name,
+            serial: wire.serial,
+            mac: wire.mac,
+            model: wire.model,
+            hardware: wire.hardware,
+            factory_firmware: wire.factory_firmware,
+            site: wire.site,
+            position: wire.position,
+            labels: wire.labels.into_iter().collect(),
+            variables: wire.variables.into_iter().collect(),
+            batch: wire.batch,
+            row: wire.row,
+            etag: wire.etag,
+            state_reason: wire.state_reason,
+            desired: wire.desired.map(Desired::from),
+            reported: wire.reported.map(Reported::from),
+            verification: wire.verification.map(Verification::from),
+            certificate_serial: wire.certificate_serial,
+        }
+    }
+}
+
+impl Record for Device {
+    const COLUMNS: &'static [Column] = &[
+        Column::shown("name", "ID", Look::Name),
+        Column::shown("serial", "SERIAL", Look::Plain),
+        Column::shown("model", "MODEL", Look::Name),
+        Column::shown("site", "SITE", Look::Name),
+        Column::shown("state", "STATE", Look::Plain),
+        Column::shown("verification.state", "VERIFICATION", Look::Plain),
+        Column::shown("reported.firmware", "FIRMWARE", Look::Plain),
+        Column::shown("reported.time", "LAST REPORT", Look::Time),
+        Column::extra("mac", Look::Plain),
+        Column::extra("hardware", Look::Plain),
+        Column::extra("factory_firmware", Look::Plain),
+        Column::extra("position", Look::Plain),
+        Column::extra("labels", Look::Plain),
+        Column::extra("variables", Look::Plain),
+        Column::extra("batch", Look::Name),
+        Column::extra("row", Look::Number),
+        Column::extra("create_time", Look::Time),
+        Column::extra("update_time", Look::Time),
+        Column::extra("etag", Look::Plain),
+        Column::extra("state_reason", Look::Plain),
+        Column::extra("desired.generation", Look::Number),
+        Column::extra("desired.digest", Look::Plain),
+        Column::extra("desired.profile", Look::Name),
+        Column::extra("desired.firmware_policy", Look::Name),
+        Column::extra("reported.generation", Look::Number),
+        Column::extra("reported.agent_version", Look::Plain),
+        Column::extra("reported.facets", Look::Plain),
+        Column::extra("verification.facet", Look::Plain),
+        Column::extra("verification.reason", Look::Plain),
+        Column::extra("verification.time", Look::Time),
+        Column::extra("certificate_serial", Look::Plain),
+        Column::extra("certificate_not_after", Look::Time),
+    ];
+}
+
+/// The step a device is at, why, and what to do next.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Explanation {
+    /// `devices/{id}`
+    pub device: String,
+    /// Where it is and why.
+    pub summary: String,
+    /// In order.
+    pub steps: Vec<Step>,
+    /// What to do next.
+    pub next: Vec<String>,
+}
+
+/// One step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Step {
+    /// Its name.
+    pub step: String,
+    /// `DONE`, `CURRENT`, `BLOCKED` or `AHEAD`.
+    pub state: String,
+    /// What is known of it.
+    pub detail: String,
+    /// When.
+    pub time: Option<String>,
+}
+
+impl From<v1::ExplainDeviceResponse> for Explanation {
+    fn from(wire: v1::ExplainDeviceResponse) -> Self {
+        use v1::explain_device_response::{Step as Wire, step::State};
+        let step = |step: Wire| Step {
+            state: state(step.state, State::as_str_name, "STATE_"),
+            time: time(step.time.as_ref()),
+            step: step.step,
+            detail: step.detail,
+        };
+        Self {
+            device: wire.device,
+            summary: wire.summary,
+            steps: wire.steps.into_iter().map(step).collect(),
+            next: wire.next,
+        }
+    }
+}
+
+impl Record for Explanation {
+    const COLUMNS: &'static [Column] = &[
+        Column::shown("device", "DEVICE", Look::Name),
+        Column::shown("summary", "SUMMARY", Look::Plain),
+        Column::shown("steps", "STEPS", Look::Plain),
+        Column::shown("next", "NEXT", Look::Plain),
+    ];
+}
+
+impl Record for Step {
+    const COLUMNS: &'static [Column] = &[
+        Column::shown("state", "", Look::Plain),
+        Column::shown("step", "STEP", Look::Plain),
+        Column::shown("time", "TIME", Look::Time),
+        Column::shown("detail", "DETAIL", Look::Plain),
+    ];
+}
+
+/// A device with its new activation code. `Debug` does not show the code.
+#[derive(Clone, PartialEq, Eq, Serialize)]
+pub struct ReissuedCode {
+    /// `devices/{id}`
+    pub device: String,
+    /// Its serial.
+    pub serial: String,
+    /// For the label, shown this once.
+    pub activation_code: String,
+}
+
+impl std::fmt::Debug for ReissuedCode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ReissuedCode")
+            .field("device", &self.device)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Record for ReissuedCode {
+    const COLUMNS: &'static [Column] = &[
+        Column::shown("device", "DEVICE", Look::Name),
+        Column::shown("serial", "SERIAL", Look::Plain),
+        Column::shown("activation_code", "ACTIVATION CODE", Look::Plain),
+    ];
+}
