@@ -202,16 +202,13 @@ async fn health_answers_anyone() {
     };
     let world = World::builder().without_catalog().start().await;
     let mut health = HealthClient::new(world.channel(None));
-    for service in ["", "muster.v1.Devices"] {
-        let answer = health
-            .check(HealthCheckRequest {
-                service: service.into(),
-            })
-            .await
-            .unwrap()
-            .into_inner();
-        assert_eq!(answer.status(), ServingStatus::Serving, "{service:?}");
-    }
+    // The empty name is the server as a whole.
+    let answer = health
+        .check(HealthCheckRequest::default())
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!(answer.status(), ServingStatus::Serving);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
