@@ -160,7 +160,8 @@ async fn a1_every_wrong_claim_gets_the_same_answer() {
         let status = world.client.enrollment.clone().claim(request).await.unwrap_err();
         assert_eq!(grpc::refusal(&status), Some(Code::ClaimRefused), "{why}");
         // The order of the details' map is nobody's choice; what is in it must be the same.
-        let info = status.get_error_details().error_info().cloned();
+        let info = status.get_error_details().error_info().cloned().expect("details");
+        let info = (info.reason, info.domain, info.metadata);
         over_grpc.push((
             why,
             (
