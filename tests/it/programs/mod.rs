@@ -79,12 +79,11 @@ async fn devices(client: &Client) -> BTreeMap<String, String> {
 }
 
 /// Every acknowledged row is a device with the row's serial (I4); gives how many there are in all.
-/// `first` is the number of the file's first camera.
-async fn acknowledged_rows_are_there(client: &Client, first: u32, acknowledged: &[RowResult]) -> usize {
+async fn acknowledged_rows_are_there(client: &Client, acknowledged: &[RowResult]) -> usize {
     let devices = devices(client).await;
     for row in acknowledged.iter().filter(|row| !row.device.is_empty()) {
         // The header is row 1.
-        let serial = muster_tests::fixture::camera(first + row.row - 2);
+        let serial = muster_tests::fixture::camera(row.row - 2);
         assert_eq!(
             devices.get(&row.device),
             Some(&serial),

@@ -169,8 +169,8 @@ async fn f2_f4_g17_secrets_stand_where_they_belong_and_nowhere_else() {
         .activation_code;
     // A life: agents claim and report, claims fail, the file comes again.
     let mut agents = Vec::new();
-    for row in 0..3 {
-        agents.push(world.agent(&serial(row), &codes[row]));
+    for (row, code) in codes.iter().enumerate().take(3) {
+        agents.push(world.agent(&serial(row), code));
     }
     for row in 0..3 {
         world.verified(&serial(row), 1).await;
