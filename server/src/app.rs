@@ -4,7 +4,7 @@ use crate::{
     ca::{Ca, CaError, Passphrase},
     clock::Clock,
     config::Settings,
-    grpc,
+    descriptors, grpc,
     mqtt::{
         Limits,
         bus::{Bus, BusError},
@@ -112,11 +112,12 @@ impl App {
             return Err(AppError::NoRegistry(settings.directory().to_owned()));
         }
         let ca = Arc::new(Ca::open(settings.directory(), passphrase)?);
-        let identity = ServerIdentity::new(&ca, clock.now())?;
+        let identity = ServerIdentity::new(&ca, settings.server_names().clone(), clock.now())?;
         let store = Store::open(&database)?;
         if store.registry().await?.is_none() {
             return Err(AppError::NoRegistry(settings.directory().to_owned()));
         }
+        descriptors::raise_for(settings.connections() + Limits::default().strangers);
         let spool = spool_directory(settings.directory())?;
         let service = Service::new(store, ca, clock, Bus::start()?, &spool);
         let per_second = settings.claims_per_second();
@@ -163,6 +164,8 @@ impl App {
         let (ca, clock) = (Arc::clone(&service.ca), service.clock.clone());
         let limits = Limits {
             connections: settings.connections(),
+            // A second is kept for the store to close.
+            drain: settings.stop_timeout().saturating_sub(Duration::from_secs(1)),
             ..Limits::default()
         };
         let parts = service.stopping.clone();

@@ -132,17 +132,17 @@ fn settings_text(request: &Request) -> String {
 
 /// How operators' tools reach this server, in the form that `muster --context` reads.
 fn context_text(settings: &Settings) -> String {
-    let name = settings
-        .server_names()
+    let names = settings.server_names().as_slice();
+    let name = names
         .first()
-        .map_or("localhost", String::as_str);
+        .map_or_else(|| "localhost".into(), |name| name.to_str());
     let mut reachable = settings.grpc();
     if reachable.ip().is_unspecified() {
         reachable.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
     }
     format!(
         "server = \"https://{reachable}\"\nserver_name = {}\nroots = \"root.pem\"\ncertificate = \"operator.pem\"\nkey = \"operator.key\"\n",
-        toml::Value::from(name)
+        toml::Value::from(name.as_ref())
     )
 }
 
@@ -157,7 +157,6 @@ fn fill(
     write(&directory.join(config::FILE_NAME), text.as_bytes())?;
     let options = InitOptions {
         organisation: settings.organisation().to_owned(),
-        server_names: settings.server_names().to_vec(),
         passphrase,
         operator: request.operator.clone(),
         now,

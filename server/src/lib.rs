@@ -13,6 +13,7 @@ pub mod app;
 pub mod ca;
 pub mod clock;
 pub mod config;
+mod descriptors;
 pub mod fault;
 pub mod grpc;
 pub mod init;

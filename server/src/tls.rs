@@ -1,7 +1,7 @@
 //! TLS for both ports: handshakes under a deadline, client certificates by port, no resumption.
 
 use crate::{
-    ca::{Ca, CaError, ServerCertificate},
+    ca::{Ca, CaError, ServerCertificate, ServerNames},
     clock::Clock,
 };
 use muster_domain::Timestamp;
@@ -56,6 +56,7 @@ pub enum HandshakeError {
 /// The server's certificate, which can be replaced while connections are served.
 #[derive(Debug)]
 pub struct ServerIdentity {
+    names: ServerNames,
     current: RwLock<Current>,
 }
 
@@ -85,9 +86,9 @@ impl ServerIdentity {
     /// # Errors
     ///
     /// As [`Ca::server_certificate`].
-    pub fn new(ca: &Ca, now: Timestamp) -> Result<Arc<Self>, CaError> {
-        let current = RwLock::new(ca.server_certificate(now)?.into());
-        Ok(Arc::new(Self { current }))
+    pub fn new(ca: &Ca, names: ServerNames, now: Timestamp) -> Result<Arc<Self>, CaError> {
+        let current = RwLock::new(ca.server_certificate(&names, now)?.into());
+        Ok(Arc::new(Self { names, current }))
     }
 
     /// Replaces the certificate when two thirds of its life are over; to be called daily. Connections that stand keep
@@ -104,7 +105,7 @@ impl ServerIdentity {
             .renew_from
             <= now;
         if due {
-            let fresh = ca.server_certificate(now)?.into();
+            let fresh = ca.server_certificate(&self.names, now)?.into();
             *self.current.write().unwrap_or_else(PoisonError::into_inner) = fresh;
         }
         Ok(due)

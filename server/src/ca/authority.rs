@@ -1,10 +1,9 @@
 //! The certificate authority as the service uses it: opened keys that issue by profile.
 
 use super::{
-    CaError, CertificationRequest, Passphrase,
+    CaError, CertificationRequest, Passphrase, ServerNames,
     clock::{ClockGuard, STEP_BACK},
     files::{self, Stored},
-    init,
     key::{PrivateKey, PublicKey},
     lint, profile,
     profile::{Alternative, Kind, Purpose, Template},
@@ -22,10 +21,7 @@ use muster_domain::{
 use muster_proto::envelope::{self, Envelope};
 use p256::pkcs8::LineEnding;
 use rcgen::{CertificateParams, Issuer, KeyIdMethod};
-use rustls::{
-    pki_types::{CertificateDer, ServerName},
-    sign,
-};
+use rustls::{pki_types::CertificateDer, sign};
 use std::{path::Path, sync::Arc, time::Duration};
 use zeroize::Zeroizing;
 
@@ -65,7 +61,6 @@ pub struct Ca {
     servers: Issuing,
     config: (PrivateKey, Stored),
     code_key: CodeKey,
-    server_names: Vec<ServerName<'static>>,
     guard: ClockGuard,
 }
 
@@ -203,7 +198,6 @@ impl Ca {
         let operators = signed(files::OPERATORS, OPERATOR_CA)?;
         let servers = signed(files::SERVERS, SERVER_CA)?;
         let config = signed(files::CONFIG, CONFIG_SIGNER)?;
-        let server_names = init::read_server_names(&directory.join(files::SERVER_NAMES))?;
         // 2. What is sealed.
         let unseal = |name: &str| -> Result<_, CaError> {
             let path = directory.join(name);
@@ -236,7 +230,6 @@ impl Ca {
             config: (key_of(&config, files::CONFIG_KEY)?, config),
             code_key: sealed::code_key(&codes, &codes_path)?,
             root,
-            server_names,
             guard,
         })
     }
@@ -349,7 +342,11 @@ impl Ca {
     /// # Errors
     ///
     /// As [`Self::fresh_serial`]; [`CaError::Expired`] when the server CA has ended.
-    pub fn server_certificate(&self, now: Timestamp) -> Result<ServerCertificate, CaError> {
+    pub fn server_certificate(
+        &self,
+        names: &ServerNames,
+        now: Timestamp,
+    ) -> Result<ServerCertificate, CaError> {
         let (key, _) = PrivateKey::generate()?;
         let (not_before, not_after) = self.servers.validity(now, SERVER_LIFE);
         let life = Life {
@@ -357,7 +354,7 @@ impl Ca {
             not_before,
             not_after,
         };
-        let names = Alternative::Server(self.server_names.clone());
+        let names = Alternative::Server(names.as_slice().to_vec());
         let template = self
             .servers
             .leaf(SERVER_NAME.to_owned(), Purpose::Server, names, life)?;

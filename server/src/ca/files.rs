@@ -24,8 +24,6 @@ pub(super) const DEVICES: &str = "devices.pem";
 pub(super) const OPERATORS: &str = "operators.pem";
 pub(super) const SERVERS: &str = "servers.pem";
 pub(super) const CONFIG: &str = "config.pem";
-/// Names and addresses of the server, one a line, inside [`AUTHORITY`].
-pub(super) const SERVER_NAMES: &str = "server-names.txt";
 /// Sealed keys, inside [`AUTHORITY`].
 pub(super) const KEYS: &str = "keys";
 pub(super) const DEVICES_KEY: &str = "keys/devices.key";

@@ -13,7 +13,6 @@ use super::{
 use crate::random;
 use muster_domain::{Timestamp, names::OperatorName};
 use pkcs8::SecretDocument;
-use rustls::pki_types::ServerName;
 use std::{
     path::{Path, PathBuf},
     time::Duration,
@@ -32,8 +31,6 @@ const BACK_DATED: Duration = DAY;
 const EARLIEST: Timestamp = Timestamp::from_seconds(1_577_836_800);
 /// Longest organisation, in characters (RFC 5280, ub-organization-name).
 const ORGANISATION_LIMIT: usize = 64;
-/// Most names of a server.
-const SERVER_NAMES_LIMIT: usize = 32;
 
 const ROOT_README: &str = "\
 This directory holds the private key of the root of trust, root.key.
@@ -52,8 +49,6 @@ two years), or after a theft. It is sealed with the passphrase that was given wh
 pub struct InitOptions<'a> {
     /// Whose it is: O of every subject. 1 to 64 characters, no control characters.
     pub organisation: String,
-    /// DNS names and IP addresses that clients will call the server; at least one.
-    pub server_names: Vec<String>,
     /// Seals all keys.
     pub passphrase: &'a Passphrase,
     /// The time.
@@ -93,35 +88,6 @@ fn check_organisation(name: &str) -> Result<(), CaError> {
     Err(option("organisation", why))
 }
 
-fn parse_server_names<'a>(names: impl Iterator<Item = &'a str>) -> Result<Vec<ServerName<'static>>, CaError> {
-    let mut parsed: Vec<ServerName<'static>> = Vec::new();
-    for name in names {
-        let name = ServerName::try_from(name.to_ascii_lowercase()).map_err(|_| {
-            option(
-                "server name",
-                format!("{name:?} is neither a DNS name nor an IP address"),
-            )
-        })?;
-        if !parsed.contains(&name) {
-            parsed.push(name);
-        }
-    }
-    match parsed.len() {
-        0 => Err(option("server name", "is missing")),
-        1..=SERVER_NAMES_LIMIT => Ok(parsed),
-        _ => Err(option(
-            "server name",
-            format!("stands more than {SERVER_NAMES_LIMIT} times"),
-        )),
-    }
-}
-
-/// The names in a file, one a line; the operator may change it between two starts.
-pub(super) fn read_server_names(path: &Path) -> Result<Vec<ServerName<'static>>, CaError> {
-    let text = files::read(path)?;
-    parse_server_names(text.lines().map(str::trim).filter(|line| !line.is_empty()))
-}
-
 /// Makes a certificate authority in `directory`: root, issuing authorities, config-signing certificate, code key, and
 /// the first operator.
 ///
@@ -134,13 +100,11 @@ pub fn init(directory: &Path, options: InitOptions<'_>) -> Result<Initialised, C
     // 1. Nothing is touched before the options are known to be good.
     let InitOptions {
         organisation,
-        server_names,
         passphrase,
         now,
         operator,
     } = options;
     check_organisation(&organisation)?;
-    let names = parse_server_names(server_names.iter().map(String::as_str))?;
     if now < EARLIEST {
         return Err(CaError::Clock(now));
     }
@@ -153,7 +117,7 @@ pub fn init(directory: &Path, options: InitOptions<'_>) -> Result<Initialised, C
         now,
         passphrase,
     };
-    maker.make(&names)?;
+    maker.make()?;
     // 4. And made real. Between the two renames there is a root key without an authority: `prepare` knows it.
     let offline = directory.join(files::OFFLINE);
     files::rename(&staging.join(files::OFFLINE), &offline)?;
@@ -202,7 +166,7 @@ struct Maker<'a> {
 }
 
 impl Maker<'_> {
-    fn make(&self, names: &[ServerName<'static>]) -> Result<(), CaError> {
+    fn make(&self) -> Result<(), CaError> {
         let mark: String = random::bytes::<4>()?
             .iter()
             .map(|byte| format!("{byte:02x}"))
@@ -242,8 +206,6 @@ impl Maker<'_> {
             files::CODES_KEY,
             sealed::generate_code_key(self.passphrase)?.as_bytes(),
         )?;
-        let names: String = names.iter().map(|name| format!("{}\n", name.to_str())).collect();
-        self.write(files::SERVER_NAMES, names.as_bytes())?;
         let authority = self.staging.join(files::AUTHORITY);
         for directory in [
             &authority.join(files::KEYS),

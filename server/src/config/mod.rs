@@ -2,6 +2,7 @@
 
 mod raw;
 
+use crate::ca::ServerNames;
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -13,8 +14,6 @@ pub const FILE_NAME: &str = "musterd.toml";
 /// What `musterd init` writes: every setting with its default and its meaning.
 pub const TEMPLATE: &str = include_str!("musterd.toml");
 
-/// Most names in the server's certificate; every handshake carries them.
-const NAME_LIMIT: usize = 32;
 /// X.520 (ub-organization-name) allows no more.
 const ORGANISATION_LIMIT: usize = 64;
 const CONNECTION_RANGE: std::ops::RangeInclusive<u64> = 1..=1_000_000;
@@ -36,7 +35,7 @@ pub struct Settings {
     directory: PathBuf,
     grpc: SocketAddr,
     mqtt: SocketAddr,
-    server_names: Vec<String>,
+    server_names: ServerNames,
     organisation: String,
     connections: usize,
     claims_per_second: u32,
@@ -84,7 +83,9 @@ impl Settings {
         let mut mistakes = Vec::new();
         let grpc = address(&file.listen.grpc, "listen.grpc", &mut mistakes);
         let mqtt = address(&file.listen.mqtt, "listen.mqtt", &mut mistakes);
-        check_names(&file.server.names, &mut mistakes);
+        let names = ServerNames::parse(&file.server.names)
+            .map_err(|why| mistakes.push(format!("server.names: {why}")))
+            .ok();
         let organisation = file.server.organisation.trim();
         if organisation.is_empty() || organisation.chars().count() > ORGANISATION_LIMIT {
             mistakes.push(format!(
@@ -117,12 +118,12 @@ impl Settings {
                 LogFormat::Human
             }
         };
-        match (grpc, mqtt) {
-            (Some(grpc), Some(mqtt)) if mistakes.is_empty() => Ok(Self {
+        match (grpc, mqtt, names) {
+            (Some(grpc), Some(mqtt), Some(names)) if mistakes.is_empty() => Ok(Self {
                 directory: directory.to_owned(),
                 grpc,
                 mqtt,
-                server_names: file.server.names,
+                server_names: names,
                 organisation: organisation.to_owned(),
                 connections: usize::try_from(connections).unwrap_or(usize::MAX),
                 claims_per_second: u32::try_from(claims).unwrap_or(u32::MAX),
@@ -148,7 +149,7 @@ impl Settings {
 
     /// Where the database is.
     pub fn database(&self) -> PathBuf {
-        self.directory.join("registry.redb")
+        self.directory.join("registry.db")
     }
 
     /// Where gRPC listens.
@@ -162,7 +163,7 @@ impl Settings {
     }
 
     /// Names of the server's certificate.
-    pub fn server_names(&self) -> &[String] {
+    pub const fn server_names(&self) -> &ServerNames {
         &self.server_names
     }
 
@@ -202,19 +203,6 @@ fn address(text: &str, field: &str, mistakes: &mut Vec<String>) -> Option<Socket
     parsed
 }
 
-fn check_names(names: &[String], mistakes: &mut Vec<String>) {
-    if names.is_empty() || names.len() > NAME_LIMIT {
-        mistakes.push(format!("server.names: must have 1 to {NAME_LIMIT} names"));
-    }
-    for (place, name) in names.iter().enumerate() {
-        if rustls::pki_types::ServerName::try_from(name.as_str()).is_err() {
-            mistakes.push(format!(
-                "server.names[{place}]: {name:?} is neither a host name nor an address"
-            ));
-        }
-    }
-}
-
 fn ranged(value: u64, range: &std::ops::RangeInclusive<u64>, field: &str, mistakes: &mut Vec<String>) -> u64 {
     if !range.contains(&value) {
         mistakes.push(format!("{field}: must be {} to {}", range.start(), range.end()));
@@ -234,7 +222,7 @@ mod tests {
     fn the_template_says_what_the_defaults_are() {
         let (written, default) = (parse(TEMPLATE).unwrap(), parse("").unwrap());
         assert_eq!(format!("{written:?}"), format!("{default:?}"));
-        assert_eq!(default.database(), Path::new("d/registry.redb"));
+        assert_eq!(default.database(), Path::new("d/registry.db"));
     }
 
     #[test]
@@ -259,7 +247,7 @@ mod tests {
         let expected = [
             "listen.grpc",
             "listen.mqtt",
-            "server.names[1]",
+            "server.names",
             "server.organisation",
             "limits.connections",
             "limits.claims_per_second",

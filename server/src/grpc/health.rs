@@ -9,28 +9,34 @@ const EVERY: Duration = Duration::from_secs(1);
 /// The health of the server as a whole has the empty name (the protocol's own convention).
 const WHOLE: &str = "";
 
+/// The services of one server stand and fall together: all of them need the store.
+async fn say(reporter: &HealthReporter, services: &[&'static str], status: ServingStatus) {
+    for service in services.iter().chain([&WHOLE]) {
+        reporter.set_service_status(*service, status).await;
+    }
+}
+
 /// Keeps the answer true until the server stops.
-pub(super) async fn watch(reporter: HealthReporter, service: Service) {
-    let mut serving = true;
-    while service
-        .stopping
-        .run_until_cancelled(tokio::time::sleep(EVERY))
-        .await
-        .is_some()
-    {
+pub(super) async fn watch(reporter: HealthReporter, services: &'static [&'static str], service: Service) {
+    let mut said = None;
+    loop {
         let writable = service.store().is_writable();
-        if writable != serving {
-            tracing::warn!(writable, "health changed");
+        if said != Some(writable) {
+            if !writable {
+                tracing::error!("the store can no longer write; health says so");
+            }
             let status = if writable {
                 ServingStatus::Serving
             } else {
                 ServingStatus::NotServing
             };
-            reporter.set_service_status(WHOLE, status).await;
-            serving = writable;
+            say(&reporter, services, status).await;
+            said = Some(writable);
+        }
+        let tick = service.stopping.run_until_cancelled(tokio::time::sleep(EVERY));
+        if tick.await.is_none() {
+            break;
         }
     }
-    reporter
-        .set_service_status(WHOLE, ServingStatus::NotServing)
-        .await;
+    say(&reporter, services, ServingStatus::NotServing).await;
 }

@@ -25,10 +25,21 @@ use muster_proto::v1::{
 };
 use page::Pages;
 use std::sync::Arc;
-use tonic::service::Routes;
+use tonic::{server::NamedService as _, service::Routes};
 
 /// Largest message that we read: an apply call with a thousand resources, or a chunk and its frame.
 const DECODE_LIMIT: usize = 8 << 20;
+
+/// Our services by their full names, for health.
+const SERVICES: &[&str] = &[
+    ManifestsServer::<Api>::NAME,
+    DevicesServer::<Api>::NAME,
+    CatalogServer::<Api>::NAME,
+    EnrollmentServer::<Api>::NAME,
+    AccessServer::<Api>::NAME,
+    AuditServer::<Api>::NAME,
+    FleetServer::<Api>::NAME,
+];
 
 /// What every handler has.
 #[derive(Clone)]
@@ -53,7 +64,7 @@ pub enum SetUpError {
 pub(crate) fn routes(service: Service, claims: Arc<Throttle>) -> Result<Routes, SetUpError> {
     let pages = Pages::new(crate::random::bytes().map_err(|_| SetUpError::Random)?);
     let (reporter, health) = tonic_health::server::health_reporter();
-    tokio::spawn(health::watch(reporter, service.clone()));
+    tokio::spawn(health::watch(reporter, SERVICES, service.clone()));
     let api = Api {
         service,
         pages,

@@ -29,12 +29,15 @@ struct Fixture {
     operator: Holder,
 }
 
+fn localhost() -> ServerNames {
+    ServerNames::parse(&["localhost"]).unwrap()
+}
+
 fn make() -> Fixture {
     let directory = tempfile::tempdir().unwrap();
     let passphrase = Passphrase::new(b"correct horse battery staple").unwrap();
     let options = InitOptions {
         organisation: "Example GmbH".to_owned(),
-        server_names: vec!["localhost".to_owned()],
         passphrase: &passphrase,
         now: NOW,
         operator: "alice".parse().unwrap(),
@@ -193,7 +196,7 @@ async fn handshake(server: Arc<ServerConfig>, client: Arc<ClientConfig>) -> Ends
 }
 
 async fn check(port: Port, holder: Option<&Holder>, at: Timestamp, expected: Result<Option<&[u8]>, &str>) {
-    let identity = ServerIdentity::new(&FIXTURE.ca, NOW).unwrap();
+    let identity = ServerIdentity::new(&FIXTURE.ca, localhost(), NOW).unwrap();
     for version in [&TLS12, &TLS13] {
         // The client's clock is right: what is tried is the server's judgement.
         let (served, _) = handshake(
@@ -241,7 +244,7 @@ async fn strange_ended_and_unfit_certificates_are_refused() {
     let chain = thief.chain.iter().cloned().map(CertificateDer::from).collect();
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(thief.key));
     let signing = aws_lc_rs::sign::any_ecdsa_type(&key).unwrap();
-    let identity = ServerIdentity::new(&FIXTURE.ca, NOW).unwrap();
+    let identity = ServerIdentity::new(&FIXTURE.ca, localhost(), NOW).unwrap();
     for version in [&TLS12, &TLS13] {
         let mut config = client(None, NOW, version);
         config.client_auth_cert_resolver = Arc::new(rustls::sign::SingleCertAndKey::from(CertifiedKey::new(
@@ -256,7 +259,7 @@ async fn strange_ended_and_unfit_certificates_are_refused() {
 
 #[tokio::test]
 async fn b4_no_session_is_ever_resumed() {
-    let identity = ServerIdentity::new(&FIXTURE.ca, NOW).unwrap();
+    let identity = ServerIdentity::new(&FIXTURE.ca, localhost(), NOW).unwrap();
     for port in [Port::Grpc, Port::Mqtt] {
         let server = server(port, &identity, NOW);
         for version in [&TLS12, &TLS13] {
@@ -281,7 +284,7 @@ async fn b5_a_silent_peer_is_let_go() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let silent = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     let (tcp, _) = listener.accept().await.unwrap();
-    let identity = ServerIdentity::new(&FIXTURE.ca, NOW).unwrap();
+    let identity = ServerIdentity::new(&FIXTURE.ca, localhost(), NOW).unwrap();
     let acceptor = TlsAcceptor::from(server(Port::Mqtt, &identity, NOW));
     let served = accept(&acceptor, tcp, Duration::from_millis(20)).await;
     assert!(matches!(served, Err(HandshakeError::Late)), "{served:?}");
@@ -295,7 +298,7 @@ async fn b5_a_silent_peer_is_let_go() {
 
 #[tokio::test]
 async fn a_client_at_the_wrong_port_is_told() {
-    let identity = ServerIdentity::new(&FIXTURE.ca, NOW).unwrap();
+    let identity = ServerIdentity::new(&FIXTURE.ca, localhost(), NOW).unwrap();
     for (port, own, other) in [(Port::Grpc, H2, MQTT), (Port::Mqtt, MQTT, H2)] {
         for (offered, expected) in [
             (vec![], true),
@@ -315,7 +318,7 @@ async fn a_client_at_the_wrong_port_is_told() {
 async fn the_server_certificate_is_renewed_while_serving() {
     // An authority of its own: its clock moves.
     let own = make();
-    let identity = ServerIdentity::new(&own.ca, NOW).unwrap();
+    let identity = ServerIdentity::new(&own.ca, localhost(), NOW).unwrap();
     let config = mqtt_config(&own.ca, &identity, &clock(NOW)).unwrap();
     let serial = async |at: Timestamp| {
         let mut roots = RootCertStore::empty();

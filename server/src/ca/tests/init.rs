@@ -54,7 +54,6 @@ fn only_the_owner_may_look_and_all_is_there() {
         "ca/keys/servers.key",
         "ca/operators.pem",
         "ca/root.pem",
-        "ca/server-names.txt",
         "ca/servers.pem",
         "offline",
         "offline/README.txt",
@@ -218,7 +217,7 @@ fn a_missing_or_foreign_part_is_noticed() {
         "keys/config.key",
         "keys/codes.key",
     ];
-    for name in names.into_iter().chain(keys).chain(["server-names.txt"]) {
+    for name in names.into_iter().chain(keys) {
         check(name, &|path| fs::remove_file(path).unwrap(), "does not exist");
     }
     for name in names {
@@ -314,19 +313,6 @@ fn bad_options_are_refused_before_anything_is_written() {
         &|options| options.organisation = "Example\0GmbH".to_owned(),
         "control character",
     );
-    check(&|options| options.server_names.clear(), "is missing");
-    check(
-        &|options| options.server_names.push("*.example".to_owned()),
-        "neither a DNS name nor an IP address",
-    );
-    check(
-        &|options| options.server_names.push("ex ample".to_owned()),
-        "neither a DNS name nor an IP address",
-    );
-    check(
-        &|options| options.server_names = (0..33).map(|n| format!("h{n}.example")).collect(),
-        "more than 32",
-    );
     check(&|options| options.now = Timestamp::from_millis(0), "clock");
 }
 
@@ -351,23 +337,4 @@ fn long_and_foreign_organisations_make_good_certificates() {
             .new_operator(&"bob".parse().unwrap(), NOW.plus(Duration::from_secs(1)))
             .unwrap();
     }
-}
-
-#[test]
-fn a_changed_list_of_names_counts_at_the_next_start() {
-    let copied = copy_of_the_fixture();
-    fs::write(
-        copied.path().join("ca/server-names.txt"),
-        "New.Example\n\n 10.0.0.1 \nnew.example\n",
-    )
-    .unwrap();
-    let opened = Ca::open(copied.path(), &passphrase()).unwrap();
-    let certificate = opened.server_certificate(NOW).unwrap();
-    let path = copied.path().join("server.pem");
-    fs::write(&path, certificate_pem(&certificate.chain[0])).unwrap();
-    let (read, names) = openssl(&["x509", "-in", text(&path), "-noout", "-ext", "subjectAltName"]);
-    assert!(
-        read && names.contains("DNS:new.example, IP Address:10.0.0.1\n"),
-        "{names}"
-    );
 }

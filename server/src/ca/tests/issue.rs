@@ -121,7 +121,7 @@ fn a_device_certificate_says_what_the_registry_says() {
 #[test]
 fn independent_verifiers_accept_what_is_issued() {
     let operator = &FIXTURE.made.operator.chain;
-    let server = ca().server_certificate(NOW).unwrap();
+    let server = ca().server_certificate(&server_names(), NOW).unwrap();
     let config = ca().seal_desired(Vec::new()).unwrap().certificate.0;
     for (leaf, chain, file, purpose, usage) in [
         (
@@ -193,7 +193,7 @@ fn independent_verifiers_refuse_what_is_not_meant() {
         "before its start",
     );
     // The device CA is for clients, and a server leaf under it would be of no use.
-    let server = ca().server_certificate(NOW).unwrap();
+    let server = ca().server_certificate(&server_names(), NOW).unwrap();
     check(
         webpki_accepts(
             &server.chain[0],
@@ -245,7 +245,7 @@ fn nothing_is_issued_after_the_issuers_end() {
         matches!(operator, Err(CaError::Expired("operator CA"))),
         "{operator:?}"
     );
-    let server = made.ca.server_certificate(late);
+    let server = made.ca.server_certificate(&server_names(), late);
     assert!(matches!(server, Err(CaError::Expired("server CA"))), "{server:?}");
     // And the clock that was ahead is behind now: nothing is issued either (H4).
     let error = made.ca.fresh_serial(NOW).unwrap_err();
@@ -369,7 +369,7 @@ fn a_sealed_envelope_opens_under_the_root_and_nothing_else_does() {
 
 #[test]
 fn a_server_certificate_carries_all_names_and_is_renewed_in_time() {
-    let made = ca().server_certificate(NOW).unwrap();
+    let made = ca().server_certificate(&server_names(), NOW).unwrap();
     let (_, certificate) = X509Certificate::from_der(&made.chain[0]).unwrap();
     let names = &certificate
         .subject_alternative_name()
@@ -385,7 +385,7 @@ fn a_server_certificate_carries_all_names_and_is_renewed_in_time() {
     ];
     assert_eq!(names.as_slice(), expected);
     assert_eq!(made.renew_from, NOW.plus(Duration::from_secs(60 * 86_400)));
-    let again = ca().server_certificate(NOW).unwrap();
+    let again = ca().server_certificate(&server_names(), NOW).unwrap();
     assert_ne!(
         spki_digest(&made.chain[0]).unwrap(),
         spki_digest(&again.chain[0]).unwrap(),

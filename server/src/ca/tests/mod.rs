@@ -42,13 +42,14 @@ fn passphrase() -> Passphrase {
 fn options(passphrase: &Passphrase) -> InitOptions<'_> {
     InitOptions {
         organisation: "Example GmbH".to_owned(),
-        server_names: ["localhost", "muster.example", "127.0.0.1", "::1"]
-            .map(str::to_owned)
-            .to_vec(),
         passphrase,
         now: NOW,
         operator: "alice@example.com".parse().unwrap(),
     }
+}
+
+fn server_names() -> ServerNames {
+    ServerNames::parse(&["localhost", "muster.example", "127.0.0.1", "::1"]).unwrap()
 }
 
 fn ca() -> &'static Ca {
