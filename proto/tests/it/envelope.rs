@@ -67,20 +67,26 @@ fn with_desired(change: impl FnOnce(&mut Desired), encoding: Encoding) -> Envelo
 /// One for each reason. Whatever is not named is true: certificates that should not be believed are for the true
 /// signer's key, and what they sign is signed well.
 const FORGERIES: [Forgery; 17] = [
-    ("key id of another certificate", Step::KeyId, |encoding| Envelope {
-        key_id: Digest([0; 32]),
-        ..seal(&desired_bare(), encoding)
+    ("key id of another certificate", Step::KeyId, |encoding| {
+        Envelope {
+            key_id: Digest([0; 32]),
+            ..seal(&desired_bare(), encoding)
+        }
     }),
-    ("certificate replaced under its key id", Step::KeyId, |encoding| Envelope {
-        certificate: Binary(pem("signer-for-clients.pem")),
-        ..seal(&desired_bare(), encoding)
+    ("certificate replaced under its key id", Step::KeyId, |encoding| {
+        Envelope {
+            certificate: Binary(pem("signer-for-clients.pem")),
+            ..seal(&desired_bare(), encoding)
+        }
     }),
     ("certificate of another root", Step::Certificate, |encoding| {
         seal_bytes(content(encoding), "signer-of-other-root.pem")
     }),
-    ("certificate without extended key usage", Step::Certificate, |encoding| {
-        seal_bytes(content(encoding), "signer-without-usage.pem")
-    }),
+    (
+        "certificate without extended key usage",
+        Step::Certificate,
+        |encoding| seal_bytes(content(encoding), "signer-without-usage.pem"),
+    ),
     ("certificate for TLS clients", Step::Certificate, |encoding| {
         seal_bytes(content(encoding), "signer-for-clients.pem")
     }),
@@ -88,11 +94,17 @@ const FORGERIES: [Forgery; 17] = [
         seal_bytes(content(encoding), "signer-expired.pem")
     }),
     ("no certificate", Step::Certificate, |encoding| {
-        Envelope::new(Vec::new(), content(encoding), seal(&desired_bare(), encoding).signature.0)
+        Envelope::new(
+            Vec::new(),
+            content(encoding),
+            seal(&desired_bare(), encoding).signature.0,
+        )
     }),
-    ("payload of another signature", Step::Signature, |encoding| Envelope {
-        payload: seal(&desired(), encoding).payload,
-        ..seal(&desired_bare(), encoding)
+    ("payload of another signature", Step::Signature, |encoding| {
+        Envelope {
+            payload: seal(&desired(), encoding).payload,
+            ..seal(&desired_bare(), encoding)
+        }
     }),
     ("signature by another key", Step::Signature, |encoding| {
         let input = signing_input(&content(encoding));
@@ -101,12 +113,21 @@ const FORGERIES: [Forgery; 17] = [
     ("signature without the context", Step::Signature, |encoding| {
         with_signature(sign(&key("config-signer.key"), &content(encoding)), encoding)
     }),
-    ("signature of 64 raw bytes instead of DER", Step::Signature, |encoding| {
-        let der = seal(&desired_bare(), encoding).signature.0;
-        let raw = p256::ecdsa::Signature::from_der(&der).unwrap().to_bytes().to_vec();
-        with_signature(raw, encoding)
+    (
+        "signature of 64 raw bytes instead of DER",
+        Step::Signature,
+        |encoding| {
+            let der = seal(&desired_bare(), encoding).signature.0;
+            let raw = p256::ecdsa::Signature::from_der(&der)
+                .unwrap()
+                .to_bytes()
+                .to_vec();
+            with_signature(raw, encoding)
+        },
+    ),
+    ("no signature", Step::Signature, |encoding| {
+        with_signature(Vec::new(), encoding)
     }),
-    ("no signature", Step::Signature, |encoding| with_signature(Vec::new(), encoding)),
     ("signed, but not desired state", Step::Payload, |encoding| {
         let hello = Hello {
             generation: 1,
@@ -128,7 +149,10 @@ const FORGERIES: [Forgery; 17] = [
         seal_bytes(content(other), "config-signer.pem")
     }),
     ("for another device", Step::Device, |encoding| {
-        with_desired(|desired| desired.device_id = "01m8qedc00m5zjs7ab7sc0c7vr".into(), encoding)
+        with_desired(
+            |desired| desired.device_id = "01m8qedc00m5zjs7ab7sc0c7vr".into(),
+            encoding,
+        )
     }),
     ("generation 0", Step::Generation, |encoding| {
         with_desired(|desired| desired.generation = 0, encoding)
@@ -182,7 +206,10 @@ fn the_true_envelope_opens() {
     for encoding in ENCODINGS {
         for desired in [desired_bare(), desired()] {
             let envelope = seal(&desired, encoding);
-            assert_eq!(envelope.key_id.0[..], <sha2::Sha256 as sha2::Digest>::digest(pem("config-signer.pem"))[..]);
+            assert_eq!(
+                envelope.key_id.0[..],
+                <sha2::Sha256 as sha2::Digest>::digest(pem("config-signer.pem"))[..]
+            );
             let bytes = payload::encode(&envelope, encoding).unwrap();
             assert_eq!(open(&bytes, encoding), Ok(desired));
         }
@@ -192,7 +219,12 @@ fn the_true_envelope_opens() {
 #[test]
 fn the_signers_certificate_holds_from_its_first_second_to_its_last() {
     let bytes = payload::encode(&seal(&desired_bare(), Encoding::Json), Encoding::Json).unwrap();
-    for (at, holds) in [(LIFE.0 - 1, false), (LIFE.0, true), (LIFE.1, true), (LIFE.1 + 1, false)] {
+    for (at, holds) in [
+        (LIFE.0 - 1, false),
+        (LIFE.0, true),
+        (LIFE.1, true),
+        (LIFE.1 + 1, false),
+    ] {
         let opened = Envelope::open(&bytes, Encoding::Json, |certificate| by_root(certificate, at));
         assert_eq!(opened.is_ok(), holds, "{at}: {opened:?}");
     }
@@ -209,8 +241,19 @@ fn nothing_of_the_payload_is_read_before_certificate_and_signature_hold() {
     };
     let no: &dyn Fn(&[u8]) -> Result<Vec<u8>, String> = &|_| Err("no".into());
     assert_eq!(open(&envelope, no), EnvelopeError::Certificate("no".into()));
-    assert_eq!(open(&envelope, &|_| Ok(vec![1])), EnvelopeError::Certificate("not a P-256 key".into()));
-    assert_eq!(open(&envelope, &|der| by_root(der, ISSUED_AT)), EnvelopeError::Signature);
+    assert_eq!(
+        open(&envelope, &|_| Ok(vec![1])),
+        EnvelopeError::Certificate("not a P-256 key".into())
+    );
+    assert_eq!(
+        open(&envelope, &|der| by_root(der, ISSUED_AT)),
+        EnvelopeError::Signature
+    );
     envelope.key_id = Digest([0; 32]);
-    assert_eq!(open(&envelope, &|_| panic!("asked about a certificate under another name")), EnvelopeError::KeyId);
+    assert_eq!(
+        open(&envelope, &|_| panic!(
+            "asked about a certificate under another name"
+        )),
+        EnvelopeError::KeyId
+    );
 }

@@ -7,11 +7,7 @@ use std::{fs, path::PathBuf};
 const LINE: usize = 32;
 
 pub(crate) fn path(name: &str) -> PathBuf {
-    PathBuf::from(concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../tests/fixtures/proto"
-    ))
-    .join(name)
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures/proto")).join(name)
 }
 
 /// Whether what is new may be written (`MUSTER_BLESS=1`).

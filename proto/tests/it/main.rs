@@ -1,5 +1,6 @@
 //! The contract, held to `README.md` and to the vectors in `tests/fixtures/proto`.
 
+#[cfg(feature = "grpc")]
 mod descriptor;
 mod envelope;
 mod fixture;

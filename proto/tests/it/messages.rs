@@ -64,7 +64,9 @@ pub(crate) fn claim() -> Claim {
 fn claim_accepted() -> ClaimResult {
     ClaimResult::Accepted(ClaimAccepted {
         device_id: DEVICE.into(),
-        chain: ["device.pem", "device-authority.pem"].map(|name| Binary(pem(name))).into(),
+        chain: ["device.pem", "device-authority.pem"]
+            .map(|name| Binary(pem(name)))
+            .into(),
         roots: vec![Binary(pem("root.pem"))],
     })
 }
@@ -101,7 +103,7 @@ fn hello_first() -> Hello {
     }
 }
 
-fn hello() -> Hello {
+pub(crate) fn hello() -> Hello {
     Hello {
         generation: 300,
         digest: digest("content 300"),
@@ -121,7 +123,9 @@ fn report() -> Report {
         device_id: DEVICE.into(),
         generation: 300,
         digest: digest("content 300"),
-        facets: [Facet::Config, Facet::Location, Facet::Firmware].map(applied).into(),
+        facets: [Facet::Config, Facet::Location, Facet::Firmware]
+            .map(applied)
+            .into(),
         firmware: Some("2.4.1".into()),
     }
 }
@@ -174,7 +178,10 @@ pub(crate) fn desired() -> Desired {
         profile: Some("gateway@12".into()),
         files: vec![
             file("modem.conf", "apn=m2m.example\npin=\n"),
-            file("network.toml", "hostname = \"gw2-7000001\"\nuplink = \"Zürich\"\n"),
+            file(
+                "network.toml",
+                "hostname = \"gw2-7000001\"\nuplink = \"Zürich\"\n",
+            ),
         ],
         location: Some(Location {
             site: "ZRH-1".into(),

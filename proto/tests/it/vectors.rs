@@ -25,7 +25,11 @@ impl Visit for Golden {
             Ok(postcard),
             "{file}"
         );
-        assert_eq!(hex_lines(&written), hex_lines(&stored), "{name} in postcard {BROKEN}");
+        assert_eq!(
+            hex_lines(&written),
+            hex_lines(&stored),
+            "{name} in postcard {BROKEN}"
+        );
         self.files.insert(file);
 
         let file = format!("{name}.json");
@@ -52,5 +56,9 @@ fn vectors_read_and_are_written_to_the_byte() {
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
-    assert!(found.is_subset(&golden.files), "{:?}", found.difference(&golden.files));
+    assert!(
+        found.is_subset(&golden.files),
+        "{:?}",
+        found.difference(&golden.files)
+    );
 }
