@@ -112,7 +112,16 @@ async fn exchange(
         }
     }
     let summary = summary.ok_or_else(|| anyhow::anyhow!("the server ended the import without a summary"))?;
-    Ok((summary, sent.unwrap_or_default()))
+    // The upload tells its end before it closes the stream, and the server sums up behind that close. So the hash is
+    // there, even when all answers came in one go and nobody has looked for it yet.
+    if sent.is_none()
+        && let Ok(Upload::Sent(hash)) = upload.try_recv()
+    {
+        sent = Some(hash);
+    }
+    let sent =
+        sent.ok_or_else(|| anyhow::anyhow!("the server summed the import up before it had all of the file"))?;
+    Ok((summary, sent))
 }
 
 /// The file could not be read on: the call is dropped before its sender, so that the server sees a cut, not an end.

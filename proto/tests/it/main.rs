@@ -1,0 +1,13 @@
+//! The contract, held to `README.md` and to the vectors in `tests/fixtures/proto`.
+
+#[cfg(feature = "grpc")]
+mod descriptor;
+mod envelope;
+mod fixture;
+mod flips;
+mod messages;
+mod properties;
+mod readme;
+mod strict;
+mod trust;
+mod vectors;
