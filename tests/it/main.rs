@@ -1,5 +1,9 @@
 //! Muster from outside: house rules, and journeys over real sockets.
-#![expect(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test says what it expects by unwrapping"
+)]
 
 mod journeys;
 mod programs;

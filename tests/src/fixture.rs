@@ -81,3 +81,19 @@ pub fn expected() -> Vec<Expected> {
         })
         .collect()
 }
+
+/// The serial of a generated camera.
+pub fn camera(number: u32) -> String {
+    format!("CAM-{number:07}")
+}
+
+/// A generated manifest of `count` cameras, numbered from `first` on. They have no profile, so that large imports cost
+/// little.
+pub fn cameras(first: u32, count: u32) -> String {
+    let mut text = "serial,model,site\n".to_owned();
+    for number in first..first + count {
+        text += &camera(number);
+        text += ",CAM-IR,MUC-01\n";
+    }
+    text
+}

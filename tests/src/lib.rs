@@ -30,7 +30,7 @@ mod world;
 
 pub use mqtt::{Mqtt, Packet};
 pub use pki::{ForeignCa, Key, Pair};
-pub use program::{Ended, Program, Registry, free_port};
+pub use program::{Ended, Program, Registry, free_ports};
 pub use proxy::Proxy;
 pub use random::Random;
 pub use sink::Sink;

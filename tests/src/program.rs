@@ -6,6 +6,7 @@ use std::{
     fmt, fs,
     io::{BufRead as _, BufReader, Read},
     net::{SocketAddr, TcpListener},
+    os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex, PoisonError},
@@ -16,15 +17,16 @@ use tempfile::TempDir;
 /// Below the range that systems take for outgoing connections, so that a port found free stays so.
 const PORTS: std::ops::Range<u64> = 20_000..30_000;
 
-/// A port of the loopback address that is free now, for programs that must be told one beforehand.
-pub fn free_port() -> u16 {
+/// Ports of the loopback address that are free now, for programs that must be told them beforehand.
+pub fn free_ports<const N: usize>() -> [u16; N] {
     let mut chance = crate::Random::seeded(u64::from(std::process::id()));
-    loop {
+    // All are held until all are found, so that none is found twice.
+    let mut held = Vec::new();
+    while held.len() < N {
         let port = u16::try_from(PORTS.start + chance.below(PORTS.end - PORTS.start)).expect("in range");
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
+        held.extend(TcpListener::bind(("127.0.0.1", port)));
     }
+    std::array::from_fn(|place| held[place].local_addr().expect("an address").port())
 }
 
 /// A running process of ours; killed when dropped.
@@ -115,7 +117,9 @@ impl Program {
             .unwrap_or_default()
             .to_string_lossy()
             .into_owned();
+        // A group of its own: what it starts ends with it.
         let piped = command
+            .process_group(0)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
@@ -208,8 +212,14 @@ impl Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        // One that has ended cannot be killed, which is as well.
-        drop(self.child.kill());
+        // A group that has ended cannot be killed, which is as well.
+        let group = format!("-{}", self.child.id());
+        drop(
+            Command::new("kill")
+                .args(["-KILL", "--", &group])
+                .stderr(Stdio::null())
+                .status(),
+        );
         drop(self.child.wait());
     }
 }

@@ -151,6 +151,12 @@ fn context(directory: &Path, grpc: SocketAddr) -> Context {
 }
 
 impl World {
+    /// Files of the repository that hold the catalog of tests.
+    pub const CATALOG: [(&str, Kind); 2] = [
+        ("tools/src/demo/catalog.toml", Kind::Any),
+        ("tests/fixtures/manifests/sites.csv", Kind::Sites),
+    ];
+
     /// What most tests want: the machine's clock, default settings, the catalog.
     pub async fn start() -> Self {
         Self::builder().start().await
@@ -241,10 +247,7 @@ impl World {
 
     /// Models, profile and policy of the demo, and the sites of the fixtures.
     pub async fn apply_catalog(&self) {
-        for (file, kind) in [
-            ("tools/src/demo/catalog.toml", Kind::Any),
-            ("tests/fixtures/manifests/sites.csv", Kind::Sites),
-        ] {
+        for (file, kind) in Self::CATALOG {
             self.apply(&fixture::in_repository(file), kind).await;
         }
     }

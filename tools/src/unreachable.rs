@@ -72,11 +72,34 @@ fn diagnose(error: &(dyn Error + 'static)) -> (String, &'static str) {
         network = cause.downcast_ref::<io::Error>().or(network);
         last = cause;
     }
+    let text = last.to_string();
+    // In TLS 1.3 a server refuses a certificate after the client's handshake is over; the alert then comes up through
+    // HTTP/2, which keeps its text only.
+    if let Some(alert) = REJECTED
+        .iter()
+        .map(|&alert| Tls::AlertReceived(alert))
+        .find(|alert| text.contains(&alert.to_string()))
+    {
+        return tls_failure(&alert);
+    }
     match network {
         Some(error) if error.get_ref().is_none() => io_failure(error),
-        _ => (last.to_string(), ""),
+        _ => (text, ""),
     }
 }
+
+/// What a server says of a certificate that it does not accept.
+const REJECTED: [AlertDescription; 9] = [
+    AlertDescription::UnknownCA,
+    AlertDescription::BadCertificate,
+    AlertDescription::UnsupportedCertificate,
+    AlertDescription::CertificateUnknown,
+    AlertDescription::CertificateExpired,
+    AlertDescription::CertificateRevoked,
+    AlertDescription::CertificateRequired,
+    AlertDescription::AccessDenied,
+    AlertDescription::DecryptError,
+];
 
 fn io_failure(error: &io::Error) -> (String, &'static str) {
     let help = match error.kind() {
@@ -109,16 +132,9 @@ fn tls_failure(error: &Tls) -> (String, &'static str) {
         Tls::InvalidCertificate(
             CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. },
         ) => "The server's certificate is not valid yet. Check this machine's clock.",
-        Tls::AlertReceived(
-            AlertDescription::UnknownCA
-            | AlertDescription::BadCertificate
-            | AlertDescription::CertificateUnknown
-            | AlertDescription::CertificateExpired
-            | AlertDescription::CertificateRevoked
-            | AlertDescription::AccessDenied
-            | AlertDescription::DecryptError,
-        ) => {
-            "The server does not accept this context's certificate. Is it from this server, and still valid?"
+        Tls::AlertReceived(alert) if REJECTED.contains(alert) => {
+            "The server does not accept this context's certificate. Is it from this server, and still valid? \
+             Another admin can make a new one: muster operator create."
         }
         Tls::InvalidMessage(_) => "What answers there does not speak TLS. Is this musterd's gRPC port?",
         _ => "",
@@ -164,5 +180,14 @@ mod tests {
             "this context's certificate",
         );
         check(io::Error::other("odd"), "odd", "");
+        // As HTTP/2 hands it on: the text without the type.
+        for alert in REJECTED {
+            let text = Tls::AlertReceived(alert).to_string();
+            check(
+                io::Error::other(text.clone()),
+                &text,
+                "this context's certificate",
+            );
+        }
     }
 }

@@ -286,3 +286,40 @@ async fn refused_rows_alone_can_be_mended_and_sent_again() {
         .unwrap();
     assert_eq!(device.into_inner().site, "sites/XXX-99");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mended_results_file_brings_no_answers_as_values() {
+    let world = World::start().await;
+    // The second file has a column of the user's own under a name that results have.
+    for (number, own) in [(1, "batch"), (2, "status")] {
+        let header = format!("serial,mac,model,site,position,{own}");
+        let results = world.path(&format!("results-{number}.csv"));
+        let file = world.path(&format!("file-{number}.csv"));
+        let rows = format!(
+            "GW2-800000{number},00:1B:C5:00:08:0{number},GW-200,MUC-01,Roof,mine\nGW2-900000{number},00:1B:C5:00:09:0{number},GW-200,MUC-99,Roof,mine\n"
+        );
+        fs::write(&file, format!("{header}\n{rows}")).unwrap();
+        let first = world
+            .import_with(ImportOptions {
+                results: Some(results.clone()),
+                ..ImportOptions::of(&file)
+            })
+            .await;
+        assert_eq!((first.summary.created, first.summary.refused), (1, 1));
+        // The user mends the refused row in the results file and sends that.
+        let mended = fs::read_to_string(&results).unwrap().replace("MUC-99", "MUC-01");
+        fs::write(&results, mended).unwrap();
+        let second = world.import(&results).await;
+        assert_eq!(
+            (second.summary.created, second.summary.unchanged),
+            (1, 1),
+            "{:?}",
+            second.summary.causes
+        );
+        for serial in [format!("GW2-800000{number}"), format!("GW2-900000{number}")] {
+            let device = world.device(&serial).await;
+            let variables: Vec<_> = device.variables.into_iter().collect();
+            assert_eq!(variables, [(own.to_owned(), "mine".to_owned())], "{serial}");
+        }
+    }
+}

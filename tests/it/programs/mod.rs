@@ -1,1 +1,96 @@
-//! Our binaries as processes.
+//! Our binaries as a user starts them, and other people's programs against them.
+
+mod cli;
+mod crash;
+mod demo;
+mod mosquitto;
+mod openssl;
+mod readme;
+mod stop;
+
+use muster_proto::v1::{self, RowResult};
+use muster_tests::{Registry, World};
+use muster_tools::{
+    Client, Context, Failure,
+    apply::{self, ApplyOptions},
+    import::{self, ImportEvent, ImportOptions, ImportSummary},
+};
+use std::{collections::BTreeMap, path::Path};
+
+/// Connects as the first operator.
+async fn connected(registry: &Registry) -> Client {
+    Client::connect(&Context::load(&registry.path("registry")).unwrap())
+        .await
+        .unwrap()
+}
+
+/// The catalog of the demo, and the sites of the fixtures.
+async fn catalog(client: &Client) {
+    for (file, kind) in World::CATALOG {
+        let resources = apply::read_path(&muster_tests::fixture::in_repository(file), kind, None).unwrap();
+        apply::send(client, resources, &ApplyOptions::default())
+            .await
+            .unwrap();
+    }
+}
+
+/// What an import was answered until it ended, whichever way. `each` is asked at every event.
+async fn import(
+    client: &Client,
+    file: &Path,
+    mut each: impl FnMut(&ImportEvent<'_>),
+) -> (Vec<RowResult>, Result<ImportSummary, Failure>) {
+    let mut rows = Vec::new();
+    let ended = import::run(client, ImportOptions::of(file), |event| {
+        if let ImportEvent::Results(some) = event {
+            rows.extend_from_slice(some);
+        }
+        each(&event);
+    });
+    let ended = ended.await;
+    (rows, ended)
+}
+
+/// Every device of the registry: resource name and serial.
+async fn devices(client: &Client) -> BTreeMap<String, String> {
+    let (mut devices, mut page_token) = (BTreeMap::new(), String::new());
+    loop {
+        let request = v1::ListDevicesRequest {
+            page_size: 1000,
+            page_token,
+            ..v1::ListDevicesRequest::default()
+        };
+        let page = client
+            .devices
+            .clone()
+            .list_devices(request)
+            .await
+            .unwrap()
+            .into_inner();
+        devices.extend(
+            page.devices
+                .into_iter()
+                .map(|device| (device.name, device.serial)),
+        );
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            return devices;
+        }
+    }
+}
+
+/// Every acknowledged row is a device with the row's serial (I4); gives how many there are in all.
+async fn acknowledged_rows_are_there(client: &Client, acknowledged: &[RowResult]) -> usize {
+    let devices = devices(client).await;
+    for row in acknowledged.iter().filter(|row| !row.device.is_empty()) {
+        // The header is row 1.
+        let serial = muster_tests::fixture::camera(row.row - 2);
+        assert_eq!(
+            devices.get(&row.device),
+            Some(&serial),
+            "row {} was acknowledged",
+            row.row
+        );
+    }
+    devices.len()
+}

@@ -1,1 +1,7 @@
 //! What the server promises whatever happens.
+
+mod guesses;
+mod race;
+mod refusals;
+mod secrets;
+mod upload;

@@ -11,8 +11,10 @@ mod postgres;
 mod rows;
 
 use crate::{cli::Session, output::Format};
+use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use serde::Serialize;
+use serde_json::Value;
 
 pub(crate) use host::Serve;
 
@@ -34,22 +36,40 @@ enum Name {
 impl Bench {
     /// Runs a benchmark.
     pub(crate) async fn run(self, session: &mut Session<'_>) -> anyhow::Result<()> {
-        let json = session.format == Format::Json;
         match self.name {
-            Name::Import(options) => print(&import::run(&options).await?, json || options.json, session),
-            Name::Claim(options) => print(&claim::run(&options).await?, json || options.json, session),
+            Name::Import(options) => print(&import::run(&options).await?, options.json, session),
+            Name::Claim(options) => print(&claim::run(&options).await?, options.json, session),
         }
     }
 }
 
-/// Prints figures: one JSON object, or a line each with the units that the keys name.
+/// Prints figures: one JSON object, a header and a line of CSV, or a line each. The keys name the units.
 fn print<T: Serialize>(figures: &T, json: bool, session: &mut Session<'_>) -> anyhow::Result<()> {
     let value = serde_json::to_value(figures)?;
-    if json {
-        return Ok(session.say(&value.to_string())?);
-    }
-    for (key, value) in value.as_object().into_iter().flatten() {
-        session.say(&format!("{key:<32} {value}"))?;
+    let figures = value.as_object().context("figures are an object")?;
+    let format = if json { Format::Json } else { session.format };
+    match format {
+        Format::Json | Format::Jsonl => session.say(&value.to_string())?,
+        Format::Csv => {
+            let keys: Vec<_> = figures.keys().map(String::as_str).collect();
+            let values: Vec<_> = figures.values().map(ToString::to_string).collect();
+            session.say(&keys.join(","))?;
+            session.say(&values.join(","))?;
+        }
+        Format::Table => {
+            for (key, value) in figures {
+                session.say(&format!("{key:<26} {:>14}", person(value)))?;
+            }
+        }
     }
     Ok(())
+}
+
+/// As many digits as a person reads: none behind the point from a hundred on.
+fn person(value: &Value) -> String {
+    match value.as_f64() {
+        Some(number) if value.is_f64() && number >= 100.0 => format!("{number:.0}"),
+        Some(number) if value.is_f64() => format!("{number:.2}"),
+        Some(_) | None => value.to_string(),
+    }
 }

@@ -21,6 +21,12 @@ pub(super) struct Place {
     manifest: PathBuf,
 }
 
+/// A path as it is typed from here.
+fn shortest(path: &Path) -> anyhow::Result<String> {
+    let here = std::env::current_dir()?;
+    Ok(path.strip_prefix(&here).unwrap_or(path).display().to_string())
+}
+
 /// A port that is free now, so that the settings can name it for good.
 async fn free_port() -> anyhow::Result<SocketAddr> {
     Ok(tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
@@ -146,13 +152,9 @@ impl Place {
 
     /// What to try next.
     pub(super) fn suggest(&self, agents: &Agents, session: &mut Session<'_>) -> anyhow::Result<()> {
-        let program = std::env::current_exe()?;
-        let program = program
-            .strip_prefix(std::env::current_dir()?)
-            .unwrap_or(&program)
-            .display();
-        let context = self.registry().join("operator").join("context.toml");
-        let muster = format!("{program} --context {}", context.display());
+        let program = shortest(&std::env::current_exe()?)?;
+        let context = shortest(&self.registry().join("operator").join("context.toml"))?;
+        let muster = format!("{program} --context {context}");
         session.say("\nThe fleet is up. In another terminal:\n")?;
         session.say(&format!("  {muster} device list --filter 'state = ACTIVE'"))?;
         session.say(&format!("  {muster} device explain serial:{}", agents.first()))?;

@@ -33,8 +33,7 @@ pub async fn run_until(
 ) -> Result<ImportSummary, Failure> {
     // 1. What can go wrong here is found before anything is sent.
     let rows = Rows::open(&options.file, options.format)?;
-    let (results, failed) = (options.results.as_deref(), options.failed.as_deref());
-    let mut pairing = Pairing::begin(rows, results, failed, options.replace)?;
+    let mut pairing = Pairing::begin(rows, &options)?;
     // 2. The file goes up while answers come down.
     let (messages, upload) = upload::start(options.file.clone(), header(&options));
     let exchange = exchange(client, messages, upload, &mut pairing, &mut on_event);
@@ -112,7 +111,16 @@ async fn exchange(
         }
     }
     let summary = summary.ok_or_else(|| anyhow::anyhow!("the server ended the import without a summary"))?;
-    Ok((summary, sent.unwrap_or_default()))
+    // The upload tells its end before it closes the stream, and the server sums up behind that close. So the hash is
+    // there, even when all answers came in one go and nobody has looked for it yet.
+    if sent.is_none()
+        && let Ok(Upload::Sent(hash)) = upload.try_recv()
+    {
+        sent = Some(hash);
+    }
+    let sent =
+        sent.ok_or_else(|| anyhow::anyhow!("the server summed the import up before it had all of the file"))?;
+    Ok((summary, sent))
 }
 
 /// The file could not be read on: the call is dropped before its sender, so that the server sees a cut, not an end.
@@ -135,7 +143,7 @@ fn summarise(
     pairing: Pairing,
     options: &ImportOptions,
 ) -> Result<ImportSummary, Failure> {
-    let (causes, written) = pairing.finish(sent)?;
+    let (causes, written) = pairing.finish(sent, !summary.batch.is_empty())?;
     if summary.file_sha256 != sent {
         return Err(Failure::Fault(anyhow::anyhow!(
             "the server imported another file than was sent: its SHA-256 is {}",

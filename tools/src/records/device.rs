@@ -267,7 +267,7 @@ impl Record for Explanation {
 
 impl Record for Step {
     const COLUMNS: &'static [Column] = &[
-        Column::shown("state", "", Look::Plain),
+        Column::shown("state", "STATE", Look::Plain),
         Column::shown("step", "STEP", Look::Plain),
         Column::shown("time", "TIME", Look::Time),
         Column::shown("detail", "DETAIL", Look::Plain),

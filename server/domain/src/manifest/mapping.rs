@@ -51,8 +51,10 @@ impl fmt::Display for Field {
 
 /// Columns that a results file has behind the user's own. Where the code's column is there, a file is one of ours that
 /// comes back, and these are not the user's data; the code is a secret and must never become a variable.
-pub const RESULT_COLUMNS: [&str; 5] = ["status", "device", "activation_code", "refusals", "help"];
+pub const RESULT_COLUMNS: [&str; 5] = ["status", "code", "message", "device", "activation_code"];
 const CODE_COLUMN: &str = "activation_code";
+/// What our columns' names begin with: this, where the user has a column of such a name, or else nothing.
+const RESULT_PREFIXES: [&str; 2] = ["muster_", ""];
 
 /// Longest name of a label or variable, in bytes.
 const NAME_LIMIT: usize = 63;
@@ -156,7 +158,8 @@ const VARIABLE_PREFIXES: [&str; 5] = ["var", "vars", "variable", "variables", "a
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mapping {
     columns: Vec<(String, Field)>,
-    has_results: bool,
+    /// The prefix of our results' columns, where they are there.
+    results: Option<&'static str>,
 }
 
 impl Mapping {
@@ -180,12 +183,12 @@ impl Mapping {
     }
 
     fn new(columns: &[String]) -> Self {
-        let has_results = columns.iter().any(|column| is_results(column, CODE_COLUMN));
+        let results = results_prefix(columns.iter().map(String::as_str));
         let columns = columns
             .iter()
-            .map(|column| (column.clone(), field(column, has_results)))
+            .map(|column| (column.clone(), field(column, results)))
             .collect();
-        Self { columns, has_results }
+        Self { columns, results }
     }
 
     fn problems(&self, has_model: bool) -> Vec<Refusal> {
@@ -238,7 +241,7 @@ impl Mapping {
 
     /// Is this the name of a column that we know, rather than of a variable?
     pub(super) fn knows(column: &str) -> bool {
-        !matches!(field(column, false), Field::Variable(_) | Field::Ignored)
+        !matches!(field(column, None), Field::Variable(_) | Field::Ignored)
     }
 
     /// How many columns the header has.
@@ -263,7 +266,7 @@ impl Mapping {
                 (0..self.columns.len()).find(|&place| is_here(place))
             };
             places.push(found.unwrap_or_else(|| {
-                let field = field(name, self.has_results || is_results(name, CODE_COLUMN));
+                let field = field(name, self.results);
                 self.columns.push((name.to_owned(), field));
                 self.columns.len() - 1
             }));
@@ -271,15 +274,27 @@ impl Mapping {
     }
 }
 
-/// Is this our results file's column `name`?
-fn is_results(column: &str, name: &str) -> bool {
-    column.trim() == name
+/// Is this our results' column `name`, under this prefix?
+fn is_results(column: &str, prefix: &str, name: &str) -> bool {
+    column.trim().strip_prefix(prefix) == Some(name)
 }
 
-fn field(column: &str, has_results: bool) -> Field {
-    if is_results(column, CODE_COLUMN)
-        || has_results && RESULT_COLUMNS.iter().any(|name| is_results(column, name))
-    {
+/// The prefix of our results among these columns: known by the code, which no user's file has of its own.
+fn results_prefix<'c>(columns: impl Iterator<Item = &'c str> + Clone) -> Option<&'static str> {
+    let holds = |prefix: &&str| {
+        columns
+            .clone()
+            .any(|column| is_results(column, prefix, CODE_COLUMN))
+    };
+    RESULT_PREFIXES.into_iter().find(holds)
+}
+
+fn field(column: &str, results: Option<&str>) -> Field {
+    let is_code = RESULT_PREFIXES
+        .iter()
+        .any(|prefix| is_results(column, prefix, CODE_COLUMN));
+    let is_ours = |prefix: &str| RESULT_COLUMNS.iter().any(|name| is_results(column, prefix, name));
+    if is_code || results.is_some_and(is_ours) {
         return Field::Ignored;
     }
     if let Some((prefix, name)) = column.split_once([':', '.']) {

@@ -60,32 +60,63 @@ fn columns_are_known_by_many_names() {
 
 #[test]
 fn a_results_file_comes_back_without_its_results() {
-    let file = [
-        "serial",
-        "model",
-        "port",
-        "status",
-        "device",
-        "activation_code",
-        "refusals",
-    ];
-    let fields: Vec<_> = mapping(&file, false)
-        .unwrap()
-        .columns()
-        .into_iter()
-        .map(|(_, field)| field)
-        .collect();
-    assert_eq!(
-        fields,
-        [
+    let check = |file: &[&str], expected: &[&str]| {
+        let fields: Vec<_> = mapping(file, false).unwrap().columns();
+        let fields: Vec<_> = fields.into_iter().map(|(_, field)| field).collect();
+        assert_eq!(fields, expected, "{file:?}");
+    };
+    check(
+        &[
+            "serial",
+            "model",
+            "port",
+            "status",
+            "code",
+            "message",
+            "device",
+            "activation_code",
+        ],
+        &[
             "serial",
             "model",
             "variables.port",
             "ignored",
             "ignored",
             "ignored",
-            "ignored"
-        ]
+            "ignored",
+            "ignored",
+        ],
+    );
+    // Where the user has a column of such a name, ours are told apart by a prefix, and theirs stays theirs.
+    check(
+        &[
+            "serial",
+            "model",
+            "status",
+            "muster_status",
+            "muster_code",
+            "muster_message",
+            "muster_device",
+            "muster_activation_code",
+        ],
+        &[
+            "serial",
+            "model",
+            "variables.status",
+            "ignored",
+            "ignored",
+            "ignored",
+            "ignored",
+            "ignored",
+        ],
+    );
+    check(
+        &["serial", "model", "code"],
+        &["serial", "model", "variables.code"],
+    );
+    check(
+        &["serial", "model", "muster_activation_code"],
+        &["serial", "model", "ignored"],
     );
 }
 

@@ -1,0 +1,15 @@
+//! The contract, held to `README.md` and to the vectors in `tests/fixtures/proto`.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests, too")]
+
+#[cfg(feature = "grpc")]
+mod descriptor;
+mod envelope;
+mod fixture;
+mod flips;
+mod messages;
+mod properties;
+mod readme;
+mod strict;
+mod trust;
+mod vectors;

@@ -1,0 +1,156 @@
+//! `muster` in scripts: exit codes, formats, and the operator's day from the shell.
+
+use muster_tests::{Ended, Program, Registry, fixture};
+use std::path::Path;
+
+/// A served registry and the shell of its first operator.
+struct Shell {
+    registry: Registry,
+}
+
+impl Shell {
+    async fn run(&self, line: &str) -> Ended {
+        self.run_as(&self.registry.path("registry"), line).await
+    }
+
+    /// `line` is split at blanks, but for one quoted argument.
+    async fn run_as(&self, context: &Path, line: &str) -> Ended {
+        let mut muster = Program::command("muster");
+        muster
+            .arg("--context")
+            .arg(context)
+            .current_dir(self.registry.path(""));
+        muster.env("NO_COLOR", "1").env_remove("MUSTER_CONTEXT");
+        for (place, part) in line.split('\'').enumerate() {
+            // Every second part stood in quotes.
+            if place % 2 == 1 {
+                muster.arg(part);
+            } else {
+                muster.args(part.split_whitespace());
+            }
+        }
+        Program::run(&mut muster).await
+    }
+
+    async fn good(&self, line: &str) -> String {
+        let ended = self.run(line).await;
+        assert_eq!(ended.code, Some(0), "muster {line}: {ended:?}");
+        ended.out
+    }
+}
+
+fn manifest(name: &str) -> String {
+    fixture::manifest(name)
+        .canonicalize()
+        .unwrap()
+        .display()
+        .to_string()
+}
+
+async fn prepared(shell: &Shell) {
+    shell
+        .good(&format!("site apply -f {}", manifest("sites.csv")))
+        .await;
+    let catalog = fixture::in_repository("tools/src/demo/catalog.toml")
+        .canonicalize()
+        .unwrap();
+    shell.good(&format!("apply -f {}", catalog.display())).await;
+    shell
+        .good(&format!("import {} --out results.csv", manifest("gateways.csv")))
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn scripts_can_rely_on_exit_codes() {
+    let registry = Registry::new();
+    let (musterd, _, _) = registry.serve("info").await;
+    let shell = Shell { registry };
+    prepared(&shell).await;
+    shell.good("operator create vera --role viewer --out vera").await;
+    for (code, line) in [
+        (0, "operator whoami".to_owned()),
+        (2, "device list --no-such-option".into()),
+        (2, "import no-such-file.csv".into()),
+        (
+            2,
+            format!("import {} --out results.csv", manifest("gateways.csv")),
+        ),
+        (
+            3,
+            format!("import {} --out messy.csv", manifest("gateways-messy.csv")),
+        ),
+        (3, format!("import {} --dry-run", manifest("gateways-messy.csv"))),
+        (4, "device list --filter 'model = ('".into()),
+        (4, "device resume serial:GW2-7000001".into()),
+        (5, "device get serial:NOBODY".into()),
+    ] {
+        let ended = shell.run(&line).await;
+        assert_eq!(ended.code, Some(code), "muster {line}: {ended:?}");
+    }
+    let vera = shell.registry.path("vera");
+    assert_eq!(shell.run_as(&vera, "device list").await.code, Some(0));
+    let refused = shell
+        .run_as(&vera, "device suspend serial:GW2-7000001 --reason x")
+        .await;
+    assert_eq!(refused.code, Some(6), "{refused:?}");
+    assert!(refused.log.contains("M6002"), "{refused:?}");
+    musterd.signal("TERM");
+    assert_eq!(musterd.ended().await.code, Some(0));
+    assert_eq!(shell.run("fleet counts").await.code, Some(7));
+    // What needs no server works without one.
+    let explained = shell.good("refusal 2111").await;
+    assert!(explained.contains("MAC_MALFORMED"), "{explained}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_listing_comes_in_every_format() {
+    let registry = Registry::new();
+    let (_musterd, _, _) = registry.serve("info").await;
+    let shell = Shell { registry };
+    prepared(&shell).await;
+    let filter =
+        "device list --filter 'model = \"GW-200\" AND state = REGISTERED AND site = \"MUC-01\"' --limit 0";
+    let array: serde_json::Value =
+        serde_json::from_str(&shell.good(&format!("{filter} -o json")).await).unwrap();
+    let array = array.as_array().unwrap();
+    let jsonl = shell.good(&format!("{filter} -o jsonl")).await;
+    let lines: Vec<serde_json::Value> = jsonl
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(&lines, array);
+    let rows = csv::Reader::from_reader(shell.good(&format!("{filter} -o csv")).await.as_bytes())
+        .records()
+        .count();
+    // As many as the file has, counted without Muster.
+    let text = std::fs::read_to_string(fixture::manifest("gateways.csv")).unwrap();
+    let expected = text.lines().filter(|line| line.contains(",MUC-01,")).count();
+    assert!(expected > 10);
+    assert_eq!((array.len(), rows), (expected, expected));
+    assert!(shell.good(filter).await.contains("GW2-7000003"));
+    for listing in [
+        "model list",
+        "site list",
+        "profile list",
+        "firmware list",
+        "batch list",
+        "operator list",
+        "audit list",
+        "fleet counts",
+    ] {
+        for format in ["json", "jsonl", "csv", "table"] {
+            let out = shell.good(&format!("{listing} -o {format}")).await;
+            assert!(!out.trim().is_empty(), "{listing} as {format}");
+            match format {
+                "json" => drop(serde_json::from_str::<serde_json::Value>(&out).unwrap()),
+                "jsonl" => out
+                    .lines()
+                    .for_each(|line| drop(serde_json::from_str::<serde_json::Value>(line).unwrap())),
+                "csv" => csv::Reader::from_reader(out.as_bytes())
+                    .records()
+                    .for_each(|record| drop(record.unwrap())),
+                _ => {}
+            }
+        }
+    }
+}

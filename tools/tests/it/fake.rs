@@ -1,0 +1,411 @@
+//! A server that answers as it is told, with a CA of its own.
+
+use muster_domain::{
+    Timestamp,
+    audit::{Action, Actor, Event},
+};
+use muster_proto::v1::{
+    self, access_server, audit_server, fleet_server, import_manifest_request::Message as Asked,
+    import_manifest_response::Message, manifests_server,
+};
+use muster_tools::Exit;
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair};
+use sha2::{Digest as _, Sha256};
+use std::{
+    ffi::OsString,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    pin::Pin,
+    sync::{Arc, Mutex},
+};
+use tokio_stream::{Stream, StreamExt as _, wrappers::TcpListenerStream};
+use tonic::{
+    Request, Response, Status, Streaming,
+    transport::{Certificate, Identity, Server, ServerTlsConfig},
+};
+
+/// What the server does with an import.
+#[derive(Debug, Clone)]
+pub(crate) enum Script {
+    /// Sends these, then a summary of the file it got.
+    Answer(Vec<Message>),
+    /// The same, with a summary that says that nothing was applied.
+    Nothing(Vec<Message>),
+    /// Sends these, then fails.
+    Break(Vec<Message>),
+    /// Sends these, then nothing more.
+    Hang(Vec<Message>),
+    /// Says no.
+    Refuse(Status),
+}
+
+/// What the server saw.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    pub(crate) header: Option<v1::ImportHeader>,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) operators: Vec<v1::CreateOperatorRequest>,
+}
+
+#[derive(Clone)]
+pub(crate) struct Fake {
+    pub(crate) script: Arc<Mutex<Script>>,
+    pub(crate) seen: Arc<Mutex<Seen>>,
+    /// Flips a bit of this audit entry's leaf.
+    pub(crate) altered: Arc<Mutex<Option<u64>>>,
+}
+
+type Events = Pin<Box<dyn Stream<Item = Result<v1::ImportManifestResponse, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl manifests_server::Manifests for Fake {
+    type ImportManifestStream = Events;
+
+    async fn import_manifest(
+        &self,
+        request: Request<Streaming<v1::ImportManifestRequest>>,
+    ) -> Result<Response<Events>, Status> {
+        let mut stream = request.into_inner();
+        while let Some(asked) = stream.message().await? {
+            let mut seen = self.seen.lock().unwrap();
+            match asked.message.unwrap() {
+                Asked::Header(header) => {
+                    seen.header = Some(header);
+                    seen.bytes.clear();
+                }
+                Asked::Chunk(chunk) => seen.bytes.extend_from_slice(&chunk),
+            }
+        }
+        let file_sha256 = Sha256::digest(&self.seen.lock().unwrap().bytes).to_vec();
+        let ok = |message| {
+            Ok(v1::ImportManifestResponse {
+                message: Some(message),
+            })
+        };
+        let script = self.script.lock().unwrap().clone();
+        let is_nothing = matches!(script, Script::Nothing(_));
+        let answers: Events = match script {
+            Script::Refuse(status) => return Err(status),
+            Script::Answer(messages) | Script::Nothing(messages) => {
+                let mut summary = summary_of(&messages, file_sha256);
+                if is_nothing {
+                    summary.batch.clear();
+                }
+                Box::pin(tokio_stream::iter(
+                    messages.into_iter().chain([Message::Summary(summary)]).map(ok),
+                ))
+            }
+            Script::Break(messages) => {
+                let end = [Err(Status::internal("the server failed"))];
+                Box::pin(tokio_stream::iter(messages.into_iter().map(ok).chain(end)))
+            }
+            Script::Hang(messages) => {
+                Box::pin(tokio_stream::iter(messages.into_iter().map(ok)).chain(tokio_stream::pending()))
+            }
+        };
+        Ok(Response::new(answers))
+    }
+
+    async fn get_batch(&self, _: Request<v1::GetBatchRequest>) -> Result<Response<v1::Batch>, Status> {
+        Err(Status::not_found("there is no such batch"))
+    }
+
+    async fn list_batches(
+        &self,
+        _: Request<v1::ListBatchesRequest>,
+    ) -> Result<Response<v1::ListBatchesResponse>, Status> {
+        Ok(Response::new(v1::ListBatchesResponse::default()))
+    }
+}
+
+fn summary_of(messages: &[Message], file_sha256: Vec<u8>) -> v1::ImportSummary {
+    let rows = messages.iter().flat_map(|message| match message {
+        Message::Results(results) => results.rows.as_slice(),
+        _ => &[],
+    });
+    let mut summary = v1::ImportSummary {
+        batch: "batches/b1".into(),
+        file_sha256,
+        ..v1::ImportSummary::default()
+    };
+    for row in rows {
+        match row.status() {
+            v1::RowStatus::Created => summary.created += 1,
+            v1::RowStatus::Updated => summary.updated += 1,
+            v1::RowStatus::Unchanged => summary.unchanged += 1,
+            _ => summary.refused += 1,
+        }
+    }
+    summary
+}
+
+/// Entries of the audit log.
+pub(crate) const ENTRIES: u64 = 5;
+
+#[tonic::async_trait]
+impl audit_server::Audit for Fake {
+    async fn list_entries(
+        &self,
+        request: Request<v1::ListEntriesRequest>,
+    ) -> Result<Response<v1::ListEntriesResponse>, Status> {
+        let asked = request.into_inner();
+        let first = if asked.page_token.is_empty() {
+            asked.first_index
+        } else {
+            asked.page_token.parse().unwrap()
+        };
+        // Pages of two, whatever was asked for.
+        let end = ENTRIES.min(first + 2);
+        let altered = *self.altered.lock().unwrap();
+        let entry = |index| {
+            let event = Event::new(
+                Timestamp::from_seconds(index),
+                Actor::System,
+                Action::CatalogApplied,
+                "models/a",
+            );
+            let entry = event.entry(index);
+            let mut wire = v1::AuditEntry {
+                index,
+                leaf: entry.leaf,
+                leaf_hash: entry.hash.to_vec(),
+            };
+            if altered == Some(index) {
+                wire.leaf = wire.leaf.replace("models/a", "models/b");
+            }
+            wire
+        };
+        let next_page_token = if end < ENTRIES {
+            end.to_string()
+        } else {
+            String::new()
+        };
+        let entries = (first..end).map(entry).collect();
+        Ok(Response::new(v1::ListEntriesResponse {
+            entries,
+            next_page_token,
+            size: ENTRIES,
+        }))
+    }
+}
+
+#[tonic::async_trait]
+impl fleet_server::Fleet for Fake {
+    async fn get_counts(&self, _: Request<v1::GetCountsRequest>) -> Result<Response<v1::Counts>, Status> {
+        let counts = |pairs: &[(&str, u64)]| {
+            pairs
+                .iter()
+                .map(|&(key, count)| (key.to_owned(), count))
+                .collect()
+        };
+        Ok(Response::new(v1::Counts {
+            devices: 3,
+            states: counts(&[("ACTIVE", 2), ("REGISTERED", 1)]),
+            verifications: counts(&[("VERIFIED", 2)]),
+            models: counts(&[("GW-200", 3)]),
+            sites: counts(&[]),
+            connected: 2,
+        }))
+    }
+}
+
+#[tonic::async_trait]
+impl access_server::Access for Fake {
+    async fn create_operator(
+        &self,
+        request: Request<v1::CreateOperatorRequest>,
+    ) -> Result<Response<v1::CreateOperatorResponse>, Status> {
+        let asked = request.into_inner();
+        if asked.name == "operators/taken" {
+            return Err(Status::already_exists("M6004: name: is taken"));
+        }
+        let operator = v1::Operator {
+            name: asked.name.clone(),
+            role: asked.role,
+            enabled: true,
+            key: vec![1, 2],
+        };
+        self.seen.lock().unwrap().operators.push(asked);
+        Ok(Response::new(v1::CreateOperatorResponse {
+            operator: Some(operator),
+            chain: vec![vec![1, 2, 3], vec![4]],
+        }))
+    }
+
+    async fn list_operators(
+        &self,
+        _: Request<v1::ListOperatorsRequest>,
+    ) -> Result<Response<v1::ListOperatorsResponse>, Status> {
+        Err(Status::permission_denied("M6002: needs role admin"))
+    }
+
+    async fn disable_operator(
+        &self,
+        _: Request<v1::DisableOperatorRequest>,
+    ) -> Result<Response<v1::Operator>, Status> {
+        Err(Status::failed_precondition("M6005: last admin"))
+    }
+
+    async fn who_am_i(&self, _: Request<v1::WhoAmIRequest>) -> Result<Response<v1::Operator>, Status> {
+        Ok(Response::new(v1::Operator {
+            name: "operators/alice".into(),
+            role: v1::operator::Role::Admin.into(),
+            enabled: true,
+            key: vec![0xab],
+        }))
+    }
+}
+
+/// A running fake, and a directory with a context for it.
+pub(crate) struct Bench {
+    pub(crate) fake: Fake,
+    pub(crate) address: SocketAddr,
+    directory: tempfile::TempDir,
+}
+
+fn authority(name: &str) -> CertifiedIssuer<'static, KeyPair> {
+    let mut parameters = CertificateParams::default();
+    parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    parameters
+        .distinguished_name
+        .push(rcgen::DnType::CommonName, name);
+    CertifiedIssuer::self_signed(parameters, KeyPair::generate().unwrap()).unwrap()
+}
+
+/// Certificate and key of a leaf, PEM.
+fn leaf(issuer: &CertifiedIssuer<'static, KeyPair>, purpose: ExtendedKeyUsagePurpose) -> (String, String) {
+    let key = KeyPair::generate().unwrap();
+    let mut parameters =
+        CertificateParams::new(vec!["127.0.0.1".to_owned(), "localhost".to_owned()]).unwrap();
+    parameters.extended_key_usages = vec![purpose];
+    let certificate = parameters.signed_by(&key, issuer).unwrap();
+    (certificate.pem(), key.serialize_pem())
+}
+
+/// Writes a context that names the address.
+fn write_context(directory: &Path, address: SocketAddr, root: &str, certificate: &str, key: &str) {
+    std::fs::create_dir_all(directory).unwrap();
+    let write = |name: &str, text: &str| std::fs::write(directory.join(name), text).unwrap();
+    write("root.pem", root);
+    write("operator.pem", certificate);
+    write("operator.key", key);
+    let text = format!(
+        "server = \"https://{address}\"\nroots = \"root.pem\"\ncertificate = \"operator.pem\"\nkey = \"operator.key\"\n"
+    );
+    write("context.toml", &text);
+}
+
+impl Bench {
+    pub(crate) async fn start(script: Script) -> Self {
+        // The workspace knows two providers; tonic's server asks which one the process means. The first answer stays.
+        drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
+        let issuer = authority("fake root");
+        let (server, server_key) = leaf(&issuer, ExtendedKeyUsagePurpose::ServerAuth);
+        let (operator, operator_key) = leaf(&issuer, ExtendedKeyUsagePurpose::ClientAuth);
+        let tls = ServerTlsConfig::new()
+            .identity(Identity::from_pem(server, server_key))
+            .client_ca_root(Certificate::from_pem(issuer.pem()));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let fake = Fake {
+            script: Arc::new(Mutex::new(script)),
+            seen: Arc::default(),
+            altered: Arc::default(),
+        };
+        let serving = Server::builder()
+            .tls_config(tls)
+            .unwrap()
+            .add_service(manifests_server::ManifestsServer::new(fake.clone()))
+            .add_service(audit_server::AuditServer::new(fake.clone()))
+            .add_service(fleet_server::FleetServer::new(fake.clone()))
+            .add_service(access_server::AccessServer::new(fake.clone()))
+            .serve_with_incoming(TcpListenerStream::new(listener));
+        tokio::spawn(async move { serving.await.unwrap() });
+        let directory = tempfile::tempdir().unwrap();
+        write_context(
+            &directory.path().join("operator"),
+            address,
+            &issuer.pem(),
+            &operator,
+            &operator_key,
+        );
+        // Another world: its root did not sign our server, our root did not sign its operator.
+        let other = authority("other root");
+        let (stranger, stranger_key) = leaf(&other, ExtendedKeyUsagePurpose::ClientAuth);
+        write_context(
+            &directory.path().join("wrong-root"),
+            address,
+            &other.pem(),
+            &operator,
+            &operator_key,
+        );
+        write_context(
+            &directory.path().join("wrong-key"),
+            address,
+            &issuer.pem(),
+            &stranger,
+            &stranger_key,
+        );
+        let closed = SocketAddr::from(([127, 0, 0, 1], 1));
+        write_context(
+            &directory.path().join("nobody"),
+            closed,
+            &issuer.pem(),
+            &operator,
+            &operator_key,
+        );
+        Self {
+            fake,
+            address,
+            directory,
+        }
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.path(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    pub(crate) fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.path(name)).unwrap()
+    }
+
+    /// Names in the directory, without those made by `start`.
+    pub(crate) fn files(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(self.directory.path()).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let made = ["operator", "wrong-root", "wrong-key", "nobody"];
+        let mut names: Vec<_> = names.filter(|name| !made.contains(&name.as_str())).collect();
+        names.sort_unstable();
+        names
+    }
+
+    pub(crate) async fn client(&self) -> muster_tools::Client {
+        muster_tools::Client::connect(&muster_tools::Context::load(self.directory.path()).unwrap())
+            .await
+            .unwrap()
+    }
+
+    /// Runs a command; `DIR/` in arguments and answers stands for the directory.
+    pub(crate) async fn muster(&self, arguments: &[&str]) -> (Exit, String, String) {
+        let base = format!("{}/", self.directory.path().display());
+        let mut line = vec![OsString::from("muster")];
+        if !arguments.contains(&"--context") {
+            line.extend([OsString::from("--context"), OsString::from(&base)]);
+        }
+        line.extend(
+            arguments
+                .iter()
+                .map(|argument| OsString::from(argument.replace("DIR/", &base))),
+        );
+        let (mut out, mut notes) = (Vec::new(), Vec::new());
+        let exit = muster_tools::cli::run(line, &mut out, &mut notes).await;
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap().replace(&base, "DIR/");
+        (exit, text(out), text(notes))
+    }
+}

@@ -1,0 +1,7 @@
+//! `muster` against a server of its own: whole commands over real TLS, as a user types them.
+#![expect(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
+
+mod fake;
+mod files;
+mod imports;
+mod reads;
