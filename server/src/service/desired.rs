@@ -46,11 +46,13 @@ fn message(device: &Device, content: Content, now: Timestamp) -> Desired {
         time_zone: location.time_zone,
         position: location.position,
     });
+    let labels = content.labels;
     let firmware = content.firmware.map(|firmware| Firmware {
         name: firmware.name.to_string(),
         revision: firmware.revision,
         model: device.model.to_string(),
         hardware: device.hardware.clone(),
+        labels,
         policy: firmware.policy,
     });
     Desired {
