@@ -1,6 +1,9 @@
 //! The results file: the user's own columns, and how each row ended.
 
-use super::rows::{Row, Style, TextForm};
+use super::{
+    OWN_PREFIX,
+    rows::{Row, Style, TextForm},
+};
 use crate::{
     failure::Failure,
     output::formula::{neutralise, neutralise_own},
@@ -103,7 +106,7 @@ fn names(style: &Style) -> [String; 5] {
         Style::Ndjson => false,
     };
     let prefix = if RESULT_COLUMNS.iter().any(|name| taken(name)) {
-        "muster_"
+        OWN_PREFIX
     } else {
         ""
     };
@@ -234,7 +237,7 @@ impl ResultsFile {
             ),
         };
         write!(self.out, "{own}")?;
-        let prefix = if taken { "muster_" } else { "" };
+        let prefix = if taken { OWN_PREFIX } else { "" };
         let answers = answers(row, result, self.is_applied);
         for (place, (name, value)) in RESULT_COLUMNS.iter().zip(answers).enumerate() {
             let separator = if is_bare && place == 0 { "" } else { ", " };
