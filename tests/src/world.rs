@@ -22,7 +22,7 @@ use std::{
     time::Duration,
 };
 use tempfile::TempDir;
-use tokio::{sync::broadcast, task::JoinHandle};
+use tokio::{runtime::Handle, sync::broadcast, task::JoinHandle};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::transport::Channel;
 use zeroize::Zeroizing;
@@ -509,9 +509,34 @@ impl Running {
     /// Ends it.
     pub async fn stopped(mut self) {
         drop(self.stop.take());
-        wait::within("the agent stops", self.ended)
+        wait::within("the agent stops", &mut self.ended)
             .await
             .expect("no panic")
             .expect("a good end");
+    }
+}
+
+/// Waits for a task that was told to end, where nothing can be awaited: a directory must not go while it is written to.
+/// Needs a runtime of several threads.
+fn outlive<T>(task: &mut JoinHandle<T>) {
+    if !task.is_finished() {
+        let wait = async { drop(tokio::time::timeout(wait::PATIENCE, task).await) };
+        tokio::task::block_in_place(|| Handle::current().block_on(wait));
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if let Some(mut serving) = self.serving.take() {
+            serving.stop.cancel();
+            outlive(&mut serving.ended);
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        outlive(&mut self.ended);
     }
 }
