@@ -4,7 +4,7 @@
 use crate::{bench, demo};
 use crate::{
     client::Client,
-    commands::{apply, audit, batch, catalog, context, device, fleet, import, operator, refusal},
+    commands::{apply, audit, batch, catalog, context, device, fleet, import, operator, profile, refusal},
     context::{Context, Contexts},
     exit::Exit,
     failure::Failure,
@@ -13,6 +13,9 @@ use crate::{
 use clap::{Args, Parser, Subcommand};
 use std::{ffi::OsString, io::Write};
 
+/// Where help puts the options that all commands have.
+const GLOBAL: &str = "Options of every command";
+
 /// Operate a Muster fleet registry.
 #[derive(Debug, Parser)]
 #[command(name = "muster", version, after_help = Exit::table(), propagate_version = true)]
@@ -20,17 +23,18 @@ struct Cli {
     /// Which server, and as whom: a context's name, its file, or a directory made by `musterd init`.
     ///
     /// Without it, MUSTER_CONTEXT is used, then the context chosen with `muster context use`.
-    #[arg(long, global = true, value_name = "NAME|PATH")]
+    #[arg(long, global = true, value_name = "NAME|PATH", help_heading = GLOBAL)]
     context: Option<String>,
 
-    /// How to print: `table` for people; `json`, `jsonl` and `csv` carry every field. The same on a terminal and a pipe.
+    /// How to print: `table` for people, the others with every field for programs.
     #[arg(
         short,
         long,
         global = true,
         value_enum,
         default_value_t,
-        value_name = "FORMAT"
+        value_name = "FORMAT",
+        help_heading = GLOBAL
     )]
     output: Format,
 
@@ -40,7 +44,6 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Import a manifest of devices and write the results beside its rows.
     Import(import::Import),
     /// List, show, explain and change devices.
     #[command(subcommand, visible_alias = "devices")]
@@ -48,7 +51,6 @@ enum Command {
     /// Past imports.
     #[command(subcommand, visible_alias = "batches")]
     Batch(batch::Command),
-    /// Apply files of models, sites, profiles and firmware policies.
     Apply(apply::Apply),
     /// Hardware kinds.
     #[command(subcommand, visible_alias = "models")]
@@ -58,7 +60,7 @@ enum Command {
     Site(catalog::Command<catalog::Sites>),
     /// Configuration templates.
     #[command(subcommand, visible_alias = "profiles")]
-    Profile(catalog::Command<catalog::Profiles>),
+    Profile(profile::Command),
     /// Firmware policies.
     #[command(subcommand)]
     Firmware(catalog::Command<catalog::FirmwarePolicies>),

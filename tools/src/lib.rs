@@ -26,6 +26,7 @@ pub mod import;
 mod logs;
 pub mod output;
 pub mod records;
+mod render;
 pub mod unreachable;
 
 pub use client::Client;

@@ -48,6 +48,9 @@ fn refused_at(bytes: &[u8], encoding: Encoding) -> Option<Step> {
     }
 }
 
+/// A check of a certificate, as [`Envelope::open`] takes it.
+type Trust<'a> = dyn Fn(&[u8]) -> Result<Vec<u8>, String> + 'a;
+
 type Forgery = (&'static str, Step, fn(Encoding) -> Envelope);
 
 fn content(encoding: Encoding) -> Vec<u8> {
@@ -235,12 +238,14 @@ fn nothing_of_the_payload_is_read_before_certificate_and_signature_hold() {
     // Not desired state, and wrong in every other way, too: the first check that fails is the one that is told.
     let mut envelope = seal_bytes(b"no message".to_vec(), "config-signer.pem");
     envelope.signature.0.clear();
-    let open = |envelope: &Envelope, trust: &dyn Fn(&[u8]) -> Result<Vec<u8>, String>| {
+    let open = |envelope: &Envelope, trust: &Trust<'_>| {
         let bytes = payload::encode(envelope, Encoding::Postcard).unwrap();
         Envelope::open(&bytes, Encoding::Postcard, trust).unwrap_err()
     };
-    let no: &dyn Fn(&[u8]) -> Result<Vec<u8>, String> = &|_| Err("no".into());
-    assert_eq!(open(&envelope, no), EnvelopeError::Certificate("no".into()));
+    assert_eq!(
+        open(&envelope, &|_| Err("no".into())),
+        EnvelopeError::Certificate("no".into())
+    );
     assert_eq!(
         open(&envelope, &|_| Ok(vec![1])),
         EnvelopeError::Certificate("not a P-256 key".into())

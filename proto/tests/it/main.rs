@@ -1,5 +1,7 @@
 //! The contract, held to `README.md` and to the vectors in `tests/fixtures/proto`.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests, too")]
+
 #[cfg(feature = "grpc")]
 mod descriptor;
 mod envelope;

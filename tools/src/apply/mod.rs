@@ -37,6 +37,11 @@ pub struct Resource {
 
 /// What files may look like, for `--help`.
 pub const FILES_HELP: &str = "\
+Examples:
+  muster apply -f catalog.toml --dry-run
+  muster apply -f models.toml profiles/ -m \"Report every five minutes\"
+  muster site apply -f sites.csv
+
 Files are TOML, JSON or, for sites, CSV; the ending of the name decides, and --format overrides it. One file holds
   - one resource:            name = \"GW-200\" ...
   - several of one kind:     [[models]] name = ... [[models]] name = ...     (JSON: an array, or one object after another)

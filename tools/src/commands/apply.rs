@@ -10,9 +10,9 @@ use crate::{
 use clap::Args;
 use std::path::PathBuf;
 
-/// Apply files: create what is new, change what differs, leave the rest.
+/// Apply files of resources: create what is new, change what differs, leave the rest.
 #[derive(Debug, Args)]
-#[command(after_help = FILES_HELP)]
+#[command(after_long_help = FILES_HELP)]
 pub(crate) struct Apply {
     /// Files to apply; a directory stands for its files, `-` for standard input.
     #[arg(short, long = "file", value_name = "FILE|DIR", required = true, num_args = 1..)]

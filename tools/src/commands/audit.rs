@@ -50,10 +50,11 @@ impl Command {
         listing.finish()?;
         cut(session, listed, limit);
         if session.format == Format::Table {
-            session.note(&format!(
-                "{} entries, every hash right and none missing between them",
-                expected - first
-            ));
+            session.note(&match expected - first {
+                0 => "no entries from there on".to_owned(),
+                1 => "1 entry, its hash right".to_owned(),
+                count => format!("{count} entries, every hash right and none missing between them"),
+            });
         }
         Ok(())
     }

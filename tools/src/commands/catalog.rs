@@ -17,7 +17,6 @@ use tonic::Status;
 /// What can be done with resources of one kind.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command<K: Noun + 'static> {
-    /// Create or change what files say.
     Apply(Apply),
     /// List all, the newest revision of each.
     #[command(visible_alias = "ls")]

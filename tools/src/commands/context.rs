@@ -29,6 +29,8 @@ pub(crate) enum Command {
 
 /// Keep a context under a name.
 #[derive(Debug, Args)]
+#[command(override_usage = "muster context add NAME --from DIR|FILE
+       muster context add NAME --server URL --roots FILE --certificate FILE --key FILE")]
 pub(crate) struct Add {
     /// The name.
     name: String,

@@ -16,7 +16,7 @@ use muster_proto::v1;
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// List devices, oldest first.
-    #[command(visible_alias = "ls")]
+    #[command(visible_alias = "ls", after_long_help = LIST_HELP)]
     List {
         /// Which ones, such as 'model = "GW-200" AND state = ACTIVE'.
         #[arg(long, default_value = "", hide_default_value = true, value_name = "FILTER")]
@@ -53,6 +53,17 @@ pub(crate) enum Command {
     },
 }
 
+const LIST_HELP: &str = "\
+Filters compare fields with = != < <= > >=, joined by AND, OR, NOT and parentheses. A * at the beginning or end of a text
+stands for anything; FIELD:* asks whether there is a value.
+Fields: id, serial, mac, model, hardware, firmware, factory_firmware, site, position, state, verification, batch, row,
+generation, create_time, update_time, labels.KEY, variables.KEY.
+
+Examples:
+  muster device list --filter 'model = \"GW-200\" AND state = ACTIVE'
+  muster device list --filter 'site = MUC-01 AND firmware < 2.4.0' -o csv
+  muster device list --filter 'serial = \"GW2-70*\" AND NOT verification = VERIFIED' --columns serial,state,labels.rack";
+
 /// A device by name.
 #[derive(Debug, Args)]
 pub(crate) struct Named {
@@ -75,8 +86,13 @@ pub(crate) struct Change {
 }
 
 impl Named {
+    /// The same, from another command's option.
+    pub(crate) const fn of(device: String) -> Self {
+        Self { device }
+    }
+
     /// `devices/{id}` or `devices/serial:{serial}`.
-    fn resource(&self) -> String {
+    pub(crate) fn resource(&self) -> String {
         let text = self.device.strip_prefix("devices/").unwrap_or(&self.device);
         let is_id = text.len() == muster_proto::topic::ID_LENGTH
             && text.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
@@ -240,6 +256,29 @@ mod tests {
             "devices/serial:01hzxk3v9q4t5y6w7e8r9t0a1b",
         );
         check("GW2-7000001", "devices/serial:GW2-7000001");
+    }
+
+    #[test]
+    fn the_help_names_fields_that_exist_and_filters_that_work() {
+        let named = LIST_HELP
+            .split_once("Fields: ")
+            .unwrap()
+            .1
+            .split_once(".\n")
+            .unwrap()
+            .0;
+        let known: Vec<_> = schema().names().collect();
+        let named: Vec<_> = named
+            .split([',', '\n', ' '])
+            .filter(|name| !name.is_empty())
+            .map(|name| name.trim_end_matches(".KEY"))
+            .collect();
+        assert_eq!(named, known);
+        let filters: Vec<_> = LIST_HELP.split('\'').skip(1).step_by(2).collect();
+        assert_eq!(filters.len(), 3);
+        for filter in filters {
+            Filter::parse(filter).unwrap().check(schema()).unwrap();
+        }
     }
 
     #[test]

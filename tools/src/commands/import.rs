@@ -18,12 +18,25 @@ use std::{
     time::Duration,
 };
 
-/// Import a manifest: CSV, TSV or newline-delimited JSON, sent as it is.
+/// Import a manifest of devices: CSV, TSV or newline-delimited JSON, sent as it is.
 ///
 /// The results file holds the same columns in the same order, and status, code, message, device and activation_code
 /// behind them. Activation codes are shown there and nowhere else, so it is written even when the import
-/// breaks off. Importing the same file again changes nothing and finishes what was broken off.
+/// breaks off. Importing the same file again changes nothing and finishes what was broken off; the file of
+/// results can be imported too.
+///
+/// The manifest may be UTF-8, UTF-16 or Windows-1252. The results are UTF-8 with the manifest's delimiter and line
+/// ends; CSV begins with a byte order mark, which spreadsheets look for, unless the manifest is UTF-8 without one.
+/// Cells that a spreadsheet would run as a formula get an apostrophe in front.
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  muster import gateways.csv --dry-run
+  muster import gateways.csv --out results.csv --failed failed.csv
+  muster import failed.csv --out results-2.csv          after mending its rows
+  muster import sensors.ndjson --model TS-10 --code-ttl 30d -o json
+
+Exit code 3: rows were refused; the others are imported.")]
 pub(crate) struct Import {
     /// The manifest.
     file: PathBuf,
@@ -45,7 +58,7 @@ pub(crate) struct Import {
     /// What the file is written in; without it, the server decides by name and content.
     #[arg(long, value_enum, value_name = "FORMAT")]
     format: Option<FileFormat>,
-    /// Apply nothing when one row is refused.
+    /// Apply nothing when one row is refused; for files of up to 262,144 rows.
     #[arg(long)]
     all_or_nothing: bool,
     /// How long activation codes last, such as 30d or 12h; without it, until used.
@@ -217,10 +230,10 @@ fn describe(summary: &ImportSummary, mapping: &[MappedColumn], is_dry: bool) -> 
             .collect();
         line(format_args!("columns: {}", pairs.join(", ")));
     }
-    let would = if is_dry {
-        " (dry run: nothing was changed)"
-    } else {
-        ""
+    let would = match summary.batch.is_empty() {
+        _ if is_dry => " (dry run: nothing was changed)",
+        true => " (all or nothing: nothing was changed)",
+        false => "",
     };
     let ImportSummary {
         created,
@@ -260,14 +273,10 @@ fn describe_cause(cause: &Cause) -> String {
     } else {
         ""
     };
-    let (word, verb) = if cause.rows == 1 {
-        ("row", "")
-    } else {
-        ("rows", "")
-    };
+    let word = if cause.rows == 1 { "row" } else { "rows" };
     let example = text::line(&cause.example);
     format!(
-        "  M{} {} {word}{verb} ({}{more}): {example}\n        {}",
+        "  M{} {} {word} ({}{more}): {example}\n        {}",
         cause.code,
         cause.rows,
         rows.join(", "),
@@ -350,5 +359,10 @@ mod tests {
              batch:   b1\nresults: results.csv\nrefused: failed.csv  (mend these rows and import them alone)\n"
         );
         assert!(describe(&summary, &[], true).contains("(dry run: nothing was changed)"));
+        let nothing = ImportSummary {
+            batch: String::new(),
+            ..summary
+        };
+        assert!(describe(&nothing, &[], false).contains("(all or nothing: nothing was changed)"));
     }
 }

@@ -9,6 +9,7 @@ pub(crate) mod device;
 pub(crate) mod fleet;
 pub(crate) mod import;
 pub(crate) mod operator;
+pub(crate) mod profile;
 pub(crate) mod refusal;
 
 use crate::{

@@ -75,7 +75,8 @@ pub enum ImportEvent<'a> {
 /// How an import ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImportSummary {
-    /// `batches/{id}`; empty in a dry run.
+    /// `batches/{id}`; empty when nothing was applied: in a dry run, or when one row of an all-or-nothing import was
+    /// refused.
     pub batch: String,
     /// Was it a dry run?
     pub dry_run: bool,

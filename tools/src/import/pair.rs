@@ -1,5 +1,6 @@
 //! Rows of the file and answers of the server, brought together in order.
 
+use super::ImportOptions;
 use super::{
     cause::Causes,
     results::{Columns, ResultsFile},
@@ -20,6 +21,8 @@ pub(super) struct Pairing {
     /// Answers to rows that the file no longer has: it changed meanwhile.
     strays: u64,
     answers: u64,
+    /// Of an import that applies all rows or none: the answers, until it is known which. The server limits how many.
+    held: Option<Vec<RowResult>>,
 }
 
 /// The files of a pairing that was finished.
@@ -31,19 +34,15 @@ pub(super) struct Written {
 
 impl Pairing {
     /// Begins the files, before anything is sent.
-    pub(super) fn begin(
-        rows: Rows,
-        results: Option<&Path>,
-        failed: Option<&Path>,
-        replace: bool,
-    ) -> Result<Self, Failure> {
+    pub(super) fn begin(rows: Rows, options: &ImportOptions) -> Result<Self, Failure> {
+        let replace = options.replace;
         let begin = |path: Option<&Path>, columns| {
-            path.map(|path| ResultsFile::begin(path, replace, rows.style(), columns))
+            path.map(|path| ResultsFile::begin(path, replace, (rows.style(), rows.form()), columns))
                 .transpose()
         };
-        let results = begin(results, Columns::WithAnswers)?;
-        let failed = begin(failed, Columns::OwnOnly)?;
-        Ok(Self {
+        let results = begin(options.results.as_deref(), Columns::WithAnswers)?;
+        let failed = begin(options.failed.as_deref(), Columns::OwnOnly)?;
+        let mut pairing = Self {
             rows,
             waiting: None,
             results,
@@ -51,7 +50,17 @@ impl Pairing {
             causes: Causes::default(),
             strays: 0,
             answers: 0,
-        })
+            held: (options.all_or_nothing && !options.dry_run).then(Vec::new),
+        };
+        pairing.applied(!options.dry_run);
+        Ok(pairing)
+    }
+
+    /// Says whether what comes next was done, or only would be.
+    fn applied(&mut self, is_applied: bool) {
+        for file in [&mut self.results, &mut self.failed].into_iter().flatten() {
+            file.is_applied = is_applied;
+        }
     }
 
     /// Writes the rows up to the last of these answers, and the answers beside them.
@@ -59,6 +68,29 @@ impl Pairing {
         for answer in answers {
             self.causes.add(answer);
             self.answers += 1;
+        }
+        match &mut self.held {
+            Some(held) => {
+                held.extend_from_slice(answers);
+                Ok(())
+            }
+            None => self.pair(answers),
+        }
+    }
+
+    /// Writes the answers held back, now that it is known what they mean.
+    fn release(&mut self, is_applied: bool) -> Result<(), Failure> {
+        match self.held.take() {
+            Some(held) => {
+                self.applied(is_applied);
+                self.pair(&held)
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn pair(&mut self, answers: &[RowResult]) -> Result<(), Failure> {
+        for answer in answers {
             if self.results.is_some() || self.failed.is_some() {
                 let row = self.row_of(answer.row)?;
                 self.write(&row, Some(answer))?;
@@ -104,8 +136,10 @@ impl Pairing {
         }
     }
 
-    /// Writes the rest and names the files. `sent` is the hash of the file as it was sent.
-    pub(super) fn finish(mut self, sent: &[u8]) -> Result<(Causes, Written), Failure> {
+    /// Writes the rest and names the files. `sent` is the hash of the file as it was sent; `is_applied` says whether the
+    /// registry changed.
+    pub(super) fn finish(mut self, sent: &[u8], is_applied: bool) -> Result<(Causes, Written), Failure> {
+        self.release(is_applied)?;
         if self.results.is_some() {
             while let Some(row) = self
                 .waiting
@@ -139,7 +173,13 @@ impl Pairing {
     }
 
     /// Names the results of an import that broke off; `None` when there was no answer.
-    pub(super) fn abandon(self) -> Option<PathBuf> {
+    pub(super) fn abandon(mut self) -> Option<PathBuf> {
+        // Only rows that were applied come with a code.
+        let has_codes = |held: &Vec<RowResult>| held.iter().any(|answer| !answer.activation_code.is_empty());
+        let is_applied = self.held.as_ref().is_some_and(has_codes);
+        if let Err(failure) = self.release(is_applied) {
+            tracing::error!(%failure, "results of a broken import");
+        }
         let results = self.results.filter(|_| self.answers > 0)?;
         match results.finish() {
             Ok(path) => Some(path),

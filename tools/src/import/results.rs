@@ -1,7 +1,10 @@
 //! The results file: the user's own columns, and how each row ended.
 
-use super::rows::{Row, Style};
-use crate::{failure::Failure, output::formula::neutralise};
+use super::rows::{Row, Style, TextForm};
+use crate::{
+    failure::Failure,
+    output::formula::{neutralise, neutralise_own},
+};
 use muster_proto::v1::{self, RowResult, RowStatus};
 use std::{
     io::{self, BufWriter, Write},
@@ -28,8 +31,11 @@ pub(super) struct ResultsFile {
     path: PathBuf,
     replace: bool,
     style: Style,
+    form: TextForm,
     columns: Columns,
     pub(super) written: u64,
+    /// False: what the answers say would be done, nothing was.
+    pub(super) is_applied: bool,
 }
 
 /// `rows[5].mac` + `contains 'G'` -> `mac: contains 'G'`: the row is beside it.
@@ -47,7 +53,7 @@ pub(super) fn place_and_message(refusal: &v1::Refusal) -> String {
 }
 
 /// The added cells of a row. The code of an earlier import stays: a device has one code, and that is it.
-fn answers(row: &Row, result: Option<&RowResult>) -> [String; 5] {
+fn answers(row: &Row, result: Option<&RowResult>, is_applied: bool) -> [String; 5] {
     let earlier = row.earlier_code.clone();
     let Some(result) = result else {
         return [
@@ -59,8 +65,10 @@ fn answers(row: &Row, result: Option<&RowResult>) -> [String; 5] {
         ];
     };
     let status = match RowStatus::try_from(result.status) {
-        Ok(RowStatus::Created) => "created",
-        Ok(RowStatus::Updated) => "updated",
+        Ok(RowStatus::Created) if is_applied => "created",
+        Ok(RowStatus::Updated) if is_applied => "updated",
+        Ok(RowStatus::Created) => "would be created",
+        Ok(RowStatus::Updated) => "would be updated",
         Ok(RowStatus::Unchanged) => "unchanged",
         Ok(RowStatus::Refused) => "refused",
         Ok(RowStatus::Unspecified) | Err(_) => "unknown",
@@ -108,7 +116,7 @@ impl ResultsFile {
     pub(super) fn begin(
         path: &Path,
         replace: bool,
-        style: &Style,
+        (style, form): (&Style, TextForm),
         columns: Columns,
     ) -> Result<Self, Failure> {
         let failed = |error: io::Error| Failure::file("write", path, &error);
@@ -122,6 +130,16 @@ impl ResultsFile {
             .parent()
             .filter(|parent| !parent.as_os_str().is_empty())
             .unwrap_or_else(|| Path::new("."));
+        if !parent.is_dir() {
+            return Err(Failure::usage(
+                format!(
+                    "cannot write {}: {} is no directory",
+                    path.display(),
+                    parent.display()
+                ),
+                "",
+            ));
+        }
         let temporary = tempfile::Builder::new()
             .prefix(".muster-results-")
             .tempfile_in(parent)
@@ -132,8 +150,10 @@ impl ResultsFile {
             path: path.to_owned(),
             replace,
             style: style.clone(),
+            form,
             columns,
             written: 0,
+            is_applied: true,
         };
         // Only the header needs the names: in NDJSON each object decides for itself.
         if let Style::Csv { header, .. } = style {
@@ -141,8 +161,11 @@ impl ResultsFile {
                 Columns::WithAnswers => names.as_slice(),
                 Columns::OwnOnly => &[],
             };
-            let header: Vec<_> = header.iter().chain(ours).map(String::as_str).collect();
-            file.csv(&header).map_err(failed)?;
+            let own: Vec<_> = header.iter().map(String::as_str).collect();
+            let ours: Vec<_> = ours.iter().map(String::as_str).collect();
+            let mark = if form.has_mark { "\u{feff}" } else { "" };
+            file.out.write_all(mark.as_bytes()).map_err(failed)?;
+            file.csv(&own, &ours).map_err(failed)?;
         }
         Ok(file)
     }
@@ -151,14 +174,17 @@ impl ResultsFile {
     pub(super) fn push(&mut self, row: &Row, result: Option<&RowResult>) -> Result<(), Failure> {
         let written = match &self.style {
             Style::Csv { header, .. } => {
-                let answers = answers(row, result);
-                let mut cells: Vec<_> = row.cells.iter().map(String::as_str).collect();
-                if self.columns == Columns::WithAnswers {
-                    // A short row is filled up, or the answers would stand under the user's headings.
-                    cells.resize(cells.len().max(header.len()), "");
-                    cells.extend(answers.iter().map(String::as_str));
+                let answers = answers(row, result, self.is_applied);
+                let mut own: Vec<_> = row.cells.iter().map(String::as_str).collect();
+                let answers: Vec<_> = answers.iter().map(String::as_str).collect();
+                match self.columns {
+                    Columns::WithAnswers => {
+                        // A short row is filled up, or the answers would stand under the user's headings.
+                        own.resize(own.len().max(header.len()), "");
+                        self.csv(&own, &answers)
+                    }
+                    Columns::OwnOnly => self.csv(&own, &[]),
                 }
-                self.csv(&cells)
             }
             Style::Ndjson => self.json(row, result),
         };
@@ -166,16 +192,22 @@ impl ResultsFile {
         written.map_err(|error| Failure::file("write", &self.path, &error))
     }
 
-    fn csv(&mut self, cells: &[&str]) -> io::Result<()> {
+    fn csv(&mut self, own: &[&str], ours: &[&str]) -> io::Result<()> {
         let Style::Csv { delimiter, .. } = self.style else {
             return Ok(());
         };
         let mut writer = csv::WriterBuilder::new()
             .delimiter(delimiter)
             .flexible(true)
+            .terminator(match self.form.has_returns {
+                true => csv::Terminator::CRLF,
+                false => csv::Terminator::Any(b'\n'),
+            })
             .from_writer(&mut self.out);
+        let own = own.iter().map(|cell| neutralise_own(cell));
+        let ours = ours.iter().map(|cell| neutralise(cell));
         writer
-            .write_record(cells.iter().map(|cell| neutralise(cell).into_owned()))
+            .write_record(own.chain(ours).map(std::borrow::Cow::into_owned))
             .map_err(io::Error::other)?;
         writer.flush()
     }
@@ -183,8 +215,9 @@ impl ResultsFile {
     /// The user's object with our fields at its end; a line that is no object stands as text in one.
     fn json(&mut self, row: &Row, result: Option<&RowResult>) -> io::Result<()> {
         let source = row.source.trim();
+        let end = if self.form.has_returns { "\r\n" } else { "\n" };
         if self.columns == Columns::OwnOnly {
-            return writeln!(self.out, "{source}");
+            return write!(self.out, "{source}{end}");
         }
         let object = serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(source).ok();
         let (own, is_bare, taken) = match &object {
@@ -202,7 +235,8 @@ impl ResultsFile {
         };
         write!(self.out, "{own}")?;
         let prefix = if taken { "muster_" } else { "" };
-        for (place, (name, value)) in RESULT_COLUMNS.iter().zip(answers(row, result)).enumerate() {
+        let answers = answers(row, result, self.is_applied);
+        for (place, (name, value)) in RESULT_COLUMNS.iter().zip(answers).enumerate() {
             let separator = if is_bare && place == 0 { "" } else { ", " };
             write!(
                 self.out,
@@ -210,7 +244,7 @@ impl ResultsFile {
                 serde_json::to_string(&value)?
             )?;
         }
-        writeln!(self.out, "}}")
+        write!(self.out, "}}{end}")
     }
 
     /// Brings what was pushed to the file, still under its temporary name: codes survive the end of this process.
@@ -304,11 +338,15 @@ mod tests {
         }
     }
 
+    fn begin(path: &Path, style: &Style) -> Result<ResultsFile, Failure> {
+        ResultsFile::begin(path, false, (style, TextForm::default()), Columns::WithAnswers)
+    }
+
     #[track_caller]
     fn check(style: &Style, columns: Columns, rows: &[(Row, Option<RowResult>)], expected: &str) {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("out");
-        let mut file = ResultsFile::begin(&path, false, style, columns).unwrap();
+        let mut file = ResultsFile::begin(&path, false, (style, TextForm::default()), columns).unwrap();
         for (row, result) in rows {
             file.push(row, result.as_ref()).unwrap();
         }
@@ -336,6 +374,44 @@ mod tests {
                     "\"mac: contains 'G'; no site \"\"X\"\"; odd\"",
                 )
                 .as_str(),
+        );
+    }
+
+    #[test]
+    fn csv_is_marked_and_ends_its_lines_as_the_manifest_does() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("out");
+        let form = TextForm {
+            has_mark: true,
+            has_returns: true,
+        };
+        let style = csv_style(&["a", "b"], b';');
+        let mut file = ResultsFile::begin(&path, false, (&style, form), Columns::OwnOnly).unwrap();
+        file.push(&row(&["B\u{fc}ro", "x\ny"]), None).unwrap();
+        file.finish().unwrap();
+        assert_eq!(
+            std::fs::read_to_string(&path).unwrap(),
+            "\u{feff}a;b\r\nB\u{fc}ro;\"x\ny\"\r\n"
+        );
+    }
+
+    #[test]
+    fn what_was_not_done_is_not_said_to_be_done() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("out");
+        let mut file = begin(&path, &csv_style(&["a"], b',')).unwrap();
+        file.is_applied = false;
+        let status = |status: RowStatus| RowResult {
+            status: status.into(),
+            ..RowResult::default()
+        };
+        for each in [RowStatus::Created, RowStatus::Updated, RowStatus::Unchanged] {
+            file.push(&row(&["x"]), Some(&status(each))).unwrap();
+        }
+        file.finish().unwrap();
+        assert_eq!(
+            std::fs::read_to_string(&path).unwrap(),
+            "a,status,code,message,device,activation_code\nx,would be created,,,,\nx,would be updated,,,,\nx,unchanged,,,,\n"
         );
     }
 
@@ -391,8 +467,11 @@ mod tests {
         check(
             &csv_style(&["=cmd", "b"], b','),
             Columns::WithAnswers,
-            &[(row(&["=HYPERLINK(\"http://x\")", "-23.5"]), None)],
-            "'=cmd,b,status,code,message,device,activation_code\n\"'=HYPERLINK(\"\"http://x\"\")\",-23.5,,,,,\n",
+            &[
+                (row(&["=HYPERLINK(\"http://x\")", "-23.5"]), None),
+                (row(&["'=1", "+49 89 1"]), None),
+            ],
+            "'=cmd,b,status,code,message,device,activation_code\n\"'=HYPERLINK(\"\"http://x\"\")\",-23.5,,,,,\n'=1,+49 89 1,,,,,\n",
         );
     }
 
@@ -463,14 +542,14 @@ mod tests {
         let path = directory.path().join("out");
         std::fs::write(&path, "codes").unwrap();
         let style = csv_style(&["a"], b',');
-        assert!(ResultsFile::begin(&path, false, &style, Columns::WithAnswers).is_err());
-        drop(ResultsFile::begin(&path, true, &style, Columns::WithAnswers).unwrap());
+        assert!(begin(&path, &style).is_err());
+        drop(ResultsFile::begin(&path, true, (&style, TextForm::default()), Columns::WithAnswers).unwrap());
         assert_eq!(
             std::fs::read_to_string(&path).unwrap(),
             "codes",
             "an abandoned file replaces nothing"
         );
-        ResultsFile::begin(&path, true, &style, Columns::WithAnswers)
+        ResultsFile::begin(&path, true, (&style, TextForm::default()), Columns::WithAnswers)
             .unwrap()
             .finish()
             .unwrap();
@@ -482,7 +561,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("out");
         let style = csv_style(&["a"], b',');
-        let file = ResultsFile::begin(&path, false, &style, Columns::WithAnswers).unwrap();
+        let file = begin(&path, &style).unwrap();
         std::fs::write(&path, "other").unwrap();
         let failure = file.finish().unwrap_err();
         assert!(failure.to_string().contains(".muster-results-"), "{failure}");
@@ -496,7 +575,7 @@ mod tests {
         use std::os::unix::fs::PermissionsExt as _;
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("out");
-        let file = ResultsFile::begin(&path, false, &csv_style(&["a"], b','), Columns::WithAnswers).unwrap();
+        let file = begin(&path, &csv_style(&["a"], b',')).unwrap();
         file.finish().unwrap();
         assert_eq!(
             std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,

@@ -2,7 +2,7 @@
 
 use super::RESULT_COLUMNS;
 use crate::failure::{Answer, Failure};
-use muster_domain::manifest::{Format, ReadError, ReadOptions, Reader, Record};
+use muster_domain::manifest::{Encoding, Format, ReadError, ReadOptions, Reader, Record};
 use muster_proto::v1::ManifestFormat;
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
@@ -27,6 +27,45 @@ pub(super) enum Style {
     Ndjson,
 }
 
+/// How its text is written, as far as the results follow it. They are UTF-8 whatever the manifest is: messages may hold
+/// any character.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct TextForm {
+    /// Results of CSV begin with a byte order mark, unless the manifest is UTF-8 without one: whatever program wrote
+    /// it may take unmarked text for its own encoding.
+    pub(super) has_mark: bool,
+    /// Lines end with CR LF.
+    pub(super) has_returns: bool,
+}
+
+impl TextForm {
+    /// The form of a file that begins with `block`.
+    fn of(block: &[u8], encoding: Encoding) -> Self {
+        // UTF-16 of these two characters has a zero beside each.
+        let mut text = block.iter().filter(|&&byte| byte != 0);
+        let mut before = None;
+        let ends_with_return = text.find_map(|&byte| {
+            let end = (byte == b'\n').then_some(before == Some(b'\r'));
+            before = Some(byte);
+            end
+        });
+        Self {
+            has_mark: encoding != Encoding::Utf8 || block.starts_with(b"\xEF\xBB\xBF"),
+            has_returns: ends_with_return == Some(true),
+        }
+    }
+}
+
+/// The beginning of a file; shorter where the file is.
+fn first_block(path: &Path) -> io::Result<Vec<u8>> {
+    let mut block = Vec::new();
+    File::open(path)?.take(FIRST_BLOCK).read_to_end(&mut block)?;
+    Ok(block)
+}
+
+/// Where the first line end is looked for: no header is longer.
+const FIRST_BLOCK: u64 = 64 << 10;
+
 /// One row of it.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub(super) struct Row {
@@ -44,6 +83,7 @@ pub(super) struct Row {
 pub(super) struct Rows {
     path: PathBuf,
     style: Style,
+    form: TextForm,
     reader: Reader<Hashed<File>>,
     record: Record,
     hash: Arc<Mutex<Sha256>>,
@@ -123,9 +163,11 @@ impl Rows {
             },
             None => Style::Ndjson,
         };
+        let block = first_block(path).map_err(|error| Failure::file("read", path, &error))?;
         Ok(Self {
             path: path.to_owned(),
             style,
+            form: TextForm::of(&block, reader.encoding()),
             reader,
             record: Record::default(),
             hash,
@@ -135,6 +177,10 @@ impl Rows {
 
     pub(super) const fn style(&self) -> &Style {
         &self.style
+    }
+
+    pub(super) const fn form(&self) -> TextForm {
+        self.form
     }
 
     /// The next row that holds anything; `None` at the end.
@@ -236,6 +282,29 @@ mod tests {
             found,
             [(2, "GW2-1|a\nb".to_owned()), (4, "GW2-2|S\u{e3}o".to_owned())]
         );
+    }
+
+    #[test]
+    fn the_form_of_the_text_is_known_from_its_beginning() {
+        let check = |bytes: &[u8], has_mark: bool, has_returns: bool| {
+            let found = rows("x.csv", bytes).unwrap().form();
+            assert_eq!(
+                (found.has_mark, found.has_returns),
+                (has_mark, has_returns),
+                "{bytes:?}"
+            );
+        };
+        let utf16 = |text: &str| {
+            let mut bytes = vec![0xff, 0xfe];
+            bytes.extend(text.encode_utf16().flat_map(u16::to_le_bytes));
+            bytes
+        };
+        check(b"serial,note\na,b\r\n", false, false);
+        check("serial,note\r\na,\u{e3}\n".as_bytes(), false, true);
+        check(b"\xEF\xBB\xBFserial,note\na,b\n", true, false);
+        check(b"serial,note\r\na,B\xFCro\r\n", true, true);
+        check(&utf16("serial,note\r\na,b\r\n"), true, true);
+        check(&utf16("serial,note\na,b\n"), true, false);
     }
 
     #[test]

@@ -33,8 +33,7 @@ pub async fn run_until(
 ) -> Result<ImportSummary, Failure> {
     // 1. What can go wrong here is found before anything is sent.
     let rows = Rows::open(&options.file, options.format)?;
-    let (results, failed) = (options.results.as_deref(), options.failed.as_deref());
-    let mut pairing = Pairing::begin(rows, results, failed, options.replace)?;
+    let mut pairing = Pairing::begin(rows, &options)?;
     // 2. The file goes up while answers come down.
     let (messages, upload) = upload::start(options.file.clone(), header(&options));
     let exchange = exchange(client, messages, upload, &mut pairing, &mut on_event);
@@ -144,7 +143,7 @@ fn summarise(
     pairing: Pairing,
     options: &ImportOptions,
 ) -> Result<ImportSummary, Failure> {
-    let (causes, written) = pairing.finish(sent)?;
+    let (causes, written) = pairing.finish(sent, !summary.batch.is_empty())?;
     if summary.file_sha256 != sent {
         return Err(Failure::Fault(anyhow::anyhow!(
             "the server imported another file than was sent: its SHA-256 is {}",

@@ -1,8 +1,8 @@
 //! Cells that a spreadsheet would run as a formula, made harmless and back.
 //!
 //! An apostrophe in front makes a spreadsheet show the cell as text. So that the way back is exact, a cell that already
-//! looks like a neutralised one gets one apostrophe more. Plain numbers such as `-23.55` run nothing and
-//! stay numbers.
+//! looks like a neutralised one gets one apostrophe more. Numbers such as `-23.55` and `+49 89 1234`, and dashes that
+//! stand for nothing, run nothing and stay as they are.
 
 use std::borrow::Cow;
 
@@ -11,23 +11,44 @@ const STARTERS: [char; 11] = [
     '=', '+', '-', '@', '\t', '\r', '\n', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}',
 ];
 
-/// Is it only sign, digits, point and exponent?
-fn is_number(cell: &str) -> bool {
-    let finite = cell.parse::<f64>().is_ok_and(f64::is_finite);
-    finite
-        && cell
+/// Is it a sign with digits in groups, perhaps with an exponent, or dashes only? A manifest's reader lets the same
+/// cells pass: whatever is registered comes back from a results file as it was.
+fn is_harmless(cell: &str) -> bool {
+    let Some(rest) = cell.strip_prefix(['+', '-']) else {
+        return false;
+    };
+    if rest.bytes().all(|c| c == b'-') {
+        return true;
+    }
+    let (mantissa, exponent) = rest.split_once(['e', 'E']).unwrap_or((rest, "0"));
+    let exponent = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
+    mantissa.starts_with(|c: char| c.is_ascii_digit() || c == '.')
+        && mantissa.bytes().any(|c| c.is_ascii_digit())
+        && mantissa
             .bytes()
-            .all(|c| c.is_ascii_digit() || matches!(c, b'+' | b'-' | b'.' | b'e' | b'E'))
+            .all(|c| c.is_ascii_digit() || matches!(c, b'.' | b',' | b' '))
+        && !exponent.is_empty()
+        && exponent.bytes().all(|c| c.is_ascii_digit())
 }
 
 fn needs_apostrophe(cell: &str) -> bool {
-    cell.trim_start_matches('\'').starts_with(STARTERS) && !is_number(cell)
+    cell.trim_start_matches('\'').starts_with(STARTERS) && !is_harmless(cell)
 }
 
 /// The cell as it may stand in a CSV file.
 pub fn neutralise(cell: &str) -> Cow<'_, str> {
     if needs_apostrophe(cell) {
         Cow::Owned(format!("'{cell}"))
+    } else {
+        Cow::Borrowed(cell)
+    }
+}
+
+/// The same for a cell of the user's own file: one that has its apostrophe already is left alone, so that a file that
+/// goes round several times stays as it is.
+pub fn neutralise_own(cell: &str) -> Cow<'_, str> {
+    if cell.starts_with(STARTERS) {
+        neutralise(cell)
     } else {
         Cow::Borrowed(cell)
     }
@@ -56,7 +77,10 @@ mod tests {
             ("\r=1", "'\r=1"),
             ("＝1", "'＝1"),
             ("'=1", "''=1"),
-            ("-", "'-"),
+            ("-.", "'-."),
+            ("+e5", "'+e5"),
+            ("-1e", "'-1e"),
+            ("+49 89-1", "'+49 89-1"),
             ("-inf", "'-inf"),
         ] {
             assert_eq!(neutralise(cell), safe);
@@ -70,6 +94,10 @@ mod tests {
             "GW2-7000001",
             "-23.5505",
             "+49",
+            "+49 89 1234",
+            "-1,5",
+            "-",
+            "---",
             "2.00E+06",
             "-1e-3",
             "'quoted'",
@@ -96,8 +124,11 @@ mod tests {
         assert!(cells.len() > 30_000);
         for cell in &cells {
             let safe = neutralise(cell);
+            let own = neutralise_own(cell);
+            assert_eq!(neutralise_own(&own), own);
+            assert!(!own.starts_with(STARTERS) || is_harmless(&own), "{own:?}");
             assert_eq!(restore(&safe), cell, "{safe:?}");
-            assert!(!safe.starts_with(STARTERS) || is_number(&safe), "{safe:?}");
+            assert!(!safe.starts_with(STARTERS) || is_harmless(&safe), "{safe:?}");
         }
     }
 }

@@ -13,6 +13,16 @@ pub fn print_one<R: Record>(out: &mut dyn Write, format: Format, record: &R) -> 
             let mut rows = Vec::new();
             // Columns give the order that the map of a JSON value has lost.
             for column in R::COLUMNS {
+                // What a table of many shows of an object is shown with all of it here.
+                let is_part = R::COLUMNS.iter().any(|whole| {
+                    column
+                        .path
+                        .strip_prefix(whole.path)
+                        .is_some_and(|rest| rest.starts_with('.'))
+                });
+                if is_part {
+                    continue;
+                }
                 fields(
                     column.path,
                     value::at(&value, column.path),

@@ -252,3 +252,19 @@ impl Record for Outcome {
         Column::shown("revision", "REVISION", Look::Number),
     ];
 }
+
+/// A file as a device gets it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RenderedFile {
+    /// Its key, such as `network.toml`.
+    pub file: String,
+    /// Its text.
+    pub content: String,
+}
+
+impl Record for RenderedFile {
+    const COLUMNS: &'static [Column] = &[
+        Column::shown("file", "FILE", Look::Plain),
+        Column::shown("content", "CONTENT", Look::Plain),
+    ];
+}

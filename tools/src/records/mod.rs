@@ -13,7 +13,7 @@ mod refusal;
 
 pub use access::Operator;
 pub use audit::AuditEntry;
-pub use catalog::{FirmwarePolicy, Model, Outcome, Parameter, Profile, Revision, Site};
+pub use catalog::{FirmwarePolicy, Model, Outcome, Parameter, Profile, RenderedFile, Revision, Site};
 pub use device::{Device, Explanation, ReissuedCode, Step};
 pub use fleet::Counts;
 pub use manifest::{Batch, ImportReport};

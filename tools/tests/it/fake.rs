@@ -29,6 +29,8 @@ use tonic::{
 pub(crate) enum Script {
     /// Sends these, then a summary of the file it got.
     Answer(Vec<Message>),
+    /// The same, with a summary that says that nothing was applied.
+    Nothing(Vec<Message>),
     /// Sends these, then fails.
     Break(Vec<Message>),
     /// Sends these, then nothing more.
@@ -67,7 +69,10 @@ impl manifests_server::Manifests for Fake {
         while let Some(asked) = stream.message().await? {
             let mut seen = self.seen.lock().unwrap();
             match asked.message.unwrap() {
-                Asked::Header(header) => seen.header = Some(header),
+                Asked::Header(header) => {
+                    seen.header = Some(header);
+                    seen.bytes.clear();
+                }
                 Asked::Chunk(chunk) => seen.bytes.extend_from_slice(&chunk),
             }
         }
@@ -78,10 +83,14 @@ impl manifests_server::Manifests for Fake {
             })
         };
         let script = self.script.lock().unwrap().clone();
+        let is_nothing = matches!(script, Script::Nothing(_));
         let answers: Events = match script {
             Script::Refuse(status) => return Err(status),
-            Script::Answer(messages) => {
-                let summary = summary_of(&messages, file_sha256);
+            Script::Answer(messages) | Script::Nothing(messages) => {
+                let mut summary = summary_of(&messages, file_sha256);
+                if is_nothing {
+                    summary.batch.clear();
+                }
                 Box::pin(tokio_stream::iter(
                     messages.into_iter().chain([Message::Summary(summary)]).map(ok),
                 ))

@@ -125,7 +125,7 @@ async fn programs_get_one_object() {
 
 #[tokio::test]
 async fn a_dry_run_writes_no_results_unless_asked() {
-    let bench = Bench::start(Script::Answer(vec![results(vec![
+    let bench = Bench::start(Script::Nothing(vec![results(vec![
         created(2),
         created(3),
         created(5),
@@ -150,6 +150,45 @@ async fn a_dry_run_writes_no_results_unless_asked() {
             .validate_only
     );
     assert_eq!(bench.files(), ["gw.csv"]);
+}
+
+#[tokio::test]
+async fn an_all_or_nothing_import_says_what_was_done() {
+    // The server answers without codes when one row is refused, and sums up without a batch.
+    let planned = |row| RowResult {
+        device: String::new(),
+        activation_code: String::new(),
+        ..created(row)
+    };
+    let nothing = vec![results(vec![planned(2), planned(3)]), results(vec![refused(5)])];
+    let bench = Bench::start(Script::Nothing(nothing)).await;
+    bench.write("gw.csv", MANIFEST);
+    let arguments = [
+        "import",
+        "DIR/gw.csv",
+        "--all-or-nothing",
+        "--out",
+        "DIR/r.csv",
+        "--replace",
+    ];
+    let (exit, out, _) = bench.muster(&arguments).await;
+    assert_eq!(exit, Exit::RowsRefused);
+    assert!(
+        out.contains("2 created, 0 updated, 0 unchanged, 1 refused (all or nothing: nothing was changed)"),
+        "{out}"
+    );
+    let kept = bench.read("r.csv");
+    assert!(kept.contains("GW2-1;a;would be created;;;;\n"), "{kept}");
+    *bench.fake.script.lock().unwrap() =
+        Script::Answer(vec![results(vec![created(2), created(3), created(5)])]);
+    let (exit, _, _) = bench.muster(&arguments).await;
+    assert_eq!(exit, Exit::Done);
+    assert!(bench.read("r.csv").contains("GW2-1;a;created;;;d2;CODE-2\n"));
+    *bench.fake.script.lock().unwrap() = Script::Break(vec![results(vec![created(2), created(3)])]);
+    let (exit, _, notes) = bench.muster(&arguments).await;
+    assert_eq!(exit, Exit::Fault);
+    assert!(notes.contains("are in DIR/r.csv"), "{notes}");
+    assert!(bench.read("r.csv").contains("GW2-1;a;created;;;d2;CODE-2\n"));
 }
 
 #[tokio::test]
