@@ -114,6 +114,16 @@ fn a_code_ends_at_its_expiry() {
         }
     );
     assert_eq!(claim(&registered(), 1, 1, EXPIRY), Told::No);
+    // A claim that began in time is finished, also later: its code is bound to its key.
+    let intended = after([Transition::Intend(intent(1, 11))]);
+    assert_eq!(
+        claim(&intended, 1, 1, EXPIRY),
+        Told::Issue {
+            key: 1,
+            certificate: 11
+        }
+    );
+    assert_eq!(claim(&intended, 1, 2, EXPIRY), Told::Clone);
     // A lost answer is given again also later: the certificate is there.
     assert_eq!(claim(&claimed(), 1, 1, EXPIRY), Told::Repeat(11));
     let endless = after([Transition::Reissue {

@@ -102,9 +102,9 @@ fn a_hello_is_answered_by_what_the_device_lacks() {
     };
     use HelloAnswer::{Send, UpToDate};
     check(&verified, 3, 3, UpToDate);
-    check(&failed, 3, 3, UpToDate);
-    check(&drifted, 3, 3, UpToDate);
-    // It never proved that it applied what it has.
+    // It does not prove that it runs what it has.
+    check(&failed, 3, 3, Send);
+    check(&drifted, 3, 3, Send);
     check(&Verification::Pending, 3, 3, Send);
     check(&stale, 3, 3, Send);
     for verification in [&Verification::Pending, &verified, &failed, &drifted, &stale] {

@@ -240,6 +240,11 @@ impl Import {
                 PART
             };
             let batch = self.begin(&checked, &minting).await?;
+            // From here on there are codes that the caller must not miss.
+            let (phase, done, total) = (Phase::Applying, 0, checked.rows);
+            if let Err(Gone) = send(&self.events, Event::Progress { phase, done, total }).await {
+                return Ok(drop(self.gone(Some(batch))));
+            }
             self.parts(checked, &intake, &minting, Some(batch)).await?
         };
         let Some(Ended { tally, applied }) = ended else {
