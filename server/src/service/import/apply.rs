@@ -243,7 +243,8 @@ impl Import {
             // From here on there are codes that the caller must not miss.
             let (phase, done, total) = (Phase::Applying, 0, checked.rows);
             if let Err(Gone) = send(&self.events, Event::Progress { phase, done, total }).await {
-                return Ok(drop(self.gone(Some(batch))));
+                Self::gone(Some(batch));
+                return Ok(());
             }
             self.parts(checked, &intake, &minting, Some(batch)).await?
         };
@@ -402,7 +403,8 @@ impl Import {
                 let rest = lines.split_off(lines.len().min(LINES));
                 let results = Event::Results(std::mem::replace(&mut lines, rest));
                 if send(&self.events, results).await.is_err() {
-                    return Ok(self.gone(batch));
+                    Self::gone(batch);
+                    return Ok(None);
                 }
             }
             let progress = Event::Progress {
@@ -411,7 +413,8 @@ impl Import {
                 total,
             };
             if send(&self.events, progress).await.is_err() {
-                return Ok(self.gone(batch));
+                Self::gone(batch);
+                return Ok(None);
             }
         }
         Ok(Some(Ended { tally, applied }))
@@ -428,11 +431,10 @@ impl Import {
         }
     }
 
-    fn gone(&self, batch: Option<BatchId>) -> Option<Ended> {
+    fn gone(batch: Option<BatchId>) {
         if let Some(batch) = batch {
             tracing::warn!(%batch, "the caller of an import went away; the same file again finishes it");
         }
-        None
     }
 }
 
