@@ -1,7 +1,11 @@
 //! Waiting without sleeping blindly.
 
 use std::{future::Future, time::Duration};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::{
+    runtime::Handle,
+    task::JoinHandle,
+    time::{Instant, sleep, timeout},
+};
 
 /// Far above any honest duration: what is not there by then is not coming.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -25,5 +29,14 @@ pub async fn within<T>(what: &str, work: impl Future<Output = T>) -> T {
     match timeout(PATIENCE, work).await {
         Ok(done) => done,
         Err(_) => panic!("not within {PATIENCE:?}: {what}"),
+    }
+}
+
+/// Waits for a task that was told to end, where nothing can be awaited: a directory must not go while it is written to.
+/// Needs a runtime of several threads.
+pub(crate) fn outlive<T>(task: &mut JoinHandle<T>) {
+    if !task.is_finished() {
+        let end = async { drop(timeout(PATIENCE, task).await) };
+        tokio::task::block_in_place(|| Handle::current().block_on(end));
     }
 }

@@ -1,7 +1,7 @@
 //! A server in this process, and what an operator and devices do with it.
 
-use crate::{Mqtt, Pair, fixture, grpc, template, wait};
-use muster_agent::{Agent, AgentError, AgentEvent, Settings as AgentSettings, SettingsBuilder};
+use crate::{Mqtt, Pair, Running, fixture, grpc, template, wait};
+use muster_agent::{Settings as AgentSettings, SettingsBuilder};
 use muster_domain::{Timestamp, access::Role};
 use muster_proto::v1::{self, RowResult, operator::Role as WireRole};
 use muster_server::{
@@ -22,8 +22,8 @@ use std::{
     time::Duration,
 };
 use tempfile::TempDir;
-use tokio::{sync::broadcast, task::JoinHandle};
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
 use zeroize::Zeroizing;
 
@@ -60,16 +60,6 @@ pub struct Imported {
     pub summary: ImportSummary,
     /// Every row, in the order of the file.
     pub rows: Vec<RowResult>,
-}
-
-/// An agent that runs until this is dropped.
-#[derive(Debug)]
-pub struct Running {
-    /// What it tells.
-    pub events: broadcast::Receiver<AgentEvent>,
-    state: PathBuf,
-    stop: Option<DropGuard>,
-    ended: JoinHandle<Result<(), AgentError>>,
 }
 
 impl WorldBuilder {
@@ -471,47 +461,11 @@ impl World {
     }
 }
 
-impl Running {
-    /// Starts an agent with its settings.
-    pub fn start(settings: AgentSettings) -> Self {
-        let state = settings.state_directory().to_owned();
-        let agent = Agent::new(settings).expect("an agent");
-        let (events, stop) = (agent.events(), CancellationToken::new());
-        let ended = tokio::spawn(agent.run(stop.clone().cancelled_owned()));
-        Self {
-            events,
-            state,
-            stop: Some(stop.drop_guard()),
-            ended,
+impl Drop for World {
+    fn drop(&mut self) {
+        if let Some(mut serving) = self.serving.take() {
+            serving.stop.cancel();
+            wait::outlive(&mut serving.ended);
         }
-    }
-
-    /// Waits for an event.
-    pub async fn event(&mut self, what: &str, wanted: impl Fn(&AgentEvent) -> bool) -> AgentEvent {
-        wait::within(what, async {
-            loop {
-                match self.events.recv().await {
-                    Ok(event) if wanted(&event) => return event,
-                    Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {}
-                    Err(broadcast::error::RecvError::Closed) => panic!("the agent ended before: {what}"),
-                }
-            }
-        })
-        .await
-    }
-
-    /// A file that it applied.
-    pub fn applied(&self, name: &str) -> String {
-        let path = self.state.join("config/current").join(name);
-        fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-    }
-
-    /// Ends it.
-    pub async fn stopped(mut self) {
-        drop(self.stop.take());
-        wait::within("the agent stops", self.ended)
-            .await
-            .expect("no panic")
-            .expect("a good end");
     }
 }

@@ -142,7 +142,7 @@ impl Answer {
         // A single field is in the message already.
         if self.fields.len() > 1 {
             for (field, why) in &self.fields {
-                write!(f, "\n  {}: {}", clean(field), clean(why))?;
+                write!(f, "\n  {}: {}", clean(field), clean(why).replace('\n', "\n    "))?;
             }
         }
         if let Some(reference) = &self.reference

@@ -22,6 +22,10 @@ impl Unreachable {
     /// A connection that could not be opened.
     pub(crate) fn connecting(server: &str, error: &(dyn Error + 'static)) -> Self {
         let (why, help) = diagnose(error);
+        let help = match help {
+            "" => "Check `server` in the context, and the way there: `muster context show` names it.",
+            known => known,
+        };
         Self {
             doing: format!("connect to {server}"),
             why,
@@ -134,7 +138,10 @@ fn tls_failure(error: &Tls) -> (String, &'static str) {
         ) => "The server's certificate is not valid yet. Check this machine's clock.",
         Tls::AlertReceived(alert) if REJECTED.contains(alert) => {
             "The server does not accept this context's certificate. Is it from this server, and still valid? \
-             Another admin can make a new one: muster operator create."
+             An admin can make a new one: muster operator create."
+        }
+        Tls::AlertReceived(AlertDescription::NoApplicationProtocol) => {
+            "What answers there does not speak gRPC. Is this musterd's gRPC port, not its MQTT port?"
         }
         Tls::InvalidMessage(_) => "What answers there does not speak TLS. Is this musterd's gRPC port?",
         _ => "",
@@ -150,10 +157,7 @@ mod tests {
         let found = Unreachable::connecting("https://h:1", &error);
         assert_eq!(found.doing, "connect to https://h:1");
         assert!(found.why.contains(why), "{found:?}");
-        assert!(
-            found.help.contains(help) && (help.is_empty() == found.help.is_empty()),
-            "{found:?}"
-        );
+        assert!(found.help.contains(help), "{found:?}");
     }
 
     #[test]
@@ -179,7 +183,12 @@ mod tests {
             "UnknownCA",
             "this context's certificate",
         );
-        check(io::Error::other("odd"), "odd", "");
+        check(
+            tls(Tls::AlertReceived(AlertDescription::NoApplicationProtocol)),
+            "NoApplicationProtocol",
+            "gRPC port",
+        );
+        check(io::Error::other("odd"), "odd", "muster context show");
         // As HTTP/2 hands it on: the text without the type.
         for alert in REJECTED {
             let text = Tls::AlertReceived(alert).to_string();

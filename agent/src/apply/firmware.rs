@@ -7,7 +7,7 @@ use crate::{
 use muster_firmware_policy::{Decision, Evaluation, Facts, Running, Timestamp, UtcOffset, evaluate};
 use muster_proto::payload::{Desired, FacetState};
 use serde::Serialize;
-use std::{collections::BTreeMap, io, time::Duration};
+use std::{io, time::Duration};
 
 /// Largest decision file; longer ones are written again.
 const FILE_LIMIT: usize = 64 << 10;
@@ -61,7 +61,7 @@ pub(crate) fn assess(disk: &dyn Disk, desired: &Desired, running: Running, now: 
         device: desired.device_id.clone(),
         model: firmware.model.clone(),
         hardware_revision: firmware.hardware.clone(),
-        labels: BTreeMap::new(),
+        labels: firmware.labels.clone(),
         running,
         utc_offset: offset.and_then(|seconds| UtcOffset::from_seconds(seconds).ok()),
     };

@@ -327,12 +327,36 @@ fn with_policy(window: &str) -> Desired {
         revision: 3,
         model: "GW-200".into(),
         hardware: None,
+        labels: BTreeMap::new(),
         policy,
     };
     Desired {
         firmware: Some(firmware),
         ..desired(DEVICE, 1)
     }
+}
+
+#[test]
+fn a_policy_that_selects_by_label_is_for_the_devices_that_carry_it() {
+    let disk = SimulatedDisk::new();
+    let check = |ring: Option<&str>, expected: bool| {
+        let mut wanted = with_policy("Mon-Sun 00:00-24:00");
+        let firmware = wanted.firmware.as_mut().unwrap();
+        let mut source = firmware.policy.to_source();
+        source.applies_to.labels = BTreeMap::from([("ring".to_owned(), vec!["early".to_owned()])]);
+        firmware.policy = FirmwarePolicy::parse(source).unwrap();
+        firmware.labels = ring
+            .map(|ring| ("ring".to_owned(), ring.to_owned()))
+            .into_iter()
+            .collect();
+        let running = Running::from_report("2.3.0");
+        let assessment = assess(&disk, &wanted, running, Believed::Shown(1_772_452_800));
+        let is_for_it = matches!(assessment.state, FacetState::Waiting { .. });
+        assert_eq!(is_for_it, expected, "{ring:?}: {:?}", assessment.state);
+    };
+    check(Some("early"), true);
+    check(Some("late"), false);
+    check(None, false);
 }
 
 #[test]

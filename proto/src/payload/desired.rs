@@ -3,6 +3,7 @@
 use super::Digest;
 use muster_firmware_policy::FirmwarePolicy;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// The signed content of an [`crate::envelope::Envelope`] on `muster/v1/<id>/desired`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -78,6 +79,8 @@ pub struct Firmware {
     pub model: String,
     /// See `model`.
     pub hardware: Option<String>,
+    /// Of the device's labels, those that the policy selects by.
+    pub labels: BTreeMap<String, String>,
     /// The rules, evaluated on the device by the same crate as on the server.
     pub policy: FirmwarePolicy,
 }

@@ -16,6 +16,7 @@ use p256::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 use sha2::Digest as _;
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 
 pub(crate) const DEVICE: &str = "01m8qedc00m5zjs7ab7sc0c7vq";
@@ -200,6 +201,7 @@ pub(crate) fn desired() -> Desired {
             revision: 3,
             model: "GW-200".into(),
             hardware: Some("C2".into()),
+            labels: BTreeMap::from([("ring".into(), "early".into())]),
             policy: policy(),
         }),
     }

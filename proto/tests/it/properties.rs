@@ -115,15 +115,23 @@ fn policies() -> impl Strategy<Value = FirmwarePolicy> {
 }
 
 fn firmware() -> impl Strategy<Value = Firmware> {
-    (text(), any::<u32>(), text(), option::of(text()), policies()).prop_map(
-        |(name, revision, model, hardware, policy)| Firmware {
+    let labels = proptest::collection::btree_map(text(), text(), 0..3);
+    (
+        text(),
+        any::<u32>(),
+        text(),
+        option::of(text()),
+        labels,
+        policies(),
+    )
+        .prop_map(|(name, revision, model, hardware, labels, policy)| Firmware {
             name,
             revision,
             model,
             hardware,
+            labels,
             policy,
-        },
-    )
+        })
 }
 
 fn locations() -> impl Strategy<Value = Location> {

@@ -58,6 +58,8 @@ pub enum Action {
     CloneSuspected,
     /// A first report was verified.
     DeviceActivated,
+    /// A device must become another content, since what its revisions are rendered with changed.
+    DeviceRetargeted,
     /// A device was suspended.
     DeviceSuspended,
     /// A device was resumed.

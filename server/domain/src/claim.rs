@@ -76,10 +76,12 @@ pub fn decide(device: &Device, presented: &Presented, fresh: ClaimIntent, now: T
                     intent,
                 },
         } => {
-            if *hash != presented.code || expires.is_some_and(|expires| expires <= now) {
+            if *hash != presented.code {
                 return NO;
             }
             match intent {
+                // A claim that began in time is finished, however late its device comes back: I6, and no lost answer.
+                None if expires.is_some_and(|expires| expires <= now) => NO,
                 Some(intent) if intent.spki != presented.spki => Decision::Refuse {
                     clone_suspected: true,
                 },

@@ -67,6 +67,8 @@ pub struct Content {
     pub location: Option<Location>,
     /// The firmware policy.
     pub firmware: Option<FirmwareContent>,
+    /// Of the device's labels, those that the firmware policy selects by: the device must know them to evaluate it.
+    pub labels: BTreeMap<String, String>,
 }
 
 impl Content {
@@ -260,6 +262,17 @@ impl Recipe {
         })
     }
 
+    /// The device's labels that the policy selects by.
+    fn labels(&self, facts: &Facts<'_>) -> BTreeMap<String, String> {
+        let Some((_, policy)) = &self.policy else {
+            return BTreeMap::new();
+        };
+        let asked = policy.content.applies_to().labels.keys();
+        asked
+            .filter_map(|key| Some((key.clone(), facts.labels.get(key)?.clone())))
+            .collect()
+    }
+
     fn files(
         &self,
         facts: &Facts<'_>,
@@ -284,6 +297,7 @@ impl Recipe {
             files: self.files(facts, place)?,
             location: place.map(|place| location(&place.site, facts.position)),
             firmware: self.firmware(),
+            labels: self.labels(facts),
         })
     }
 
@@ -312,6 +326,8 @@ impl Recipe {
         }
         scratch.extend_from_slice(b",\"firmware\":");
         scratch.extend_from_slice(&self.firmware_json);
+        scratch.extend_from_slice(b",\"labels\":");
+        write_json(scratch, &self.labels(facts));
         scratch.push(b'}');
         Ok(Sha256::digest(&*scratch).into())
     }

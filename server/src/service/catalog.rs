@@ -1,11 +1,14 @@
 //! Applying models, sites, profiles and firmware policies.
 
 use super::{OrFault as _, Service, operator};
-use crate::fault::Failure;
+use crate::{fault::Failure, mqtt::bus::Down, store::DeviceQuery};
 use muster_domain::{
     Code, Refusal,
     access::Permit,
     catalog::{Applied, Resource},
+    device::schema,
+    filter::Filter,
+    names::SiteCode,
 };
 
 /// Most resources of one call.
@@ -34,10 +37,75 @@ impl Service {
             return Ok(Err(problems));
         }
         let author = operator(permit)?.name.clone();
+        let sites: Vec<Option<SiteCode>> = resources.iter().map(|(resource, _)| site(resource)).collect();
         let (resources, messages) = resources.into_iter().unzip();
         let applied = self
             .store
             .apply_catalog(resources, author, messages, self.clock.now(), validate_only);
-        Ok(applied.await.or_fault("apply resources")?)
+        let applied = applied.await.or_fault("apply resources")?;
+        if let Ok(applied) = &applied
+            && !validate_only
+        {
+            let edited = sites
+                .into_iter()
+                .zip(applied)
+                .filter_map(|(site, applied)| match applied {
+                    Applied::Updated(_) => site,
+                    Applied::Created(_) | Applied::Unchanged(_) => None,
+                });
+            tokio::spawn(tell_devices_of(self.clone(), edited.collect()));
+        }
+        Ok(applied)
+    }
+}
+
+fn site(resource: &Resource) -> Option<SiteCode> {
+    match resource {
+        Resource::Site(site) => Some(site.code.clone()),
+        Resource::Model(_) | Resource::Profile(_) | Resource::FirmwarePolicy(..) => None,
+    }
+}
+
+/// Devices looked at in one step.
+const STEP: usize = 1000;
+
+/// Tells the connected devices of edited sites to fetch their new location; the others learn it when they connect.
+async fn tell_devices_of(service: Service, sites: Vec<SiteCode>) {
+    for site in sites {
+        let filter = Filter::parse(&format!("site = \"{site}\"")).and_then(|filter| filter.check(schema()));
+        let filter = match filter {
+            Ok(filter) => filter,
+            Err(error) => {
+                tracing::error!(%site, %error, "devices of a site cannot be found");
+                continue;
+            }
+        };
+        let mut after = None;
+        loop {
+            let query = DeviceQuery {
+                filter: Some(filter.clone()),
+                after,
+                limit: STEP,
+                scan_limit: STEP,
+            };
+            let page = match service.store.list_devices(query).await {
+                Ok(page) => page,
+                Err(error) => {
+                    tracing::error!(%site, %error, "devices of a site cannot be listed");
+                    break;
+                }
+            };
+            for device in page
+                .devices
+                .iter()
+                .filter(|device| service.bus.is_connected(device.id))
+            {
+                service.tell(Down::DesiredChanged(device.id));
+            }
+            match page.next {
+                Some(next) if !service.stopping.is_cancelled() => after = Some(next),
+                Some(_) | None => break,
+            }
+        }
     }
 }

@@ -4,9 +4,9 @@ use super::{OrFault as _, Service, blocking};
 use crate::fault::{Failure, Fault};
 use bytes::Bytes;
 use muster_domain::{
-    Refusal, Timestamp,
+    Code, Refusal, Timestamp,
     catalog::Catalog,
-    desired::{self, Content},
+    desired::{self, Content, ContentDigest},
     device::Device,
     ids::DeviceId,
 };
@@ -16,11 +16,12 @@ use muster_proto::{
 };
 use std::sync::Arc;
 
-/// A stored target that no longer renders to its own digest: revisions are immutable, so this is a fault.
+/// How often a device is looked at again that others change meanwhile.
+const ATTEMPTS: usize = 4;
+
+/// Why a stored target does not render: what it pins was checked when it was stored, so this is a fault.
 #[derive(Debug, thiserror::Error)]
 enum DesiredError {
-    #[error("desired state of {device}, generation {generation}, does not render to its digest")]
-    Changed { device: DeviceId, generation: u64 },
     #[error("desired state of {device} does not render: {why}")]
     Unrenderable { device: DeviceId, why: String },
 }
@@ -46,11 +47,13 @@ fn message(device: &Device, content: Content, now: Timestamp) -> Desired {
         time_zone: location.time_zone,
         position: location.position,
     });
+    let labels = content.labels;
     let firmware = content.firmware.map(|firmware| Firmware {
         name: firmware.name.to_string(),
         revision: firmware.revision,
         model: device.model.to_string(),
         hardware: device.hardware.clone(),
+        labels,
         policy: firmware.policy,
     });
     Desired {
@@ -69,31 +72,60 @@ fn message(device: &Device, content: Content, now: Timestamp) -> Desired {
     }
 }
 
-fn render(catalog: &Catalog, device: &Device) -> Result<Content, DesiredError> {
+fn render(catalog: &Catalog, device: &Device) -> Result<(Content, ContentDigest), DesiredError> {
     let unrenderable = |why: Vec<Refusal>| DesiredError::Unrenderable {
         device: device.id,
         why: why.iter().map(Refusal::to_string).collect::<Vec<_>>().join("; "),
     };
     let content = desired::of_device(catalog, device).map_err(unrenderable)?;
-    if content.digest() == device.target.digest {
-        Ok(content)
-    } else {
-        Err(DesiredError::Changed {
-            device: device.id,
-            generation: device.target.generation,
-        })
-    }
+    let digest = content.digest();
+    Ok((content, digest))
 }
 
 impl Service {
+    /// What the device must be, and its content. Revisions are immutable, sites are not: a device whose site was edited
+    /// gets its next generation here, when it is next served.
+    async fn current(&self, mut device: Device) -> Result<Option<(Device, Content)>, Failure> {
+        for _ in 0..ATTEMPTS {
+            let (catalog, pinned) = (self.store.catalog(), device.clone());
+            let rendered = blocking("render desired state", move || render(&catalog, &pinned)).await?;
+            let (content, digest) = rendered.or_fault("render desired state")?;
+            if digest == device.target.digest {
+                return Ok(Some((device, content)));
+            }
+            let moved = self
+                .store
+                .retarget(device.id, device.target.generation, digest, self.clock.now());
+            let Some(moved) = moved.await.or_fault("retarget a device")? else {
+                return Ok(None);
+            };
+            device = moved;
+        }
+        Err(Refusal::new(
+            Code::Busy,
+            "the device is being changed faster than it can be served",
+        )
+        .into())
+    }
+
+    /// Must a device that has its current generation become something else all the same?
+    pub(super) async fn is_outdated(&self, device: &Device) -> Result<bool, Failure> {
+        let (catalog, pinned) = (self.store.catalog(), device.clone());
+        let rendered = blocking("render desired state", move || render(&catalog, &pinned)).await?;
+        let (_, digest) = rendered.or_fault("render desired state")?;
+        Ok(digest != device.target.digest)
+    }
+
     /// The encoded envelope with what the device must be now; `None` when no such device.
     pub(crate) async fn desired(&self, id: DeviceId, encoding: Encoding) -> Result<Option<Bytes>, Failure> {
         let Some(device) = self.store.device(id).await.or_fault("load a device")? else {
             return Ok(None);
         };
-        let (catalog, ca, now) = (self.store.catalog(), Arc::clone(&self.ca), self.clock.now());
+        let Some((device, content)) = self.current(device).await? else {
+            return Ok(None);
+        };
+        let (ca, now) = (Arc::clone(&self.ca), self.clock.now());
         let sealed = blocking("seal desired state", move || -> Result<Vec<u8>, Fault> {
-            let content = render(&catalog, &device).or_fault("render desired state")?;
             let inner = payload::encode(&message(&device, content, now), encoding)
                 .or_fault("encode desired state")?;
             let envelope = ca.seal_desired(inner).or_fault("sign desired state")?;

@@ -101,12 +101,15 @@ impl Registry for Service {
             firmware: firmware(hello.firmware.as_deref())?,
             boot_id: hello.boot_id,
         };
-        let (_, answer) = self
+        let (device, answer) = self
             .store
             .record_hello(device, hello, self.clock.now())
             .await
             .or_fault("record a hello")??;
-        Ok(answer)
+        match answer {
+            HelloAnswer::UpToDate if self.is_outdated(&device).await? => Ok(HelloAnswer::Send),
+            HelloAnswer::UpToDate | HelloAnswer::Send => Ok(answer),
+        }
     }
 
     async fn report(&self, device: DeviceId, wire: payload::Report) -> Result<(), Failure> {

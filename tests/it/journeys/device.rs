@@ -313,6 +313,57 @@ async fn new_values_reach_the_device_and_a_new_profile_waits_for_its_change() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_edited_site_reaches_its_devices_connected_or_not() {
+    const EDITED: &str = "[[sites]]\ncode = \"MUC-01\"\nname = \"Munich works\"\ncountry = \"DE\"\n\
+                          time_zone = \"Europe/Berlin\"\n";
+    let world = World::start().await;
+    let manifest = "serial,mac,model,site,position\nGW2-7000001,00:1B:C5:00:00:01,GW-200,MUC-01,Roof\n\
+                    GW2-7000002,00:1B:C5:00:00:02,GW-200,MUC-01,Roof\n\
+                    GW2-7000003,00:1B:C5:00:00:03,GW-200,OSA-05,Roof\n";
+    let imported = world.import_text("m.csv", manifest).await;
+    let code = |place: usize| imported.rows[place].activation_code.as_str();
+    // One is connected, one is not, one belongs elsewhere.
+    let mut connected = world.agent("GW2-7000001", code(0));
+    let away = world.agent("GW2-7000002", code(1));
+    for serial in ["GW2-7000001", "GW2-7000002"] {
+        world.verified(serial, 1).await;
+    }
+    away.stopped().await;
+    world.apply_text(EDITED).await;
+    connected
+        .event("the new location", |event| {
+            matches!(
+                event,
+                AgentEvent::Reported {
+                    generation: 2,
+                    ok: true
+                }
+            )
+        })
+        .await;
+    world.verified("GW2-7000001", 2).await;
+    assert!(connected.applied("location.json").contains("Munich works"));
+    let mut away = world.agent("GW2-7000002", code(1));
+    away.event("the new location", |event| {
+        matches!(
+            event,
+            AgentEvent::Reported {
+                generation: 2,
+                ok: true
+            }
+        )
+    })
+    .await;
+    world.verified("GW2-7000002", 2).await;
+    assert_eq!(world.audited("device_retargeted").await, 2);
+    let elsewhere = world.device("GW2-7000003").await;
+    assert_eq!(elsewhere.desired.unwrap().generation, 1);
+    // Saying the same again moves nobody.
+    world.apply_text(EDITED).await;
+    assert_eq!(world.device("GW2-7000001").await.desired.unwrap().generation, 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn b1_a_device_has_its_own_topics_and_no_others() {
     let world = World::start().await;
     let codes = world.gateways(2).await;

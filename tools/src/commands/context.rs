@@ -2,7 +2,7 @@
 
 use crate::{
     cli::Session,
-    context::{Collision, ContextFile, Contexts},
+    context::{Collision, ContextFile, Contexts, VARIABLE},
     failure::Failure,
     output::{Column, Listing, Look, Record, print_one},
 };
@@ -91,22 +91,41 @@ impl Command {
             }
             Self::List => {
                 let current = contexts.current();
+                let mut broken = Vec::new();
                 let mut listing = Listing::of::<Shown>(session.out, session.format, &[])?;
                 for name in contexts.names()? {
                     let Some(path) = contexts.find(&name) else {
                         continue;
                     };
                     let current = current.as_deref() == Some(name.as_str());
+                    let file = match ContextFile::read(&path) {
+                        Ok(file) => file,
+                        Err(failure) => {
+                            broken.push(failure);
+                            continue;
+                        }
+                    };
                     listing.push(&Shown {
-                        file: ContextFile::read(&path)?,
+                        file,
                         name: Some(name),
                         current,
                         path,
                     })?;
                 }
-                listing.finish()
+                listing.finish()?;
+                // One that is broken hides none of the others.
+                for failure in broken {
+                    session.note(&failure.to_string());
+                }
+                Ok(())
             }
-            Self::Use { name } => contexts.choose(&name),
+            Self::Use { name } => {
+                contexts.choose(&name)?;
+                if std::env::var_os(VARIABLE).is_some_and(|value| !value.is_empty()) {
+                    session.note(&format!("note: {VARIABLE} is set and comes first"));
+                }
+                Ok(())
+            }
             Self::Show => {
                 let path = crate::context::file_of(&session.context_path()?)?;
                 let name = contexts
@@ -145,6 +164,11 @@ impl Add {
                 server_name: self.server_name,
             },
         };
+        file.check()
+            .map_err(|why| Failure::usage(why, "Write --server https://HOST:PORT."))?;
+        for credential in [&file.roots, &file.certificate, &file.key] {
+            std::fs::File::open(credential).map_err(|error| Failure::file("read", credential, &error))?;
+        }
         let collision = if self.replace {
             Collision::Replaces
         } else {

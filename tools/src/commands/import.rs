@@ -12,6 +12,7 @@ use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use muster_proto::v1::{ManifestFormat, MappedColumn, import_progress::Phase};
 use std::{
+    cell::Cell,
     fmt::Write as _,
     path::{Path, PathBuf},
     str::FromStr,
@@ -142,13 +143,24 @@ impl Import {
         let mut progress = Progress::new();
         let mut mapping = Vec::new();
         let mut partial = None;
+        // The server does not say when it begins to apply, only how far it is.
+        let may_apply = Cell::new(false);
         let on_event = |event: ImportEvent<'_>| match event {
             ImportEvent::Mapping(columns) => mapping = columns.to_vec(),
             ImportEvent::Progress { phase, done, total } => progress.show(phase, done, total),
+            ImportEvent::Sent => may_apply.set(!is_dry),
             ImportEvent::Results(_) => {}
             ImportEvent::Partial(path) => partial = Some(path.to_owned()),
         };
-        let ended = run_until(&client, options, on_event, interrupted()).await;
+        let warn = || {
+            session.note(
+                "\nnote: the file is sent and its rows are being applied; breaking off now loses activation codes that are on \
+                 their way; \
+                 press Ctrl-C again to do it",
+            );
+        };
+        let stop = interrupted(pressed, || may_apply.get(), warn);
+        let ended = run_until(&client, options, on_event, stop).await;
         progress.clear();
         if let Some(path) = partial {
             session.note(&format!(
@@ -172,8 +184,17 @@ impl Import {
     }
 }
 
+/// Ready when the import is to be broken off: at once while nothing can be lost, at the second press while codes can.
+async fn interrupted(press: impl AsyncFn(), is_risky: impl Fn() -> bool, warn: impl FnOnce()) {
+    press().await;
+    if is_risky() {
+        warn();
+        press().await;
+    }
+}
+
 /// Ready when the user presses Ctrl-C.
-async fn interrupted() {
+async fn pressed() {
     if tokio::signal::ctrl_c().await.is_err() {
         // Without a handler the signal ends the process by itself.
         std::future::pending::<()>().await;
@@ -313,6 +334,18 @@ mod tests {
         ] {
             check(wrong, None);
         }
+    }
+
+    #[tokio::test]
+    async fn codes_on_their_way_are_not_lost_by_one_key() {
+        let check = async |is_risky: bool, presses: u32, warnings: u32| {
+            let (pressed, warned) = (Cell::new(0), Cell::new(0));
+            let press = async || pressed.set(pressed.get() + 1);
+            interrupted(press, || is_risky, || warned.set(warned.get() + 1)).await;
+            assert_eq!((pressed.get(), warned.get()), (presses, warnings));
+        };
+        check(false, 1, 0).await;
+        check(true, 2, 1).await;
     }
 
     #[test]

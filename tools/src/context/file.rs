@@ -42,10 +42,17 @@ impl ContextFile {
 
     fn parse(text: &str) -> Result<Self, String> {
         let file: Self = toml::from_str(text).map_err(|error| error.to_string().trim_end().to_owned())?;
-        if !file.server.starts_with("https://") {
-            return Err(format!("server {:?} does not start with https://", file.server));
-        }
+        file.check()?;
         Ok(file)
+    }
+
+    /// What cannot work is found before it is kept.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        if self.server.starts_with("https://") {
+            Ok(())
+        } else {
+            Err(format!("server {:?} does not start with https://", self.server))
+        }
     }
 
     /// The text of the file.

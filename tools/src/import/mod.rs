@@ -18,6 +18,9 @@ use std::{
     time::Duration,
 };
 
+/// What the added columns begin with where the user has one of them already.
+const OWN_PREFIX: &str = "muster_";
+
 /// What to import, and how.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ImportOptions {
@@ -66,6 +69,8 @@ pub enum ImportEvent<'a> {
         /// Of so many.
         total: u64,
     },
+    /// The whole file is sent: from here on the server may apply it, in parts.
+    Sent,
     /// Answers to the next rows, in the order of the file. The rows are applied and durable.
     Results(&'a [RowResult]),
     /// The import broke off; the answers that came are kept in this file.

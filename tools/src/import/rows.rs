@@ -1,6 +1,6 @@
 //! The user's file, read again: rows as they stand there, read and counted by the server's own reader.
 
-use super::RESULT_COLUMNS;
+use super::{OWN_PREFIX, RESULT_COLUMNS};
 use crate::failure::{Answer, Failure};
 use muster_domain::manifest::{Encoding, Format, ReadError, ReadOptions, Reader, Record};
 use muster_proto::v1::ManifestFormat;
@@ -112,20 +112,22 @@ impl<R: Read> Read for Hashed<R> {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Ours {
-    #[serde(rename = "status")]
+    #[serde(rename = "status", alias = "muster_status")]
     _status: String,
-    #[serde(rename = "code")]
+    #[serde(rename = "code", alias = "muster_code")]
     _code: String,
-    #[serde(rename = "message")]
+    #[serde(rename = "message", alias = "muster_message")]
     _message: String,
-    #[serde(rename = "device")]
+    #[serde(rename = "device", alias = "muster_device")]
     _device: String,
+    #[serde(alias = "muster_activation_code")]
     activation_code: String,
 }
 
 /// The object without our fields, and the code that was among them.
 fn without_ours(source: &str) -> Option<(String, String)> {
-    let at = source.rfind("\"status\": \"")?;
+    let first = ["\"status\": \"", "\"muster_status\": \""];
+    let at = first.iter().filter_map(|first| source.rfind(first)).max()?;
     let ours: Ours = serde_json::from_str(&format!("{{{}", &source[at..])).ok()?;
     let own = source[..at].trim_end().trim_end_matches(',').trim_end();
     Some((format!("{own}}}"), ours.activation_code))
@@ -154,7 +156,9 @@ impl Rows {
         );
         let reader = reader.map_err(|error| failed(path, error))?;
         let columns = reader.columns();
-        let is_ours = columns.ends_with(&RESULT_COLUMNS.map(str::to_owned));
+        let is_ours = ["", OWN_PREFIX]
+            .iter()
+            .any(|prefix| columns.ends_with(&RESULT_COLUMNS.map(|name| format!("{prefix}{name}"))));
         let ours = if is_ours { RESULT_COLUMNS.len() } else { 0 };
         let style = match reader.delimiter() {
             Some(delimiter) => Style::Csv {
@@ -357,6 +361,14 @@ mod tests {
                 Some((expected.into(), "SECRET".into()))
             );
         }
+        let tail = tail
+            .replace("\", \"", "\", \"muster_")
+            .replace("{\"status", "{\"muster_status");
+        let tail = tail.replacen("\"status", "\"muster_status", 1);
+        assert_eq!(
+            without_ours(&format!("{{\"status\": \"new\", {tail}")),
+            Some(("{\"status\": \"new\"}".into(), "SECRET".into()))
+        );
         for other in ["{\"status\": \"new\"}", "{}", "\"status\": \""] {
             assert_eq!(without_ours(other), None);
         }

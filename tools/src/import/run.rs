@@ -39,7 +39,7 @@ pub async fn run_until(
     let exchange = exchange(client, messages, upload, &mut pairing, &mut on_event);
     let ended = tokio::select! {
         ended = exchange => ended,
-        () = stop => Err(Failure::usage("interrupted", "Import the same file again to finish: what is done stays done.")),
+        () = stop => Err(Failure::usage("interrupted", "Import the same file again to finish: what is done stays done. A row that then is unchanged and has no code needs `muster device reissue-code`.")),
     };
     // 3. Whatever happened, codes that came are kept.
     match ended {
@@ -103,7 +103,10 @@ async fn exchange(
                 },
             },
             ended = &mut upload, if sent.is_none() => match ended {
-                Ok(Upload::Sent(hash)) => sent = Some(hash),
+                Ok(Upload::Sent(hash)) => {
+                    sent = Some(hash);
+                    on_event(ImportEvent::Sent);
+                }
                 Ok(Upload::Broken(error, open)) => return Err(broken(&error, answers, open)),
                 // The server closed the upload; its answer says why.
                 Err(_) => sent = Some(Vec::new()),

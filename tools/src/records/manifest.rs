@@ -76,7 +76,7 @@ impl Record for Batch {
 /// The report of an import, for programs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ImportReport {
-    /// `batches/{id}`; empty in a dry run.
+    /// `batches/{id}`; empty when nothing was applied.
     pub batch: String,
     /// True when nothing was changed on purpose.
     pub dry_run: bool,
@@ -92,6 +92,8 @@ pub struct ImportReport {
     pub file_sha256: String,
     /// Where the results are.
     pub results: Option<String>,
+    /// Where the refused rows are.
+    pub failed: Option<String>,
     /// Refusals, the most frequent first.
     pub causes: Vec<Cause>,
 }
@@ -108,6 +110,7 @@ impl ImportReport {
             refused: summary.refused,
             file_sha256: hex(&summary.file_sha256),
             results: summary.results.as_ref().map(|path| path.display().to_string()),
+            failed: summary.failed.as_ref().map(|path| path.display().to_string()),
             causes: summary.causes.clone(),
         }
     }
@@ -123,6 +126,7 @@ impl Record for ImportReport {
         Column::shown("refused", "REFUSED", Look::Number),
         Column::shown("file_sha256", "SHA-256", Look::Plain),
         Column::shown("results", "RESULTS", Look::Plain),
+        Column::shown("failed", "FAILED", Look::Plain),
         Column::shown("causes", "CAUSES", Look::Plain),
     ];
 }

@@ -244,7 +244,7 @@ async fn codes_survive_an_interruption() {
     let on_event = |event: ImportEvent<'_>| match event {
         ImportEvent::Results(_) => stop.take().unwrap().send(()).unwrap(),
         ImportEvent::Partial(path) => partial = Some(path.to_owned()),
-        ImportEvent::Mapping(_) | ImportEvent::Progress { .. } => {}
+        ImportEvent::Mapping(_) | ImportEvent::Progress { .. } | ImportEvent::Sent => {}
     };
     let client = bench.client().await;
     let failure = run_until(&client, options, on_event, async { stopped.await.unwrap() })

@@ -1,6 +1,6 @@
 //! Where a device is on its way, why, and what to do next.
 
-use super::{Credential, Device, Facet, FacetState, Lifecycle, Verification};
+use super::{Credential, Device, Facet, FacetState, Lifecycle, Standing, Verification};
 use crate::{Timestamp, ids::DeviceId};
 
 /// How far a step is.
@@ -62,14 +62,18 @@ fn finding(device: &Device, connected: bool, now: Timestamp) -> Finding {
         next: next.to_vec(),
     };
     match (&device.lifecycle, &device.verification) {
-        (Lifecycle::Suspended { reason, .. }, _) => found(
-            2,
+        (Lifecycle::Suspended { reason, was, .. }, _) => found(
+            if matches!(was, Standing::Registered(_)) {
+                1
+            } else {
+                2
+            },
             true,
             format!("suspended: {}", or_none(reason)),
             &[format!("let it in again with `muster device resume {id}`")],
         ),
-        (Lifecycle::Retired { reason, .. }, _) => found(
-            2,
+        (Lifecycle::Retired { reason, last, .. }, _) => found(
+            if last.is_some() { 2 } else { 1 },
             true,
             format!("retired for good: {}", or_none(reason)),
             &["a replacement is registered as a new device".into()],
@@ -79,6 +83,7 @@ fn finding(device: &Device, connected: bool, now: Timestamp) -> Finding {
                 credential:
                     Credential::Code {
                         expires: Some(expires),
+                        intent: None,
                         ..
                     },
             },

@@ -1,7 +1,7 @@
 //! A device speaks; the registry compares and decides.
 
 use super::{Device, Facet, FacetState, Hello, Lifecycle, Report, Reported, Transition, Verification};
-use crate::{Code, Refusal, Timestamp};
+use crate::{Code, Refusal, Timestamp, desired::ContentDigest};
 
 /// What to do after a hello.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,12 +29,9 @@ impl Device {
             boot_id: hello.boot_id,
             facets,
         });
-        // A device that says it has the current generation, but was never heard to have applied it,
-        // is sent it again: it answers a repeat with a fresh report.
-        let settled = !matches!(
-            self.verification,
-            Verification::Pending | Verification::Stale { .. }
-        );
+        // A device that says it has the current generation, but did not prove that it runs it, is sent it again: it
+        // applies a repeat anew and answers with a fresh report.
+        let settled = matches!(self.verification, Verification::Verified { .. });
         (
             self,
             if current && settled {
@@ -43,6 +40,16 @@ impl Device {
                 HelloAnswer::Send
             },
         )
+    }
+
+    /// The same device, to become another content by the same revisions: what they are rendered with, such as its
+    /// site, has changed. The generation grows (I7) and proof is asked for anew.
+    #[must_use]
+    pub fn retargeted(mut self, digest: ContentDigest, now: Timestamp) -> Self {
+        self.target.generation += 1;
+        self.target.digest = digest;
+        self.verification = Verification::Pending;
+        self.touched(now)
     }
 
     /// Notes a report, judges it, and activates a claimed device whose report verifies.

@@ -107,3 +107,57 @@ impl Shard {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::{collection::vec, prelude::*};
+    use std::collections::BTreeMap;
+
+    proptest! {
+        #[test]
+        fn the_first_row_of_each_text_is_remembered(texts in vec("[a-c]{0,4}", 0..400), seed: [u8; 16]) {
+            let mut seen = Seen::new(seed, 0);
+            let mut known = BTreeMap::new();
+            for (text, row) in texts.iter().zip(2..) {
+                let first = known.get(text).copied();
+                known.entry(text).or_insert(row);
+                prop_assert_eq!(seen.note(text.as_bytes(), row), first, "{}", text);
+            }
+        }
+    }
+
+    #[test]
+    fn many_texts_stay_apart_in_little_memory() {
+        const ROWS: u32 = 200_000;
+        let mut seen = Seen::new([5; 16], 0);
+        for row in 1..=ROWS {
+            assert_eq!(seen.note(&row.to_le_bytes(), row), None);
+            // Half of the 40 bytes that a row may cost: it has a serial and an address.
+            if row.is_power_of_two() && row > ROWS / 8 {
+                let slots: usize = seen.shards.iter().map(|shard| shard.slots.capacity()).sum();
+                let each = slots * size_of::<Slot>() / usize::try_from(row).unwrap();
+                assert!(each <= 20, "{each} bytes each at {row} rows");
+            }
+        }
+        for row in (1..=ROWS).step_by(997) {
+            assert_eq!(seen.note(&row.to_le_bytes(), ROWS + 1), Some(row));
+        }
+    }
+
+    /// Equal in half of the hash is not equal: with 42 bits a large file would have repeated values that it has not.
+    #[test]
+    fn both_halves_of_a_hash_count() {
+        let mut shard = Shard::default();
+        for (key, row) in [[1, 1], [1, 2], [2, 1], [2, 2]].into_iter().zip(1..) {
+            assert_eq!(shard.note(key, row), None, "{key:?}");
+        }
+        assert_eq!(shard.note([2, 1], 9), Some(3));
+    }
+
+    #[test]
+    fn tables_of_one_seed_place_their_texts_apart() {
+        let [a, b] = [0, 1].map(|kind| Seen::new([5; 16], kind).key.hash(b"GW2-7000001"));
+        assert_ne!(a, b);
+    }
+}

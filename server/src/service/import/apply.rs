@@ -240,6 +240,12 @@ impl Import {
                 PART
             };
             let batch = self.begin(&checked, &minting).await?;
+            // From here on there are codes that the caller must not miss.
+            let (phase, done, total) = (Phase::Applying, 0, checked.rows);
+            if let Err(Gone) = send(&self.events, Event::Progress { phase, done, total }).await {
+                Self::gone(Some(batch));
+                return Ok(());
+            }
             self.parts(checked, &intake, &minting, Some(batch)).await?
         };
         let Some(Ended { tally, applied }) = ended else {
@@ -397,7 +403,8 @@ impl Import {
                 let rest = lines.split_off(lines.len().min(LINES));
                 let results = Event::Results(std::mem::replace(&mut lines, rest));
                 if send(&self.events, results).await.is_err() {
-                    return Ok(self.gone(batch));
+                    Self::gone(batch);
+                    return Ok(None);
                 }
             }
             let progress = Event::Progress {
@@ -406,7 +413,8 @@ impl Import {
                 total,
             };
             if send(&self.events, progress).await.is_err() {
-                return Ok(self.gone(batch));
+                Self::gone(batch);
+                return Ok(None);
             }
         }
         Ok(Some(Ended { tally, applied }))
@@ -423,11 +431,10 @@ impl Import {
         }
     }
 
-    fn gone(&self, batch: Option<BatchId>) -> Option<Ended> {
+    fn gone(batch: Option<BatchId>) {
         if let Some(batch) = batch {
             tracing::warn!(%batch, "the caller of an import went away; the same file again finishes it");
         }
-        None
     }
 }
 

@@ -11,6 +11,7 @@ use muster_domain::{
     Code, Refusal, Timestamp,
     audit::{Action, Actor, Event},
     certificate::{CertificateRecord, CertificateSerial, CertificateState, SpkiDigest},
+    desired::ContentDigest,
     device::{
         Credential, Device, Hello, HelloAnswer, Lifecycle, LifecycleState, Report, Standing, Transition,
     },
@@ -43,6 +44,19 @@ impl Store {
         change: DeviceChange,
     ) -> Result<Result<Device, Refusal>, StoreError> {
         self.write(move |txn| transition(txn, id, &change)).await
+    }
+
+    /// Gives a device another content under the next generation, unless another writer moved it on from `generation`
+    /// meanwhile. The device as it is then; `None` when there is none.
+    pub async fn retarget(
+        &self,
+        id: DeviceId,
+        generation: u64,
+        digest: ContentDigest,
+        now: Timestamp,
+    ) -> Result<Option<Device>, StoreError> {
+        self.write(move |txn| retarget(txn, id, generation, digest, now))
+            .await
     }
 
     /// Notes a hello, and says what the device needs. Only a device that may connect is heard.
@@ -146,6 +160,26 @@ fn transition(
     }
     txn.audit(&event)?;
     Ok(Ok(after))
+}
+
+fn retarget(
+    txn: &mut Txn<'_>,
+    id: DeviceId,
+    generation: u64,
+    digest: ContentDigest,
+    now: Timestamp,
+) -> Result<Option<Device>, StoreError> {
+    let Some(before) = find(txn, id)? else {
+        return Ok(None);
+    };
+    if before.target.generation != generation || before.target.digest == digest {
+        return Ok(Some(before));
+    }
+    let after = before.clone().retargeted(digest, now);
+    index::replace(txn, &before, &after)?;
+    let event = Event::new(now, Actor::System, Action::DeviceRetargeted, after.name());
+    txn.audit(&event.with("generation", after.target.generation))?;
+    Ok(Some(after))
 }
 
 /// The certificate and key that a device has or was about to get.

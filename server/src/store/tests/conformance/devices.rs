@@ -52,6 +52,26 @@ pub(super) async fn a_device_is_found_by_id_and_serial(store: &Store) {
     assert_eq!(store.device_by_serial("GW2-000000").await.unwrap(), None);
 }
 
+pub(super) async fn another_content_raises_the_generation_once(store: &Store) {
+    let device = import(store, 1, 0..1).await.remove(0);
+    let id = device.id;
+    let retarget = async |generation, digest: u8| {
+        let moved = store.retarget(id, generation, [digest; 32], at(3000)).await;
+        moved.unwrap().unwrap().target
+    };
+    let moved = retarget(1, 7).await;
+    assert_eq!((moved.generation, moved.digest), (2, [7; 32]));
+    assert_eq!(
+        (&moved.profile, &moved.firmware_policy),
+        (&device.target.profile, &device.target.firmware_policy)
+    );
+    // Whoever decided on an older generation, or on what it is already, changes nothing.
+    assert_eq!(retarget(1, 8).await, moved);
+    assert_eq!(retarget(2, 7).await, moved);
+    let nobody = store.retarget(DeviceId::from_u128(1), 1, [7; 32], at(3000)).await;
+    assert_eq!(nobody.unwrap(), None);
+}
+
 pub(super) async fn an_etag_of_the_past_changes_nothing(store: &Store) {
     let device = import(store, 1, 0..1).await.remove(0);
     let with = |revision| DeviceChange {

@@ -60,6 +60,7 @@ conformance! {
         a_serial_is_not_used_twice;
     devices:
         a_device_is_found_by_id_and_serial
+        another_content_raises_the_generation_once
         an_etag_of_the_past_changes_nothing
         a_suspended_device_does_not_connect_and_returns
         a_retired_device_never_returns

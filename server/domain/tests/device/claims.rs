@@ -1,0 +1,174 @@
+//! Device + code + key: who gets a certificate, and which.
+
+use crate::support::{EXPIRY, after, at, claimed, code, intent, registered};
+use muster_domain::{
+    Code, Timestamp,
+    certificate::{CertificateSerial, SpkiDigest},
+    claim::{self, Decision, Presented},
+    device::{Device, Transition},
+};
+
+/// A decision in a form that can be written down: the certificate, or whether a clone is suspected.
+#[derive(Debug, PartialEq, Eq)]
+enum Told {
+    Issue { key: u8, certificate: u128 },
+    Repeat(u128),
+    No,
+    Clone,
+}
+
+/// Claims with a code and a key; a first claim would get certificate 99.
+fn claim(device: &Device, code_seed: u8, key: u8, now: Timestamp) -> Told {
+    let presented = Presented {
+        code: code(code_seed),
+        spki: SpkiDigest([key; 32]),
+    };
+    match claim::decide(device, &presented, intent(0, 99), now) {
+        Decision::Issue(permit) => {
+            assert_eq!(permit.device(), device.id);
+            let intent = permit.intent();
+            Told::Issue {
+                key: intent.spki.0[0],
+                certificate: intent.certificate.as_u128(),
+            }
+        }
+        Decision::Repeat(serial) => Told::Repeat(serial.as_u128()),
+        Decision::Refuse {
+            clone_suspected: true,
+        } => Told::Clone,
+        Decision::Refuse {
+            clone_suspected: false,
+        } => Told::No,
+    }
+}
+
+const BEFORE: Timestamp = at(10);
+
+#[test]
+fn each_state_answers_each_claim() {
+    let intended = || after([Transition::Intend(intent(1, 11))]);
+    let reissued = || {
+        after([
+            Transition::Intend(intent(1, 11)),
+            Transition::Reissue {
+                hash: code(3),
+                expires: None,
+            },
+        ])
+    };
+    let with = |transition| Device {
+        lifecycle: claimed().lifecycle.step(transition, BEFORE).unwrap(),
+        ..claimed()
+    };
+    let check = |state: &str, device: &Device, code, key, expected: Told| {
+        assert_eq!(
+            claim(device, code, key, BEFORE),
+            expected,
+            "{state}, code {code}, key {key}"
+        );
+    };
+    let fresh = |key| Told::Issue { key, certificate: 99 };
+    let first = || Told::Issue {
+        key: 1,
+        certificate: 11,
+    };
+
+    check("registered", &registered(), 1, 1, fresh(1));
+    check("registered", &registered(), 2, 1, Told::No);
+    // A claim began: the same key finishes it as it was decided then, another one is a clone.
+    check("intended", &intended(), 1, 1, first());
+    check("intended", &intended(), 1, 2, Told::Clone);
+    check("intended", &intended(), 2, 1, Told::No);
+    check("intended", &intended(), 2, 2, Told::No);
+    // A new code ends what the old one began.
+    check("reissued", &reissued(), 1, 1, Told::No);
+    check("reissued", &reissued(), 3, 2, fresh(2));
+    for (state, device) in [("claimed", claimed()), ("active", with(Transition::Activate))] {
+        check(state, &device, 1, 1, Told::Repeat(11));
+        check(state, &device, 1, 2, Told::Clone);
+        check(state, &device, 2, 1, Told::No);
+        check(state, &device, 2, 2, Told::No);
+    }
+    for (state, device) in [
+        ("suspended", with(Transition::Suspend(String::new()))),
+        ("retired", with(Transition::Retire(String::new()))),
+        (
+            "suspended before its claim",
+            after([Transition::Suspend(String::new())]),
+        ),
+    ] {
+        for (code, key) in [(1, 1), (1, 2), (2, 1)] {
+            check(state, &device, code, key, Told::No);
+        }
+    }
+}
+
+#[test]
+fn a_code_ends_at_its_expiry() {
+    let open = Timestamp::from_millis(EXPIRY.millis() - 1);
+    assert_eq!(
+        claim(&registered(), 1, 1, open),
+        Told::Issue {
+            key: 1,
+            certificate: 99
+        }
+    );
+    assert_eq!(claim(&registered(), 1, 1, EXPIRY), Told::No);
+    // A claim that began in time is finished, also later: its code is bound to its key.
+    let intended = after([Transition::Intend(intent(1, 11))]);
+    assert_eq!(
+        claim(&intended, 1, 1, EXPIRY),
+        Told::Issue {
+            key: 1,
+            certificate: 11
+        }
+    );
+    assert_eq!(claim(&intended, 1, 2, EXPIRY), Told::Clone);
+    // A lost answer is given again also later: the certificate is there.
+    assert_eq!(claim(&claimed(), 1, 1, EXPIRY), Told::Repeat(11));
+    let endless = after([Transition::Reissue {
+        hash: code(1),
+        expires: None,
+    }]);
+    assert_eq!(
+        claim(&endless, 1, 1, at(u64::MAX / 1000)),
+        Told::Issue {
+            key: 1,
+            certificate: 99
+        }
+    );
+}
+
+#[test]
+fn a_claim_that_is_carried_out_is_repeated_with_its_certificate() {
+    let device = registered();
+    let presented = Presented {
+        code: code(1),
+        spki: SpkiDigest([4; 32]),
+    };
+    let Decision::Issue(permit) = claim::decide(&device, &presented, intent(0, 99), BEFORE) else {
+        panic!()
+    };
+    let lifecycle = device
+        .lifecycle
+        .clone()
+        .step(Transition::Intend(*permit.intent()), BEFORE)
+        .unwrap();
+    let device = Device {
+        lifecycle: lifecycle.step(Transition::Certify, BEFORE).unwrap(),
+        ..device
+    };
+    let identity = device.lifecycle.identity().unwrap();
+    assert_eq!(
+        (identity.certificate, identity.spki),
+        (CertificateSerial::from_u128(99), presented.spki)
+    );
+    assert_eq!(claim(&device, 1, 4, BEFORE), Told::Repeat(99));
+}
+
+#[test]
+fn the_answer_to_a_stranger_names_neither_part() {
+    let refusal = claim::refusal();
+    assert_eq!((refusal.code, refusal.field.as_str()), (Code::ClaimRefused, ""));
+    assert!(!refusal.message.contains("GW2"));
+}

@@ -1,0 +1,8 @@
+//! A device's life: claims, reports, transitions, and what filters see of it.
+#![expect(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
+
+mod claims;
+mod filters;
+mod lives;
+mod reports;
+mod support;
