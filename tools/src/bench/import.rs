@@ -5,9 +5,10 @@ use crate::{
     apply::{self, ApplyOptions},
     demo::catalog,
 };
-use anyhow::Context as _;
 use clap::Args;
-use muster_proto::v1::{self, import_manifest_request as asked, import_manifest_response as answered};
+use muster_proto::v1::{
+    self, import_manifest_request as asked, import_manifest_response as answered, import_progress::Phase,
+};
 use serde::Serialize;
 use std::{path::Path, time::Instant};
 use tokio::io::AsyncReadExt as _;
@@ -34,10 +35,8 @@ pub(super) struct Figures {
     file_bytes: u64,
     seconds: f64,
     rows_per_s: f64,
-    /// Until the first row was applied: receive and check.
+    /// Until the whole file was received and checked.
     check_seconds: f64,
-    /// Rows a second of the last tenth, to see whether growth slows.
-    last_tenth_rows_per_s: f64,
     server_cpu_seconds: f64,
     server_peak_rss_bytes: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -48,19 +47,21 @@ pub(super) struct Figures {
 
 const CHUNK: usize = 1 << 18;
 
-/// When rows were answered.
+/// What was seen of the import.
 struct Watch {
     start: Instant,
-    first: Option<f64>,
-    answered: Vec<(f64, u64)>,
+    /// When the whole file was checked and applying began.
+    checked: Option<f64>,
+    /// Rows answered.
+    answered: u64,
 }
 
 async fn send(host: &Host, path: &Path) -> anyhow::Result<(Watch, v1::ImportSummary)> {
     let (requests, stream) = tokio::sync::mpsc::channel(8);
     let mut watch = Watch {
         start: Instant::now(),
-        first: None,
-        answered: Vec::new(),
+        checked: None,
+        answered: 0,
     };
     let mut file = tokio::fs::File::open(path).await?;
     tokio::spawn(async move {
@@ -91,16 +92,16 @@ async fn send(host: &Host, path: &Path) -> anyhow::Result<(Watch, v1::ImportSumm
         .import_manifest(ReceiverStream::new(stream))
         .await?
         .into_inner();
-    let mut rows = 0;
     while let Some(answer) = answers.message().await? {
         match answer.message {
             Some(answered::Message::Results(results)) => {
-                let at = watch.start.elapsed().as_secs_f64();
-                watch.first.get_or_insert(at);
-                rows += results.rows.len() as u64;
-                watch.answered.push((at, rows));
+                watch.answered += results.rows.len() as u64;
             }
             Some(answered::Message::Summary(summary)) => return Ok((watch, summary)),
+            Some(answered::Message::Progress(progress)) if progress.phase() == Phase::Applying => {
+                let at = watch.start.elapsed().as_secs_f64();
+                watch.checked.get_or_insert(at);
+            }
             Some(answered::Message::Mapping(_) | answered::Message::Progress(_)) | None => {}
         }
     }
@@ -126,13 +127,12 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<Figures> {
         summary.created,
         options.rows
     );
-    let before_last = options.rows / 10 * 9;
-    let (at, done) = *watch
-        .answered
-        .iter()
-        .rfind(|(_, rows)| *rows <= before_last)
-        .unwrap_or(&(0.0, 0));
-    let (end, _) = *watch.answered.last().context("no rows were answered")?;
+    anyhow::ensure!(
+        watch.answered == options.rows,
+        "{} of {} rows were answered",
+        watch.answered,
+        options.rows
+    );
     let usage = host.usage()?;
     drop(host);
     let peer = if options.no_peer {
@@ -146,8 +146,7 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<Figures> {
         file_bytes,
         seconds,
         rows_per_s,
-        check_seconds: watch.first.unwrap_or(seconds),
-        last_tenth_rows_per_s: rate(options.rows - done, end - at),
+        check_seconds: watch.checked.unwrap_or(seconds),
         server_cpu_seconds: usage.cpu_seconds,
         server_peak_rss_bytes: usage.peak_rss_bytes,
         postgres_copy_rows_per_s: peer,
