@@ -15,8 +15,9 @@ use std::{
 };
 use tempfile::NamedTempFile;
 
-/// The columns that are added, in order. Where the user has one of them, all get the prefix `muster_`.
-pub const RESULT_COLUMNS: [&str; 5] = ["status", "code", "message", "device", "activation_code"];
+/// The columns that are added, in order: those that the server knows as ours when a results file comes back. Where the
+/// user has one of them, all get the prefix `muster_`.
+pub use muster_domain::manifest::RESULT_COLUMNS;
 
 /// Whether answers are written beside the user's columns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
