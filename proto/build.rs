@@ -30,6 +30,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     std::fs::write(out.join("muster.bin"), descriptors.encode_to_vec())?;
     tonic_prost_build::configure()
         .bytes(".muster.v1.ImportManifestRequest.chunk")
+        .bytes(".muster.v1.UploadManifestRequest.chunk")
         .compile_fds(descriptors)?;
     Ok(())
 }

@@ -258,4 +258,29 @@ impl Catalog for Api {
             next_page_token,
         }))
     }
+
+    async fn get_mapping(&self, _: Request<v1::GetMappingRequest>) -> Result<Response<v1::Mapping>, Status> {
+        Err(Status::unimplemented("get_mapping"))
+    }
+
+    async fn list_mappings(
+        &self,
+        _: Request<v1::ListMappingsRequest>,
+    ) -> Result<Response<v1::ListMappingsResponse>, Status> {
+        Err(Status::unimplemented("list_mappings"))
+    }
+
+    async fn get_naming_rule(
+        &self,
+        _: Request<v1::GetNamingRuleRequest>,
+    ) -> Result<Response<v1::NamingRule>, Status> {
+        Err(Status::unimplemented("get_naming_rule"))
+    }
+
+    async fn list_naming_rules(
+        &self,
+        _: Request<v1::ListNamingRulesRequest>,
+    ) -> Result<Response<v1::ListNamingRulesResponse>, Status> {
+        Err(Status::unimplemented("list_naming_rules"))
+    }
 }

@@ -36,6 +36,13 @@ fn header(header: v1::ImportHeader) -> Result<ImportRequest, Refusal> {
         Ok(v1::ManifestFormat::Unspecified) => None,
         Ok(v1::ManifestFormat::Csv) => Some(Format::Csv),
         Ok(v1::ManifestFormat::Ndjson) => Some(Format::Ndjson),
+        Ok(v1::ManifestFormat::Json) => Some(Format::Json),
+        Ok(v1::ManifestFormat::Xml) => Some(Format::Xml),
+        Ok(v1::ManifestFormat::Xlsx) => Some(Format::Xlsx),
+        Ok(v1::ManifestFormat::Xls) => Some(Format::Xls),
+        Ok(v1::ManifestFormat::Ods) => Some(Format::Ods),
+        Ok(v1::ManifestFormat::Microchip) => Some(Format::Microchip),
+        Ok(v1::ManifestFormat::Certificates) => Some(Format::Certificates),
         Err(_) => {
             return Err(Refusal::new(Code::RequestInvalid, "is not a format we know").at("header.format"));
         }
@@ -101,6 +108,8 @@ fn rendered(event: Result<Event, Failure>) -> Result<v1::ImportManifestResponse,
 #[tonic::async_trait]
 impl Manifests for Api {
     type ImportManifestStream = Events;
+    type UploadManifestStream = ReceiverStream<Result<v1::UploadManifestResponse, Status>>;
+    type WatchBatchStream = ReceiverStream<Result<v1::WatchBatchResponse, Status>>;
 
     async fn import_manifest(
         &self,
@@ -122,6 +131,53 @@ impl Manifests for Api {
             .map_err(|failure| failed(&failure))?;
         tokio::spawn(pump(stream, chunks, self.service.stopping.clone()));
         Ok(Response::new(Box::pin(ReceiverStream::new(output).map(rendered))))
+    }
+
+    async fn create_batch(&self, _: Request<v1::CreateBatchRequest>) -> Result<Response<v1::Batch>, Status> {
+        Err(Status::unimplemented("create_batch"))
+    }
+
+    async fn import_rows(
+        &self,
+        _: Request<v1::ImportRowsRequest>,
+    ) -> Result<Response<v1::ImportRowsResponse>, Status> {
+        Err(Status::unimplemented("import_rows"))
+    }
+
+    async fn acknowledge_results(
+        &self,
+        _: Request<v1::AcknowledgeResultsRequest>,
+    ) -> Result<Response<v1::AcknowledgeResultsResponse>, Status> {
+        Err(Status::unimplemented("acknowledge_results"))
+    }
+
+    async fn apply_batch(&self, _: Request<v1::ApplyBatchRequest>) -> Result<Response<v1::Batch>, Status> {
+        Err(Status::unimplemented("apply_batch"))
+    }
+
+    async fn cancel_batch(&self, _: Request<v1::CancelBatchRequest>) -> Result<Response<v1::Batch>, Status> {
+        Err(Status::unimplemented("cancel_batch"))
+    }
+
+    async fn undo_batch(
+        &self,
+        _: Request<v1::UndoBatchRequest>,
+    ) -> Result<Response<v1::UndoBatchResponse>, Status> {
+        Err(Status::unimplemented("undo_batch"))
+    }
+
+    async fn upload_manifest(
+        &self,
+        _: Request<Streaming<v1::UploadManifestRequest>>,
+    ) -> Result<Response<Self::UploadManifestStream>, Status> {
+        Err(Status::unimplemented("upload_manifest"))
+    }
+
+    async fn watch_batch(
+        &self,
+        _: Request<v1::WatchBatchRequest>,
+    ) -> Result<Response<Self::WatchBatchStream>, Status> {
+        Err(Status::unimplemented("watch_batch"))
     }
 
     async fn get_batch(&self, request: Request<v1::GetBatchRequest>) -> Result<Response<v1::Batch>, Status> {

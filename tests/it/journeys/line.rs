@@ -125,7 +125,7 @@ fn cells(file: &Path) -> Vec<Vec<String>> {
     use muster_domain::manifest::{ReadOptions, Reader, Record};
     let options = ReadOptions {
         file_name: file.display().to_string(),
-        format: None,
+        ..ReadOptions::default()
     };
     let mut reader = Reader::new(fs::File::open(file).unwrap(), &options).unwrap();
     let mut rows = vec![reader.columns().to_vec()];

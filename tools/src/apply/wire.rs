@@ -21,6 +21,7 @@ pub(super) fn model(source: ModelSource) -> v1::Model {
         ouis: source.ouis,
         profile: named("profiles", &source.profile),
         firmware_policy: named("firmwarePolicies", &source.firmware_policy),
+        ..v1::Model::default()
     }
 }
 
@@ -57,5 +58,7 @@ pub(super) fn name(wire: &Wire) -> &str {
         Wire::Site(site) => &site.name,
         Wire::Profile(profile) => &profile.name,
         Wire::FirmwarePolicy(policy) => &policy.name,
+        Wire::Mapping(mapping) => &mapping.name,
+        Wire::NamingRule(rule) => &rule.name,
     }
 }

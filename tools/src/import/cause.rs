@@ -72,6 +72,7 @@ mod tests {
             field: format!("rows[{row}].mac"),
             message: format!("is wrong in {row}"),
             help: "Mend it.".into(),
+            ..Refusal::default()
         };
         let mut causes = Causes::default();
         for row in 2..10 {

@@ -143,8 +143,16 @@ impl Rows {
             format: match format {
                 Some(ManifestFormat::Csv) => Some(Format::Csv),
                 Some(ManifestFormat::Ndjson) => Some(Format::Ndjson),
+                Some(ManifestFormat::Json) => Some(Format::Json),
+                Some(ManifestFormat::Xml) => Some(Format::Xml),
+                Some(ManifestFormat::Xlsx) => Some(Format::Xlsx),
+                Some(ManifestFormat::Xls) => Some(Format::Xls),
+                Some(ManifestFormat::Ods) => Some(Format::Ods),
+                Some(ManifestFormat::Microchip) => Some(Format::Microchip),
+                Some(ManifestFormat::Certificates) => Some(Format::Certificates),
                 Some(ManifestFormat::Unspecified) | None => None,
             },
+            ..ReadOptions::default()
         };
         let hash = Arc::new(Mutex::new(Sha256::new()));
         let reader = Reader::new(

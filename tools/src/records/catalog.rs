@@ -33,6 +33,7 @@ impl From<v1::Model> for Model {
             ouis,
             profile,
             firmware_policy,
+            ..
         } = wire;
         Self {
             name,

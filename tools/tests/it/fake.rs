@@ -106,6 +106,57 @@ impl manifests_server::Manifests for Fake {
         Ok(Response::new(answers))
     }
 
+    type UploadManifestStream =
+        tokio_stream::wrappers::ReceiverStream<Result<v1::UploadManifestResponse, Status>>;
+    type WatchBatchStream = tokio_stream::wrappers::ReceiverStream<Result<v1::WatchBatchResponse, Status>>;
+
+    async fn create_batch(&self, _: Request<v1::CreateBatchRequest>) -> Result<Response<v1::Batch>, Status> {
+        Err(Status::unimplemented("create_batch"))
+    }
+
+    async fn import_rows(
+        &self,
+        _: Request<v1::ImportRowsRequest>,
+    ) -> Result<Response<v1::ImportRowsResponse>, Status> {
+        Err(Status::unimplemented("import_rows"))
+    }
+
+    async fn acknowledge_results(
+        &self,
+        _: Request<v1::AcknowledgeResultsRequest>,
+    ) -> Result<Response<v1::AcknowledgeResultsResponse>, Status> {
+        Err(Status::unimplemented("acknowledge_results"))
+    }
+
+    async fn apply_batch(&self, _: Request<v1::ApplyBatchRequest>) -> Result<Response<v1::Batch>, Status> {
+        Err(Status::unimplemented("apply_batch"))
+    }
+
+    async fn cancel_batch(&self, _: Request<v1::CancelBatchRequest>) -> Result<Response<v1::Batch>, Status> {
+        Err(Status::unimplemented("cancel_batch"))
+    }
+
+    async fn undo_batch(
+        &self,
+        _: Request<v1::UndoBatchRequest>,
+    ) -> Result<Response<v1::UndoBatchResponse>, Status> {
+        Err(Status::unimplemented("undo_batch"))
+    }
+
+    async fn upload_manifest(
+        &self,
+        _: Request<Streaming<v1::UploadManifestRequest>>,
+    ) -> Result<Response<Self::UploadManifestStream>, Status> {
+        Err(Status::unimplemented("upload_manifest"))
+    }
+
+    async fn watch_batch(
+        &self,
+        _: Request<v1::WatchBatchRequest>,
+    ) -> Result<Response<Self::WatchBatchStream>, Status> {
+        Err(Status::unimplemented("watch_batch"))
+    }
+
     async fn get_batch(&self, _: Request<v1::GetBatchRequest>) -> Result<Response<v1::Batch>, Status> {
         Err(Status::not_found("there is no such batch"))
     }

@@ -172,8 +172,10 @@ impl Mapping {
     pub fn of<R>(reader: &Reader<R>, has_model: bool) -> Result<Self, Vec<Refusal>> {
         let mapping = Self::new(reader.columns());
         let problems = match reader.format() {
-            Format::Csv => mapping.problems(has_model),
-            Format::Ndjson => Vec::new(),
+            Format::Csv | Format::Xlsx | Format::Xls | Format::Ods => mapping.problems(has_model),
+            Format::Ndjson | Format::Json | Format::Xml | Format::Microchip | Format::Certificates => {
+                Vec::new()
+            }
         };
         if problems.is_empty() {
             Ok(mapping)

@@ -18,6 +18,20 @@ pub enum Format {
     Csv,
     /// A JSON object a line.
     Ndjson,
+    /// A JSON list of objects, or an object that has one.
+    Json,
+    /// One XML element a record.
+    Xml,
+    /// An Excel workbook (ECMA-376).
+    Xlsx,
+    /// An Excel workbook of before 2007 (MS-XLS).
+    Xls,
+    /// An OpenDocument spreadsheet (ISO 26300).
+    Ods,
+    /// A manifest of the Microchip Trust Platform.
+    Microchip,
+    /// A ZIP archive of certificates, PEM or DER, one device each.
+    Certificates,
 }
 
 /// What is known of a file before it is read.
@@ -27,6 +41,14 @@ pub struct ReadOptions {
     pub file_name: String,
     /// The format, where the user gave it.
     pub format: Option<Format>,
+    /// Spreadsheets: the sheet; `None`: the first that holds a header.
+    pub sheet: Option<String>,
+    /// The row that names the columns, as the file shows it; `None`: find it.
+    pub header_row: Option<u32>,
+    /// XML: the element that is a record; JSON: the key of the list. `None`: find it.
+    pub record_path: Option<String>,
+    /// DER certificates of which one must have signed each entry of a Microchip manifest.
+    pub signers: Vec<Vec<u8>>,
 }
 
 /// Why a file cannot be read (on).
@@ -106,6 +128,17 @@ impl<R: Read> Reader<R> {
                     reader.columns = record.fields().map(|(name, _)| name.to_owned()).collect();
                     reader.first = Some(record);
                 }
+            }
+            Format::Json
+            | Format::Xml
+            | Format::Xlsx
+            | Format::Xls
+            | Format::Ods
+            | Format::Microchip
+            | Format::Certificates => {
+                return Err(
+                    Refusal::new(Code::ManifestUnreadable, "is in a format that is not read yet").into(),
+                );
             }
         }
         Ok(reader)

@@ -235,6 +235,7 @@ fn what_is_no_manifest_is_refused_at_once() {
     let forced = ReadOptions {
         file_name: "a.csv".into(),
         format: Some(Format::Csv),
+        ..ReadOptions::default()
     };
     assert!(Reader::new(&b"{serial\nA1\n"[..], &forced).is_ok());
 }

@@ -108,7 +108,7 @@ fn place(refusal: &Refusal) -> (u32, &str, Code) {
 pub(crate) fn options(file_name: &str) -> ReadOptions {
     ReadOptions {
         file_name: file_name.into(),
-        format: None,
+        ..ReadOptions::default()
     }
 }
 

@@ -24,6 +24,7 @@ pub(crate) fn batch(batch: &Batch) -> v1::Batch {
         updated: batch.tally.updated,
         unchanged: batch.tally.unchanged,
         refused: batch.tally.refused,
+        ..v1::Batch::default()
     }
 }
 
@@ -40,6 +41,7 @@ fn row(line: RowLine) -> v1::RowResult {
         refusals: line.refusals.iter().map(refusal).collect(),
         device: line.device.map(|id| format!("devices/{id}")).unwrap_or_default(),
         activation_code: line.code.map(|code| code.reveal()).unwrap_or_default(),
+        ..v1::RowResult::default()
     }
 }
 
@@ -51,7 +53,10 @@ pub(crate) fn event(event: Event) -> v1::ImportManifestResponse {
                 .into_iter()
                 .map(|(column, field)| v1::MappedColumn { column, field })
                 .collect();
-            Message::Mapping(v1::ImportMapping { columns })
+            Message::Mapping(v1::ImportMapping {
+                columns,
+                ..v1::ImportMapping::default()
+            })
         }
         Event::Progress { phase, done, total } => {
             use v1::import_progress::Phase as Wire;
@@ -79,6 +84,7 @@ pub(crate) fn event(event: Event) -> v1::ImportManifestResponse {
             unchanged: tally.unchanged,
             refused: tally.refused,
             file_sha256: file_sha256.to_vec(),
+            ..v1::ImportSummary::default()
         }),
     };
     v1::ImportManifestResponse {

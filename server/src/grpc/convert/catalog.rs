@@ -44,6 +44,9 @@ pub(crate) fn resource(wire: &v1::Resource) -> Result<(Resource, String), Vec<Re
                 .unwrap_or_default();
             firmware_policy_resource(policy).map(|resource| (resource, message))
         }
+        Some(Wire::Mapping(_) | Wire::NamingRule(_)) => {
+            Err(vec![Refusal::new(Code::RequestInvalid, "is not supported yet")])
+        }
     }
 }
 
@@ -79,6 +82,7 @@ pub(crate) fn model(model: &Model) -> v1::Model {
         ouis: source.ouis,
         profile: named("profiles", &source.profile),
         firmware_policy: named("firmwarePolicies", &source.firmware_policy),
+        ..v1::Model::default()
     }
 }
 

@@ -57,5 +57,6 @@ pub(super) fn refusal(refusal: &Refusal) -> v1::Refusal {
         field: refusal.field.clone(),
         message: refusal.message.clone(),
         help: refusal.code.help().to_owned(),
+        ..v1::Refusal::default()
     }
 }

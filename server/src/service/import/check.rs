@@ -66,6 +66,7 @@ pub(super) fn check(
     let options = ReadOptions {
         file_name: request.file_name.clone(),
         format: request.format,
+        ..ReadOptions::default()
     };
     let mut reader = Reader::new(&mut upload, &options).map_err(failure)?;
     let mapping = Mapping::of(&reader, request.default_model.is_some()).map_err(together)?;

@@ -30,6 +30,7 @@ fn created() -> RowResult {
         refusals: vec![],
         device: "devices/01hzxk3v9q4t5y6w7e8r9t0a1b".into(),
         activation_code: "ABCDE-FGHJK".into(),
+        ..RowResult::default()
     }
 }
 
