@@ -3,7 +3,7 @@
 //! Each comes in as a *source* (what a person writes, every mistake reported at once) and is kept as a checked
 //! value. Models and sites are replaced as a whole; profiles and firmware policies grow immutable revisions.
 
-mod check;
+pub(crate) mod check;
 mod model;
 mod parameter;
 mod profile;

@@ -5,6 +5,7 @@
 //! not. [`Intake::decide`] sets a valid row against the registry. The dry run and the import take the same way.
 
 mod cell;
+mod cells;
 mod checker;
 mod csv;
 mod encoding;
@@ -26,7 +27,12 @@ pub use checker::Checker;
 pub use encoding::Encoding;
 pub use format::{Format, ReadError, ReadOptions};
 pub use intake::{Fresh, Holders, Intake, RowOutcome};
-pub use mapping::{Field, Mapping, RESULT_COLUMNS};
+pub use mapping::{
+    ALIAS_LIMIT, COLUMN_NAME_LIMIT, CREDENTIAL_COLUMNS, CheckedMapping, Field, FieldSource, KEY_LIMIT,
+    LOOKUP_LIMIT, LetterCase, MAPPED_FIELD_LIMIT, MAPPING_SOURCE_LIMIT, MODEL_LIMIT, Mapping, MappingSource,
+    NoField, Otherwise, PAD_LIMIT, PATTERN_COUNT_LIMIT, RESULT_COLUMNS, RETRY_BATCH_COLUMN, RETRY_ROW_COLUMN,
+    Retry, STEP_LIMIT, STEP_PATTERN_LIMIT, STEP_TEXT_LIMIT, Step, Unmapped,
+};
 pub use reader::Reader;
 pub use record::{CellKind, Fault, Record};
 pub use row::{DeviceRow, ValidRow};
