@@ -4,14 +4,14 @@
 //! checked here, and all that is wrong with a row is said at once.
 
 use super::{
-    DeviceRow, Fault, Field, Intake, Mapping, Record, ValidRow, cell,
+    DeviceRow, Fault, Field, Intake, Mapping, Problem, Record, Rendered, ValidRow, cell,
     intake::{Plan, in_row},
     seen::Seen,
 };
 use crate::{
     Code, Refusal,
     catalog::Facts,
-    desired::{Place, Target},
+    desired::Place,
     mac::{Mac, MacError},
     names::{ModelName, Serial, SiteCode},
 };
@@ -168,13 +168,8 @@ impl Checker {
             labels: cells.labels,
             variables: cells.variables,
         };
-        match self.target(&row, plan, place.map(|(_, place)| place)) {
-            Ok(target) => Ok(ValidRow { row, target }),
-            Err(found) => Err(found
-                .into_iter()
-                .map(|refusal| in_row(row.row, refusal))
-                .collect()),
-        }
+        let target = self.target(&row, plan, place.map(|(_, place)| place))?;
+        Ok(ValidRow { row, target })
     }
 
     /// Why a record cannot even be looked at cell by cell.
@@ -350,15 +345,39 @@ impl Checker {
         Some(mac)
     }
 
+    /// What the device must be if the row creates it.
     fn target(
         &mut self,
         row: &DeviceRow,
         plan: &Plan,
         place: Option<&Place>,
-    ) -> Result<Target, Vec<Refusal>> {
-        let recipe = plan.recipe().map_err(|refusal| vec![refusal.at("model")])?;
-        recipe.target(&facts(row), place, 1, &mut self.scratch)
+    ) -> Result<Rendered, Vec<Refusal>> {
+        let recipe = plan
+            .recipe()
+            .map_err(|refusal| vec![in_row(row.row, refusal.at("model"))])?;
+        let refusals = match recipe.target(&facts(row), place, 1, &mut self.scratch) {
+            Ok(target) => return Ok(Rendered::Whole(target)),
+            Err(refusals) => refusals,
+        };
+        let (lacking, wrong): (Vec<_>, Vec<_>) =
+            refusals.into_iter().partition(|refusal| may_be_had(row, refusal));
+        if wrong.is_empty() {
+            Ok(Rendered::Lacking(
+                lacking.into_iter().map(Problem::from).collect(),
+            ))
+        } else {
+            Err(wrong
+                .into_iter()
+                .map(|refusal| in_row(row.row, refusal))
+                .collect())
+        }
     }
+}
+
+/// Can a registered device have what this row lacks? A value that the row has and that is wrong stays wrong.
+fn may_be_had(row: &DeviceRow, refusal: &Refusal) -> bool {
+    let variable = refusal.field.strip_prefix("variables.");
+    !variable.is_some_and(|name| row.variables.contains_key(name))
 }
 
 impl<'r> Cells<'r> {

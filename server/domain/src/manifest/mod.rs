@@ -11,7 +11,9 @@ mod encoding;
 mod input;
 mod intake;
 mod json;
+mod limits;
 mod mapping;
+mod problem;
 mod reader;
 mod record;
 mod row;
@@ -20,11 +22,13 @@ mod siphash;
 
 pub use checker::Checker;
 pub use encoding::Encoding;
-pub use intake::{Fresh, Holders, Intake, RowOutcome};
+pub use intake::{DESIRED_STATE, Fresh, Holders, Intake, RowOutcome};
+pub use limits::{Limits, UpdateMask, Writes};
 pub use mapping::{Field, Mapping, RESULT_COLUMNS};
+pub use problem::{Problem, VALUE_LIMIT};
 pub use reader::{Format, ReadError, ReadOptions, Reader};
 pub use record::{Fault, Record};
-pub use row::{DeviceRow, ValidRow};
+pub use row::{DeviceRow, Rendered, ValidRow};
 
 /// Most bytes of a manifest as sent: ten million rows of 200 bytes.
 pub const FILE_LIMIT: u64 = 2 << 30;
