@@ -300,13 +300,13 @@ impl Checker {
         };
         let serial: Serial = problems.take("serial", Code::SerialMalformed, text.parse())?;
         if let Some(rule) = plan
-            .and_then(|plan| plan.model().serial_rule.as_ref())
-            .filter(|rule| !rule.allows(&serial))
+            .and_then(|plan| plan.model().serial_pattern.as_ref())
+            .filter(|rule| !rule.matches(serial.as_str()))
         {
             problems.add(
                 "serial",
                 Code::SerialRule,
-                format!("{serial} does not match {}", rule.pattern()),
+                format!("{serial} does not match {}", rule.as_str()),
             );
         }
         if let Some(first) = self.serials.note(serial.as_str().as_bytes(), problems.row) {
@@ -335,7 +335,11 @@ impl Checker {
             problems.add(
                 "mac",
                 Code::MacVendor,
-                format!("{} is not a block of {}", mac.oui(), plan.name()),
+                format!(
+                    "{mac} is in none of the blocks of {}: {}",
+                    plan.name(),
+                    plan.model().blocks()
+                ),
             );
         }
         if let Some(first) = self.macs.note(&mac.key().to_le_bytes(), problems.row) {
