@@ -4,7 +4,7 @@
 //! checked here, and all that is wrong with a row is said at once.
 
 use super::{
-    CellKind, DeviceRow, Fault, Field, Intake, Mapping, Record, ValidRow, cell,
+    CellKind, DeviceRow, Fault, Field, Intake, Mapping, Problem, Record, Rendered, ValidRow, cell,
     cells::{Found, Gatherer, Value},
     intake::{Plan, in_row},
     seen::Seen,
@@ -12,7 +12,7 @@ use super::{
 use crate::{
     Code, Refusal,
     catalog::Facts,
-    desired::{Place, Target},
+    desired::Place,
     mac::{Mac, MacError},
     names::{ModelName, Serial, SiteCode},
 };
@@ -140,13 +140,8 @@ impl Checker {
             etag,
             kept: cells.kept,
         };
-        match self.target(&row, plan, place.map(|(_, place)| place)) {
-            Ok(target) => Ok(ValidRow { row, target }),
-            Err(found) => Err(found
-                .into_iter()
-                .map(|refusal| in_row(row.row, refusal))
-                .collect()),
-        }
+        let target = self.target(&row, plan, place.map(|(_, place)| place))?;
+        Ok(ValidRow { row, target })
     }
 
     /// Why a record cannot even be looked at cell by cell.
@@ -236,13 +231,13 @@ impl Checker {
         };
         let serial: Serial = problems.take("serial", Code::SerialMalformed, text.parse())?;
         if let Some(rule) = plan
-            .and_then(|plan| plan.model().serial_rule.as_ref())
-            .filter(|rule| !rule.allows(&serial))
+            .and_then(|plan| plan.model().serial_pattern.as_ref())
+            .filter(|rule| !rule.matches(serial.as_str()))
         {
             problems.add(
                 "serial",
                 Code::SerialRule,
-                format!("{serial} does not match {}", rule.pattern()),
+                format!("{serial} does not match {}", rule.as_str()),
             );
         }
         if let Some(first) = self.serials.note(serial.as_str().as_bytes(), problems.row) {
@@ -271,7 +266,11 @@ impl Checker {
             problems.add(
                 "mac",
                 Code::MacVendor,
-                format!("{} is not a block of {}", mac.oui(), plan.name()),
+                format!(
+                    "{mac} is in none of the blocks of {}: {}",
+                    plan.name(),
+                    plan.model().blocks()
+                ),
             );
         }
         if let Some(first) = self.macs.note(&mac.key().to_le_bytes(), problems.row) {
@@ -284,15 +283,39 @@ impl Checker {
         Some(mac)
     }
 
+    /// What the device must be if the row creates it.
     fn target(
         &mut self,
         row: &DeviceRow,
         plan: &Plan,
         place: Option<&Place>,
-    ) -> Result<Target, Vec<Refusal>> {
-        let recipe = plan.recipe().map_err(|refusal| vec![refusal.at("model")])?;
-        recipe.target(&facts(row), place, 1, &mut self.scratch)
+    ) -> Result<Rendered, Vec<Refusal>> {
+        let recipe = plan
+            .recipe()
+            .map_err(|refusal| vec![in_row(row.row, refusal.at("model"))])?;
+        let refusals = match recipe.target(&facts(row), place, 1, &mut self.scratch) {
+            Ok(target) => return Ok(Rendered::Whole(target)),
+            Err(refusals) => refusals,
+        };
+        let (lacking, wrong): (Vec<_>, Vec<_>) =
+            refusals.into_iter().partition(|refusal| may_be_had(row, refusal));
+        if wrong.is_empty() {
+            Ok(Rendered::Lacking(
+                lacking.into_iter().map(Problem::from).collect(),
+            ))
+        } else {
+            Err(wrong
+                .into_iter()
+                .map(|refusal| in_row(row.row, refusal))
+                .collect())
+        }
     }
+}
+
+/// Can a registered device have what this row lacks? A value that the row has and that is wrong stays wrong.
+fn may_be_had(row: &DeviceRow, refusal: &Refusal) -> bool {
+    let variable = refusal.field.strip_prefix("variables.");
+    !variable.is_some_and(|name| row.variables.contains_key(name))
 }
 
 /// What templates may know of a device that a row creates.
