@@ -6,6 +6,7 @@
 
 mod cell;
 mod checker;
+mod credential;
 mod csv;
 mod encoding;
 mod input;
@@ -19,6 +20,7 @@ mod seen;
 mod siphash;
 
 pub use checker::Checker;
+pub use credential::{CREDENTIAL_LIMIT, KeyKind, RowCredential};
 pub use encoding::Encoding;
 pub use intake::{Fresh, Holders, Intake, RowOutcome};
 pub use mapping::{Field, Mapping, RESULT_COLUMNS};
