@@ -195,6 +195,8 @@ impl Checker {
                 Code::CellMalformed,
                 &format!("the element is no list of plain values: {why}"),
             ),
+            Some(Fault::Signature(why)) => code(Code::EntrySignature, why),
+            Some(Fault::Entry { code: number, why }) => code(*number, why),
             Some(Fault::Cell { column, why }) => {
                 let field = self.mapping.at(*column).filter(|field| **field != Field::Ignored);
                 let refusal = Refusal::new(Code::CellMalformed, *why);

@@ -16,6 +16,7 @@ mod intake;
 mod json;
 mod lines;
 mod mapping;
+mod microchip;
 mod reader;
 mod record;
 mod row;

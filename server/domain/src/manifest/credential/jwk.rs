@@ -16,7 +16,7 @@ struct Jwk<'j> {
     d: Option<serde::de::IgnoredAny>,
 }
 
-/// The SubjectPublicKeyInfo of a JSON Web Key. Whether the point is on the curve is not looked at.
+/// The SubjectPublicKeyInfo of a JSON Web Key.
 pub(super) fn spki(text: &str) -> Result<Vec<u8>, String> {
     // The parser's own words quote the text, which can hold a private key.
     let jwk: Jwk<'_> = serde_json::from_str(text)
@@ -27,12 +27,17 @@ pub(super) fn spki(text: &str) -> Result<Vec<u8>, String> {
     if (jwk.kty, jwk.crv) != ("EC", "P-256") {
         return Err("is a JSON Web Key of another kind than EC on P-256".into());
     }
+    coordinates(jwk.x, jwk.y)
+}
+
+/// The SubjectPublicKeyInfo of a point of P-256, whose coordinates are in base64url (RFC 7518, 6.2.1).
+pub(in crate::manifest) fn coordinates(x: &str, y: &str) -> Result<Vec<u8>, String> {
     let coordinate = |text: &str| {
         let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
         <[u8; 32]>::try_from(bytes).ok()
     };
-    let (x, y) = coordinate(jwk.x)
-        .zip(coordinate(jwk.y))
-        .ok_or("has a JSON Web Key whose coordinates are not 32 bytes in base64url")?;
-    Ok(spki::p256_spki(&x, &y))
+    let (x, y) = coordinate(x)
+        .zip(coordinate(y))
+        .ok_or("has coordinates that are not 32 bytes in base64url")?;
+    spki::p256(&x, &y)
 }

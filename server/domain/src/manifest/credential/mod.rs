@@ -11,9 +11,10 @@ mod pem;
 mod spki;
 mod x509;
 
+pub(super) use jwk::coordinates as jwk_spki;
 pub(super) use pem::{armour, certificates as pem_certificates};
 pub use spki::KeyKind;
-pub(super) use spki::{P256_POINT, p256_point, p256_spki};
+pub(super) use spki::p256_point as p256_key;
 pub(super) use x509::Certificate;
 
 use crate::{

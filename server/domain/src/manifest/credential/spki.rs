@@ -4,7 +4,7 @@ use crate::der::{self, NotDer, Reader, tag};
 use serde::{Deserialize, Serialize};
 
 /// Bytes of an uncompressed point of P-256.
-pub(in crate::manifest) const P256_POINT: usize = 65;
+const P256_POINT: usize = 65;
 /// Bytes of an uncompressed point of P-384.
 const P384_POINT: usize = 97;
 /// What stands before the point of id-ecPublicKey on prime256v1 (RFC 5480, 2.1): there is one DER encoding.
@@ -46,7 +46,7 @@ impl KeyKind {
     /// Why it cannot be used, for people.
     pub(super) fn of(spki: &[u8]) -> Result<Self, String> {
         if let Some(point) = spki.strip_prefix(&P256_PREFIX) {
-            return p256_point(point).map(|()| Self::P256);
+            return check_p256(point).map(|()| Self::P256);
         }
         if let Some(point) = spki.strip_prefix(&P384_PREFIX) {
             let fine = point.len() == P384_POINT && point.first() == Some(&UNCOMPRESSED);
@@ -118,7 +118,7 @@ fn bits(number: &[u8]) -> usize {
 }
 
 /// Is this an uncompressed point of P-256?
-pub(in crate::manifest) fn p256_point(point: &[u8]) -> Result<(), String> {
+fn check_p256(point: &[u8]) -> Result<(), String> {
     if point.len() != P256_POINT || point.first() != Some(&UNCOMPRESSED) {
         return Err(COMPRESSED.into());
     }
@@ -127,7 +127,14 @@ pub(in crate::manifest) fn p256_point(point: &[u8]) -> Result<(), String> {
         .map_err(|_| "has a key that is not a point of its curve".into())
 }
 
+/// The point in a SubjectPublicKeyInfo on P-256.
+pub(in crate::manifest) fn p256_point(spki: &[u8]) -> Option<&[u8]> {
+    spki.strip_prefix(&P256_PREFIX)
+}
+
 /// The SubjectPublicKeyInfo of a point of P-256, from its coordinates.
-pub(in crate::manifest) fn p256_spki(x: &[u8; 32], y: &[u8; 32]) -> Vec<u8> {
-    [&P256_PREFIX[..], &[UNCOMPRESSED], x, y].concat()
+pub(super) fn p256(x: &[u8; 32], y: &[u8; 32]) -> Result<Vec<u8>, String> {
+    let point = [&[UNCOMPRESSED], &x[..], &y[..]].concat();
+    check_p256(&point)?;
+    Ok([&P256_PREFIX[..], &point].concat())
 }
