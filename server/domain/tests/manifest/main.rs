@@ -6,6 +6,7 @@ mod expected;
 mod maker;
 mod mapping;
 mod outcomes;
+mod permits;
 mod profiles;
 mod published;
 mod reading;
