@@ -7,6 +7,7 @@
 mod cell;
 mod cells;
 mod checker;
+mod credential;
 mod csv;
 mod encoding;
 mod format;
@@ -17,6 +18,7 @@ mod json;
 mod limits;
 mod lines;
 mod mapping;
+mod microchip;
 mod problem;
 mod reader;
 mod record;
@@ -26,6 +28,7 @@ mod seen;
 mod siphash;
 
 pub use checker::Checker;
+pub use credential::{CREDENTIAL_LIMIT, KeyKind, RowCredential};
 pub use encoding::Encoding;
 pub use format::{Format, ReadError, ReadOptions};
 pub use intake::{DESIRED_STATE, Fresh, Holders, Intake, RowOutcome};

@@ -4,6 +4,7 @@ use super::{
     Encoding, Format, ReadError, ReadOptions, header,
     input::Input,
     lines::{Cut, Lines},
+    microchip::{self, Microchip},
     record::Record,
 };
 use crate::{Code, Refusal};
@@ -17,6 +18,8 @@ use std::{
 enum Source<R> {
     /// CSV and NDJSON.
     Lines(Lines<R>),
+    /// Secure elements, each entry signed.
+    Microchip(Microchip<R>),
 }
 
 impl<R: Read + Seek> Source<R> {
@@ -26,13 +29,8 @@ impl<R: Read + Seek> Source<R> {
         match format(input.text(), options)? {
             Format::Csv => Ok(Self::Lines(Lines::csv(input, options)?)),
             Format::Ndjson => Ok(Self::Lines(Lines::ndjson(input))),
-            Format::Json
-            | Format::Xml
-            | Format::Xlsx
-            | Format::Xls
-            | Format::Ods
-            | Format::Microchip
-            | Format::Certificates => {
+            Format::Microchip => Ok(Self::Microchip(Microchip::new(input, options)?)),
+            Format::Json | Format::Xml | Format::Xlsx | Format::Xls | Format::Ods | Format::Certificates => {
                 Err(Refusal::new(Code::ManifestUnreadable, "is in a format that is not read yet").into())
             }
         }
@@ -42,17 +40,27 @@ impl<R: Read + Seek> Source<R> {
     fn read(&mut self, record: &mut Record) -> Result<bool, ReadError> {
         match self {
             Self::Lines(lines) => lines.read(record),
+            Self::Microchip(entries) => entries.read(record),
         }
     }
 }
 
 impl<R> Source<R> {
+    /// The names of all cells, where they are the same in every file.
+    const fn names(&self) -> &'static [&'static str] {
+        match self {
+            Self::Lines(_) => &[],
+            Self::Microchip(_) => &microchip::COLUMNS,
+        }
+    }
+
     const fn format(&self) -> Format {
         match self {
             Self::Lines(lines) => match lines.cut() {
                 Cut::Csv { .. } => Format::Csv,
                 Cut::Ndjson => Format::Ndjson,
             },
+            Self::Microchip(_) => Format::Microchip,
         }
     }
 }
@@ -104,7 +112,11 @@ impl<R: Read + Seek> Reader<R> {
     fn read_names(&mut self) -> Result<(), ReadError> {
         let mut record = Record::default();
         if self.read(&mut record)? {
-            self.columns = record.fields().map(|(name, _)| name.to_owned()).collect();
+            // A first record with a fault names nothing; some formats have fixed names.
+            self.columns = match self.source.names() {
+                [] => record.fields().map(|(name, _)| name.to_owned()).collect(),
+                names => names.iter().map(|name| (*name).to_owned()).collect(),
+            };
             self.ahead.push_back(record);
         }
         Ok(())
@@ -154,6 +166,7 @@ impl<R> Reader<R> {
                 Cut::Csv { delimiter } => Some(delimiter),
                 Cut::Ndjson => None,
             },
+            Source::Microchip(_) => None,
         }
     }
 
@@ -161,13 +174,14 @@ impl<R> Reader<R> {
     pub const fn encoding(&self) -> Encoding {
         match &self.source {
             Source::Lines(lines) => lines.input().encoding(),
+            Source::Microchip(entries) => entries.input().encoding(),
         }
     }
 
     /// The sheet that is read, as the workbook calls it.
     pub const fn sheet(&self) -> Option<&str> {
         match &self.source {
-            Source::Lines(_) => None,
+            Source::Lines(_) | Source::Microchip(_) => None,
         }
     }
 
@@ -180,6 +194,7 @@ impl<R> Reader<R> {
     pub const fn bytes(&self) -> u64 {
         match &self.source {
             Source::Lines(lines) => lines.input().total(),
+            Source::Microchip(entries) => entries.input().total(),
         }
     }
 }
@@ -196,6 +211,7 @@ fn format(text: &[u8], options: &ReadOptions) -> Result<Format, Refusal> {
         (_, None) => unreadable("has no rows"),
         (Some(format), _) => Ok(format),
         (None, Some(b'{')) => Ok(Format::Ndjson),
+        (None, Some(b'[')) if microchip::is_manifest(text) => Ok(Format::Microchip),
         (None, Some(b'[')) => unreadable("is a JSON list; write one object a line"),
         (None, Some(b'<')) => unreadable("is XML or HTML; send CSV or NDJSON"),
         (None, Some(_)) if named => unreadable("is called JSON, but does not begin with an object"),

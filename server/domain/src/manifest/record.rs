@@ -22,6 +22,15 @@ pub enum Fault {
     Json(String),
     /// Not a flat XML element; why, for people.
     Xml(String),
+    /// An entry of a manifest of secure elements that is not signed as it must be; why, for people.
+    Signature(String),
+    /// An entry of a manifest of secure elements, or of an archive, that cannot be used.
+    Entry {
+        /// What kind of refusal it is.
+        code: crate::Code,
+        /// Why, for people.
+        why: String,
+    },
 }
 
 /// What a cell was in the file. Its text alone does not tell what a spreadsheet made of it.

@@ -1,13 +1,17 @@
 //! Manifests, from bytes to outcomes.
 #![expect(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
 
+mod credentials;
 mod expected;
+mod maker;
 mod mapping;
 mod outcomes;
 mod permits;
 mod profiles;
+mod published;
 mod reading;
 mod refusals;
 mod speed;
 mod streams;
 mod support;
+mod vendor;
