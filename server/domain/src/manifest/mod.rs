@@ -27,7 +27,7 @@ mod siphash;
 pub use checker::Checker;
 pub use encoding::Encoding;
 pub use format::{Format, ReadError, ReadOptions};
-pub use intake::{DESIRED_STATE, Fresh, Holders, Intake, RowOutcome};
+pub use intake::{DESIRED_STATE, Fresh, FreshCredential, Holders, Intake, RowOutcome};
 pub use limits::{Limits, UpdateMask, Writes};
 pub use mapping::{Field, Mapping, RESULT_COLUMNS};
 pub use problem::{Problem, VALUE_LIMIT};
