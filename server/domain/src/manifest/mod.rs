@@ -31,7 +31,7 @@ pub use checker::Checker;
 pub use credential::{CREDENTIAL_LIMIT, KeyKind, RowCredential};
 pub use encoding::Encoding;
 pub use format::{Format, ReadError, ReadOptions};
-pub use intake::{DESIRED_STATE, Fresh, Holders, Intake, RowOutcome};
+pub use intake::{DESIRED_STATE, Fresh, FreshCredential, Holders, Intake, RowOutcome};
 pub use limits::{Limits, UpdateMask, Writes};
 pub use mapping::{
     ALIAS_LIMIT, COLUMN_NAME_LIMIT, CREDENTIAL_COLUMNS, CheckedMapping, Field, FieldSource, KEY_LIMIT,
