@@ -6,6 +6,7 @@
 mod check;
 mod model;
 mod parameter;
+mod plain;
 mod profile;
 mod render;
 mod site;
