@@ -4,14 +4,14 @@
 //! checked here, and all that is wrong with a row is said at once.
 
 use super::{
-    DeviceRow, Fault, Field, Intake, Mapping, Record, ValidRow, cell,
+    CellKind, DeviceRow, Fault, Field, Intake, Mapping, Problem, Record, Rendered, ValidRow, cell,
     intake::{Plan, in_row},
     seen::Seen,
 };
 use crate::{
     Code, Refusal,
     catalog::Facts,
-    desired::{Place, Target},
+    desired::Place,
     mac::{Mac, MacError},
     names::{ModelName, Serial, SiteCode},
 };
@@ -168,13 +168,8 @@ impl Checker {
             labels: cells.labels,
             variables: cells.variables,
         };
-        match self.target(&row, plan, place.map(|(_, place)| place)) {
-            Ok(target) => Ok(ValidRow { row, target }),
-            Err(found) => Err(found
-                .into_iter()
-                .map(|refusal| in_row(row.row, refusal))
-                .collect()),
-        }
+        let target = self.target(&row, plan, place.map(|(_, place)| place))?;
+        Ok(ValidRow { row, target })
     }
 
     /// Why a record cannot even be looked at cell by cell.
@@ -191,6 +186,10 @@ impl Checker {
                 Code::CellMalformed,
                 &format!("the line is no object of plain values: {why}"),
             ),
+            Some(Fault::Xml(why)) => code(
+                Code::CellMalformed,
+                &format!("the element is no list of plain values: {why}"),
+            ),
             Some(Fault::Cell { column, why }) => {
                 let field = self.mapping.at(*column).filter(|field| **field != Field::Ignored);
                 let refusal = Refusal::new(Code::CellMalformed, *why);
@@ -205,8 +204,7 @@ impl Checker {
 
     fn too_wide(&self, record: &Record) -> Option<Refusal> {
         let width = self.mapping.width();
-        let extra =
-            record.source().is_none() && record.cells().skip(width).any(|cell| !cell.trim().is_empty());
+        let extra = !record.is_named() && record.cells().skip(width).any(|cell| !cell.trim().is_empty());
         extra.then(|| {
             let why = format!("the row has {} cells and the header {width}", record.len());
             Refusal::new(Code::RowWidth, why)
@@ -215,7 +213,7 @@ impl Checker {
 
     /// Sorts the cells by field, and refuses those that no field can hold.
     fn cells<'r>(&mut self, record: &'r Record, problems: &mut Problems) -> Cells<'r> {
-        let named = record.source().is_some();
+        let named = record.is_named();
         if named {
             self.mapping.places(record, &mut self.places);
         }
@@ -247,7 +245,7 @@ impl Checker {
                         .push(in_row(problems.row, problem.at(field.to_string())));
                     Found::Bad
                 }
-                None if record.is_number(place) => Found::Number(text),
+                None if record.kind(place) == CellKind::Number => Found::Number(text),
                 None => Found::Text(text),
             };
             if !cells.put(field, found) {
@@ -350,15 +348,39 @@ impl Checker {
         Some(mac)
     }
 
+    /// What the device must be if the row creates it.
     fn target(
         &mut self,
         row: &DeviceRow,
         plan: &Plan,
         place: Option<&Place>,
-    ) -> Result<Target, Vec<Refusal>> {
-        let recipe = plan.recipe().map_err(|refusal| vec![refusal.at("model")])?;
-        recipe.target(&facts(row), place, 1, &mut self.scratch)
+    ) -> Result<Rendered, Vec<Refusal>> {
+        let recipe = plan
+            .recipe()
+            .map_err(|refusal| vec![in_row(row.row, refusal.at("model"))])?;
+        let refusals = match recipe.target(&facts(row), place, 1, &mut self.scratch) {
+            Ok(target) => return Ok(Rendered::Whole(target)),
+            Err(refusals) => refusals,
+        };
+        let (lacking, wrong): (Vec<_>, Vec<_>) =
+            refusals.into_iter().partition(|refusal| may_be_had(row, refusal));
+        if wrong.is_empty() {
+            Ok(Rendered::Lacking(
+                lacking.into_iter().map(Problem::from).collect(),
+            ))
+        } else {
+            Err(wrong
+                .into_iter()
+                .map(|refusal| in_row(row.row, refusal))
+                .collect())
+        }
     }
+}
+
+/// Can a registered device have what this row lacks? A value that the row has and that is wrong stays wrong.
+fn may_be_had(row: &DeviceRow, refusal: &Refusal) -> bool {
+    let variable = refusal.field.strip_prefix("variables.");
+    !variable.is_some_and(|name| row.variables.contains_key(name))
 }
 
 impl<'r> Cells<'r> {

@@ -8,23 +8,32 @@ mod cell;
 mod checker;
 mod csv;
 mod encoding;
+mod format;
+mod header;
 mod input;
 mod intake;
 mod json;
+mod limits;
+mod lines;
 mod mapping;
+mod problem;
 mod reader;
 mod record;
 mod row;
+mod rows;
 mod seen;
 mod siphash;
 
 pub use checker::Checker;
 pub use encoding::Encoding;
-pub use intake::{Fresh, Holders, Intake, RowOutcome};
+pub use format::{Format, ReadError, ReadOptions};
+pub use intake::{DESIRED_STATE, Fresh, FreshCredential, Holders, Intake, RowOutcome};
+pub use limits::{Limits, UpdateMask, Writes};
 pub use mapping::{Field, Mapping, RESULT_COLUMNS};
-pub use reader::{Format, ReadError, ReadOptions, Reader};
-pub use record::{Fault, Record};
-pub use row::{DeviceRow, ValidRow};
+pub use problem::{Problem, VALUE_LIMIT};
+pub use reader::Reader;
+pub use record::{CellKind, Fault, Record};
+pub use row::{DeviceRow, Rendered, ValidRow};
 
 /// Most bytes of a manifest as sent: ten million rows of 200 bytes.
 pub const FILE_LIMIT: u64 = 2 << 30;

@@ -1,5 +1,6 @@
 //! A row of a manifest, read, mapped and checked.
 
+use super::Problem;
 use crate::{
     desired::Target,
     mac::Mac,
@@ -40,6 +41,15 @@ pub struct DeviceRow {
 pub struct ValidRow {
     /// What it says.
     pub row: DeviceRow,
-    /// What the device must be if the row creates it: the profile was rendered with the row's values.
-    pub target: Target,
+    /// What the device must be if the row creates it.
+    pub target: Rendered,
+}
+
+/// What comes of a row's values alone, without those that a registered device has already.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Rendered {
+    /// The profile was rendered with them: enough for a new device.
+    Whole(Target),
+    /// Something is missing, so no device can be created; one that exists may have it.
+    Lacking(Vec<Problem>),
 }

@@ -8,13 +8,20 @@ use v1::import_manifest_response::Message;
 
 pub(crate) fn batch(batch: &Batch) -> v1::Batch {
     let (state, done) = match batch.state {
+        BatchState::Uploading => (v1::batch::State::Uploading, None),
+        BatchState::Checking => (v1::batch::State::Checking, None),
+        BatchState::Planned { .. } => (v1::batch::State::Planned, None),
         BatchState::Applying => (v1::batch::State::Applying, None),
         BatchState::Done(at) => (v1::batch::State::Done, Some(at)),
+        BatchState::Cancelled(at) => (v1::batch::State::Cancelled, Some(at)),
+        BatchState::Failed { at, .. } => (v1::batch::State::Failed, Some(at)),
+        BatchState::Undoing { .. } => (v1::batch::State::Undoing, None),
+        BatchState::Undone(at) => (v1::batch::State::Undone, Some(at)),
     };
     v1::Batch {
         name: format!("batches/{}", batch.id),
-        file_name: batch.file_name.clone(),
-        file_sha256: batch.file_sha256.to_vec(),
+        file_name: batch.spec.file_name.clone(),
+        file_sha256: batch.file_sha256.map(Vec::from).unwrap_or_default(),
         file_bytes: batch.file_bytes,
         author: format!("operators/{}", batch.author),
         create_time: Some(timestamp(batch.created)),

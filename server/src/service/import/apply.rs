@@ -12,16 +12,16 @@ use crate::{
     mqtt::bus::Down,
     random,
     service::{OrFault as _, Service, blocking, stopping},
-    store::ImportPart,
+    store::{ImportPart, PartRow},
 };
 use muster_domain::{
     Code, Refusal, Timestamp,
-    activation::{ActivationCode, CodeHash},
+    activation::{ActivationCode, CodeHash, Seed},
     audit::{Action, Actor, Event as AuditEvent},
-    batch::{Batch, BatchState, Tally},
+    batch::{Batch, BatchSpec, BatchState, BatchStep, Slot as Settled, SlotOutcome, Tally},
     device::{Origin, Verification},
     ids::{BatchId, DeviceId},
-    manifest::{Fresh, Intake, RowOutcome, ValidRow},
+    manifest::{Fresh, FreshCredential, Intake, Limits, RowOutcome},
     names::OperatorName,
 };
 use std::sync::Arc;
@@ -74,7 +74,7 @@ enum Slot {
 /// Rows ready to commit.
 struct Part {
     slots: Vec<Slot>,
-    rows: Vec<(ValidRow, Fresh)>,
+    rows: Vec<PartRow>,
     /// One a valid row; none in a dry run.
     codes: Vec<ActivationCode>,
 }
@@ -122,20 +122,49 @@ impl Minting {
                 row: row.row.row,
             };
             let id = self.first.offset(offset);
-            part.rows.push((
-                row,
-                Fresh {
-                    id,
-                    code: hash,
-                    code_expires: self.expires,
-                    origin,
-                    now: self.now,
+            let fresh = Fresh {
+                id,
+                credential: FreshCredential::Code {
+                    hash,
+                    expires: self.expires,
                 },
-            ));
+                origin,
+                now: self.now,
+            };
+            part.rows.push(PartRow {
+                row,
+                fresh,
+                warnings: Vec::new(),
+                expected: None,
+                certificate: None,
+                key: None,
+            });
             part.codes.extend(code);
         }
         Ok((!part.slots.is_empty()).then_some(part))
     }
+}
+
+/// Rows that were refused when they were checked, each in its place.
+fn settled(slots: &[Slot]) -> Vec<(usize, Settled)> {
+    let refused = slots.iter().enumerate().filter_map(|(place, slot)| match slot {
+        Slot::Valid(_) => None,
+        Slot::Refused(row, problems) => Some((place, *row, problems)),
+    });
+    refused
+        .map(|(place, row, problems)| {
+            let outcome = SlotOutcome::Refused(problems.iter().cloned().map(Into::into).collect());
+            let warnings = Vec::new();
+            (
+                place,
+                Settled {
+                    row,
+                    outcome,
+                    warnings,
+                },
+            )
+        })
+        .collect()
 }
 
 fn line(row: u32, status: RowStatus) -> RowLine {
@@ -185,7 +214,7 @@ fn lines(
                     ..line(row, RowStatus::Created)
                 }
             }
-            RowOutcome::Updated(device) => {
+            RowOutcome::Updated { device, .. } => {
                 tally.updated += 1;
                 RowLine {
                     device: Some(device.id),
@@ -199,10 +228,10 @@ fn lines(
                     ..line(row, RowStatus::Unchanged)
                 }
             }
-            RowOutcome::Refused(refusal) => {
+            RowOutcome::Refused(problems) => {
                 tally.refused += 1;
                 RowLine {
-                    refusals: vec![refusal],
+                    refusals: problems.into_iter().map(|problem| problem.refusal).collect(),
                     ..line(row, RowStatus::Refused)
                 }
             }
@@ -256,9 +285,9 @@ impl Import {
             let now = self.service.clock.now();
             self.service
                 .store
-                .finish_batch(minting.batch, now, self.actor.clone())
+                .step_batch(minting.batch, BatchStep::Finished, self.actor.clone(), now)
                 .await
-                .or_fault("finish a batch")?;
+                .or_fault("finish a batch")??;
         }
         let batch = applied.then_some(minting.batch);
         tracing::info!(created = tally.created, refused = tally.refused, "import done");
@@ -309,16 +338,25 @@ impl Import {
     }
 
     async fn begin(&self, checked: &Checked, minting: &Minting) -> Result<BatchId, Fault> {
-        let batch = Batch {
-            id: minting.batch,
+        let spec = BatchSpec {
             file_name: self.request.file_name.clone(),
-            file_sha256: checked.sha256,
-            file_bytes: checked.bytes,
-            author: self.author.clone(),
-            created: minting.now,
+            ..BatchSpec::default()
+        };
+        let seed = Seed::from_bytes(random::bytes().or_fault("make a seed")?);
+        let batch = Batch {
             state: BatchState::Applying,
-            tally: Tally::default(),
-            parts: 0,
+            received: checked.bytes,
+            file_bytes: checked.bytes,
+            file_sha256: Some(checked.sha256),
+            rows: checked.rows,
+            ..Batch::new(
+                minting.batch,
+                String::new(),
+                spec,
+                self.author.clone(),
+                seed,
+                minting.now,
+            )
         };
         let event = AuditEvent::new(
             minting.now,
@@ -326,14 +364,15 @@ impl Import {
             Action::BatchStarted,
             format!("batches/{}", batch.id),
         )
-        .with("file_name", &batch.file_name)
-        .with("file_sha256", muster_proto::payload::Digest(batch.file_sha256))
+        .with("file_name", &batch.spec.file_name)
+        .with("file_sha256", muster_proto::payload::Digest(checked.sha256))
         .with("rows", checked.rows)
         .with("refused", checked.refused);
         self.service
             .store
             .create_batch(batch, event)
             .await
+            .or_fault("record a batch")?
             .or_fault("record a batch")?;
         Ok(minting.batch)
     }
@@ -362,30 +401,38 @@ impl Import {
                 rows,
                 mut codes,
             } = part;
-            let refused = (slots.len() - rows.len()) as u64;
+            let settled = settled(&slots);
             let part = ImportPart {
                 batch: minting.batch,
                 number,
+                attempt: 0,
                 intake: Arc::clone(intake),
+                limits: Limits::default(),
+                first: minting.first,
                 rows,
-                refused,
+                settled,
+                next_seed: Seed::from_bytes(random::bytes().or_fault("make a seed")?),
                 whole: self.request.all_or_nothing,
                 actor: self.actor.clone(),
                 now: self.service.clock.now(),
             };
             let outcomes = match batch {
-                Some(_) => self
-                    .service
-                    .store
-                    .commit_import_part(part)
-                    .await
-                    .or_fault("commit rows")?,
-                None => self
-                    .service
-                    .store
-                    .preview_import_part(part)
-                    .await
-                    .or_fault("preview rows")?,
+                Some(_) => {
+                    self.service
+                        .store
+                        .commit_import_part(part)
+                        .await
+                        .or_fault("commit rows")??
+                        .outcomes
+                }
+                None => {
+                    self.service
+                        .store
+                        .preview_import_part(part)
+                        .await
+                        .or_fault("preview rows")?
+                        .outcomes
+                }
             };
             if self.request.all_or_nothing
                 && outcomes
@@ -423,7 +470,7 @@ impl Import {
     /// Devices that must be something else now hear of it at once where they are connected, others when they say hello.
     fn tell_changed(&self, outcomes: &[RowOutcome]) {
         for outcome in outcomes {
-            if let RowOutcome::Updated(device) = outcome
+            if let RowOutcome::Updated { device, .. } = outcome
                 && device.verification == Verification::Pending
             {
                 self.service.tell(Down::DesiredChanged(device.id));

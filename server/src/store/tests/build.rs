@@ -14,7 +14,7 @@ use muster_domain::{
     device::{ClaimIntent, Device, Facet, FacetState, FacetStatus, Hello, Origin, Report},
     ids::{BatchId, DeviceId},
     mac::Mac,
-    manifest::{DeviceRow, Fresh, Intake, RowOutcome, ValidRow},
+    manifest::{DeviceRow, Fresh, Intake, Rendered, RowOutcome, ValidRow},
 };
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -154,7 +154,7 @@ pub(super) fn row(number: u32) -> ValidRow {
         variables: BTreeMap::new(),
     };
     ValidRow {
-        target: target(&row),
+        target: Rendered::Whole(target(&row)),
         row,
     }
 }
@@ -202,7 +202,7 @@ pub(super) fn part(store: &Store, batch: u32, number: u32, rows: Vec<ValidRow>) 
         let fresh = fresh(batch, valid.row.row - 2);
         (
             ValidRow {
-                target: target(&valid.row),
+                target: Rendered::Whole(target(&valid.row)),
                 ..valid
             },
             fresh,
