@@ -20,7 +20,7 @@ pub struct Presented {
     pub spki: SpkiDigest,
 }
 
-/// The right to one certificate. Only [`decide`] makes one; signing consumes it.
+/// The right to one certificate. Only [`decide`] and [`enroll`] make one; signing consumes it.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ClaimPermit {
     device: DeviceId,
@@ -37,6 +37,21 @@ impl ClaimPermit {
     pub const fn intent(&self) -> &ClaimIntent {
         &self.intent
     }
+}
+
+/// The right to the certificate with which a manifest's row creates a device: its request stands in the row, or its key
+/// was made by the registry. `created` is the device as the row creates it, `intent` what is to be signed; `None` when
+/// they are not of each other, or the device is not one that was enrolled so.
+pub fn enroll(created: &Device, intent: ClaimIntent) -> Option<ClaimPermit> {
+    let Lifecycle::Claimed { identity } = &created.lifecycle else {
+        return None;
+    };
+    let said = (identity.certificate, identity.spki, identity.not_after);
+    let fits = said == (intent.certificate, intent.spki, intent.not_after);
+    (fits && created.revision == 1).then_some(ClaimPermit {
+        device: created.id,
+        intent,
+    })
 }
 
 /// The decision on a claim.

@@ -70,6 +70,11 @@ impl CertificationRequest {
         Ok(Self { key })
     }
 
+    /// For a key that was made here: no proof is needed.
+    pub(super) const fn of(key: PublicKey) -> Self {
+        Self { key }
+    }
+
     /// The name of the key.
     pub fn digest(&self) -> SpkiDigest {
         self.key.digest()

@@ -11,6 +11,7 @@ mod model;
 mod naming;
 mod parameter;
 mod pattern;
+mod plain;
 mod profile;
 mod render;
 mod site;

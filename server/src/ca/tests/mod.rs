@@ -1,5 +1,6 @@
 //! Tests of the authority as a whole. One authority serves them all: making one costs a dozen key derivations.
 
+mod handover;
 mod hostile;
 mod init;
 mod issue;

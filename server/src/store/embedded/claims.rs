@@ -6,14 +6,14 @@ use super::{
     devices, index,
     record::{Record as _, load},
     registry,
-    tables::{CERTIFICATES, DEVICES, SERIALS},
+    tables::{CERTIFICATES, DEVICES, KEYS, SERIALS},
     txn::Txn,
 };
 use crate::store::{ClaimBegun, ClaimStart, FinishedClaim, StoreError};
 use muster_domain::{
     Code, Refusal, Timestamp,
     audit::{Action, Actor, Event},
-    certificate::{CertificateRecord, CertificateSerial, CertificateState},
+    certificate::{CertificateRecord, CertificateSerial, CertificateState, SpkiDigest},
     claim::{self, ClaimPermit, Decision},
     device::{Device, Lifecycle, Transition},
     ids::DeviceId,
@@ -42,19 +42,23 @@ impl Store {
         self.write(move |txn| finish(txn, &record, now, &source)).await
     }
 
-    /// The device that may connect with this certificate: current, and the device neither suspended nor retired.
-    pub async fn holder(&self, serial: CertificateSerial) -> Result<Option<DeviceId>, StoreError> {
+    /// The device that may connect with this certificate (`der`, over the key of this name): it is on record byte by byte
+    /// and current, and the device neither suspended nor retired. The serial would not do: a pinned certificate has one
+    /// that its maker chose. Reads by key take microseconds.
+    pub fn holder(&self, key: SpkiDigest, der: &[u8]) -> Result<Option<DeviceId>, StoreError> {
         let txn = self.read()?;
-        let record = load::<CertificateRecord>(&txn.open_table(CERTIFICATES)?, serial.as_u128())?;
-        let Some(record) = record.filter(|record| record.state == CertificateState::Current) else {
+        let Some(id) = txn.open_table(KEYS)?.get(&key.0)?.map(|id| id.value()) else {
             return Ok(None);
         };
-        let device = load::<Device>(&txn.open_table(DEVICES)?, record.device.as_u128())?;
-        let device = device.ok_or_else(|| StoreError::missing("devices", record.device))?;
-        let current = device
-            .lifecycle
-            .identity()
-            .is_some_and(|identity| identity.certificate == serial);
+        let device = load::<Device>(&txn.open_table(DEVICES)?, id)?;
+        let device = device.ok_or_else(|| StoreError::missing("devices", DeviceId::from_u128(id)))?;
+        let Some(identity) = device.lifecycle.identity() else {
+            return Ok(None);
+        };
+        let record =
+            load::<CertificateRecord>(&txn.open_table(CERTIFICATES)?, identity.certificate.as_u128())?;
+        let current =
+            record.is_some_and(|record| record.state == CertificateState::Current && record.der == der);
         Ok(current.then_some(device.id))
     }
 
