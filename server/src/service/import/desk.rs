@@ -16,7 +16,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// Batches under way at once, most of them waiting for bytes: each costs a few kilobytes.
 const OPEN_LIMIT: usize = 256;
@@ -50,6 +50,8 @@ pub(super) struct Running {
     pub(super) attempt: u32,
     pub(super) arrival: Arc<Arrival>,
     pub(super) notes: watch::Sender<Notes>,
+    /// Somebody sends it.
+    pub(super) begun: CancellationToken,
     /// The file is whole, and the record says so.
     pub(super) whole: CancellationToken,
     /// An operator does not want it any more.
@@ -64,6 +66,8 @@ pub(super) struct Running {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Desk {
     running: Arc<Mutex<BTreeMap<BatchId, Arc<Running>>>>,
+    /// Their drivers, so that a stop can wait for them.
+    pub(super) tasks: TaskTracker,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -128,6 +132,7 @@ impl Running {
             attempt,
             arrival: Arrival::new(received),
             notes: watch::Sender::new(notes),
+            begun: CancellationToken::new(),
             whole: CancellationToken::new(),
             cancelled: CancellationToken::new(),
             writer: Arc::default(),
@@ -173,7 +178,7 @@ impl Desk {
         received: u64,
     ) -> Result<(Arc<Running>, bool), Refusal> {
         let mut running = lock(&self.running);
-        if let Some(known) = running.get(&id) {
+        if let Some(known) = running.get(&id).filter(|known| known.attempt == attempt) {
             return Ok((Arc::clone(known), false));
         }
         if running.len() >= OPEN_LIMIT {
@@ -185,18 +190,6 @@ impl Desk {
         let fresh = Arc::new(Running::new(id, attempt, received));
         running.insert(id, Arc::clone(&fresh));
         Ok((fresh, true))
-    }
-
-    /// Is there room for one more?
-    pub(super) fn room(&self) -> Result<(), Refusal> {
-        if lock(&self.running).len() < OPEN_LIMIT {
-            Ok(())
-        } else {
-            Err(Refusal::new(
-                Code::Busy,
-                format!("{OPEN_LIMIT} batches are under way"),
-            ))
-        }
     }
 
     pub(super) fn find(&self, id: BatchId) -> Option<Arc<Running>> {
@@ -212,10 +205,5 @@ impl Desk {
         {
             all.remove(&running.id);
         }
-    }
-
-    /// All of them, now.
-    pub(super) fn all(&self) -> Vec<Arc<Running>> {
-        lock(&self.running).values().map(Arc::clone).collect()
     }
 }

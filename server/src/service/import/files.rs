@@ -164,9 +164,10 @@ impl Files {
         drop(self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, lower));
     }
 
-    /// Removes what belongs to a batch.
-    pub(super) fn remove(&self, id: BatchId) -> io::Result<()> {
-        for (_, attempt, kind) in self.list()?.into_iter().filter(|(owner, ..)| *owner == id) {
+    /// Removes what belongs to a batch, up to this attempt: the next one may have begun.
+    pub(super) fn remove(&self, id: BatchId, newest: u32) -> io::Result<()> {
+        let listed = self.list()?.into_iter();
+        for (_, attempt, kind) in listed.filter(|(owner, attempt, _)| *owner == id && *attempt <= newest) {
             let path = self.path(id, attempt, kind);
             let length = fs::metadata(&path).map_or(0, |found| found.len());
             gone_is_fine(fs::remove_file(&path))?;
@@ -214,7 +215,9 @@ mod tests {
         }
         fs::write(directory.path().join("notes.txt"), "not ours").unwrap();
         assert_eq!(files.owners().unwrap(), [ID, other]);
-        files.remove(ID).unwrap();
+        files.remove(ID, 11).unwrap();
+        assert_eq!(files.owners().unwrap(), [ID, other], "the newest attempt stays");
+        files.remove(ID, 12).unwrap();
         assert_eq!(files.owners().unwrap(), [other]);
         assert!(directory.path().join("notes.txt").exists());
     }

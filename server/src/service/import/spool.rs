@@ -21,6 +21,12 @@ pub(super) struct SpoolWriter<T> {
     of: PhantomData<fn(T)>,
 }
 
+/// A file of entries without a name, to be read as often as need be: one reader at a time.
+pub(super) struct Spool<T> {
+    file: File,
+    of: PhantomData<fn() -> T>,
+}
+
 /// Reads them in the same order.
 pub(super) struct SpoolReader<T> {
     file: BufReader<File>,
@@ -58,19 +64,24 @@ impl<T: Serialize> SpoolWriter<T> {
         self.file.into_inner().map_err(io::IntoInnerError::into_error)
     }
 
-    /// Reads what was written from its beginning.
-    pub(super) fn into_reader(self) -> io::Result<SpoolReader<T>>
-    where
-        T: DeserializeOwned,
-    {
-        let mut file = self.into_file()?;
-        file.rewind()?;
-        Ok(SpoolReader::new(file))
+    /// What was written, to be read.
+    pub(super) fn into_spool(self) -> io::Result<Spool<T>> {
+        let (file, of) = (self.into_file()?, PhantomData);
+        Ok(Spool { file, of })
     }
 
     /// Makes it durable.
     pub(super) fn finish(self) -> io::Result<()> {
         self.into_file()?.sync_data()
+    }
+}
+
+impl<T: DeserializeOwned> Spool<T> {
+    /// From its beginning. Readers share one place in the file, so the one before must not be used any more.
+    pub(super) fn reader(&self) -> io::Result<SpoolReader<T>> {
+        let mut file = self.file.try_clone()?;
+        file.rewind()?;
+        Ok(SpoolReader::new(file))
     }
 }
 
@@ -136,12 +147,15 @@ mod tests {
         for entry in &entries {
             writer.push(entry).unwrap();
         }
-        let mut reader = writer.into_reader().unwrap();
-        let mut read = Vec::new();
-        while let Some(entry) = reader.next().unwrap() {
-            read.push(entry);
+        let spool = writer.into_spool().unwrap();
+        for time in ["first", "second"] {
+            let mut reader = spool.reader().unwrap();
+            let mut read = Vec::new();
+            while let Some(entry) = reader.next().unwrap() {
+                read.push(entry);
+            }
+            assert_eq!(read, entries, "the {time} time");
         }
-        assert_eq!(read, entries);
         let left = std::fs::read_dir(directory.path()).unwrap().count();
         assert_eq!(left, 0, "the spool has no name");
     }

@@ -100,9 +100,15 @@ impl Upload {
             Some(writer) => (writer.written(), writer.file()),
             None => return Err(ended(&running)),
         };
+        if durable < right {
+            // A call before this one ended in the middle.
+            let (service, running) = (service.clone(), Arc::clone(&running));
+            sync(service, running, actor.clone(), Arc::clone(&file)).await?;
+        }
         if offset != right {
             return Err(wrong_offset(offset, right));
         }
+        running.begun.cancel();
         let (chunks, arriving) = mpsc::channel(CHUNKS_AHEAD);
         let (files, shared) = (service.files.clone(), Arc::clone(&running));
         let written = tokio::task::spawn_blocking(move || write(guard, arriving, &files, &shared));
@@ -188,7 +194,7 @@ impl Upload {
     /// The file is whole, says the caller; what came is compared.
     ///
     /// # Errors
-    /// [`Code::UploadMismatch`] fails the batch: what was read of it is worth nothing.
+    /// [`Code::UploadMismatch`]: what came is worth nothing, and the file begins again.
     pub async fn end(self, bytes: u64, sha256: &[u8]) -> Result<u64, Failure> {
         let (service, running, actor) = (self.service.clone(), Arc::clone(&self.running), self.actor.clone());
         let (guard, durable) = self.close().await?;
@@ -200,17 +206,19 @@ impl Upload {
                 format!("{durable} bytes came, not {bytes}")
             };
             let refusal = Refusal::new(Code::UploadMismatch, what).at("end");
-            service.fail_batch(&running, refusal.clone(), actor).await?;
+            service.begin_again(&running, refusal.clone(), &actor).await?;
             return Err(refusal.into());
         }
-        let step = BatchStep::Uploaded {
+        let step = BatchStep::UploadEnded {
             bytes,
             sha256: found,
         };
-        service.step(running.id, step, &actor).await?;
+        let batch = service.step(running.id, step, &actor).await?;
         running.arrival.end();
         running.progress(Phase::Receiving, durable, durable);
         running.whole.cancel();
+        // Somebody works at it already, unless the upload paused for so long that they left.
+        service.take_up(&batch)?;
         Ok(durable)
     }
 }
@@ -222,8 +230,19 @@ async fn sync(service: Service, running: Arc<Running>, actor: Actor, file: Arc<F
         .await?
         .or_fault("sync a manifest")?;
     service
-        .step(running.id, BatchStep::Received { bytes: written }, &actor)
+        .step(running.id, BatchStep::Received(written), &actor)
         .await?;
     running.progress(Phase::Receiving, written, 0);
     Ok(written)
+}
+
+impl Service {
+    /// What came of a file is worth nothing: it begins again.
+    async fn begin_again(&self, running: &Arc<Running>, why: Refusal, actor: &Actor) -> Result<(), Failure> {
+        self.step(running.id, BatchStep::Received(0), actor).await?;
+        running.arrival.break_off(why);
+        running.cancelled.cancel();
+        self.desk.close(running);
+        Ok(())
+    }
 }
