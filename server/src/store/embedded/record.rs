@@ -4,12 +4,13 @@
 //! stays in `former`, with a conversion, so that every file ever written opens. What is written is always the newest
 //! version. `tests/fixtures/store` holds golden bytes of each.
 
+use super::former::ModelV1;
 use crate::store::StoreError;
 use muster_domain::{
     access::Operator,
     audit::Entry,
     batch::Batch,
-    catalog::{ModelSource, ProfileSource, Revision, SiteSource},
+    catalog::{ModelSource, NamingRuleSource, ProfileSource, Revision, SiteSource},
     certificate::CertificateRecord,
     device::Device,
 };
@@ -58,7 +59,7 @@ fn whole<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
     }
 }
 
-/// Models and sites are replaced as a whole; the record counts how often.
+/// Models, sites and naming rules are replaced as a whole; the record counts how often.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(in crate::store) struct Replaceable<T> {
     /// From 1.
@@ -89,8 +90,9 @@ records! {
     Device: "devices" v 1;
     CertificateRecord: "certificates" v 1;
     Batch: "batches" v 1;
-    Replaceable<ModelSource>: "models" v 1;
+    Replaceable<ModelSource>: "models" v 2, 1 => Replaceable<ModelV1>;
     Replaceable<SiteSource>: "sites" v 1;
+    Replaceable<NamingRuleSource>: "naming_rules" v 1;
     Revision<ProfileSource>: "profiles" v 1;
     Revision<FirmwarePolicy>: "policies" v 1;
     Operator: "operators" v 1;

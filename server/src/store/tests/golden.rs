@@ -9,7 +9,9 @@ use muster_domain::{
     access::Role,
     audit::{Action, Event},
     batch::BatchState,
-    catalog::{ModelSource, ParameterSource, ParameterType, ProfileSource, Revision, SiteSource},
+    catalog::{
+        ModelSource, NamingRuleSource, ParameterSource, ParameterType, ProfileSource, Revision, SiteSource,
+    },
     certificate::{CertificateRecord, CertificateState},
     desired::Target,
     device::{Credential, Device, FacetState, Identity, Lifecycle, Reported, Standing, Verification},
@@ -229,6 +231,18 @@ fn the_catalog() {
         ouis: vec!["00:1B:C5".to_owned()],
         profile: "gateway".to_owned(),
         firmware_policy: "stable".to_owned(),
+        ..ModelSource::default()
+    };
+    let former = Replaceable {
+        changes: 2,
+        source: model.clone(),
+    };
+    opens("model", 1, &former);
+    let model = ModelSource {
+        ouis: vec!["70:B3:D5:12:3".to_owned()],
+        check_digit: "luhn".to_owned(),
+        allow_local_addresses: true,
+        ..model
     };
     check(
         "model",
@@ -251,6 +265,22 @@ fn the_catalog() {
         &Replaceable {
             changes: 1,
             source: site,
+        },
+    );
+    let rule = NamingRuleSource {
+        name: "rooms".to_owned(),
+        description: "As on the doors".to_owned(),
+        field: "position".to_owned(),
+        pattern: "[A-Z]-[0-9]+".to_owned(),
+        example: "B-12".to_owned(),
+        models: vec!["GW-200".to_owned()],
+        required: true,
+    };
+    check(
+        "naming_rule",
+        &Replaceable {
+            changes: 3,
+            source: rule,
         },
     );
     let parameter = ParameterSource {
