@@ -37,7 +37,7 @@ fn invalid(why: impl Into<String>, field: &str) -> Status {
 fn created(asked: v1::CreateBatchRequest) -> Result<(String, Created), Status> {
     let wire = asked.spec.unwrap_or_default();
     let what = if asked.retry_of.is_empty() {
-        spec::spec(wire).map(Created::Fresh)
+        spec::spec(wire).map(|spec| Created::Fresh(Box::new(spec)))
     } else {
         let id = batch_id(&asked.retry_of, "retry_of")?;
         spec::retry(wire).map(|file| Created::Retry(id, file))
@@ -71,7 +71,9 @@ impl Manifests for Api {
         &self,
         _: Request<Streaming<v1::ImportManifestRequest>>,
     ) -> Result<Response<Self::ImportManifestStream>, Status> {
-        Err(Status::unimplemented("send the file with CreateBatch and UploadManifest"))
+        Err(Status::unimplemented(
+            "send the file with CreateBatch and UploadManifest",
+        ))
     }
 
     async fn create_batch(

@@ -56,7 +56,7 @@ pub(super) async fn pump(
     let last = match ended {
         End::Whole(end) => upload.end(end.file_bytes, &end.file_sha256).await.map(answer),
         End::Cut => upload.cut().await.map(answer),
-        End::Refused(refusal) => upload.cut().await.and(Err(refusal.into())),
+        End::Refused(refusal) => upload.cut().await.and_then(|_| Err(refusal.into())),
     };
     // A caller that is gone asks `GetBatch` when it comes back.
     drop(answers.send(last.map_err(|failure| failed(&failure))).await);
@@ -90,11 +90,9 @@ async fn step(
             }
             None
         }
-        Some(Message::Chunk(_)) => end(Refusal::new(
-            Code::TooLarge,
-            format!("a chunk is over {CHUNK_LIMIT} bytes"),
-        )
-        .at("chunk")),
+        Some(Message::Chunk(_)) => {
+            end(Refusal::new(Code::TooLarge, format!("a chunk is over {CHUNK_LIMIT} bytes")).at("chunk"))
+        }
         Some(Message::End(whole)) => Some(End::Whole(whole)),
         Some(Message::Start(_)) | None => end(Refusal::new(
             Code::RequestInvalid,

@@ -23,6 +23,7 @@ use crate::{
     mqtt::bus::Bus,
     store::Store,
 };
+use import::{Desk, Files};
 use muster_domain::{
     Code, Refusal, Timestamp,
     access::{Operator, Permit},
@@ -31,7 +32,6 @@ use muster_domain::{
     device::{self, Device, Explanation},
 };
 use std::{path::Path, sync::Arc};
-use import::{Desk, Files};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 

@@ -76,7 +76,9 @@ fn mapping(text: &str) -> Result<Option<(MappingName, Option<RevisionNumber>)>, 
         _ if text.is_empty() => return Ok(None),
         None => (text, None),
         Some((base, number)) => {
-            let number = number.parse().map_err(|_| wrong("mapping", format!("{number:?} is no revision")))?;
+            let number = number
+                .parse()
+                .map_err(|_| wrong("mapping", format!("{number:?} is no revision")))?;
             (base, Some(number))
         }
     };
@@ -253,8 +255,10 @@ pub(crate) fn wire(spec: &BatchSpec) -> v1::BatchSpec {
         record_path: spec.record_path.clone(),
         signers: spec.signers.clone(),
         mapping: spec.mapping.as_ref().map(mapping_name).unwrap_or_default(),
-        save_mapping: named("mappings", spec.save_mapping.as_ref().map(|name| name.as_str())).unwrap_or_default(),
-        default_model: named("models", spec.default_model.as_ref().map(|name| name.as_str())).unwrap_or_default(),
+        save_mapping: named("mappings", spec.save_mapping.as_ref().map(|name| name.as_str()))
+            .unwrap_or_default(),
+        default_model: named("models", spec.default_model.as_ref().map(|name| name.as_str()))
+            .unwrap_or_default(),
         validate_only: spec.validate_only,
         plan_hash: spec.plan_hash.map(|hash| hash.0.to_vec()).unwrap_or_default(),
         all_or_nothing: spec.all_or_nothing,
@@ -309,7 +313,9 @@ mod tests {
             ("spec.writes", |spec| spec.writes = -1),
             ("spec.credential", |spec| spec.credential = 5),
             ("spec.key_format", |spec| spec.key_format = 3),
-            ("spec.mapping", |spec| spec.mapping = "mappings/x/revisions/y".into()),
+            ("spec.mapping", |spec| {
+                spec.mapping = "mappings/x/revisions/y".into()
+            }),
             ("spec.plan_hash", |spec| spec.plan_hash = vec![1]),
             ("spec.sheet", |spec| spec.sheet = "x".repeat(2000)),
             ("spec.signers[1]", |spec| spec.signers.push(vec![0; 1 << 20])),

@@ -53,7 +53,11 @@ fn moved(why: &str) -> Failure {
 
 /// Most rows of a part of this batch.
 const fn rows_of_part(batch: &Batch) -> usize {
-    if batch.spec.all_or_nothing { WHOLE_LIMIT } else { PART }
+    if batch.spec.all_or_nothing {
+        WHOLE_LIMIT
+    } else {
+        PART
+    }
 }
 
 /// Rows of parts that are committed.
@@ -143,7 +147,12 @@ impl Driver {
             }
             ready.plan = Some(plan);
         }
-        let (files, id, attempt, done) = (self.service.files.clone(), batch.id, batch.attempt, rows_done(batch));
+        let (files, id, attempt, done) = (
+            self.service.files.clone(),
+            batch.id,
+            batch.attempt,
+            rows_done(batch),
+        );
         let (spool, has_plan) = (ready.checked.spool.reader(), batch.plan.is_some());
         let open = move || {
             let mut spool = spool?;

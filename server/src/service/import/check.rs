@@ -54,9 +54,8 @@ pub struct Understood {
 /// A whole file, checked.
 pub(super) struct Checked {
     pub(super) spool: Spool<Entry>,
-    /// Rows in all, and those refused already.
+    /// Rows in all.
     pub(super) rows: u64,
-    pub(super) refused: u64,
     pub(super) understood: Arc<Understood>,
     /// What is used to read the columns, in full, for the plan's hash.
     pub(super) mapping: Vec<u8>,
@@ -150,11 +149,10 @@ pub(super) fn check(job: &Job) -> Result<Checked, Stop> {
         .notes
         .send_modify(|notes| notes.understood = Some(Arc::clone(&understood)));
     let mut spool = SpoolWriter::nameless(&job.spool).or_fault("make a spool")?;
-    let (mut rows, mut refused) = (0, 0);
+    let mut rows = 0;
     let mut record = Record::default();
     while reader.read(&mut record).map_err(unread)? {
         let entry = entry(&mut checker, &record);
-        refused += u64::from(entry.outcome.is_err());
         spool.push(&entry).or_fault("write a spool")?;
         rows += 1;
         if rows % PROGRESS_EVERY == 0 {
@@ -172,7 +170,6 @@ pub(super) fn check(job: &Job) -> Result<Checked, Stop> {
     Ok(Checked {
         spool,
         rows,
-        refused,
         understood,
         mapping,
     })
@@ -200,8 +197,7 @@ fn keep(files: &Files, running: &Running, understood: &Understood) -> Result<(),
 pub(super) fn understood(files: &Files, running: (muster_domain::ids::BatchId, u32)) -> Option<Understood> {
     let mut bytes = Vec::new();
     let file = files.read(running.0, running.1, Kind::Columns);
-    let read: io::Result<usize> =
-        file.and_then(|file| file.take(COLUMNS_LIMIT).read_to_end(&mut bytes));
+    let read: io::Result<usize> = file.and_then(|file| file.take(COLUMNS_LIMIT).read_to_end(&mut bytes));
     read.ok()?;
     postcard::from_bytes(&bytes).ok()
 }

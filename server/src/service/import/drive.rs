@@ -41,7 +41,7 @@ pub(super) struct Ready {
     /// What was planned for it in this process.
     pub(super) plan: Option<PlanHash>,
     /// Given back when the work is done.
-    place: OwnedSemaphorePermit,
+    _place: OwnedSemaphorePermit,
 }
 
 impl Service {
@@ -102,7 +102,9 @@ impl Driver {
         match outcome {
             Ok(()) => {}
             // The batch stays where it is: the next start, or the next upload, takes it up again.
-            Err(Failure::Refused(refusal)) if matches!(refusal.code, Code::Stopping | Code::UploadMismatch) => {
+            Err(Failure::Refused(refusal))
+                if matches!(refusal.code, Code::Stopping | Code::UploadMismatch) =>
+            {
                 self.note(Failure::Refused(refusal));
             }
             Err(Failure::Refused(refusal)) => self.fail(refusal).await,
@@ -154,18 +156,25 @@ impl Driver {
     async fn fail(&self, refusal: Refusal) {
         let id = self.running.id;
         tracing::info!(batch = %id, code = refusal.code.number(), "a batch failed");
-        let failed = self.service.fail_batch(&self.running, refusal, Actor::System).await;
+        let failed = self
+            .service
+            .fail_batch(&self.running, refusal, Actor::System)
+            .await;
         match failed {
             Ok(()) => {}
             // Cancelled meanwhile, or failed already.
-            Err(Failure::Refused(refusal)) => tracing::debug!(batch = %id, %refusal, "a batch ended before it failed"),
+            Err(Failure::Refused(refusal)) => {
+                tracing::debug!(batch = %id, %refusal, "a batch ended before it failed")
+            }
             Err(failure) => self.note(failure),
         }
     }
 
     /// Tells watchers why nothing moves.
     fn note(&self, failure: Failure) {
-        self.running.notes.send_modify(|notes| notes.failure = Some(failure));
+        self.running
+            .notes
+            .send_modify(|notes| notes.failure = Some(failure));
     }
 
     /// From wherever the batch is to its end.
@@ -307,7 +316,7 @@ impl Driver {
             intake,
             limits,
             plan: None,
-            place,
+            _place: place,
         })
     }
 }

@@ -20,7 +20,7 @@ pub(super) const DISK_LIMIT: u64 = 32 << 30;
 
 /// The directory of manifests. Cheap to clone.
 #[derive(Debug, Clone)]
-pub(crate) struct Files {
+pub struct Files {
     directory: Arc<Path>,
     /// Bytes of all manifests.
     used: Arc<AtomicU64>,
@@ -69,7 +69,10 @@ fn gone_is_fine(result: io::Result<()>) -> io::Result<()> {
 
 impl Files {
     /// Opens the directory, or makes it, and counts what lies in it.
-    pub(crate) fn open(directory: &Path) -> io::Result<Self> {
+    ///
+    /// # Errors
+    /// The directory cannot be made or read.
+    pub fn open(directory: &Path) -> io::Result<Self> {
         match DirBuilder::new().mode(0o700).create(directory) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
             Ok(()) | Err(_) => {}
@@ -79,7 +82,11 @@ impl Files {
             used: Arc::default(),
         };
         let mut used = 0;
-        for (name, kind) in files.list()?.into_iter().map(|(id, attempt, kind)| ((id, attempt), kind)) {
+        for (name, kind) in files
+            .list()?
+            .into_iter()
+            .map(|(id, attempt, kind)| ((id, attempt), kind))
+        {
             used += fs::metadata(files.path(name.0, name.1, kind))?.len();
         }
         files.used.store(used, Ordering::Relaxed);
@@ -161,7 +168,10 @@ impl Files {
     fn release(&self, bytes: u64) {
         // Saturating: files that were not counted, such as plans, are no reason to wrap around.
         let lower = |used: u64| Some(used.saturating_sub(bytes));
-        drop(self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, lower));
+        let lowered = self
+            .used
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, lower);
+        debug_assert!(lowered.is_ok(), "it never declines");
     }
 
     /// Removes what belongs to a batch, up to this attempt: the next one may have begun.

@@ -154,7 +154,10 @@ impl Growing {
 
 /// Why an error of [`Growing`] came, if the file is not at fault.
 pub(super) fn stalled(error: &io::Error) -> Option<Stalled> {
-    error.get_ref().and_then(|inner| inner.downcast_ref::<Stalled>()).cloned()
+    error
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<Stalled>())
+        .cloned()
 }
 
 impl Read for Growing {

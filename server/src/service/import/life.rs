@@ -20,7 +20,7 @@ use muster_domain::{
 #[derive(Debug, Clone)]
 pub enum Created {
     /// A file of its own.
-    Fresh(BatchSpec),
+    Fresh(Box<BatchSpec>),
     /// Mended rows of a batch that ended.
     Retry(BatchId, RetryFile),
 }
@@ -47,7 +47,7 @@ impl Service {
     ) -> Result<Batch, Failure> {
         checked(&request_id)?;
         match what {
-            Created::Fresh(spec) => self.fresh_batch(permit, request_id, spec).await,
+            Created::Fresh(spec) => self.fresh_batch(permit, request_id, *spec).await,
             Created::Retry(batch, file) => {
                 let retry = Retry {
                     batch,
@@ -144,7 +144,12 @@ impl Service {
     ///
     /// # Errors
     /// The token is none of this batch.
-    pub async fn acknowledge_results(&self, permit: &Permit, id: BatchId, token: &str) -> Result<(), Failure> {
+    pub async fn acknowledge_results(
+        &self,
+        permit: &Permit,
+        id: BatchId,
+        token: &str,
+    ) -> Result<(), Failure> {
         let actor = actor(permit)?;
         let batch = self.known_batch(id).await?;
         let place = Place::read(token)?.ok_or_else(invalid)?;

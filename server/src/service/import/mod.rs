@@ -24,7 +24,7 @@ mod watch;
 
 pub use check::Understood;
 pub(super) use desk::Desk;
-pub(crate) use files::Files;
+pub use files::Files;
 pub use life::Created;
 pub use muster_domain::manifest::FILE_LIMIT;
 pub use typed::{Typed, TypedAnswer};

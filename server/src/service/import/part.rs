@@ -1,13 +1,7 @@
 //! Rows of the spool, made ready to commit: each with what a new device would get.
 
 use super::{check::Entry, plan::PlannedRow, spool::SpoolReader};
-use crate::{
-    ca::Ca,
-    fault::Fault,
-    random,
-    service::OrFault as _,
-    store::PartRow,
-};
+use crate::{ca::Ca, fault::Fault, random, service::OrFault as _, store::PartRow};
 use muster_domain::{
     Timestamp,
     activation::{CodeHash, Seed},

@@ -47,14 +47,20 @@ const fn count(tally: &mut Tally, outcome: &SlotOutcome) {
 
 /// The rows of a part in the order of the file, as they would end.
 fn planned(made: Settling, previewed: PreviewedPart) -> Vec<PlannedRow> {
-    let mut valid = made.valid.into_iter().zip(previewed.outcomes).zip(previewed.digests);
+    let mut valid = made
+        .valid
+        .into_iter()
+        .zip(previewed.outcomes)
+        .zip(previewed.digests);
     let mut settled = made.settled.into_iter().peekable();
     let mut rows = Vec::with_capacity(made.all);
     for place in 0..made.all {
         if let Some((_, slot)) = settled.next_if(|(at, _)| *at == place) {
             let problems = match &slot.outcome {
                 SlotOutcome::Refused(problems) => problems.as_slice(),
-                SlotOutcome::Created { .. } | SlotOutcome::Updated { .. } | SlotOutcome::Unchanged { .. } => &[],
+                SlotOutcome::Created { .. } | SlotOutcome::Updated { .. } | SlotOutcome::Unchanged { .. } => {
+                    &[]
+                }
             };
             let digest = RowDigest::refused(slot.row, problems);
             rows.push(PlannedRow { slot, digest });
@@ -88,10 +94,11 @@ struct Settling {
 
 impl Settling {
     fn of(made: &mut Made) -> Self {
-        let rows = made.rows.iter_mut();
         Self {
             all: made.len(),
-            valid: rows
+            valid: made
+                .rows
+                .iter_mut()
                 .map(|row| (row.row.row.row, std::mem::take(&mut row.warnings)))
                 .collect(),
             settled: std::mem::take(&mut made.settled),

@@ -43,7 +43,7 @@ impl Service {
     /// # Errors
     /// [`Code::RequestIdReused`] when the request id stands for other rows.
     pub async fn import_rows(&self, permit: &Permit, typed: Typed) -> Result<TypedAnswer, Failure> {
-        let created = Created::Fresh(typed.spec);
+        let created = Created::Fresh(Box::new(typed.spec));
         let batch = self.create_batch(permit, typed.request_id, created).await?;
         let sha256: [u8; 32] = Sha256::digest(&typed.manifest).into();
         if let BatchState::Uploading = batch.state {
@@ -65,7 +65,9 @@ impl Service {
     ) -> Result<(), Failure> {
         let bytes = manifest.len() as u64;
         // What an earlier call sent is the same, or the hash will tell.
-        let sent = usize::try_from(batch.received).unwrap_or(usize::MAX).min(manifest.len());
+        let sent = usize::try_from(batch.received)
+            .unwrap_or(usize::MAX)
+            .min(manifest.len());
         let mut upload = self.upload(permit, batch.id, batch.received).await?;
         upload.push(manifest.slice(sent..)).await?;
         match upload.end(bytes, &sha256).await {

@@ -93,7 +93,9 @@ impl Upload {
         let mut guard = Arc::clone(&running.writer).lock_owned().await;
         let (files, id, attempt) = (service.files.clone(), running.id, running.attempt);
         if guard.is_none() {
-            let open = blocking("open a manifest", move || Writer::open(&files, id, attempt, durable));
+            let open = blocking("open a manifest", move || {
+                Writer::open(&files, id, attempt, durable)
+            });
             *guard = Some(open.await?.or_fault("open a manifest")?);
         }
         let (right, file) = match &*guard {
@@ -196,7 +198,11 @@ impl Upload {
     /// # Errors
     /// [`Code::UploadMismatch`]: what came is worth nothing, and the file begins again.
     pub async fn end(self, bytes: u64, sha256: &[u8]) -> Result<u64, Failure> {
-        let (service, running, actor) = (self.service.clone(), Arc::clone(&self.running), self.actor.clone());
+        let (service, running, actor) = (
+            self.service.clone(),
+            Arc::clone(&self.running),
+            self.actor.clone(),
+        );
         let (guard, durable) = self.close().await?;
         let found = guard.as_ref().map_or([0; 32], Writer::sha256);
         if bytes != durable || sha256 != found {
@@ -209,10 +215,7 @@ impl Upload {
             service.begin_again(&running, refusal.clone(), &actor).await?;
             return Err(refusal.into());
         }
-        let step = BatchStep::UploadEnded {
-            bytes,
-            sha256: found,
-        };
+        let step = BatchStep::UploadEnded { bytes, sha256: found };
         let batch = service.step(running.id, step, &actor).await?;
         running.arrival.end();
         running.progress(Phase::Receiving, durable, durable);
@@ -224,7 +227,12 @@ impl Upload {
 }
 
 /// Makes durable and puts on record what is written now.
-async fn sync(service: Service, running: Arc<Running>, actor: Actor, file: Arc<File>) -> Result<u64, Failure> {
+async fn sync(
+    service: Service,
+    running: Arc<Running>,
+    actor: Actor,
+    file: Arc<File>,
+) -> Result<u64, Failure> {
     let written = running.arrival.written();
     blocking("sync a manifest", move || file.sync_data())
         .await?

@@ -207,11 +207,7 @@ impl Watcher {
             .map_err(|_| Stop::Gone)
     }
 
-    async fn tell_mapping(
-        &mut self,
-        batch: &Batch,
-        running: Option<&Running>,
-    ) -> Result<(), Stop> {
+    async fn tell_mapping(&mut self, batch: &Batch, running: Option<&Running>) -> Result<(), Stop> {
         if self.told_mapping {
             return Ok(());
         }
@@ -232,10 +228,7 @@ impl Watcher {
         self.tell(Event::Mapping(understood)).await
     }
 
-    async fn tell_progress(
-        &mut self,
-        notes: &mut watch::Receiver<Notes>,
-    ) -> Result<(), Stop> {
+    async fn tell_progress(&mut self, notes: &mut watch::Receiver<Notes>) -> Result<(), Stop> {
         let now = {
             let notes = notes.borrow_and_update();
             (notes.phase, notes.done, notes.total)
@@ -294,7 +287,9 @@ impl Watcher {
                     reader.skip(from)?;
                 }
                 let mut lines = Vec::new();
-                while lines.len() < LINES && let Some(row) = reader.next()? {
+                while lines.len() < LINES
+                    && let Some(row) = reader.next()?
+                {
                     lines.push(line(&row.slot, None, &ca));
                 }
                 Ok::<_, std::io::Error>((reader, lines))
