@@ -68,7 +68,7 @@ pub async fn follow(
     }
     Ok(summarise(
         summary,
-        batch.name.clone(),
+        (batch.name.clone(), watch.token().to_owned()),
         (causes, warnings),
         written,
     ))

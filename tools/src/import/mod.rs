@@ -138,8 +138,13 @@ pub enum ImportEvent<'a> {
 /// How an import ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImportSummary {
-    /// `batches/{id}`, whether it was applied or not.
+    /// `batches/{id}`; empty when nothing was applied: in a dry run, or when one row of an all-or-nothing import was
+    /// refused.
     pub batch: String,
+    /// `batches/{id}`, whether it was applied or not.
+    pub name: String,
+    /// Reaches to the end of the answers: to acknowledge them with, where no results file was written.
+    pub token: String,
     /// The state in which the batch ended.
     pub state: State,
     /// Was anything done? Not in a dry run, nor when one row of an all-or-nothing import was refused.

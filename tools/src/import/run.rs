@@ -202,7 +202,12 @@ impl<'a> Run<'a> {
                 crate::records::hex(&summary.file_sha256)
             )));
         }
-        Ok(summarise(summary, batch, (causes, warnings), written))
+        Ok(summarise(
+            summary,
+            (batch, self.token),
+            (causes, warnings),
+            written,
+        ))
     }
 
     /// The batch is on its own now.
@@ -214,7 +219,7 @@ impl<'a> Run<'a> {
         };
         let batch = self.ticket.batch().unwrap_or_default().to_owned();
         let nothing = (Causes::default(), Causes::default());
-        summarise(summary, batch, nothing, Written::default())
+        summarise(summary, (batch, self.token), nothing, Written::default())
     }
 
     fn interrupted(&self) -> Failure {
@@ -325,14 +330,16 @@ pub(super) fn is_applied(summary: &v1::ImportSummary) -> bool {
 
 pub(super) fn summarise(
     summary: v1::ImportSummary,
-    batch: String,
+    (name, token): (String, String),
     (causes, warnings): (Causes, Causes),
     written: Written,
 ) -> ImportSummary {
     let is_applied = is_applied(&summary);
     ImportSummary {
         state: summary.state(),
-        batch,
+        batch: if is_applied { name.clone() } else { String::new() },
+        name,
+        token,
         is_applied,
         created: summary.created,
         updated: summary.updated,

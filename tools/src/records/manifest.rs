@@ -164,12 +164,11 @@ impl ImportReport {
     /// The report of a summary; `mapping` is what the server said of the columns.
     pub fn new(summary: &ImportSummary, dry_run: bool, mapping: Option<&v1::ImportMapping>) -> Self {
         let path = |path: &PathBuf| path.display().to_string();
-        let batch = Some(summary.batch.clone());
         let columns = mapping
             .map(|mapping| mapping.columns.as_slice())
             .unwrap_or_default();
         Self {
-            batch: batch.clone().filter(|_| summary.is_applied).unwrap_or_default(),
+            batch: summary.batch.clone(),
             dry_run,
             created: summary.created,
             updated: summary.updated,
@@ -182,7 +181,7 @@ impl ImportReport {
             warnings: summary.warnings.clone(),
             state: state(summary.state.into(), v1::batch::State::as_str_name, "STATE_"),
             plan_hash: hex(&summary.plan_hash),
-            planned_batch: batch.filter(|_| dry_run),
+            planned_batch: dry_run.then(|| summary.name.clone()),
             mapping: Some(summary.mapping.clone()).filter(|name| !name.is_empty()),
             columns: columns
                 .iter()

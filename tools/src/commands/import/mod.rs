@@ -222,7 +222,7 @@ impl Import {
         }
         let summary = ended?;
         if no_wait && summary.results.is_none() && !summary.is_applied {
-            let id = summary.batch.trim_start_matches("batches/").to_owned();
+            let id = summary.name.trim_start_matches("batches/").to_owned();
             session.note(&format!(
                 "note: batch {id} goes on at the server; {} fetches its answers",
                 retyped(&session.arguments, &["--no-wait"], &[])

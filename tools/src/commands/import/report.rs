@@ -52,7 +52,7 @@ pub(super) fn describe(summary: &ImportSummary, told: &Told<'_>) -> String {
     for cause in &summary.warnings {
         line(format_args!("{}", describe_cause(cause)));
     }
-    let id = summary.batch.trim_start_matches("batches/");
+    let id = summary.name.trim_start_matches("batches/");
     if summary.is_applied {
         line(format_args!("batch:   {id}"));
     }
@@ -162,6 +162,8 @@ mod tests {
     fn summary() -> ImportSummary {
         ImportSummary {
             batch: "batches/b1".into(),
+            name: "batches/b1".into(),
+            token: String::new(),
             state: State::Done,
             is_applied: true,
             created: 998,
