@@ -44,11 +44,11 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Import(import::Import),
+    Import(Box<import::Import>),
     /// List, show, explain and change devices.
     #[command(subcommand, visible_alias = "devices")]
     Device(device::Command),
-    /// Past imports.
+    /// Imports, past and under way.
     #[command(subcommand, visible_alias = "batches")]
     Batch(batch::Command),
     Apply(apply::Apply),
@@ -121,6 +121,8 @@ impl ListArgs {
 
 /// What a command works with.
 pub(crate) struct Session<'a> {
+    /// The command line, to be shown again.
+    pub(crate) arguments: Vec<OsString>,
     context: Option<String>,
     pub(crate) format: Format,
     pub(crate) out: &'a mut dyn Write,
@@ -162,11 +164,13 @@ pub async fn run(
     out: &mut (dyn Write + Send),
     notes: &mut (dyn Write + Send),
 ) -> Exit {
-    let cli = match Cli::try_parse_from(arguments) {
+    let arguments: Vec<_> = arguments.into_iter().collect();
+    let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
         Err(error) => return parse_failed(&error, out, notes),
     };
     let mut session = Session {
+        arguments,
         context: cli.context,
         format: cli.output,
         out,
@@ -198,7 +202,7 @@ async fn dispatch(command: Command, session: &mut Session<'_>) -> Result<Exit, F
         Command::Demo(_) => {}
         Command::Import(command) => return command.run(session).await,
         Command::Device(command) => command.run(session).await?,
-        Command::Batch(command) => command.run(session).await?,
+        Command::Batch(command) => return command.run(session).await,
         Command::Apply(command) => command.run(session).await?,
         Command::Model(command) => command.run(session).await?,
         Command::Site(command) => command.run(session).await?,

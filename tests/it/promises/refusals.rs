@@ -135,7 +135,7 @@ async fn whole_manifests(stage: &Stage, reached: &mut Reached) {
     ] {
         let mut upload = Upload::begin(&stage.world, "file").await.unwrap();
         upload.send(file).await;
-        upload.end();
+        upload.end().await;
         reached.status::<()>(code, Err(upload.refused().await));
     }
 }

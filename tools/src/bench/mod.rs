@@ -6,6 +6,7 @@
 mod claim;
 mod host;
 mod import;
+mod limit;
 mod mqtt;
 mod postgres;
 mod rows;

@@ -251,6 +251,16 @@ impl ResultsFile {
         write!(self.out, "}}{end}")
     }
 
+    /// Where it is until it gets its name.
+    pub(super) fn temporary(&self) -> &Path {
+        self.out.get_ref().path()
+    }
+
+    /// Where it will be.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Brings what was pushed to the file, still under its temporary name: codes survive the end of this process.
     pub(super) fn flush(&mut self) -> Result<(), Failure> {
         self.out

@@ -10,6 +10,7 @@ pub(crate) mod text;
 mod value;
 
 pub use listing::Listing;
+pub(crate) use listing::table;
 pub use single::print_one;
 
 use clap::ValueEnum;

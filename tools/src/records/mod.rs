@@ -10,6 +10,7 @@ mod device;
 mod fleet;
 mod manifest;
 mod refusal;
+mod row;
 
 pub use access::Operator;
 pub use audit::AuditEntry;
@@ -18,8 +19,9 @@ pub use catalog::{
 };
 pub use device::{Device, Explanation, ReissuedCode, Step};
 pub use fleet::Counts;
-pub use manifest::{Batch, ImportReport};
+pub use manifest::{Batch, ImportReport, ReportColumn, UndoBlock};
 pub use refusal::KnownRefusal;
+pub use row::{RowProblem, RowReport};
 
 use std::fmt::Write as _;
 
