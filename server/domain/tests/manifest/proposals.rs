@@ -272,9 +272,9 @@ fn a_proposal_is_kept_under_the_name_of_its_model() {
 }
 
 /// A catalog with these mappings, each newer than the one before.
-fn keeping(mappings: &[Value]) -> Catalog {
+fn keeping(mappings: &[&Value]) -> Catalog {
     let mut catalog = with_profile();
-    for (seconds, value) in (1_u64..).zip(mappings) {
+    for (seconds, value) in (1_u64..).zip(mappings.iter().copied()) {
         let source: MappingSource = serde_json::from_value(value.clone()).unwrap();
         let content: CheckedMapping = source.check().unwrap();
         let revisions = catalog.mappings.entry(content.name().clone()).or_default();
@@ -299,7 +299,7 @@ fn a_mapping_is_found_for_files_like_those_it_was_made_for() {
         json!({"name": name, "models": models, "fields": fields})
     };
     let ids = [("serial", "ID")];
-    let check = |mappings: &[Value], text: &str, model: Option<&str>, expected: Option<(&str, u32)>| {
+    let check = |mappings: &[&Value], text: &str, model: Option<&str>, expected: Option<(&str, u32)>| {
         let catalog = keeping(mappings);
         let model = model.map(name);
         let found = survey("a.csv", text.as_bytes(), |survey, _| {
@@ -309,54 +309,34 @@ fn a_mapping_is_found_for_files_like_those_it_was_made_for() {
         assert_eq!(found, expected, "{text}");
     };
     let gateways = mapping("gw", &["GW-200"], &ids);
-    check(&[gateways.clone()], "ID\n1\n", Some("GW-200"), Some(("gw", 1)));
-    check(&[gateways.clone()], "ID\n1\n", Some("TS-10"), None);
-    check(&[gateways.clone()], "ID\n1\n", None, None);
-    check(&[gateways.clone()], "serial\n1\n", Some("GW-200"), None);
+    check(&[&gateways], "ID\n1\n", Some("GW-200"), Some(("gw", 1)));
+    check(&[&gateways], "ID\n1\n", Some("TS-10"), None);
+    check(&[&gateways], "ID\n1\n", None, None);
+    check(&[&gateways], "serial\n1\n", Some("GW-200"), None);
     // Whatever else the file has is kept, but for columns that we would understand.
-    check(
-        &[gateways.clone()],
-        "ID;Remarks\n1;2\n",
-        Some("GW-200"),
-        Some(("gw", 1)),
-    );
-    check(&[gateways.clone()], "ID;MAC\n1;2\n", Some("GW-200"), None);
-    check(&[gateways.clone()], "ID;Extension\n1;2\n", Some("GW-200"), None);
-    check(&[gateways.clone()], "ID;labels.x\n1;2\n", Some("GW-200"), None);
+    check(&[&gateways], "ID;Remarks\n1;2\n", Some("GW-200"), Some(("gw", 1)));
+    check(&[&gateways], "ID;MAC\n1;2\n", Some("GW-200"), None);
+    check(&[&gateways], "ID;Extension\n1;2\n", Some("GW-200"), None);
+    check(&[&gateways], "ID;labels.x\n1;2\n", Some("GW-200"), None);
     // The model comes from the file.
     let both = mapping("both", &["GW-200"], &[("serial", "ID"), ("model", "Kind")]);
-    check(&[both.clone()], "ID;Kind\n1;GW-200\n", None, Some(("both", 1)));
-    check(&[both.clone()], "ID;Kind\n1;TS-10\n", None, None);
-    check(&[both], "ID\n1\n", None, None);
+    check(&[&both], "ID;Kind\n1;GW-200\n", None, Some(("both", 1)));
+    check(&[&both], "ID;Kind\n1;TS-10\n", None, None);
+    check(&[&both], "ID\n1\n", None, None);
     // The one that names most, then the newest; for any model, too.
     let more = mapping("more", &[], &[("serial", "ID"), ("kept", "Remarks")]);
     check(
-        &[more.clone(), gateways.clone()],
+        &[&more, &gateways],
         "ID;Remarks\n1;2\n",
         Some("GW-200"),
         Some(("more", 1)),
     );
-    check(
-        &[more.clone(), gateways.clone()],
-        "ID\n1\n",
-        Some("GW-200"),
-        Some(("gw", 1)),
-    );
-    check(
-        &[gateways.clone(), more],
-        "ID\n1\n",
-        Some("GW-200"),
-        Some(("more", 1)),
-    );
+    check(&[&more, &gateways], "ID\n1\n", Some("GW-200"), Some(("gw", 1)));
+    check(&[&gateways, &more], "ID\n1\n", Some("GW-200"), Some(("more", 1)));
     // Only the newest revision counts.
     let other = mapping("gw", &["GW-200"], &[("serial", "Nr")]);
-    check(
-        &[gateways.clone(), other.clone()],
-        "ID\n1\n",
-        Some("GW-200"),
-        None,
-    );
-    check(&[gateways, other], "Nr\n1\n", Some("GW-200"), Some(("gw", 2)));
+    check(&[&gateways, &other], "ID\n1\n", Some("GW-200"), None);
+    check(&[&gateways, &other], "Nr\n1\n", Some("GW-200"), Some(("gw", 2)));
     check(&[], "serial\n1\n", Some("GW-200"), None);
 }
 
@@ -364,7 +344,7 @@ fn a_mapping_is_found_for_files_like_those_it_was_made_for() {
 fn what_was_proposed_is_found_again() {
     let text = "S/N;Extension;Remarks;Typ\nGW2-7000001;1;x;GW-200\n";
     let proposed = propose("a.csv", text.as_bytes(), &with_profile(), None);
-    let catalog = keeping(&[serde_json::to_value(&proposed).unwrap()]);
+    let catalog = keeping(&[&serde_json::to_value(&proposed).unwrap()]);
     let found = survey("a.csv", text.as_bytes(), |survey, _| survey.find(&catalog, None)).unwrap();
     assert_eq!(found.content.source(), &proposed);
 }
