@@ -19,6 +19,7 @@ mod limits;
 mod lines;
 mod mapping;
 mod microchip;
+mod presets;
 mod problem;
 mod reader;
 mod record;
@@ -39,6 +40,7 @@ pub use mapping::{
     NoField, Otherwise, PAD_LIMIT, PATTERN_COUNT_LIMIT, RESULT_COLUMNS, RETRY_BATCH_COLUMN, RETRY_ROW_COLUMN,
     Retry, STEP_LIMIT, STEP_PATTERN_LIMIT, STEP_TEXT_LIMIT, Step, Unmapped,
 };
+pub use presets::{Preset, presets};
 pub use problem::{Problem, VALUE_LIMIT};
 pub use reader::Reader;
 pub use record::{CellKind, Fault, Record};

@@ -7,6 +7,7 @@ mod maker;
 mod mapping;
 mod outcomes;
 mod permits;
+mod presets;
 mod profiles;
 mod published;
 mod reading;
