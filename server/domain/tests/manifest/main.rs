@@ -7,6 +7,7 @@ mod outcomes;
 mod profiles;
 mod reading;
 mod refusals;
+mod sheets;
 mod speed;
 mod streams;
 mod support;
