@@ -4,11 +4,14 @@
 //! [`Mapping`] says what the columns mean. A [`Checker`] makes a [`ValidRow`] of each record, or every reason why
 //! not. [`Intake::decide`] sets a valid row against the registry. The dry run and the import take the same way.
 
+mod archive;
+mod carried;
 mod cell;
 mod cells;
 mod checker;
 mod credential;
 mod csv;
+mod detect;
 mod encoding;
 mod format;
 mod header;
@@ -17,8 +20,11 @@ mod intake;
 mod json;
 mod limits;
 mod lines;
+mod list;
 mod mapping;
+mod markup;
 mod microchip;
+mod part;
 mod presets;
 mod problem;
 mod reader;
@@ -26,7 +32,9 @@ mod record;
 mod row;
 mod rows;
 mod seen;
+mod sheet;
 mod siphash;
+mod xml;
 
 pub use checker::Checker;
 pub use credential::{CREDENTIAL_LIMIT, KeyKind, RowCredential};

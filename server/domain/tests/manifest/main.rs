@@ -12,6 +12,7 @@ mod profiles;
 mod published;
 mod reading;
 mod refusals;
+mod sheets;
 mod speed;
 mod streams;
 mod support;
