@@ -4,12 +4,16 @@
 //! [`Mapping`] says what the columns mean. A [`Checker`] makes a [`ValidRow`] of each record, or every reason why
 //! not. [`Intake::decide`] sets a valid row against the registry. The dry run and the import take the same way.
 
+mod archive;
+mod carried;
 mod cell;
 mod cells;
+mod certificates;
 mod checker;
 mod credential;
 mod csv;
 mod damage;
+mod detect;
 mod encoding;
 mod format;
 mod header;
@@ -18,16 +22,22 @@ mod intake;
 mod json;
 mod limits;
 mod lines;
+mod list;
 mod lookalike;
 mod mapping;
+mod markup;
 mod microchip;
+mod part;
+mod presets;
 mod problem;
 mod reader;
 mod record;
 mod row;
 mod rows;
 mod seen;
+mod sheet;
 mod siphash;
+mod xml;
 
 pub use checker::{Checker, RowCheck};
 pub use credential::{CREDENTIAL_LIMIT, KeyKind, RowCredential};
@@ -42,6 +52,7 @@ pub use mapping::{
     Retry, SAMPLE_LIMIT, STEP_LIMIT, STEP_PATTERN_LIMIT, STEP_TEXT_LIMIT, Step, Survey, Unmapped,
     suggested_name,
 };
+pub use presets::{Preset, presets};
 pub use problem::{Problem, VALUE_LIMIT};
 pub use reader::Reader;
 pub use record::{CellKind, Fault, Record};

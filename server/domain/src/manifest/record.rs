@@ -125,6 +125,11 @@ impl Record {
         self.cells.get(place).map_or(CellKind::Text, |cell| cell.kind)
     }
 
+    /// The same record as another row.
+    pub(super) const fn renumber(&mut self, row: u32) {
+        self.row = row;
+    }
+
     /// All cells' texts, one behind the other.
     pub(super) fn text(&self) -> &str {
         &self.text
@@ -184,6 +189,15 @@ impl Draft {
                 kind,
             });
         }
+    }
+
+    /// A cell of text with a name.
+    pub(super) fn add(&mut self, name: &str, value: &str) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(name.as_bytes());
+        let middle = self.bytes.len();
+        self.bytes.extend_from_slice(value.as_bytes());
+        self.end_cell(start, middle, CellKind::Text);
     }
 
     /// Is there a cell of this name already? `name` is the end of the bytes.

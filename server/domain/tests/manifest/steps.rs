@@ -25,7 +25,14 @@ fn rows(fields: &[Value], header: &str, lines: &[&str]) -> Checked {
         .collect();
     let text = format!("SN;{header}\n{lines}");
     let fields = own.iter().chain(fields).cloned().collect();
-    check_by(catalog(), "a.csv", text.as_bytes(), None, Some(&mapping(fields))).unwrap()
+    check_by(
+        catalog(),
+        "a.csv",
+        std::io::Cursor::new(text.as_bytes()),
+        None,
+        Some(&mapping(fields)),
+    )
+    .unwrap()
 }
 
 /// What a cell becomes by these steps.
@@ -181,7 +188,7 @@ fn a_number_is_no_damage_where_its_width_is_known() {
         let mut checked = check_by(
             catalog(),
             "a.ndjson",
-            &br#"{"SN": 7000001}"#[..],
+            std::io::Cursor::new(br#"{"SN": 7000001}"#),
             Some("GW-200"),
             Some(&mapping(fields)),
         )

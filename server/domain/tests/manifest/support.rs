@@ -145,6 +145,16 @@ pub(crate) fn check(
     input: impl Read,
     default_model: Option<&str>,
 ) -> Checked {
+    check_by(catalog, file_name, Forward(input), default_model, None).unwrap()
+}
+
+/// The same, for files that are not read from their beginning.
+pub(crate) fn check_sheet(
+    catalog: Catalog,
+    file_name: &str,
+    input: impl Read + Seek,
+    default_model: Option<&str>,
+) -> Checked {
     check_by(catalog, file_name, input, default_model, None).unwrap()
 }
 
@@ -152,12 +162,12 @@ pub(crate) fn check(
 pub(crate) fn check_by(
     catalog: Catalog,
     file_name: &str,
-    input: impl Read,
+    input: impl Read + Seek,
     default_model: Option<&str>,
     by: Option<&CheckedMapping>,
 ) -> Result<Checked, Vec<Refusal>> {
     let intake = Arc::new(Intake::new(Arc::new(catalog)));
-    let mut reader = Reader::new(Forward(input), &options(file_name)).unwrap();
+    let mut reader = Reader::new(input, &options(file_name)).unwrap();
     let default_model: Option<ModelName> = default_model.map(|name| name.parse().unwrap());
     let has_model = default_model.is_some();
     let mapping = match by {

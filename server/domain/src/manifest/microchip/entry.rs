@@ -42,17 +42,22 @@ struct Protected<'e> {
     crit: Option<IgnoredAny>,
 }
 
-/// Could this be an entry, whole or cut off at its end?
-pub(super) fn is_entry(text: &[u8]) -> bool {
-    let text = text.trim_ascii_start();
+/// Does a text begin with an entry, whole or cut off? One with keys is long, so its end need not be here.
+pub(super) fn begins(text: &[u8]) -> bool {
     let has = |key: &[u8]| text.windows(key.len()).any(|window| window == key);
-    // An entry with keys is long, so the end of the first need not be here.
-    serde_json::from_slice::<Entry<'_>>(text).is_ok()
-        || serde_json::from_slice::<IgnoredAny>(text).is_err_and(|error| error.is_eof())
-            && [&b"\"payload\""[..], b"\"protected\"", b"\"signature\""]
-                .into_iter()
-                .any(has)
-            && text.starts_with(b"{")
+    match serde_json::Deserializer::from_slice(text)
+        .into_iter::<Entry<'_>>()
+        .next()
+    {
+        Some(Ok(_)) => true,
+        Some(Err(error)) => {
+            error.is_eof()
+                && [&b"\"payload\""[..], b"\"protected\"", b"\"signature\""]
+                    .into_iter()
+                    .any(has)
+        }
+        None => false,
+    }
 }
 
 /// Verifies an entry and reads what is inside.

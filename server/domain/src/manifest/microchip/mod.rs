@@ -6,7 +6,6 @@
 
 mod element;
 mod entry;
-mod list;
 mod signer;
 
 pub(super) use element::COLUMNS;
@@ -14,11 +13,9 @@ pub(super) use element::COLUMNS;
 use super::{
     ReadError, ReadOptions,
     input::Input,
-    record::{CellKind, Draft, Fault, Record},
+    list::List,
+    record::{Draft, Record},
 };
-use core::fmt;
-use element::Element;
-use list::{Item, List};
 use signer::Signers;
 use std::io::Read;
 
@@ -27,46 +24,29 @@ use std::io::Read;
 pub(super) struct Microchip<R> {
     list: List<R>,
     signers: Signers,
-    draft: Draft,
 }
 
-/// Does this beginning of a file look like such a manifest? The first entry must be one, as far as it is here.
+/// Does a text that begins a list look like such a manifest? Its first entry must, as far as it is here.
 pub(super) fn is_manifest(text: &[u8]) -> bool {
-    list::first(text).is_some_and(entry::is_entry)
+    text.strip_prefix(b"[").is_some_and(entry::begins)
 }
 
 impl<R: Read> Microchip<R> {
     /// # Errors
     /// [`Code::ManifestUnreadable`](crate::Code::ManifestUnreadable) when no certificate of a signer is given, or one
     /// cannot be used, or the file is no JSON list.
-    pub(super) fn new(input: Input<R>, options: &ReadOptions) -> Result<Self, ReadError> {
+    pub(super) fn open(input: Input<R>, options: &ReadOptions) -> Result<Self, ReadError> {
         Ok(Self {
             signers: Signers::new(&options.signers)?,
-            list: List::new(input)?,
-            draft: Draft::default(),
+            list: List::open(input, options)?,
         })
     }
 
     /// The next entry, or `false` at the end.
     pub(super) fn read(&mut self, record: &mut Record) -> Result<bool, ReadError> {
-        let Some((row, item)) = self.list.next()? else {
-            return Ok(false);
-        };
-        self.draft.clear();
-        match item {
-            Item::TooLong => {
-                self.draft.fault = Some(Fault::TooLong);
-                self.draft.finish(row, &[], record);
-            }
-            Item::Entry(source) => {
-                match entry::read(source, &self.signers) {
-                    Ok(element) => fill(&mut self.draft, &element),
-                    Err(fault) => self.draft.fault = Some(fault),
-                }
-                self.draft.finish(row, source, record);
-            }
-        }
-        Ok(true)
+        let signers = &self.signers;
+        self.list
+            .read_as(record, |source, draft| fill(source, signers, draft))
     }
 }
 
@@ -76,17 +56,15 @@ impl<R> Microchip<R> {
     }
 }
 
-fn fill(draft: &mut Draft, element: &Element) {
-    for (column, value) in COLUMNS.into_iter().zip(element.cells()) {
-        add(draft, column, value);
+/// Makes cells of an entry.
+fn fill(source: &[u8], signers: &Signers, draft: &mut Draft) {
+    draft.clear();
+    match entry::read(source, signers) {
+        Ok(element) => {
+            for (column, value) in COLUMNS.into_iter().zip(element.cells()) {
+                draft.add(column, value);
+            }
+        }
+        Err(fault) => draft.fault = Some(fault),
     }
-}
-
-/// A cell with the name of its column.
-pub(super) fn add(draft: &mut Draft, column: &str, value: impl fmt::Display) {
-    let name = draft.bytes.len();
-    draft.bytes.extend_from_slice(column.as_bytes());
-    let start = draft.bytes.len();
-    draft.bytes.extend_from_slice(value.to_string().as_bytes());
-    draft.end_cell(name, start, CellKind::Text);
 }
