@@ -4,6 +4,8 @@
 mod certificates;
 mod credentials;
 mod expected;
+mod hostile;
+mod lists;
 mod maker;
 mod mapping;
 mod outcomes;
@@ -21,4 +23,5 @@ mod steps;
 mod streams;
 mod support;
 mod vendor;
+mod workbook;
 mod zip;
