@@ -9,6 +9,7 @@ mod profiles;
 mod reading;
 mod refusals;
 mod rules;
+mod sheets;
 mod speed;
 mod streams;
 mod support;
