@@ -9,7 +9,7 @@ use super::{
     lines::{Cut, Lines},
     list::List,
     record::Record,
-    sheet::{Ods, PART_LIMIT, Xlsx},
+    sheet::{Ods, PART_LIMIT, Xls, Xlsx},
     xml::Xml,
 };
 use crate::{Code, Refusal};
@@ -25,6 +25,8 @@ enum Source<R> {
     Lines(Lines<R>),
     /// Sheets of Excel, or of what writes as it does.
     Xlsx(Box<Xlsx<R>>),
+    /// Sheets of old Excel.
+    Xls(Box<Xls>),
     /// Sheets of LibreOffice and others.
     Ods(Box<Ods<R>>),
     /// A list of objects.
@@ -42,7 +44,7 @@ impl<R: Read + Seek> Source<R> {
         match container {
             Container::Text => Self::open_text(input.decoded()?, format, options),
             Container::Archive => Self::open_archive(input.into_source(), format, options),
-            Container::Compound => Err(unread()),
+            Container::Compound => Ok(Self::Xls(Box::new(Xls::open(input.into_source(), options)?))),
         }
     }
 
@@ -69,6 +71,7 @@ impl<R: Read + Seek> Source<R> {
         match self {
             Self::Lines(lines) => lines.read(record),
             Self::Xlsx(sheet) => sheet.read(record),
+            Self::Xls(sheet) => sheet.read(record),
             Self::Ods(sheet) => sheet.read(record),
             Self::List(list) => list.read(record),
             Self::Xml(elements) => elements.read(record),
@@ -84,6 +87,7 @@ impl<R> Source<R> {
                 Cut::Ndjson => Format::Ndjson,
             },
             Self::Xlsx(_) => Format::Xlsx,
+            Self::Xls(_) => Format::Xls,
             Self::Ods(_) => Format::Ods,
             Self::List(_) => Format::Json,
             Self::Xml(_) => Format::Xml,
@@ -188,7 +192,7 @@ impl<R> Reader<R> {
                 Cut::Csv { delimiter } => Some(delimiter),
                 Cut::Ndjson => None,
             },
-            Source::Xlsx(_) | Source::Ods(_) | Source::List(_) | Source::Xml(_) => None,
+            Source::Xlsx(_) | Source::Xls(_) | Source::Ods(_) | Source::List(_) | Source::Xml(_) => None,
         }
     }
 
@@ -198,7 +202,7 @@ impl<R> Reader<R> {
             Source::Lines(lines) => lines.input().encoding(),
             Source::List(list) => list.input().encoding(),
             Source::Xml(elements) => elements.input().encoding(),
-            Source::Xlsx(_) | Source::Ods(_) => Encoding::Utf8,
+            Source::Xlsx(_) | Source::Xls(_) | Source::Ods(_) => Encoding::Utf8,
         }
     }
 
@@ -207,6 +211,7 @@ impl<R> Reader<R> {
         match &self.source {
             Source::Lines(_) | Source::List(_) | Source::Xml(_) => None,
             Source::Xlsx(sheet) => Some(sheet.sheet()),
+            Source::Xls(sheet) => Some(sheet.sheet()),
             Source::Ods(sheet) => Some(sheet.sheet()),
         }
     }
@@ -223,6 +228,7 @@ impl<R> Reader<R> {
             Source::List(list) => list.input().total(),
             Source::Xml(elements) => elements.input().total(),
             Source::Xlsx(sheet) => sheet.length(),
+            Source::Xls(sheet) => sheet.length(),
             Source::Ods(sheet) => sheet.length(),
         }
     }

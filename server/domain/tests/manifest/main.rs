@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
 
 mod expected;
+mod lists;
 mod mapping;
 mod outcomes;
 mod permits;
