@@ -16,6 +16,7 @@ mod proposals;
 mod published;
 mod reading;
 mod refusals;
+mod rules;
 mod sheets;
 mod sources;
 mod speed;
