@@ -123,6 +123,10 @@ name! {
     MappingName, NAME_LIMIT, b"._-"
 }
 name! {
+    /// A naming rule.
+    NamingRuleName, NAME_LIMIT, b"._-"
+}
+name! {
     /// A person or machine that operates the registry.
     OperatorName, NAME_LIMIT, b"._@-"
 }

@@ -185,6 +185,26 @@ mod tests {
             &["firmwarePolicies/w", "profiles/p", "models/m", "sites/s"],
         );
         check(
+            "[[naming_rules]]\nname = 'rooms'\nfield = 'position'\npattern = '[A-Z]'\nexample = 'A'\nmodels = ['m']\nrequired = true\n[[models]]\nname = 'm'\ncheck_digit = 'luhn'",
+            Kind::Any,
+            &["models/m", "namingRules/rooms"],
+        );
+        check(
+            "[[mappings]]\nname = 'line-7'\n[[mappings.fields]]\nfield = 'serial'\ncolumns = ['SN']\nsteps = [{ trim = true }, { pad = { width = 7, with = '0' } }]",
+            Kind::Any,
+            &["mappings/line-7"],
+        );
+        check(
+            "name = 'line-7'\nunmapped = 'ignore'",
+            Kind::Mappings,
+            &["mappings/line-7"],
+        );
+        check(
+            "name = 'rooms'\nfield = 'site'",
+            Kind::NamingRules,
+            &["namingRules/rooms"],
+        );
+        check(
             r#"{"sites": [{"code": "s"}], "models": []}"#,
             Kind::Any,
             &["sites/s"],

@@ -8,6 +8,8 @@ mod permits;
 mod profiles;
 mod reading;
 mod refusals;
+mod rules;
+mod sheets;
 mod speed;
 mod streams;
 mod support;

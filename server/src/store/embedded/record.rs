@@ -10,7 +10,7 @@ use muster_domain::{
     access::Operator,
     audit::Entry,
     batch::{Batch, PartRecord},
-    catalog::{ModelSource, ProfileSource, Revision, SiteSource},
+    catalog::{ModelSource, NamingRuleSource, ProfileSource, Revision, SiteSource},
     certificate::CertificateRecord,
     device::Device,
 };
@@ -59,7 +59,7 @@ fn whole<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
     }
 }
 
-/// Models and sites are replaced as a whole; the record counts how often.
+/// Models, sites and naming rules are replaced as a whole; the record counts how often.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(in crate::store) struct Replaceable<T> {
     /// From 1.
@@ -67,6 +67,11 @@ pub(in crate::store) struct Replaceable<T> {
     /// As written; checked again when it is loaded.
     pub(in crate::store) source: T,
 }
+
+/// A mapping's source, as JSON: what a mapping can say grows, and a document's shape has room for that where the
+/// fields of a record have not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::store) struct MappingText(pub(in crate::store) String);
 
 /// `Type: "table" v NEWEST, OLDER => FormerType, ...;` where the newest type is `From<FormerType>`.
 macro_rules! records {
@@ -92,10 +97,12 @@ records! {
     Batch: "batches" v 2, 1 => former::BatchV1;
     BatchRequest: "batch_requests" v 1;
     PartRecord: "parts" v 1;
-    Replaceable<ModelSource>: "models" v 1;
+    Replaceable<ModelSource>: "models" v 2, 1 => Replaceable<former::ModelV1>;
     Replaceable<SiteSource>: "sites" v 1;
+    Replaceable<NamingRuleSource>: "naming_rules" v 1;
     Revision<ProfileSource>: "profiles" v 1;
     Revision<FirmwarePolicy>: "policies" v 1;
+    Revision<MappingText>: "mappings" v 1;
     Operator: "operators" v 1;
     Entry: "audit" v 1;
     crate::store::RegistryInfo: "registry" v 1;

@@ -178,6 +178,7 @@ pub(super) fn row(number: u32) -> ValidRow {
     let pick = usize::try_from(number % 2).unwrap();
     let row = DeviceRow {
         row: number + 2,
+        retry_row: None,
         serial: serial(number).parse().unwrap(),
         mac: Some(mac(number)),
         model: MODELS[pick].parse().unwrap(),
@@ -187,6 +188,9 @@ pub(super) fn row(number: u32) -> ValidRow {
         position: Some("Hall 1".to_owned()),
         labels: BTreeMap::from([("line".to_owned(), "7".to_owned())]),
         variables: BTreeMap::new(),
+        credential: None,
+        etag: None,
+        kept: BTreeMap::new(),
     };
     ValidRow {
         target: Rendered::Whole(target(&row)),

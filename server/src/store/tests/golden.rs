@@ -3,7 +3,7 @@
 use super::build::{alice, at, batch, batch_id, claim, code, info, key, operator, report, row, signed};
 use crate::store::{
     RegistryInfo,
-    embedded::{BatchRequest, Record, Replaceable},
+    embedded::{BatchRequest, MappingText, Record, Replaceable},
 };
 use muster_domain::{
     Code, Refusal,
@@ -14,7 +14,9 @@ use muster_domain::{
         Batch, BatchSpec, BatchState, CredentialKind, Ending, KeyFormat, PartRecord, PlanHash, SentFile,
         Slot, SlotOutcome, Tally,
     },
-    catalog::{ModelSource, ParameterSource, ParameterType, ProfileSource, Revision, SiteSource},
+    catalog::{
+        ModelSource, NamingRuleSource, ParameterSource, ParameterType, ProfileSource, Revision, SiteSource,
+    },
     certificate::{CertificateRecord, CertificateState},
     desired::Target,
     device::{
@@ -393,6 +395,18 @@ fn the_catalog() {
         ouis: vec!["00:1B:C5".to_owned()],
         profile: "gateway".to_owned(),
         firmware_policy: "stable".to_owned(),
+        ..ModelSource::default()
+    };
+    let former = Replaceable {
+        changes: 2,
+        source: model.clone(),
+    };
+    opens("model", 1, &former);
+    let model = ModelSource {
+        ouis: vec!["70:B3:D5:12:3".to_owned()],
+        check_digit: "luhn".to_owned(),
+        allow_local_addresses: true,
+        ..model
     };
     check(
         "model",
@@ -417,6 +431,22 @@ fn the_catalog() {
             source: site,
         },
     );
+    let rule = NamingRuleSource {
+        name: "rooms".to_owned(),
+        description: "As on the doors".to_owned(),
+        field: "position".to_owned(),
+        pattern: "[A-Z]-[0-9]+".to_owned(),
+        example: "B-12".to_owned(),
+        models: vec!["GW-200".to_owned()],
+        required: true,
+    };
+    check(
+        "naming_rule",
+        &Replaceable {
+            changes: 3,
+            source: rule,
+        },
+    );
     let parameter = ParameterSource {
         kind: ParameterType::Integer,
         default: Some("1".to_owned()),
@@ -428,6 +458,8 @@ fn the_catalog() {
         files: [("network.toml".to_owned(), "vlan = {{ vlan }}".to_owned())].into(),
     };
     check("profile", &revision(content));
+    let text = r#"{"name":"line-7","unmapped":"keep","fields":[{"field":"serial","columns":["SN"]}]}"#;
+    check("mapping", &revision(MappingText(text.to_owned())));
     let target = ArtifactSource {
         version: "2.5.0".to_owned(),
         url: "https://firmware.example/2.5.0".to_owned(),

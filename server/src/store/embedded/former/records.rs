@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 
 /// Every device had earned its identity with a code, and kept no columns.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct DeviceV1 {
+pub(in crate::store::embedded) struct DeviceV1 {
     id: DeviceId,
     serial: Serial,
     mac: Option<Mac>,
@@ -140,7 +140,7 @@ impl From<DeviceV1> for Device {
 
 /// A batch lived as long as the call that sent it, and kept nothing of its rows.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct BatchV1 {
+pub(in crate::store::embedded) struct BatchV1 {
     id: BatchId,
     file_name: String,
     file_sha256: [u8; 32],
