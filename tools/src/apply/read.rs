@@ -190,6 +190,16 @@ mod tests {
             &["models/m", "namingRules/rooms"],
         );
         check(
+            "[[mappings]]\nname = 'line-7'\n[[mappings.fields]]\nfield = 'serial'\ncolumns = ['SN']\nsteps = [{ trim = true }, { pad = { width = 7, with = '0' } }]",
+            Kind::Any,
+            &["mappings/line-7"],
+        );
+        check(
+            "name = 'line-7'\nunmapped = 'ignore'",
+            Kind::Mappings,
+            &["mappings/line-7"],
+        );
+        check(
             "name = 'rooms'\nfield = 'site'",
             Kind::NamingRules,
             &["namingRules/rooms"],

@@ -2,12 +2,15 @@
 #![expect(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
 
 mod expected;
+mod lists;
 mod mapping;
 mod outcomes;
 mod permits;
 mod profiles;
 mod reading;
 mod refusals;
+mod rules;
+mod sheets;
 mod speed;
 mod streams;
 mod support;

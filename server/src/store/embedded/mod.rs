@@ -31,7 +31,7 @@ pub use registry::FORMAT;
 #[cfg(test)]
 pub(super) use {
     batches::BatchRequest,
-    record::{Record, Replaceable},
+    record::{MappingText, Record, Replaceable},
 };
 
 use super::{Counts, StoreError};
