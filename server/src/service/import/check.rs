@@ -15,7 +15,9 @@ use crate::{
 use muster_domain::{
     Code, Refusal,
     batch::BatchSpec,
-    manifest::{Checker, Format, Intake, Mapping, Problem, ReadError, ReadOptions, Reader, Record, RowCheck, ValidRow},
+    manifest::{
+        Checker, Format, Intake, Mapping, Problem, ReadError, ReadOptions, Reader, Record, RowCheck, ValidRow,
+    },
 };
 use serde::{Deserialize, Serialize};
 use std::{

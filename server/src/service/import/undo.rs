@@ -47,7 +47,9 @@ impl Service {
     async fn tell_reverted(&self, batch: &Batch) -> Result<(), Failure> {
         for number in 0..batch.parts {
             let part = self.store.batch_part(batch.id, number).await;
-            let slots = part.or_fault("load a part")?.map_or_else(Vec::new, |part| part.record.slots);
+            let slots = part
+                .or_fault("load a part")?
+                .map_or_else(Vec::new, |part| part.record.slots);
             for slot in slots {
                 if let SlotOutcome::Updated { device, .. } = slot.outcome {
                     self.tell(Down::DesiredChanged(device));
