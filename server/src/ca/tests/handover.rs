@@ -2,7 +2,7 @@
 
 use super::*;
 use age::x25519::Identity;
-use muster_domain::{Code, activation::CodeHash, device::Identity as Earned};
+use muster_domain::{Code, device::Identity as Earned};
 
 /// A key, its certificate chain, and the name of its device.
 fn enrolled(number: u32) -> (DeviceKey, Vec<Vec<u8>>, String) {
@@ -16,13 +16,12 @@ fn enrolled(number: u32) -> (DeviceKey, Vec<Vec<u8>>, String) {
         not_after,
     };
     let mut device = device(number);
-    let spent: CodeHash = ActivationCode::from_random([0; 15]).hash(ca().code_key());
     device.lifecycle = Lifecycle::Claimed {
         identity: Earned {
             certificate: intent.certificate,
             spki: intent.spki,
             not_after,
-            spent,
+            spent: None,
         },
     };
     let permit = claim::enroll(&device, intent).unwrap();
@@ -126,13 +125,12 @@ fn the_right_to_enroll_is_of_one_device_and_one_intent() {
     };
     assert_eq!(claim::enroll(&device(1), intent), None, "it waits for its code");
     let mut other = device(1);
-    let spent = ActivationCode::from_random([0; 15]).hash(ca().code_key());
     other.lifecycle = Lifecycle::Claimed {
         identity: Earned {
             certificate: ca().fresh_serial(NOW).unwrap(),
             spki: intent.spki,
             not_after,
-            spent,
+            spent: None,
         },
     };
     assert_eq!(claim::enroll(&other, intent), None, "another serial was recorded");
