@@ -31,12 +31,12 @@ mod weak;
 use muster_domain::der;
 
 pub use authority::{Authority, Ca, OperatorCredential, ServerCertificate};
-pub use csr::{CertificationRequest, REQUEST_LIMIT};
+pub use csr::{CertificationRequest, KeptRequest, REQUEST_LIMIT};
 pub use error::CaError;
 pub use files::certificate_pem;
 pub use handover::{DeviceKey, HandoverFormat, Recipient};
 pub use init::{InitOptions, Initialised, init};
-pub use leaf::{certificate_serial, spki_digest};
+pub use leaf::{certificate_serial, certificate_validity, spki_digest};
 pub use lint::Defect;
 pub use names::ServerNames;
 pub use passphrase::Passphrase;

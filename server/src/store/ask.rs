@@ -103,6 +103,8 @@ pub struct RecordedPart {
     pub seed: Option<Seed>,
     /// Keys that the server made, encrypted, by row; none once the results are acknowledged.
     pub keys: BTreeMap<u32, Vec<u8>>,
+    /// Certificates with which devices were created, DER, by row.
+    pub certificates: BTreeMap<u32, Vec<u8>>,
 }
 
 /// Mended rows of a batch, sent as another file.

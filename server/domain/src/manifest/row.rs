@@ -36,8 +36,6 @@ pub struct DeviceRow {
     pub labels: BTreeMap<String, String>,
     /// Variables it sets.
     pub variables: BTreeMap<String, String>,
-    /// A certificate request, public key or certificate, as the file writes it.
-    pub credential: Option<String>,
     /// The revision that the device must have, from its etag.
     pub etag: Option<u64>,
     /// Cells of columns that fill no field, by column: kept with the device as the factory wrote them.

@@ -5,7 +5,7 @@ use super::{
     check::Entry,
     drive::{Driver, Ready},
     files::Kind,
-    part::{Made, Maker, PART, Secrets, WHOLE_LIMIT},
+    part::{Made, Maker, Secrets, rows_of_part},
     plan::PlannedRow,
     spool::SpoolReader,
 };
@@ -51,18 +51,9 @@ fn moved(why: &str) -> Failure {
     Refusal::new(Code::PlanMoved, why).into()
 }
 
-/// Most rows of a part of this batch.
-const fn rows_of_part(batch: &Batch) -> usize {
-    if batch.spec.all_or_nothing {
-        WHOLE_LIMIT
-    } else {
-        PART
-    }
-}
-
 /// Rows of parts that are committed.
 fn rows_done(batch: &Batch) -> u32 {
-    let rows = u32::try_from(rows_of_part(batch)).unwrap_or(u32::MAX);
+    let rows = u32::try_from(rows_of_part(&batch.spec)).unwrap_or(u32::MAX);
     (batch.parts - batch.first_part).saturating_mul(rows)
 }
 
@@ -71,8 +62,9 @@ impl Driver {
     /// more to do.
     pub(super) async fn decide(&self, batch: Batch, mut ready: Ready) -> Result<Option<Ready>, Failure> {
         let (rows, understood) = (ready.checked.rows, &ready.checked.understood);
-        if batch.spec.all_or_nothing && rows > WHOLE_LIMIT as u64 {
-            let why = format!("has {rows} rows; all-or-nothing imports have at most {WHOLE_LIMIT}");
+        let limit = rows_of_part(&batch.spec);
+        if batch.spec.all_or_nothing && rows > limit as u64 {
+            let why = format!("has {rows} rows; all-or-nothing imports like this one have at most {limit}");
             return Err(Refusal::new(Code::ManifestTooLarge, why).into());
         }
         let file = CheckedFile {
@@ -107,7 +99,7 @@ impl Driver {
 
     /// Commits every part that is not committed yet.
     pub(super) async fn apply(&self, mut batch: Batch, mut ready: Ready) -> Result<(), Failure> {
-        let maker = self.maker(&batch, rows_of_part(&batch));
+        let maker = self.maker(&batch, &ready, rows_of_part(&batch.spec))?;
         let sources = self.sources(&batch, &mut ready).await?;
         let secrets = Secrets::Seed(batch.next_seed.clone());
         let mut now = self.service.clock.now();

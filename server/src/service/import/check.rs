@@ -2,6 +2,7 @@
 
 use super::{
     Phase,
+    credentials::{BLOCK, RowKey, Unverified, verify},
     desk::Running,
     files::{Files, Kind},
     growing::{Growing, Stalled, stalled},
@@ -13,7 +14,7 @@ use crate::{
     service::OrFault as _,
 };
 use muster_domain::{
-    Code, Refusal,
+    Code, Refusal, Timestamp,
     batch::BatchSpec,
     manifest::{
         Checker, Format, Intake, Mapping, Problem, ReadError, ReadOptions, Reader, Record, RowCheck, ValidRow,
@@ -38,6 +39,18 @@ pub(super) struct Entry {
     pub(super) row: u32,
     pub(super) outcome: Result<ValidRow, Vec<Problem>>,
     pub(super) warnings: Vec<Problem>,
+    /// What it brings for the identity of its device.
+    pub(super) key: Option<RowKey>,
+}
+
+impl Entry {
+    /// One more thing that is wrong with it.
+    pub(super) fn refuse(&mut self, problem: Problem) {
+        match &mut self.outcome {
+            Err(problems) => problems.push(problem),
+            Ok(_) => self.outcome = Err(vec![problem]),
+        }
+    }
 }
 
 /// How a file was understood.
@@ -71,6 +84,7 @@ pub(super) struct Job {
     pub(super) files: Files,
     /// Where files without names go.
     pub(super) spool: Arc<Path>,
+    pub(super) now: Timestamp,
 }
 
 /// Why a file could not be checked to its end.
@@ -139,7 +153,8 @@ pub(super) fn check(job: &Job) -> Result<Checked, Stop> {
     let mut reader = Reader::new(growing, &options(spec)).map_err(unread)?;
     let mapping = Mapping::of(&reader, spec.default_model.is_some()).map_err(together)?;
     let seed = random::bytes().or_fault("seed the search for repeated rows")?;
-    let mut checker = Checker::new(Arc::clone(&job.intake), mapping, spec.default_model.clone(), seed)?;
+    let checker = Checker::new(Arc::clone(&job.intake), mapping, spec.default_model.clone(), seed)?;
+    let mut checker = checker.expecting(spec.credential)?;
     let understood = Arc::new(Understood {
         columns: checker.columns(),
         format: reader.format(),
@@ -153,9 +168,12 @@ pub(super) fn check(job: &Job) -> Result<Checked, Stop> {
     let mut spool = SpoolWriter::nameless(&job.spool).or_fault("make a spool")?;
     let mut rows = 0;
     let mut record = Record::default();
+    let mut block = Vec::new();
     while reader.read(&mut record).map_err(unread)? {
-        let entry = entry(&mut checker, &record);
-        spool.push(&entry).or_fault("write a spool")?;
+        block.push(row(&mut checker, &record));
+        if block.len() == BLOCK {
+            settle(&checker, &mut block, job.now, &mut spool)?;
+        }
         rows += 1;
         if rows % PROGRESS_EVERY == 0 {
             if let Some(why) = running.arrival.broken() {
@@ -167,6 +185,7 @@ pub(super) fn check(job: &Job) -> Result<Checked, Stop> {
             }
         }
     }
+    settle(&checker, &mut block, job.now, &mut spool)?;
     let spool = spool.into_spool().or_fault("write a spool")?;
     let mapping = postcard::to_allocvec(&checker.columns()).or_fault("write a mapping down")?;
     Ok(Checked {
@@ -177,13 +196,35 @@ pub(super) fn check(job: &Job) -> Result<Checked, Stop> {
     })
 }
 
-fn entry(checker: &mut Checker, record: &Record) -> Entry {
-    let RowCheck { outcome, warnings } = checker.check(record);
-    Entry {
+fn row(checker: &mut Checker, record: &Record) -> Unverified {
+    let RowCheck {
+        outcome,
+        warnings,
+        credential,
+    } = checker.check(record);
+    let entry = Entry {
         row: record.row(),
         outcome,
         warnings,
+        key: None,
+    };
+    Unverified { entry, credential }
+}
+
+/// Verifies what a block of rows brings, and puts them on the spool.
+fn settle(
+    checker: &Checker,
+    block: &mut Vec<Unverified>,
+    now: Timestamp,
+    spool: &mut SpoolWriter<Entry>,
+) -> Result<(), Fault> {
+    if block.iter().any(|row| row.credential.is_some()) {
+        verify(block, &checker.column_of("credential"), now);
     }
+    block
+        .drain(..)
+        .try_for_each(|row| spool.push(&row.entry))
+        .or_fault("write a spool")
 }
 
 /// Keeps how the columns were understood for those who watch later.

@@ -293,6 +293,7 @@ impl Driver {
             intake: Arc::clone(&intake),
             files: self.service.files.clone(),
             spool: Arc::clone(&self.service.spool),
+            now: self.service.clock.now(),
         };
         let mut checking = tokio::task::spawn_blocking(move || check(&job));
         let checked = tokio::select! {

@@ -7,10 +7,12 @@
 
 mod apply;
 mod check;
+mod credentials;
 mod desk;
 mod drive;
 mod files;
 mod growing;
+mod issue;
 mod life;
 mod part;
 mod plan;

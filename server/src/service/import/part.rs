@@ -1,11 +1,16 @@
 //! Rows of the spool, made ready to commit: each with what a new device would get.
 
-use super::{check::Entry, plan::PlannedRow, spool::SpoolReader};
+use super::{
+    check::Entry,
+    issue::{Deciding, Issuing, Waiting},
+    plan::PlannedRow,
+    spool::SpoolReader,
+};
 use crate::{ca::Ca, fault::Fault, random, service::OrFault as _, store::PartRow};
 use muster_domain::{
     Timestamp,
-    activation::{CodeHash, Seed},
-    batch::{Slot, SlotOutcome},
+    activation::Seed,
+    batch::{BatchSpec, CredentialKind, Slot, SlotOutcome},
     device::Origin,
     ids::{BatchId, DeviceId},
     manifest::{Fresh, FreshCredential, ValidRow},
@@ -14,17 +19,31 @@ use std::sync::Arc;
 
 /// Rows of one part: one commit. Larger parts cost less a row and more memory (`anchors.md`: commits of tens of
 /// thousands of rows).
-pub(super) const PART: usize = 1 << 15;
+pub(super) const PLAN_PART: usize = PART;
+const PART: usize = 1 << 15;
 /// Most rows of an all-or-nothing import, which is one part: its rows are in memory together.
-pub(super) const WHOLE_LIMIT: usize = 1 << 18;
+const WHOLE_LIMIT: usize = 1 << 18;
+/// The same where every row has a certificate, of a kilobyte, and perhaps a sealed key of another.
+const CERTIFIED_PART: usize = 1 << 13;
+const CERTIFIED_WHOLE_LIMIT: usize = 1 << 16;
+
+/// Most rows of a part of a batch: all of them, if it must be applied as a whole.
+pub(super) const fn rows_of_part(spec: &BatchSpec) -> usize {
+    match (spec.credential, spec.all_or_nothing) {
+        (CredentialKind::Code, true) => WHOLE_LIMIT,
+        (CredentialKind::Code, false) => PART,
+        (CredentialKind::Csr | CredentialKind::Key | CredentialKind::Pinned, true) => CERTIFIED_WHOLE_LIMIT,
+        (CredentialKind::Csr | CredentialKind::Key | CredentialKind::Pinned, false) => CERTIFIED_PART,
+    }
+}
 
 /// Makes the parts of one batch. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Maker {
     pub(super) ca: Arc<Ca>,
     pub(super) batch: BatchId,
-    /// When activation codes end.
-    pub(super) expires: Option<Timestamp>,
+    pub(super) issuing: Issuing,
+    pub(super) deciding: Arc<Deciding>,
     /// Most rows of a part.
     pub(super) rows: usize,
 }
@@ -53,15 +72,6 @@ pub(super) enum Secrets {
 }
 
 impl Maker {
-    fn hash(&self, secrets: &Secrets, row: u32) -> CodeHash {
-        let key = self.ca.code_key();
-        match secrets {
-            Secrets::Seed(seed) => key.code(seed, row).hash(key),
-            // Never written, and the same for all: a plan does not depend on codes.
-            Secrets::None => key.code(&Seed::from_bytes([0; 16]), 0).hash(key),
-        }
-    }
-
     /// The next part of the spool; `None` at its end. Blocks.
     pub(super) fn part(
         &self,
@@ -76,8 +86,8 @@ impl Maker {
             rows: Vec::new(),
             settled: Vec::new(),
         };
-        let nothing = self.hash(&Secrets::None, 0);
-        while made.len() < self.rows {
+        let mut waiting = Vec::new();
+        while made.settled.len() + waiting.len() < self.rows {
             let Some(entry) = spool.next().or_fault("read a spool")? else {
                 break;
             };
@@ -89,12 +99,13 @@ impl Maker {
                 row,
                 outcome,
                 warnings,
+                key,
             } = entry;
             match outcome {
                 Err(problems) => {
                     let outcome = SlotOutcome::Refused(problems);
                     made.settled.push((
-                        made.len(),
+                        made.settled.len() + waiting.len(),
                         Slot {
                             row,
                             outcome,
@@ -103,22 +114,25 @@ impl Maker {
                     ));
                 }
                 Ok(valid) => {
-                    let hash = match secrets {
-                        Secrets::Seed(_) => self.hash(secrets, row),
-                        Secrets::None => nothing,
-                    };
-                    let fresh = self.fresh(first, made.rows.len(), &valid, hash, now);
-                    made.rows.push(PartRow {
+                    let credential = self.issuing.credential(&self.ca, secrets, row, key.as_ref(), now);
+                    let fresh = self.fresh(first, waiting.len(), &valid, credential, now);
+                    let row = PartRow {
                         row: valid,
                         fresh,
                         warnings,
                         expected,
                         certificate: None,
                         key: None,
-                    });
+                    };
+                    waiting.push(Waiting::new(row, key));
                 }
             }
         }
+        match secrets {
+            Secrets::Seed(_) => self.issuing.issue(&self.ca, &self.deciding, &mut waiting, now)?,
+            Secrets::None => {}
+        }
+        made.rows = waiting.into_iter().map(|waiting| waiting.row).collect();
         Ok((made.len() > 0).then_some(made))
     }
 
@@ -127,15 +141,12 @@ impl Maker {
         first: DeviceId,
         place: usize,
         valid: &ValidRow,
-        hash: CodeHash,
+        credential: FreshCredential,
         now: Timestamp,
     ) -> Fresh {
         Fresh {
             id: first.offset(u32::try_from(place).unwrap_or(u32::MAX)),
-            credential: FreshCredential::Code {
-                hash,
-                expires: self.expires,
-            },
+            credential,
             origin: Origin {
                 batch: self.batch,
                 row: valid.row.row,

@@ -5,7 +5,8 @@ use super::{
     apply::{Sources, make},
     drive::{Driver, Ready},
     files::Kind,
-    part::{Made, Maker, PART, Secrets},
+    issue::{Deciding, Issuing},
+    part::{Made, Maker, PLAN_PART, Secrets},
     spool::SpoolWriter,
 };
 use crate::{
@@ -108,20 +109,24 @@ impl Settling {
 
 impl Driver {
     /// Makes parts of so many rows.
-    pub(super) fn maker(&self, batch: &Batch, rows: usize) -> Maker {
-        let now = self.service.clock.now();
-        let ttl = batch.spec.code_ttl;
-        Maker {
+    pub(super) fn maker(&self, batch: &Batch, ready: &Ready, rows: usize) -> Result<Maker, Failure> {
+        let deciding = Deciding {
+            store: self.service.store.clone(),
+            intake: Arc::clone(&ready.intake),
+            limits: ready.limits.clone(),
+        };
+        Ok(Maker {
             ca: Arc::clone(&self.service.ca),
             batch: batch.id,
-            expires: (!ttl.is_zero()).then(|| now.plus(ttl)),
+            issuing: Issuing::of(&batch.spec, self.service.clock.now())?,
+            deciding: Arc::new(deciding),
             rows,
-        }
+        })
     }
 
     /// Decides about every row as things are now, and writes it down. Changes nothing else.
     pub(super) async fn plan(&self, batch: &Batch, ready: &Ready) -> Result<Planned, Failure> {
-        let maker = self.maker(batch, PART);
+        let maker = self.maker(batch, ready, PLAN_PART)?;
         let file = self.service.files.write(batch.id, batch.attempt, Kind::Plan);
         let mut writer = SpoolWriter::<PlannedRow>::new(file.or_fault("write a plan")?);
         let sha256 = batch.file_sha256.unwrap_or_default();

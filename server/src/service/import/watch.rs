@@ -16,7 +16,8 @@ use crate::{
 };
 use muster_domain::{
     Refusal,
-    batch::{Batch, BatchState, Slot, SlotOutcome},
+    activation::CodeKey,
+    batch::{Batch, BatchState, CredentialKind, Slot, SlotOutcome},
     ids::BatchId,
 };
 use std::sync::Arc;
@@ -250,17 +251,19 @@ impl Watcher {
                 self.place.part = batch.parts;
                 return Ok(());
             };
-            self.tell_part(record).await?;
+            self.tell_part(batch, record).await?;
             (self.place.part, self.place.slot) = (part + 1, 0);
         }
         Ok(())
     }
 
-    async fn tell_part(&mut self, part: RecordedPart) -> Result<(), Stop> {
+    async fn tell_part(&mut self, batch: &Batch, part: RecordedPart) -> Result<(), Stop> {
         let (ca, from) = (Arc::clone(&self.service.ca), self.place.slot);
+        let has_codes = batch.spec.credential == CredentialKind::Code;
         let made = blocking("make the answers of a part", move || {
+            let codes = has_codes.then(|| ca.code_key());
             let slots = part.record.slots.iter().skip(from as usize);
-            messages(slots.map(|slot| line(slot, Some(&part), &ca)))
+            messages(slots.map(|slot| line(slot, Some(&part), codes)))
         });
         for lines in made.await? {
             self.place.slot += u32::try_from(lines.len()).unwrap_or(u32::MAX);
@@ -277,7 +280,6 @@ impl Watcher {
         let mut reader = SpoolReader::<PlannedRow>::new(file);
         let mut skipped = false;
         loop {
-            let ca = Arc::clone(&self.service.ca);
             let read = blocking("read a plan", move || {
                 if !skipped {
                     reader.skip(from)?;
@@ -286,7 +288,7 @@ impl Watcher {
                 while lines.len() < LINES
                     && let Some(row) = reader.next()?
                 {
-                    lines.push(line(&row.slot, None, &ca));
+                    lines.push(line(&row.slot, None, None));
                 }
                 Ok::<_, std::io::Error>((reader, lines))
             });
@@ -338,8 +340,8 @@ fn weight(line: &RowLine) -> usize {
     100 + texts.sum::<usize>() + line.certificate.len() + line.key.len()
 }
 
-/// The answer to one row, as it is on record.
-fn line(slot: &Slot, part: Option<&RecordedPart>, ca: &crate::ca::Ca) -> RowLine {
+/// The answer to one row, as it is on record. `codes` makes the codes of new devices, where they get some.
+fn line(slot: &Slot, part: Option<&RecordedPart>, codes: Option<&CodeKey>) -> RowLine {
     let mut line = RowLine {
         row: slot.row,
         status: RowStatus::Refused,
@@ -356,9 +358,11 @@ fn line(slot: &Slot, part: Option<&RecordedPart>, ca: &crate::ca::Ca) -> RowLine
             line.status = RowStatus::Created;
             line.device = part.map(|part| part.record.first.offset(*offset));
             let seed = part.and_then(|part| part.seed.as_ref());
-            line.code = seed.map(|seed| ca.code_key().code(seed, slot.row));
+            line.code = seed.zip(codes).map(|(seed, codes)| codes.code(seed, slot.row));
             let key = part.and_then(|part| part.keys.get(&slot.row));
             line.key = key.cloned().unwrap_or_default();
+            let certificate = part.and_then(|part| part.certificates.get(&slot.row));
+            line.certificate = certificate.cloned().unwrap_or_default();
         }
         SlotOutcome::Updated { device, changes } => {
             line.status = RowStatus::Updated;

@@ -33,6 +33,11 @@ impl Store {
         load(&self.read()?.open_table(DEVICES)?, id.as_u128())
     }
 
+    /// Is there a device of that serial? A look into the cache, for threads that may wait.
+    pub fn has_serial(&self, serial: &str) -> Result<bool, StoreError> {
+        Ok(self.read()?.open_table(SERIALS)?.get(serial)?.is_some())
+    }
+
     /// The device of that serial.
     pub async fn device_by_serial(&self, serial: &str) -> Result<Option<Device>, StoreError> {
         let txn = self.read()?;

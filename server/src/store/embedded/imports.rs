@@ -11,12 +11,12 @@ use super::{
 };
 use crate::store::{CommittedPart, ImportPart, PartRow, PreviewedPart, StoreError};
 use muster_domain::{
-    Refusal,
+    Code, Refusal,
     audit::{Action, Event},
     batch::{Batch, BatchState, BatchStep, PartRecord, Slot, SlotOutcome, Tally, ValuesDigest},
     device::Device,
     ids::DeviceId,
-    manifest::RowOutcome,
+    manifest::{FreshCredential, Problem, RowOutcome},
 };
 
 impl Store {
@@ -72,7 +72,8 @@ fn commit(txn: &mut Txn<'_>, part: &ImportPart) -> Result<Result<CommittedPart, 
         devices: &tables.devices,
         open: &tables.open_batches,
     };
-    let decided = registry.decide(part)?;
+    let mut decided = registry.decide(part)?;
+    uncertified(part, &mut decided);
     if part.whole && refuses(part, &decided) {
         return Ok(Ok(CommittedPart {
             batch,
@@ -126,6 +127,19 @@ fn due(txn: &Txn<'_>, part: &ImportPart) -> Result<Result<Batch, Refusal>, Store
         });
     }
     Ok(Ok(batch))
+}
+
+/// A device that is created with a certificate has one: where the row's was not signed, because the device was
+/// there when the part was made, it is gone since.
+fn uncertified(part: &ImportPart, decided: &mut [Decided]) {
+    for ((outcome, _), row) in decided.iter_mut().zip(&part.rows) {
+        let is_certified = matches!(row.fresh.credential, FreshCredential::Certified(_));
+        if is_certified && row.certificate.is_none() && matches!(outcome, RowOutcome::Created(_)) {
+            let why = format!("{} went away while its row was on its way", row.row.row.serial);
+            let problem = Problem::new(Refusal::new(Code::RowMoved, why)).in_row(row.row.row.row);
+            *outcome = RowOutcome::Refused(vec![problem]);
+        }
+    }
 }
 
 fn refuses(part: &ImportPart, decided: &[Decided]) -> bool {

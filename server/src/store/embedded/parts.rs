@@ -2,16 +2,18 @@
 
 use super::{
     Store,
-    record::Record as _,
-    tables::{PART_KEYS, PARTS, SEEDS},
+    record::{Record as _, load},
+    tables::{BATCHES, CERTIFICATES, DEVICES, PART_KEYS, PARTS, SEEDS},
 };
 use crate::store::{RecordedPart, StoreError};
 use muster_domain::{
     activation::Seed,
-    batch::{PartRecord, SlotOutcome},
+    batch::{Batch, CredentialKind, PartRecord, SlotOutcome},
+    certificate::CertificateRecord,
+    device::Device,
     ids::BatchId,
 };
-use redb::ReadableTable;
+use redb::{ReadTransaction, ReadableTable};
 use std::collections::{BTreeMap, BTreeSet};
 
 impl Store {
@@ -34,7 +36,13 @@ impl Store {
                 let (place, key) = entry?;
                 keys.insert(place.value().2, key.value().to_vec());
             }
-            Ok(Some(RecordedPart { record, seed, keys }))
+            let certificates = certificates(txn, id, &record)?;
+            Ok(Some(RecordedPart {
+                record,
+                seed,
+                keys,
+                certificates,
+            }))
         })
         .await
     }
@@ -44,6 +52,33 @@ impl Store {
         self.blocking(move |txn| refused(&txn.open_table(PARTS)?, id, u32::MAX))
             .await
     }
+}
+
+/// The certificates with which a part's devices were created, by row; none where devices claim theirs.
+fn certificates(
+    txn: &ReadTransaction,
+    id: BatchId,
+    record: &PartRecord,
+) -> Result<BTreeMap<u32, Vec<u8>>, StoreError> {
+    let mut found = BTreeMap::new();
+    let batch = load::<Batch>(&txn.open_table(BATCHES)?, id.as_u128())?;
+    let claims = |batch: &Batch| batch.spec.credential == CredentialKind::Code;
+    if batch.as_ref().is_none_or(claims) {
+        return Ok(found);
+    }
+    let (devices, certificates) = (txn.open_table(DEVICES)?, txn.open_table(CERTIFICATES)?);
+    for slot in &record.slots {
+        let SlotOutcome::Created { offset } = slot.outcome else {
+            continue;
+        };
+        let device = load::<Device>(&devices, record.first.offset(offset).as_u128())?;
+        let serial = device.and_then(|device| device.lifecycle.certificate());
+        let Some(serial) = serial else { continue };
+        if let Some(certificate) = load::<CertificateRecord>(&certificates, serial.as_u128())? {
+            found.insert(slot.row, certificate.der);
+        }
+    }
+    Ok(found)
 }
 
 /// Rows that stand refused after the parts before `end`: of a row that was sent again, the last word counts.

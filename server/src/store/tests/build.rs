@@ -188,7 +188,6 @@ pub(super) fn row(number: u32) -> ValidRow {
         position: Some("Hall 1".to_owned()),
         labels: BTreeMap::from([("line".to_owned(), "7".to_owned())]),
         variables: BTreeMap::new(),
-        credential: None,
         etag: None,
         kept: BTreeMap::new(),
     };

@@ -3,6 +3,7 @@
 //! One validator for the dry run and for the import. Whatever can be known without a look into the registry is
 //! checked here, and all that is wrong with a row is said at once.
 
+mod credential;
 mod findings;
 mod identity;
 mod naming;
@@ -14,11 +15,11 @@ mod values;
 pub(super) use naming::name as rule_name;
 
 use super::{
-    DeviceRow, Intake, Mapping, Problem, Record, ValidRow,
+    DeviceRow, Intake, Mapping, Problem, Record, RowCredential, ValidRow,
     cells::{Cells, Gatherer},
     seen::Seen,
 };
-use crate::{Code, Refusal, names::ModelName};
+use crate::{Code, Refusal, batch::CredentialKind, names::ModelName};
 use findings::Findings;
 use std::sync::Arc;
 
@@ -30,6 +31,8 @@ pub struct Checker {
     default_model: Option<ModelName>,
     serials: Seen,
     macs: Seen,
+    keys: Seen,
+    expects: CredentialKind,
     gatherer: Gatherer,
     /// The JSON text of the current row's content.
     scratch: Vec<u8>,
@@ -42,6 +45,9 @@ pub struct RowCheck {
     pub outcome: Result<ValidRow, Vec<Problem>>,
     /// What is odd about it, and no reason to refuse it.
     pub warnings: Vec<Problem>,
+    /// What it brings for the identity of its device, where that is expected and well-formed; of refused rows too, so that
+    /// whoever verifies it can say all that is wrong.
+    pub credential: Option<RowCredential>,
 }
 
 impl Checker {
@@ -65,16 +71,44 @@ impl Checker {
                     .at("header.default_model"),
             );
         }
-        let (serials, macs) = (Seen::new(seed, 0), Seen::new(seed, 1));
+        let [serials, macs, keys] = [0, 1, 2].map(|kind| Seen::new(seed, kind));
         Ok(Self {
             intake,
             mapping,
             default_model,
             serials,
             macs,
+            keys,
+            expects: CredentialKind::Code,
             gatherer: Gatherer::default(),
             scratch: Vec::new(),
         })
+    }
+
+    /// The same, for rows that bring this for the identity of their devices.
+    ///
+    /// # Errors
+    /// [`Code::MappingUnusable`] at `header.credential` when a column holds credentials and nobody asked for them: a
+    /// factory that sends keys does not want codes.
+    pub fn expecting(self, kind: CredentialKind) -> Result<Self, Refusal> {
+        let wanted = match kind {
+            CredentialKind::Code | CredentialKind::Key => false,
+            CredentialKind::Csr | CredentialKind::Pinned => true,
+        };
+        let columns = self.mapping.columns();
+        match columns.iter().find(|(_, field)| field == "credential") {
+            Some((column, _)) if !wanted => {
+                let why = format!(
+                    "the column {column:?} holds credentials; say what to do with them (csr: sign requests; pinned: \
+                     let devices in with the keys they have), or choose a mapping that does not use it"
+                );
+                Err(Refusal::new(Code::MappingUnusable, why).at("header.credential"))
+            }
+            Some(_) | None => Ok(Self {
+                expects: kind,
+                ..self
+            }),
+        }
     }
 
     /// The columns as the user calls them, with the fields they fill.
@@ -82,25 +116,39 @@ impl Checker {
         self.mapping.columns()
     }
 
+    /// The column that fills a field, as the user calls it; empty where none does.
+    pub fn column_of(&self, field: &str) -> String {
+        let columns = self.mapping.columns();
+        let found = columns.into_iter().find(|(_, filled)| filled == field);
+        found.map(|(column, _)| column).unwrap_or_default()
+    }
+
     /// Checks one record.
     pub fn check(&mut self, record: &Record) -> RowCheck {
         let mut findings = Findings::default();
+        let mut credential = None;
         let row = match self.broken(record) {
             Some(misfit) => {
                 findings.refuse(misfit);
                 None
             }
-            None => self.row(record, &mut findings),
+            None => self.row(record, &mut findings, &mut credential),
         };
         let (problems, warnings) = findings.shown(record.row(), &self.mapping);
         RowCheck {
             outcome: row.ok_or(problems),
             warnings,
+            credential,
         }
     }
 
     /// The row, if nothing is wrong with it.
-    fn row(&mut self, record: &Record, findings: &mut Findings) -> Option<ValidRow> {
+    fn row(
+        &mut self,
+        record: &Record,
+        findings: &mut Findings,
+        brought: &mut Option<RowCredential>,
+    ) -> Option<ValidRow> {
         let intake = Arc::clone(&self.intake);
         // 1. What each cell is, and what no field can hold.
         let (cells, misfits) = self.gatherer.gather(&mut self.mapping, record);
@@ -113,6 +161,7 @@ impl Checker {
         let firmware = values::firmware(&cells.firmware, findings);
         let place = references::site(&intake, &cells.site, findings);
         let etag = values::etag(&cells.etag, findings);
+        *brought = self.credential(record.row(), &cells.credential, findings);
         let retry_row = values::retry_row(&cells.retry_row, findings);
         // 3. What the model asks of the row as a whole.
         let plan = plan?;
@@ -126,7 +175,6 @@ impl Checker {
             position,
             labels,
             variables,
-            credential,
             kept,
             ..
         } = cells;
@@ -142,7 +190,6 @@ impl Checker {
             position: position.owned(),
             labels,
             variables,
-            credential: credential.owned(),
             etag,
             kept,
         };
