@@ -6,6 +6,7 @@ use crate::{
     zip::{File, file, zip},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use muster_domain::batch::CredentialKind;
 use muster_domain::{
     Code,
     manifest::{
@@ -277,12 +278,14 @@ fn their_preset_pins_them() {
     let mapping = Mapping::resolve(&checked, reader.columns(), reader.format(), true).unwrap();
     let intake = Arc::new(Intake::new(Arc::new(catalog())));
     let model = Some("CAM-IR".parse().unwrap());
-    let mut checker = Checker::new(intake, mapping, model, [7; 16]).unwrap();
+    let checker = Checker::new(intake, mapping, model, [7; 16]).unwrap();
+    let mut checker = checker.expecting(CredentialKind::Pinned).unwrap();
     let mut record = Record::default();
     assert!(reader.read(&mut record).unwrap());
-    let row = checker.check(&record).outcome.unwrap().row;
+    let found = checker.check(&record);
+    let row = found.outcome.unwrap().row;
     assert_eq!(row.serial.as_str(), "1234567890");
-    let credential = RowCredential::parse(&row.credential.unwrap()).unwrap();
+    let credential = found.credential.unwrap();
     assert!(
         matches!(credential, RowCredential::Certificate { .. }),
         "{credential:?}"

@@ -4,24 +4,32 @@ use crate::{
     maker::{Certificate, Maker, key, payload, pem, spki},
     support::catalog,
 };
+use muster_domain::batch::CredentialKind;
 use muster_domain::manifest::{
     Checker, DeviceRow, Intake, Mapping, Preset, ReadOptions, Reader, Record, RowCredential, presets,
 };
 use std::{collections::BTreeSet, io::Cursor, sync::Arc};
 
 /// Reads a file with the preset that fits it, and says which that is.
-fn import(bytes: &[u8], options: &ReadOptions, model: Option<&str>) -> (&'static str, Vec<DeviceRow>) {
+fn import(
+    bytes: &[u8],
+    options: &ReadOptions,
+    model: Option<&str>,
+    kind: CredentialKind,
+) -> (&'static str, Vec<(DeviceRow, Option<RowCredential>)>) {
     let mut reader = Reader::new(Cursor::new(bytes), options).unwrap();
     let preset = Preset::of(reader.format(), reader.columns()).unwrap();
     let checked = preset.source().check().unwrap();
     let mapping = Mapping::resolve(&checked, reader.columns(), reader.format(), model.is_some()).unwrap();
     let intake = Arc::new(Intake::new(Arc::new(catalog())));
     let model = model.map(|name| name.parse().unwrap());
-    let mut checker = Checker::new(intake, mapping, model, [7; 16]).unwrap();
+    let checker = Checker::new(intake, mapping, model, [7; 16]).unwrap();
+    let mut checker = checker.expecting(kind).unwrap();
     let mut record = Record::default();
     let mut rows = Vec::new();
     while reader.read(&mut record).unwrap() {
-        rows.push(checker.check(&record).outcome.unwrap().row);
+        let found = checker.check(&record);
+        rows.push((found.outcome.unwrap().row, found.credential));
     }
     (preset.name, rows)
 }
@@ -63,18 +71,17 @@ fn microchip_pins_the_certificate_else_the_key() {
         ..ReadOptions::default()
     };
     let bytes = serde_json::to_vec(&entries).unwrap();
-    let (name, rows) = import(&bytes, &options, Some("CAM-IR"));
+    let (name, rows) = import(&bytes, &options, Some("CAM-IR"), CredentialKind::Pinned);
     assert_eq!(name, "microchip");
-    let [certified, bare] = rows.as_slice() else {
+    let [(certified, certificate), (bare, key_alone)] = rows.as_slice() else {
         panic!("{rows:?}")
     };
     assert_eq!((certified.serial.as_str(), bare.serial.as_str()), (with, without));
-    let parse = |row: &DeviceRow| RowCredential::parse(row.credential.as_ref().unwrap()).unwrap();
-    assert!(matches!(parse(certified), RowCredential::Certificate { .. }));
-    let RowCredential::PublicKey { der, .. } = parse(bare) else {
+    assert!(matches!(certificate, Some(RowCredential::Certificate { .. })));
+    let Some(RowCredential::PublicKey { der, .. }) = key_alone else {
         panic!("{bare:?}")
     };
-    assert_eq!(der, spki(&key(8)));
+    assert_eq!(*der, spki(&key(8)));
     check_maps(
         &bare.kept,
         &[
@@ -95,14 +102,19 @@ fn microchip_pins_the_certificate_else_the_key() {
 fn espressif_gives_address_serial_and_certificate() {
     let certificate = pem("CERTIFICATE", &Certificate::default().of(&key(5)));
     let text = format!("MAC,cn,cert\r\n70B3D5000001,1234567890,\"{certificate}\r\n\"\r\n");
-    let (name, rows) = import(text.as_bytes(), &ReadOptions::default(), Some("CAM-IR"));
+    let (name, rows) = import(
+        text.as_bytes(),
+        &ReadOptions::default(),
+        Some("CAM-IR"),
+        CredentialKind::Pinned,
+    );
     assert_eq!(name, "espressif");
-    let [row] = rows.as_slice() else {
+    let [(row, credential)] = rows.as_slice() else {
         panic!("{rows:?}")
     };
     assert_eq!(row.serial.as_str(), "1234567890");
     assert_eq!(row.mac.unwrap().to_string(), "70:B3:D5:00:00:01");
-    assert_eq!(row.credential.as_deref(), Some(certificate.as_str()));
+    assert_eq!(*credential, RowCredential::parse(&certificate).ok());
 }
 
 #[test]
@@ -113,15 +125,14 @@ fn aws_gives_serial_and_request() {
         line.to_string().as_bytes(),
         &ReadOptions::default(),
         Some("CAM-IR"),
+        CredentialKind::Csr,
     );
     assert_eq!(name, "aws-bulk");
-    let [row] = rows.as_slice() else {
+    let [(row, credential)] = rows.as_slice() else {
         panic!("{rows:?}")
     };
-    assert_eq!(
-        (row.serial.as_str(), row.credential.as_deref()),
-        ("1234567890", Some(request))
-    );
+    assert_eq!(row.serial.as_str(), "1234567890");
+    assert_eq!(*credential, RowCredential::parse(request).ok());
     check_maps(&row.labels, &[("thing_name", "thing-1")]);
     check_maps(&row.kept, &[("Stage", "eu")]);
 }
@@ -130,9 +141,14 @@ fn aws_gives_serial_and_request() {
 fn passwords_of_cumulocity_are_not_kept() {
     let text = "ID;TYPE;NAME;ICCID;IDTYPE;PATH;SHELL;AUTH_TYPE;ENROLLMENT_OTP\n\
                 1234567890;CAM-IR;Gate 1;8949;c8y_Serial;/gates;1;CERTIFICATES;s3cret-0tp\n";
-    let (name, rows) = import(text.as_bytes(), &ReadOptions::default(), None);
+    let (name, rows) = import(
+        text.as_bytes(),
+        &ReadOptions::default(),
+        None,
+        CredentialKind::Code,
+    );
     assert_eq!(name, "cumulocity");
-    let [row] = rows.as_slice() else {
+    let [(row, _)] = rows.as_slice() else {
         panic!("{rows:?}")
     };
     assert_eq!(
@@ -151,7 +167,12 @@ fn passwords_of_cumulocity_are_not_kept() {
     );
     assert!(!format!("{row:?}").contains("s3cret"));
     let older = "ID;CREDENTIALS;PATH;TYPE\n1234567890;s3cret-pass;/gates;CAM-IR\n";
-    let (name, rows) = import(older.as_bytes(), &ReadOptions::default(), None);
+    let (name, rows) = import(
+        older.as_bytes(),
+        &ReadOptions::default(),
+        None,
+        CredentialKind::Code,
+    );
     assert_eq!(name, "cumulocity");
     assert!(!format!("{rows:?}").contains("s3cret"));
 }

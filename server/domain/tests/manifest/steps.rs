@@ -205,14 +205,6 @@ fn a_number_is_no_damage_where_its_width_is_known() {
 }
 
 #[test]
-fn a_certificate_may_have_lines() {
-    let fields = [json!({"field": "credential", "columns": ["cert"]})];
-    let pem = "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----";
-    let checked = rows(&fields, "cert", &[&format!("\"{pem}\n\"")]);
-    assert_eq!(checked.rows[0].row.credential.as_deref(), Some(pem));
-}
-
-#[test]
 fn an_etag_is_a_revision() {
     let fields = [json!({"field": "etag", "columns": ["etag"]})];
     let checked = rows(&fields, "etag", &["r12", "", "12", "r-1"]);
