@@ -8,7 +8,7 @@ use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 use std::{
     fs::File,
-    io::{self, Read},
+    io::{self, Read, Seek, SeekFrom},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
@@ -105,6 +105,13 @@ impl<R: Read> Read for Hashed<R> {
             .unwrap_or_else(PoisonError::into_inner)
             .update(&buffer[..read]);
         Ok(read)
+    }
+}
+
+impl<R> Seek for Hashed<R> {
+    /// Text is read in one go, so that its hash is the file's.
+    fn seek(&mut self, _: SeekFrom) -> io::Result<u64> {
+        Err(io::ErrorKind::Unsupported.into())
     }
 }
 

@@ -4,7 +4,7 @@
 //! checked here, and all that is wrong with a row is said at once.
 
 use super::{
-    DeviceRow, Fault, Field, Intake, Mapping, Record, ValidRow, cell,
+    CellKind, DeviceRow, Fault, Field, Intake, Mapping, Record, ValidRow, cell,
     intake::{Plan, in_row},
     seen::Seen,
 };
@@ -191,6 +191,10 @@ impl Checker {
                 Code::CellMalformed,
                 &format!("the line is no object of plain values: {why}"),
             ),
+            Some(Fault::Xml(why)) => code(
+                Code::CellMalformed,
+                &format!("the element is no list of plain values: {why}"),
+            ),
             Some(Fault::Cell { column, why }) => {
                 let field = self.mapping.at(*column).filter(|field| **field != Field::Ignored);
                 let refusal = Refusal::new(Code::CellMalformed, *why);
@@ -205,8 +209,7 @@ impl Checker {
 
     fn too_wide(&self, record: &Record) -> Option<Refusal> {
         let width = self.mapping.width();
-        let extra =
-            record.source().is_none() && record.cells().skip(width).any(|cell| !cell.trim().is_empty());
+        let extra = !record.is_named() && record.cells().skip(width).any(|cell| !cell.trim().is_empty());
         extra.then(|| {
             let why = format!("the row has {} cells and the header {width}", record.len());
             Refusal::new(Code::RowWidth, why)
@@ -215,7 +218,7 @@ impl Checker {
 
     /// Sorts the cells by field, and refuses those that no field can hold.
     fn cells<'r>(&mut self, record: &'r Record, problems: &mut Problems) -> Cells<'r> {
-        let named = record.source().is_some();
+        let named = record.is_named();
         if named {
             self.mapping.places(record, &mut self.places);
         }
@@ -247,7 +250,7 @@ impl Checker {
                         .push(in_row(problems.row, problem.at(field.to_string())));
                     Found::Bad
                 }
-                None if record.is_number(place) => Found::Number(text),
+                None if record.kind(place) == CellKind::Number => Found::Number(text),
                 None => Found::Text(text),
             };
             if !cells.put(field, found) {

@@ -246,6 +246,11 @@ impl Mapping {
         !matches!(field(column, None), Field::Variable(_) | Field::Ignored)
     }
 
+    /// Is this the name of the column of serials?
+    pub(super) fn is_serial(column: &str) -> bool {
+        matches!(field(column, None), Field::Serial)
+    }
+
     /// How many columns the header has.
     pub(super) const fn width(&self) -> usize {
         self.columns.len()

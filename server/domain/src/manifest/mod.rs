@@ -8,22 +8,27 @@ mod cell;
 mod checker;
 mod csv;
 mod encoding;
+mod format;
+mod header;
 mod input;
 mod intake;
 mod json;
+mod lines;
 mod mapping;
 mod reader;
 mod record;
 mod row;
+mod rows;
 mod seen;
 mod siphash;
 
 pub use checker::Checker;
 pub use encoding::Encoding;
+pub use format::{Format, ReadError, ReadOptions};
 pub use intake::{Fresh, Holders, Intake, RowOutcome};
 pub use mapping::{Field, Mapping, RESULT_COLUMNS};
-pub use reader::{Format, ReadError, ReadOptions, Reader};
-pub use record::{Fault, Record};
+pub use reader::Reader;
+pub use record::{CellKind, Fault, Record};
 pub use row::{DeviceRow, ValidRow};
 
 /// Most bytes of a manifest as sent: ten million rows of 200 bytes.

@@ -6,7 +6,10 @@ use muster_domain::{
     manifest::{Checker, Intake, Mapping, ReadOptions, Reader, Record, ValidRow},
     names::ModelName,
 };
-use std::{io::Read, sync::Arc};
+use std::{
+    io::{self, Read, Seek, SeekFrom},
+    sync::Arc,
+};
 
 pub(crate) const GATEWAYS: &[u8] = include_bytes!("../../../../tests/fixtures/manifests/gateways.csv");
 pub(crate) const MESSY: &[u8] = include_bytes!("../../../../tests/fixtures/manifests/gateways-messy.csv");
@@ -112,6 +115,22 @@ pub(crate) fn options(file_name: &str) -> ReadOptions {
     }
 }
 
+/// A stream that goes forward only: text is never sought in.
+#[derive(Debug)]
+pub(crate) struct Forward<R>(pub(crate) R);
+
+impl<R: Read> Read for Forward<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buffer)
+    }
+}
+
+impl<R> Seek for Forward<R> {
+    fn seek(&mut self, _: SeekFrom) -> io::Result<u64> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}
+
 /// Reads and checks a whole manifest.
 pub(crate) fn check(
     catalog: Catalog,
@@ -120,7 +139,7 @@ pub(crate) fn check(
     default_model: Option<&str>,
 ) -> Checked {
     let intake = Arc::new(Intake::new(Arc::new(catalog)));
-    let mut reader = Reader::new(input, &options(file_name)).unwrap();
+    let mut reader = Reader::new(Forward(input), &options(file_name)).unwrap();
     let default_model: Option<ModelName> = default_model.map(|name| name.parse().unwrap());
     let mapping = Mapping::of(&reader, default_model.is_some()).unwrap();
     let mut checker = Checker::new(intake, mapping, default_model, [7; 16]).unwrap();
