@@ -1,14 +1,24 @@
 //! Importing a manifest: the file goes up as it is, answers come back row by row, and the user gets their own file with
 //! answers beside it.
 
+mod answers;
 mod cause;
+mod directory;
+mod members;
+mod ours;
 mod pair;
+mod problems;
+mod recipient;
 mod results;
 mod rows;
 mod run;
 mod upload;
+mod write;
 
 pub use cause::Cause;
+pub use directory::zip_directory;
+pub use problems::ProblemsFile;
+pub use recipient::Recipient;
 pub use results::RESULT_COLUMNS;
 pub use run::{run, run_until};
 

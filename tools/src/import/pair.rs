@@ -3,7 +3,7 @@
 use super::ImportOptions;
 use super::{
     cause::Causes,
-    results::{Columns, ResultsFile},
+    results::{Columns, Keeping, ResultsFile},
     rows::{Row, Rows},
 };
 use crate::failure::Failure;
@@ -35,13 +35,16 @@ pub(super) struct Written {
 impl Pairing {
     /// Begins the files, before anything is sent.
     pub(super) fn begin(rows: Rows, options: &ImportOptions) -> Result<Self, Failure> {
-        let replace = options.replace;
+        let keeping = Keeping {
+            replace: options.replace,
+            recipient: None,
+        };
         let begin = |path: Option<&Path>, columns| {
-            path.map(|path| ResultsFile::begin(path, replace, (rows.style(), rows.form()), columns))
+            path.map(|path| ResultsFile::begin(path, keeping, (rows.style(), rows.form()), columns))
                 .transpose()
         };
-        let results = begin(options.results.as_deref(), Columns::WithAnswers)?;
-        let failed = begin(options.failed.as_deref(), Columns::OwnOnly)?;
+        let results = begin(options.results.as_deref(), Columns::PLAIN)?;
+        let failed = begin(options.failed.as_deref(), Columns::OfRefused)?;
         let mut pairing = Self {
             rows,
             waiting: None,
@@ -131,7 +134,7 @@ impl Pairing {
         }
         let is_refused = answer.is_some_and(|answer| answer.status == i32::from(RowStatus::Refused));
         match &mut self.failed {
-            Some(failed) if is_refused => failed.push(row, None),
+            Some(failed) if is_refused => failed.push(row, answer),
             _ => Ok(()),
         }
     }

@@ -3,10 +3,11 @@
 use super::{
     ImportEvent, ImportOptions, ImportSummary,
     pair::Pairing,
-    rows::Rows,
+    rows::{self, Rows},
     upload::{self, Upload},
 };
 use crate::{client::Client, failure::Failure};
+use muster_domain::manifest::ReadOptions;
 use muster_proto::v1::{
     self, ImportHeader, ImportManifestResponse, import_manifest_response::Message, import_progress::Phase,
 };
@@ -32,7 +33,11 @@ pub async fn run_until(
     stop: impl Future<Output = ()>,
 ) -> Result<ImportSummary, Failure> {
     // 1. What can go wrong here is found before anything is sent.
-    let rows = Rows::open(&options.file, options.format)?;
+    let read = ReadOptions {
+        format: options.format.and_then(rows::format),
+        ..ReadOptions::default()
+    };
+    let rows = Rows::open(&options.file, read)?;
     let mut pairing = Pairing::begin(rows, &options)?;
     // 2. The file goes up while answers come down.
     let (messages, upload) = upload::start(options.file.clone(), header(&options));
