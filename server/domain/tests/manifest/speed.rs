@@ -9,7 +9,7 @@ use muster_domain::{
     catalog::Catalog,
     device::Origin,
     ids::{BatchId, DeviceId},
-    manifest::{Checker, Fresh, Holders, Intake, Mapping, Reader, Record, RowOutcome},
+    manifest::{Checker, Fresh, Holders, Intake, Limits, Mapping, Reader, Record, RowOutcome},
 };
 use std::{fmt::Write as _, io::Cursor, sync::Arc, time::Instant};
 
@@ -102,6 +102,7 @@ fn check(text: &str, name: &str, catalog: Catalog, decide: bool) -> usize {
                 mac: None,
             },
             &fresh,
+            &Limits::default(),
         ) else {
             panic!()
         };
@@ -112,6 +113,7 @@ fn check(text: &str, name: &str, catalog: Catalog, decide: bool) -> usize {
                 mac: Some(device.id),
             },
             &fresh,
+            &Limits::default(),
         );
         assert_eq!(again, RowOutcome::Unchanged(device.id));
         rows += 1;

@@ -3,7 +3,7 @@
 use muster_domain::{
     Code, Refusal, Timestamp,
     catalog::{Catalog, ModelSource, ProfileSource, Revision, SiteSource},
-    manifest::{Checker, Intake, Mapping, ReadOptions, Reader, Record, ValidRow},
+    manifest::{Checker, Intake, Mapping, ReadOptions, Reader, Record, Rendered, ValidRow},
     names::ModelName,
 };
 use std::{
@@ -92,13 +92,15 @@ pub(crate) fn gateway_profile() -> ProfileSource {
 pub(crate) struct Checked {
     pub(crate) rows: Vec<ValidRow>,
     pub(crate) refusals: Vec<Refusal>,
+    /// What keeps valid rows from making new devices.
+    pub(crate) lacking: Vec<Refusal>,
     pub(crate) columns: Vec<(String, String)>,
 }
 
 impl Checked {
     /// The refusals as (row, field, code).
     pub(crate) fn faults(&self) -> Vec<(u32, &str, Code)> {
-        self.refusals.iter().map(place).collect()
+        self.refusals.iter().chain(&self.lacking).map(place).collect()
     }
 }
 
@@ -150,7 +152,13 @@ pub(crate) fn check(
     let mut record = Record::default();
     while reader.read(&mut record).unwrap() {
         match checker.check(&record) {
-            Ok(row) => checked.rows.push(row),
+            Ok(row) => {
+                if let Rendered::Lacking(problems) = &row.target {
+                    let problems = problems.iter().map(|problem| problem.clone().in_row(row.row.row));
+                    checked.lacking.extend(problems.map(|problem| problem.refusal));
+                }
+                checked.rows.push(row);
+            }
             Err(found) => checked.refusals.extend(found),
         }
     }
