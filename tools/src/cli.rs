@@ -58,6 +58,9 @@ enum Command {
     /// Places.
     #[command(subcommand, visible_alias = "sites")]
     Site(catalog::Command<catalog::Sites>),
+    /// Naming rules: what serials, positions, labels and other values look like.
+    #[command(subcommand, visible_alias = "naming-rules")]
+    Naming(catalog::Command<catalog::NamingRules>),
     /// Configuration templates.
     #[command(subcommand, visible_alias = "profiles")]
     Profile(profile::Command),
@@ -200,6 +203,7 @@ async fn dispatch(command: Command, session: &mut Session<'_>) -> Result<Exit, F
         Command::Apply(command) => command.run(session).await?,
         Command::Model(command) => command.run(session).await?,
         Command::Site(command) => command.run(session).await?,
+        Command::Naming(command) => command.run(session).await?,
         Command::Profile(command) => command.run(session).await?,
         Command::Firmware(command) => command.run(session).await?,
         Command::Fleet(command) => command.run(session).await?,

@@ -11,7 +11,7 @@ use crate::service::APPLY_LIMIT;
 use muster_domain::{
     Code, Refusal,
     catalog::{Resource, RevisionNumber},
-    names::{ModelName, PolicyName, ProfileName, SiteCode},
+    names::{ModelName, NamingRuleName, PolicyName, ProfileName, SiteCode},
 };
 use muster_proto::v1::{self, catalog_server::Catalog};
 use std::{collections::BTreeMap, ops::Bound, str::FromStr};
@@ -272,15 +272,41 @@ impl Catalog for Api {
 
     async fn get_naming_rule(
         &self,
-        _: Request<v1::GetNamingRuleRequest>,
+        request: Request<v1::GetNamingRuleRequest>,
     ) -> Result<Response<v1::NamingRule>, Status> {
-        Err(Status::unimplemented("get_naming_rule"))
+        permit(&request)?;
+        let name: NamingRuleName = convert::id(&request.get_ref().name, "namingRules", "name")
+            .map_err(|refusal| refused(&refusal))?;
+        let known = self.service.store().catalog();
+        let rule = known
+            .naming_rules
+            .get(&name)
+            .ok_or_else(|| missing(&request.get_ref().name))?;
+        Ok(Response::new(catalog::naming_rule(rule)))
     }
 
     async fn list_naming_rules(
         &self,
-        _: Request<v1::ListNamingRulesRequest>,
+        request: Request<v1::ListNamingRulesRequest>,
     ) -> Result<Response<v1::ListNamingRulesResponse>, Status> {
-        Err(Status::unimplemented("list_naming_rules"))
+        permit(&request)?;
+        let known = self.service.store().catalog();
+        let asked = request.get_ref();
+        let (page, next_page_token) = self
+            .page_of(
+                &known.naming_rules,
+                "namingRules",
+                asked.page_size,
+                &asked.page_token,
+            )
+            .map_err(|refusal| refused(&refusal))?;
+        let naming_rules = page
+            .into_iter()
+            .map(|(_, rule)| catalog::naming_rule(rule))
+            .collect();
+        Ok(Response::new(v1::ListNamingRulesResponse {
+            naming_rules,
+            next_page_token,
+        }))
     }
 }

@@ -1,4 +1,4 @@
-//! From files of models, sites, profiles and firmware policies to the registry.
+//! From files of models, sites, profiles, firmware policies and naming rules to the registry.
 
 mod document;
 mod profile;
@@ -24,6 +24,8 @@ pub enum Kind {
     Profiles,
     /// Firmware policies only.
     FirmwarePolicies,
+    /// Naming rules only.
+    NamingRules,
 }
 
 /// A resource and where it was written.
@@ -45,7 +47,7 @@ Examples:
 Files are TOML, JSON or, for sites, CSV; the ending of the name decides, and --format overrides it. One file holds
   - one resource:            name = \"GW-200\" ...
   - several of one kind:     [[models]] name = ... [[models]] name = ...     (JSON: an array, or one object after another)
-  - several kinds:           [[models]] [[sites]] [[profiles]] [[firmware_policies]]     (`muster apply` only)
+  - several kinds:           [[models]] [[sites]] [[profiles]] [[firmware_policies]] [[naming_rules]]     (`muster apply` only)
 A CSV of sites has the columns code, name, country, parent, latitude, longitude, time_zone, in any order.
 A profile's template is written in place, or read from a file beside it: files.\"network.toml\" = { file = \"network.toml.j2\" }
 Up to 1000 resources are applied in one step, all or none; they may refer to each other in any order.";

@@ -185,6 +185,16 @@ mod tests {
             &["firmwarePolicies/w", "profiles/p", "models/m", "sites/s"],
         );
         check(
+            "[[naming_rules]]\nname = 'rooms'\nfield = 'position'\npattern = '[A-Z]'\nexample = 'A'\nmodels = ['m']\nrequired = true\n[[models]]\nname = 'm'\ncheck_digit = 'luhn'",
+            Kind::Any,
+            &["models/m", "namingRules/rooms"],
+        );
+        check(
+            "name = 'rooms'\nfield = 'site'",
+            Kind::NamingRules,
+            &["namingRules/rooms"],
+        );
+        check(
             r#"{"sites": [{"code": "s"}], "models": []}"#,
             Kind::Any,
             &["sites/s"],

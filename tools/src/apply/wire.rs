@@ -1,6 +1,6 @@
 //! Written resources as messages of the wire.
 
-use muster_domain::catalog::{ModelSource, SiteSource};
+use muster_domain::catalog::{ModelSource, NamingRuleSource, SiteSource};
 use muster_firmware_policy::PolicySource;
 use muster_proto::v1::{self, resource::Resource as Wire};
 
@@ -21,7 +21,8 @@ pub(super) fn model(source: ModelSource) -> v1::Model {
         ouis: source.ouis,
         profile: named("profiles", &source.profile),
         firmware_policy: named("firmwarePolicies", &source.firmware_policy),
-        ..v1::Model::default()
+        check_digit: source.check_digit,
+        allow_local_addresses: source.allow_local_addresses,
     }
 }
 
@@ -34,6 +35,18 @@ pub(super) fn site(source: SiteSource) -> v1::Site {
         latitude: source.latitude,
         longitude: source.longitude,
         time_zone: source.time_zone,
+    }
+}
+
+pub(super) fn naming_rule(source: NamingRuleSource) -> v1::NamingRule {
+    v1::NamingRule {
+        name: format!("namingRules/{}", source.name),
+        description: source.description,
+        field: source.field,
+        pattern: source.pattern,
+        example: source.example,
+        models: source.models,
+        required: source.required,
     }
 }
 

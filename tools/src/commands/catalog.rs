@@ -1,4 +1,4 @@
-//! `muster model|site|profile|firmware`: apply, list, get.
+//! `muster model|site|profile|firmware|naming`: apply, list, get.
 
 use super::{apply::Apply, list, resource};
 use crate::{
@@ -22,6 +22,7 @@ pub(crate) enum Command<K: Noun + 'static> {
     #[command(visible_alias = "ls")]
     List(ListArgs),
     /// Show one; NAME/revisions/N shows an older revision, where there are some.
+    #[command(visible_alias = "show")]
     Get {
         /// Its name.
         name: String,
@@ -92,4 +93,5 @@ nouns! {
     Sites Sites "sites" Site get_site(GetSiteRequest) list_sites(ListSitesRequest) sites
     Profiles Profiles "profiles" Profile get_profile(GetProfileRequest) list_profiles(ListProfilesRequest) profiles
     FirmwarePolicies FirmwarePolicies "firmwarePolicies" FirmwarePolicy get_firmware_policy(GetFirmwarePolicyRequest) list_firmware_policies(ListFirmwarePoliciesRequest) firmware_policies
+    NamingRules NamingRules "namingRules" NamingRule get_naming_rule(GetNamingRuleRequest) list_naming_rules(ListNamingRulesRequest) naming_rules
 }

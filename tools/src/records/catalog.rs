@@ -1,4 +1,4 @@
-//! Models, sites, profiles, firmware policies, and what applying them did.
+//! Models, sites, profiles, firmware policies, naming rules, and what applying them did.
 
 use super::{state, time};
 use crate::output::{Column, Look, Record};
@@ -22,6 +22,10 @@ pub struct Model {
     pub profile: String,
     /// `firmwarePolicies/{name}`
     pub firmware_policy: String,
+    /// How serials check themselves, such as `luhn`; or empty.
+    pub check_digit: String,
+    /// Locally administered addresses are no reason for a warning.
+    pub allow_local_addresses: bool,
 }
 
 impl From<v1::Model> for Model {
@@ -33,7 +37,8 @@ impl From<v1::Model> for Model {
             ouis,
             profile,
             firmware_policy,
-            ..
+            check_digit,
+            allow_local_addresses,
         } = wire;
         Self {
             name,
@@ -42,6 +47,8 @@ impl From<v1::Model> for Model {
             ouis,
             profile,
             firmware_policy,
+            check_digit,
+            allow_local_addresses,
         }
     }
 }
@@ -53,6 +60,62 @@ impl Record for Model {
         Column::shown("ouis", "OUIS", Look::Plain),
         Column::shown("profile", "PROFILE", Look::Name),
         Column::shown("firmware_policy", "FIRMWARE POLICY", Look::Name),
+        Column::shown("description", "DESCRIPTION", Look::Plain),
+        Column::extra("check_digit", Look::Plain),
+        Column::extra("allow_local_addresses", Look::Plain),
+    ];
+}
+
+/// What values of a field look like.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct NamingRule {
+    /// `namingRules/{name}`
+    pub name: String,
+    /// For people.
+    pub description: String,
+    /// Whose values, such as `labels.floor`.
+    pub field: String,
+    /// A regular expression for whole values.
+    pub pattern: String,
+    /// A value that follows the rule.
+    pub example: String,
+    /// The models it is for; empty: all.
+    pub models: Vec<String>,
+    /// Every device must have a value.
+    pub required: bool,
+}
+
+impl From<v1::NamingRule> for NamingRule {
+    fn from(wire: v1::NamingRule) -> Self {
+        let v1::NamingRule {
+            name,
+            description,
+            field,
+            pattern,
+            example,
+            models,
+            required,
+        } = wire;
+        Self {
+            name,
+            description,
+            field,
+            pattern,
+            example,
+            models,
+            required,
+        }
+    }
+}
+
+impl Record for NamingRule {
+    const COLUMNS: &'static [Column] = &[
+        Column::shown("name", "NAME", Look::Name),
+        Column::shown("field", "FIELD", Look::Plain),
+        Column::shown("pattern", "PATTERN", Look::Plain),
+        Column::shown("required", "REQUIRED", Look::Plain),
+        Column::shown("models", "MODELS", Look::Plain),
+        Column::shown("example", "EXAMPLE", Look::Plain),
         Column::shown("description", "DESCRIPTION", Look::Plain),
     ];
 }

@@ -14,7 +14,9 @@ mod row;
 
 pub use access::Operator;
 pub use audit::AuditEntry;
-pub use catalog::{FirmwarePolicy, Model, Outcome, Parameter, Profile, RenderedFile, Revision, Site};
+pub use catalog::{
+    FirmwarePolicy, Model, NamingRule, Outcome, Parameter, Profile, RenderedFile, Revision, Site,
+};
 pub use device::{Device, Explanation, ReissuedCode, Step};
 pub use fleet::Counts;
 pub use manifest::{Batch, ImportReport, ReportColumn, UndoBlock};

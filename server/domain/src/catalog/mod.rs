@@ -1,16 +1,22 @@
-//! What devices are measured against: models, sites, profiles, firmware policies.
+//! What devices are measured against: models, sites, profiles, firmware policies, naming rules.
 //!
 //! Each comes in as a *source* (what a person writes, every mistake reported at once) and is kept as a checked
-//! value. Models and sites are replaced as a whole; profiles and firmware policies grow immutable revisions.
+//! value. Models, sites and naming rules are replaced as a whole; profiles and firmware policies grow immutable revisions.
 
-mod check;
+pub(crate) mod check;
+mod check_digit;
 mod model;
+mod naming;
 mod parameter;
+mod pattern;
 mod profile;
 mod render;
 mod site;
 
-pub use model::{Model, ModelSource, SerialRule};
+pub use check_digit::{CheckDigit, CheckDigitError, UnknownCheckDigit};
+pub use model::{Model, ModelSource};
+pub use naming::{NamingRule, NamingRuleSource, RuledField};
+pub use pattern::Pattern;
 pub use profile::{
     DEFAULT_LIMIT, FILE_LIMIT, KEY_LIMIT, MESSAGE_LIMIT, PARAMETER_LIMIT, Parameter, ParameterSource,
     ParameterType, Profile, ProfileFile, ProfileSource, TEMPLATE_LIMIT,
@@ -20,7 +26,7 @@ pub use site::{Site, SiteSource};
 
 use crate::{
     Timestamp,
-    names::{ModelName, OperatorName, PolicyName, ProfileName, SiteCode},
+    names::{ModelName, NamingRuleName, OperatorName, PolicyName, ProfileName, SiteCode},
 };
 use muster_firmware_policy::FirmwarePolicy;
 use serde::{Deserialize, Serialize};
@@ -59,6 +65,8 @@ pub enum Resource {
     Profile(Profile),
     /// A firmware rule set.
     FirmwarePolicy(PolicyName, FirmwarePolicy),
+    /// What values of a field look like.
+    NamingRule(NamingRule),
 }
 
 impl Resource {
@@ -69,6 +77,7 @@ impl Resource {
             Self::Site(site) => format!("sites/{}", site.code),
             Self::Profile(profile) => format!("profiles/{}", profile.name),
             Self::FirmwarePolicy(name, _) => format!("firmwarePolicies/{name}"),
+            Self::NamingRule(rule) => format!("namingRules/{}", rule.name),
         }
     }
 }
@@ -96,6 +105,8 @@ pub struct Catalog {
     pub profiles: BTreeMap<ProfileName, Vec<Arc<Revision<Profile>>>>,
     /// Every revision, oldest first.
     pub policies: BTreeMap<PolicyName, Vec<Arc<Revision<FirmwarePolicy>>>>,
+    /// By name.
+    pub naming_rules: BTreeMap<NamingRuleName, Arc<NamingRule>>,
 }
 
 impl Catalog {

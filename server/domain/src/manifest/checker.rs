@@ -4,20 +4,21 @@
 //! checked here, and all that is wrong with a row is said at once.
 
 use super::{
-    DeviceRow, Fault, Field, Intake, Mapping, Record, ValidRow, cell,
+    CellKind, DeviceRow, Fault, Field, Intake, Mapping, Problem, Record, Rendered, ValidRow, cell,
+    cells::{Found, Gatherer, Value},
     intake::{Plan, in_row},
     seen::Seen,
 };
 use crate::{
     Code, Refusal,
     catalog::Facts,
-    desired::{Place, Target},
+    desired::Place,
     mac::{Mac, MacError},
     names::{ModelName, Serial, SiteCode},
 };
 use core::fmt;
 use semver::Version;
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 /// Checks the rows of one file, in order: it remembers serials and addresses.
 #[derive(Debug)]
@@ -27,50 +28,9 @@ pub struct Checker {
     default_model: Option<ModelName>,
     serials: Seen,
     macs: Seen,
-    /// NDJSON: the columns of the current object's cells.
-    places: Vec<usize>,
+    gatherer: Gatherer,
     /// The JSON text of the current row's content.
     scratch: Vec<u8>,
-}
-
-/// A cell of a scalar field, without the blanks around it.
-#[derive(Debug, Clone, Copy, Default)]
-enum Found<'r> {
-    #[default]
-    Nothing,
-    /// It was refused already.
-    Bad,
-    Text(&'r str),
-    /// A number of JSON, as text.
-    Number(&'r str),
-}
-
-/// The cells of a row, by field.
-#[derive(Debug, Default)]
-struct Cells<'r> {
-    serial: Found<'r>,
-    mac: Found<'r>,
-    model: Found<'r>,
-    hardware: Found<'r>,
-    firmware: Found<'r>,
-    site: Found<'r>,
-    position: Found<'r>,
-    labels: BTreeMap<String, String>,
-    variables: BTreeMap<String, String>,
-}
-
-impl<'r> Found<'r> {
-    /// The text, if there is one and it is sound so far.
-    const fn text(self) -> Option<&'r str> {
-        match self {
-            Self::Text(text) | Self::Number(text) => Some(text),
-            Self::Nothing | Self::Bad => None,
-        }
-    }
-
-    fn owned(self) -> Option<String> {
-        self.text().map(str::to_owned)
-    }
 }
 
 /// The refusals of one row.
@@ -118,7 +78,7 @@ impl Checker {
             default_model,
             serials,
             macs,
-            places: Vec::new(),
+            gatherer: Gatherer::default(),
             scratch: Vec::new(),
         })
     }
@@ -141,10 +101,13 @@ impl Checker {
         if let Some(refusal) = self.broken(record) {
             return Err(vec![in_row(record.row(), refusal)]);
         }
-        let cells = self.cells(record, &mut problems);
-        let plan = self.model(&intake, cells.model, &mut problems);
-        let serial = self.serial(cells.serial, plan, &mut problems);
-        let mac = self.mac(cells.mac, plan, &mut problems);
+        let (cells, misfits) = self.gatherer.gather(&mut self.mapping, record);
+        for misfit in misfits {
+            problems.found.push(in_row(problems.row, misfit.refusal));
+        }
+        let plan = self.model(&intake, &cells.model, &mut problems);
+        let serial = self.serial(&cells.serial, plan, &mut problems);
+        let mac = self.mac(&cells.mac, plan, &mut problems);
         let firmware = cells
             .firmware
             .text()
@@ -153,11 +116,17 @@ impl Checker {
             .site
             .text()
             .and_then(|code| site(&intake, code, &mut problems));
+        let etag = cells.etag.text().and_then(|text| etag(text, &mut problems));
+        let retry_row = cells
+            .retry_row
+            .text()
+            .and_then(|text| retry_row(text, &mut problems));
         let (Some(serial), Some(plan), true) = (serial, plan, problems.found.is_empty()) else {
             return Err(problems.found);
         };
         let row = DeviceRow {
             row: record.row(),
+            retry_row,
             serial,
             mac,
             model: plan.name().clone(),
@@ -167,14 +136,12 @@ impl Checker {
             position: cells.position.owned(),
             labels: cells.labels,
             variables: cells.variables,
+            credential: cells.credential.owned(),
+            etag,
+            kept: cells.kept,
         };
-        match self.target(&row, plan, place.map(|(_, place)| place)) {
-            Ok(target) => Ok(ValidRow { row, target }),
-            Err(found) => Err(found
-                .into_iter()
-                .map(|refusal| in_row(row.row, refusal))
-                .collect()),
-        }
+        let target = self.target(&row, plan, place.map(|(_, place)| place))?;
+        Ok(ValidRow { row, target })
     }
 
     /// Why a record cannot even be looked at cell by cell.
@@ -191,8 +158,15 @@ impl Checker {
                 Code::CellMalformed,
                 &format!("the line is no object of plain values: {why}"),
             ),
+            Some(Fault::Xml(why)) => code(
+                Code::CellMalformed,
+                &format!("the element is no list of plain values: {why}"),
+            ),
             Some(Fault::Cell { column, why }) => {
-                let field = self.mapping.at(*column).filter(|field| **field != Field::Ignored);
+                let field = self
+                    .mapping
+                    .field(*column)
+                    .filter(|field| **field != Field::Ignored);
                 let refusal = Refusal::new(Code::CellMalformed, *why);
                 Some(match field {
                     Some(field) => refusal.at(field.to_string()),
@@ -205,66 +179,17 @@ impl Checker {
 
     fn too_wide(&self, record: &Record) -> Option<Refusal> {
         let width = self.mapping.width();
-        let extra =
-            record.source().is_none() && record.cells().skip(width).any(|cell| !cell.trim().is_empty());
+        let extra = !record.is_named() && record.cells().skip(width).any(|cell| !cell.trim().is_empty());
         extra.then(|| {
             let why = format!("the row has {} cells and the header {width}", record.len());
             Refusal::new(Code::RowWidth, why)
         })
     }
 
-    /// Sorts the cells by field, and refuses those that no field can hold.
-    fn cells<'r>(&mut self, record: &'r Record, problems: &mut Problems) -> Cells<'r> {
-        let named = record.source().is_some();
-        if named {
-            self.mapping.places(record, &mut self.places);
-        }
-        let plain = cell::is_plain(record.text());
-        let mut cells = Cells::default();
-        for (place, text) in record.cells().enumerate() {
-            let column = if named {
-                self.places.get(place).copied().unwrap_or(place)
-            } else {
-                place
-            };
-            let Some(field) = self.mapping.at(column) else {
-                break;
-            };
-            let text = text.trim();
-            if text.is_empty() {
-                continue;
-            }
-            let problem = if plain && !cell::is_formula(text) {
-                None
-            } else {
-                cell::problem(text)
-            };
-            let found = match problem {
-                Some(_) if *field == Field::Ignored => continue,
-                Some(problem) => {
-                    problems
-                        .found
-                        .push(in_row(problems.row, problem.at(field.to_string())));
-                    Found::Bad
-                }
-                None if record.is_number(place) => Found::Number(text),
-                None => Found::Text(text),
-            };
-            if !cells.put(field, found) {
-                problems.add(
-                    &field.to_string(),
-                    Code::HeaderAmbiguous,
-                    "two keys of the object mean this field",
-                );
-            }
-        }
-        cells
-    }
-
-    fn model<'i>(&self, intake: &'i Intake, cell: Found<'_>, problems: &mut Problems) -> Option<&'i Plan> {
+    fn model<'i>(&self, intake: &'i Intake, cell: &Found<'_>, problems: &mut Problems) -> Option<&'i Plan> {
         let name = match (cell, &self.default_model) {
             (Found::Bad, _) => return None,
-            (Found::Text(name) | Found::Number(name), _) => name,
+            (Found::Value(value), _) => value.text.as_ref(),
             (Found::Nothing, Some(name)) => name.as_str(),
             (Found::Nothing, None) => {
                 problems.add("model", Code::ModelMissing, "the row names no model");
@@ -278,19 +203,23 @@ impl Checker {
         plan
     }
 
-    fn serial(&mut self, cell: Found<'_>, plan: Option<&Plan>, problems: &mut Problems) -> Option<Serial> {
+    fn serial(&mut self, cell: &Found<'_>, plan: Option<&Plan>, problems: &mut Problems) -> Option<Serial> {
         let text = match cell {
             Found::Bad => return None,
             Found::Nothing => {
                 problems.add("serial", Code::SerialMissing, "the row has no serial");
                 return None;
             }
-            Found::Number(number) => {
+            Found::Value(Value {
+                text: number,
+                kind: CellKind::Number,
+                ..
+            }) => {
                 let why = format!("{number} is a number, which has lost its leading zeros; write it as text");
                 problems.add("serial", Code::SerialDamaged, why);
                 return None;
             }
-            Found::Text(text) if cell::is_damaged(text) => {
+            Found::Value(Value { text, .. }) if cell::is_damaged(text) => {
                 problems.add(
                     "serial",
                     Code::SerialDamaged,
@@ -298,17 +227,17 @@ impl Checker {
                 );
                 return None;
             }
-            Found::Text(text) => text,
+            Found::Value(Value { text, .. }) => text,
         };
         let serial: Serial = problems.take("serial", Code::SerialMalformed, text.parse())?;
         if let Some(rule) = plan
-            .and_then(|plan| plan.model().serial_rule.as_ref())
-            .filter(|rule| !rule.allows(&serial))
+            .and_then(|plan| plan.model().serial_pattern.as_ref())
+            .filter(|rule| !rule.matches(serial.as_str()))
         {
             problems.add(
                 "serial",
                 Code::SerialRule,
-                format!("{serial} does not match {}", rule.pattern()),
+                format!("{serial} does not match {}", rule.as_str()),
             );
         }
         if let Some(first) = self.serials.note(serial.as_str().as_bytes(), problems.row) {
@@ -321,7 +250,7 @@ impl Checker {
         Some(serial)
     }
 
-    fn mac(&mut self, cell: Found<'_>, plan: Option<&Plan>, problems: &mut Problems) -> Option<Mac> {
+    fn mac(&mut self, cell: &Found<'_>, plan: Option<&Plan>, problems: &mut Problems) -> Option<Mac> {
         let mac: Mac = match cell.text()?.parse() {
             Ok(mac) => mac,
             Err(why) => {
@@ -337,7 +266,11 @@ impl Checker {
             problems.add(
                 "mac",
                 Code::MacVendor,
-                format!("{} is not a block of {}", mac.oui(), plan.name()),
+                format!(
+                    "{mac} is in none of the blocks of {}: {}",
+                    plan.name(),
+                    plan.model().blocks()
+                ),
             );
         }
         if let Some(first) = self.macs.note(&mac.key().to_le_bytes(), problems.row) {
@@ -350,44 +283,39 @@ impl Checker {
         Some(mac)
     }
 
+    /// What the device must be if the row creates it.
     fn target(
         &mut self,
         row: &DeviceRow,
         plan: &Plan,
         place: Option<&Place>,
-    ) -> Result<Target, Vec<Refusal>> {
-        let recipe = plan.recipe().map_err(|refusal| vec![refusal.at("model")])?;
-        recipe.target(&facts(row), place, 1, &mut self.scratch)
+    ) -> Result<Rendered, Vec<Refusal>> {
+        let recipe = plan
+            .recipe()
+            .map_err(|refusal| vec![in_row(row.row, refusal.at("model"))])?;
+        let refusals = match recipe.target(&facts(row), place, 1, &mut self.scratch) {
+            Ok(target) => return Ok(Rendered::Whole(target)),
+            Err(refusals) => refusals,
+        };
+        let (lacking, wrong): (Vec<_>, Vec<_>) =
+            refusals.into_iter().partition(|refusal| may_be_had(row, refusal));
+        if wrong.is_empty() {
+            Ok(Rendered::Lacking(
+                lacking.into_iter().map(Problem::from).collect(),
+            ))
+        } else {
+            Err(wrong
+                .into_iter()
+                .map(|refusal| in_row(row.row, refusal))
+                .collect())
+        }
     }
 }
 
-impl<'r> Cells<'r> {
-    /// Keeps a cell; `false` when its field has one already.
-    fn put(&mut self, field: &Field, found: Found<'r>) -> bool {
-        let slot = match field {
-            Field::Serial => &mut self.serial,
-            Field::Mac => &mut self.mac,
-            Field::Model => &mut self.model,
-            Field::Hardware => &mut self.hardware,
-            Field::Firmware => &mut self.firmware,
-            Field::Site => &mut self.site,
-            Field::Position => &mut self.position,
-            Field::Label(key) => {
-                return found
-                    .owned()
-                    .is_none_or(|text| self.labels.insert(key.clone(), text).is_none());
-            }
-            Field::Variable(name) => {
-                return found
-                    .owned()
-                    .is_none_or(|text| self.variables.insert(name.clone(), text).is_none());
-            }
-            Field::Ignored => return true,
-        };
-        let is_free = matches!(slot, Found::Nothing);
-        *slot = found;
-        is_free
-    }
+/// Can a registered device have what this row lacks? A value that the row has and that is wrong stays wrong.
+fn may_be_had(row: &DeviceRow, refusal: &Refusal) -> bool {
+    let variable = refusal.field.strip_prefix("variables.");
+    !variable.is_some_and(|name| row.variables.contains_key(name))
 }
 
 /// What templates may know of a device that a row creates.
@@ -411,6 +339,28 @@ fn firmware(text: &str, problems: &mut Problems) -> Option<Version> {
     let parsed =
         Version::parse(bare).map_err(|why| format!("{text:?} is not a version of three numbers: {why}"));
     problems.take("firmware", Code::VersionMalformed, parsed)
+}
+
+/// The revision behind an etag.
+fn etag(text: &str, problems: &mut Problems) -> Option<u64> {
+    let number = text.strip_prefix('r').and_then(|number| number.parse().ok());
+    if number.is_none() {
+        problems.add(
+            "etag",
+            Code::CellMalformed,
+            format!("{text:?} is no etag of a device"),
+        );
+    }
+    number
+}
+
+fn retry_row(text: &str, problems: &mut Problems) -> Option<u32> {
+    let number = text.parse().ok();
+    if number.is_none() {
+        let why = format!("{text:?} is no number of a row; leave the column as it came");
+        problems.add("retry_row", Code::CellMalformed, why);
+    }
+    number
 }
 
 fn site<'i>(intake: &'i Intake, code: &str, problems: &mut Problems) -> Option<(&'i SiteCode, &'i Place)> {

@@ -5,26 +5,41 @@
 //! not. [`Intake::decide`] sets a valid row against the registry. The dry run and the import take the same way.
 
 mod cell;
+mod cells;
 mod checker;
 mod csv;
 mod encoding;
+mod format;
+mod header;
 mod input;
 mod intake;
 mod json;
+mod limits;
+mod lines;
 mod mapping;
+mod problem;
 mod reader;
 mod record;
 mod row;
+mod rows;
 mod seen;
 mod siphash;
 
 pub use checker::Checker;
 pub use encoding::Encoding;
-pub use intake::{Fresh, Holders, Intake, RowOutcome};
-pub use mapping::{Field, Mapping, RESULT_COLUMNS};
-pub use reader::{Format, ReadError, ReadOptions, Reader};
-pub use record::{Fault, Record};
-pub use row::{DeviceRow, ValidRow};
+pub use format::{Format, ReadError, ReadOptions};
+pub use intake::{DESIRED_STATE, Fresh, Holders, Intake, RowOutcome};
+pub use limits::{Limits, UpdateMask, Writes};
+pub use mapping::{
+    ALIAS_LIMIT, COLUMN_NAME_LIMIT, CREDENTIAL_COLUMNS, CheckedMapping, Field, FieldSource, KEY_LIMIT,
+    LOOKUP_LIMIT, LetterCase, MAPPED_FIELD_LIMIT, MAPPING_SOURCE_LIMIT, MODEL_LIMIT, Mapping, MappingSource,
+    NoField, Otherwise, PAD_LIMIT, PATTERN_COUNT_LIMIT, RESULT_COLUMNS, RETRY_BATCH_COLUMN, RETRY_ROW_COLUMN,
+    Retry, STEP_LIMIT, STEP_PATTERN_LIMIT, STEP_TEXT_LIMIT, Step, Unmapped,
+};
+pub use problem::{Problem, VALUE_LIMIT};
+pub use reader::Reader;
+pub use record::{CellKind, Fault, Record};
+pub use row::{DeviceRow, Rendered, ValidRow};
 
 /// Most bytes of a manifest as sent: ten million rows of 200 bytes.
 pub const FILE_LIMIT: u64 = 2 << 30;

@@ -1,134 +1,31 @@
 //! Reading a manifest record by record, in bounded memory.
 
 use super::{
-    COLUMN_LIMIT, Encoding, Mapping, ROW_COUNT_LIMIT, ROW_LIMIT, csv,
-    csv::Split,
+    Encoding, Format, ReadError, ReadOptions, header,
     input::Input,
-    json,
-    record::{Draft, Fault, Record},
+    lines::{Cut, Lines},
+    record::Record,
 };
 use crate::{Code, Refusal};
-use core::fmt;
-use std::io::{self, Read};
+use std::{
+    collections::VecDeque,
+    io::{Read, Seek},
+};
 
-/// What a manifest is written in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
-    /// Cells between commas, semicolons, tabs or bars; the first row names them.
-    Csv,
-    /// A JSON object a line.
-    Ndjson,
-    /// A JSON list of objects, or an object that has one.
-    Json,
-    /// One XML element a record.
-    Xml,
-    /// An Excel workbook (ECMA-376).
-    Xlsx,
-    /// An Excel workbook of before 2007 (MS-XLS).
-    Xls,
-    /// An OpenDocument spreadsheet (ISO 26300).
-    Ods,
-    /// A manifest of the Microchip Trust Platform.
-    Microchip,
-    /// A ZIP archive of certificates, PEM or DER, one device each.
-    Certificates,
-}
-
-/// What is known of a file before it is read.
-#[derive(Debug, Clone, Default)]
-pub struct ReadOptions {
-    /// As the user calls it; its ending hints at the format.
-    pub file_name: String,
-    /// The format, where the user gave it.
-    pub format: Option<Format>,
-    /// Spreadsheets: the sheet; `None`: the first that holds a header.
-    pub sheet: Option<String>,
-    /// The row that names the columns, as the file shows it; `None`: find it.
-    pub header_row: Option<u32>,
-    /// XML: the element that is a record; JSON: the key of the list. `None`: find it.
-    pub record_path: Option<String>,
-    /// DER certificates of which one must have signed each entry of a Microchip manifest.
-    pub signers: Vec<Vec<u8>>,
-}
-
-/// Why a file cannot be read (on).
+/// Where the records come from: one variant a family of formats.
 #[derive(Debug)]
-pub enum ReadError {
-    /// The byte stream failed; the file may be sound.
-    Input(io::Error),
-    /// The file is no manifest, or over a limit.
-    Refused(Refusal),
+enum Source<R> {
+    /// CSV and NDJSON.
+    Lines(Lines<R>),
 }
 
-impl fmt::Display for ReadError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Input(_) => f.write_str("reading the manifest"),
-            Self::Refused(refusal) => refusal.fmt(f),
-        }
-    }
-}
-
-impl core::error::Error for ReadError {
-    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
-        match self {
-            Self::Input(error) => Some(error),
-            Self::Refused(_) => None,
-        }
-    }
-}
-
-impl From<Refusal> for ReadError {
-    fn from(refusal: Refusal) -> Self {
-        Self::Refused(refusal)
-    }
-}
-
-/// How records are told apart.
-#[derive(Debug, Clone, Copy)]
-enum Cut {
-    Csv { delimiter: u8 },
-    Ndjson,
-}
-
-/// A manifest that is being read.
-#[derive(Debug)]
-pub struct Reader<R> {
-    input: Input<R>,
-    cut: Cut,
-    columns: Vec<String>,
-    /// Rows passed.
-    row: u32,
-    draft: Draft,
-    /// NDJSON: the first object, read for its keys.
-    first: Option<Record>,
-}
-
-impl<R: Read> Reader<R> {
-    /// Reads the beginning: encoding, format, delimiter, header.
-    ///
-    /// # Errors
-    /// [`Code::ManifestUnreadable`] when it is no manifest, [`Code::ManifestTooLarge`] when the header is over a limit.
-    pub fn new(input: R, options: &ReadOptions) -> Result<Self, ReadError> {
+impl<R: Read + Seek> Source<R> {
+    /// Decides on the format and reads what it needs before the first record.
+    fn open(input: R, options: &ReadOptions) -> Result<Self, ReadError> {
         let input = Input::new(input)?;
-        let format = format(input.text(), options)?;
-        let mut reader = Self {
-            input,
-            cut: Cut::Ndjson,
-            columns: Vec::new(),
-            row: 0,
-            draft: Draft::default(),
-            first: None,
-        };
-        let mut record = Record::default();
-        match format {
-            Format::Csv => reader.read_header(&mut record, options)?,
-            Format::Ndjson => {
-                if reader.read(&mut record)? {
-                    reader.columns = record.fields().map(|(name, _)| name.to_owned()).collect();
-                    reader.first = Some(record);
-                }
-            }
+        match format(input.text(), options)? {
+            Format::Csv => Ok(Self::Lines(Lines::csv(input, options)?)),
+            Format::Ndjson => Ok(Self::Lines(Lines::ndjson(input))),
             Format::Json
             | Format::Xml
             | Format::Xlsx
@@ -136,192 +33,169 @@ impl<R: Read> Reader<R> {
             | Format::Ods
             | Format::Microchip
             | Format::Certificates => {
-                return Err(
-                    Refusal::new(Code::ManifestUnreadable, "is in a format that is not read yet").into(),
-                );
+                Err(Refusal::new(Code::ManifestUnreadable, "is in a format that is not read yet").into())
+            }
+        }
+    }
+
+    /// The next record, or `false` at the end. Empty rows may be given or passed over, but are counted.
+    fn read(&mut self, record: &mut Record) -> Result<bool, ReadError> {
+        match self {
+            Self::Lines(lines) => lines.read(record),
+        }
+    }
+}
+
+impl<R> Source<R> {
+    const fn format(&self) -> Format {
+        match self {
+            Self::Lines(lines) => match lines.cut() {
+                Cut::Csv { .. } => Format::Csv,
+                Cut::Ndjson => Format::Ndjson,
+            },
+        }
+    }
+}
+
+/// A manifest that is being read.
+#[derive(Debug)]
+pub struct Reader<R> {
+    source: Source<R>,
+    columns: Vec<String>,
+    /// 0 where no row names the columns.
+    header_row: u32,
+    /// Records that were read while looking for the names of the columns.
+    ahead: VecDeque<Record>,
+    /// Records above the names of the columns: titles.
+    above: Vec<Record>,
+}
+
+impl<R: Read + Seek> Reader<R> {
+    /// Reads the beginning: encoding, format, delimiter, sheet, header. Text is read from where `input` stands and never
+    /// sought in; archives and workbooks are.
+    ///
+    /// # Errors
+    /// [`Code::ManifestUnreadable`] when it is no manifest, [`Code::ManifestTooLarge`] when it is over a limit,
+    /// [`Code::SheetUnknown`] when a workbook has no such sheet.
+    pub fn new(input: R, options: &ReadOptions) -> Result<Self, ReadError> {
+        let mut reader = Self {
+            source: Source::open(input, options)?,
+            columns: Vec::new(),
+            header_row: 0,
+            ahead: VecDeque::new(),
+            above: Vec::new(),
+        };
+        match reader.format() {
+            Format::Csv | Format::Xlsx | Format::Xls | Format::Ods => reader.read_header(options)?,
+            Format::Ndjson | Format::Json | Format::Xml | Format::Microchip | Format::Certificates => {
+                reader.read_names()?;
             }
         }
         Ok(reader)
     }
 
-    fn read_header(&mut self, record: &mut Record, options: &ReadOptions) -> Result<(), ReadError> {
-        let delimiter = match declared(self.input.text()) {
-            Some((delimiter, length)) => {
-                self.input.advance(length);
-                self.row += 1;
-                delimiter
-            }
-            None => delimiter(self.input.text(), self.input.is_whole(), options),
-        };
-        self.cut = Cut::Csv { delimiter };
-        if !self.read(record)? {
-            return Err(Refusal::new(Code::ManifestUnreadable, "has no rows").into());
+    /// The columns are named by a row.
+    fn read_header(&mut self, options: &ReadOptions) -> Result<(), ReadError> {
+        let next = |record: &mut Record| read_filled(&mut self.source, record);
+        let found = header::find(next, options.header_row, &mut self.ahead, &mut self.above)?;
+        self.header_row = found.row();
+        self.columns = found.cells().map(|cell| cell.trim().to_owned()).collect();
+        Ok(())
+    }
+
+    /// Each record names its cells; the first stands for them.
+    fn read_names(&mut self) -> Result<(), ReadError> {
+        let mut record = Record::default();
+        if self.read(&mut record)? {
+            self.columns = record.fields().map(|(name, _)| name.to_owned()).collect();
+            self.ahead.push_back(record);
         }
-        let why = match record.fault() {
-            None => None,
-            Some(Fault::TooWide) => {
-                let why = format!("has more than {COLUMN_LIMIT} columns");
-                return Err(Refusal::new(Code::ManifestTooLarge, why).into());
-            }
-            Some(Fault::TooLong) => Some("has a header over 64 KiB"),
-            Some(Fault::OpenQuote) => Some("opens a quote in its header and never closes it"),
-            Some(Fault::Cell { why, .. }) => Some(*why),
-            Some(Fault::Json(_)) => Some("has no header"),
-        };
-        if let Some(why) = why {
-            return Err(Refusal::new(Code::ManifestUnreadable, why)
-                .at(format!("rows[{}]", record.row()))
-                .into());
-        }
-        self.columns = record.cells().map(|cell| cell.trim().to_owned()).collect();
         Ok(())
     }
 
     /// Reads the next record that holds anything; `false` at the end. Empty rows are counted and passed over.
     ///
     /// # Errors
-    /// [`Code::ManifestTooLarge`] when the file is over a limit, or the stream's own error. A record that is wrong in
-    /// itself is no error: see [`Record::fault`].
+    /// [`Code::ManifestTooLarge`] when the file is over a limit, [`Code::ManifestUnreadable`] when it breaks off or
+    /// cannot be unpacked, or the stream's own error. A record that is wrong in itself is no error: see
+    /// [`Record::fault`].
     pub fn read(&mut self, record: &mut Record) -> Result<bool, ReadError> {
-        if let Some(first) = self.first.take() {
-            *record = first;
-            return Ok(true);
-        }
-        loop {
-            let found = match self.cut {
-                Cut::Csv { delimiter } => self.read_csv(delimiter, record)?,
-                Cut::Ndjson => self.read_object(record)?,
-            };
-            if !found {
-                return Ok(false);
+        match self.ahead.pop_front() {
+            Some(ahead) => {
+                *record = ahead;
+                Ok(true)
             }
-            if !record.is_blank() {
-                return Ok(true);
-            }
-        }
-    }
-
-    fn read_csv(&mut self, delimiter: u8, record: &mut Record) -> Result<bool, ReadError> {
-        loop {
-            let whole = self.input.is_whole();
-            if whole && self.input.text().is_empty() {
-                return Ok(false);
-            }
-            match csv::split(self.input.text(), delimiter, whole, &mut self.draft) {
-                Split::Record(length) => {
-                    self.count()?;
-                    self.draft.finish(self.row, &[], record);
-                    self.input.advance(length);
-                    return Ok(true);
-                }
-                Split::Cut => {
-                    self.input.grow()?;
-                }
-                Split::Endless => {
-                    self.count()?;
-                    self.draft.finish(self.row, &[], record);
-                    self.skip_line()?;
-                    return Ok(true);
-                }
-            }
-        }
-    }
-
-    fn read_object(&mut self, record: &mut Record) -> Result<bool, ReadError> {
-        loop {
-            let text = self.input.text();
-            let end = text.iter().position(|&byte| byte == b'\n');
-            match end {
-                None if !self.input.is_whole() && text.len() <= ROW_LIMIT => {
-                    self.input.grow()?;
-                    continue;
-                }
-                None if text.is_empty() => return Ok(false),
-                Some(_) | None => {}
-            }
-            let length = end.unwrap_or(text.len());
-            let endless = end.is_none() && !self.input.is_whole();
-            let line = text[..length].trim_ascii();
-            let blank = line.is_empty();
-            if length > ROW_LIMIT {
-                self.draft.clear();
-                self.draft.fault = Some(Fault::TooLong);
-            } else if !blank {
-                json::object(line, &mut self.draft);
-            }
-            self.count()?;
-            if !blank {
-                let line = self.input.text()[..length].trim_ascii();
-                let source = if length > ROW_LIMIT { &[] } else { line };
-                self.draft.finish(self.row, source, record);
-            }
-            if endless {
-                self.skip_line()?;
-            } else {
-                self.input.advance(length + 1);
-            }
-            if !blank {
-                return Ok(true);
-            }
-        }
-    }
-
-    fn count(&mut self) -> Result<(), ReadError> {
-        if self.row == ROW_COUNT_LIMIT {
-            let why = format!("has more than {ROW_COUNT_LIMIT} rows");
-            return Err(Refusal::new(Code::ManifestTooLarge, why).into());
-        }
-        self.row += 1;
-        Ok(())
-    }
-
-    /// Passes over the rest of a line that does not fit into the window.
-    fn skip_line(&mut self) -> Result<(), ReadError> {
-        loop {
-            let text = self.input.text();
-            if let Some(length) = text.iter().position(|&byte| byte == b'\n') {
-                self.input.advance(length + 1);
-                return Ok(());
-            }
-            let length = text.len();
-            self.input.advance(length);
-            if !self.input.grow()? {
-                return Ok(());
-            }
+            None => read_filled(&mut self.source, record),
         }
     }
 }
 
+fn read_filled<R: Read + Seek>(source: &mut Source<R>, record: &mut Record) -> Result<bool, ReadError> {
+    while source.read(record)? {
+        if !record.is_blank() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 impl<R> Reader<R> {
-    /// The names of the columns, in order; in NDJSON, the keys of the first object.
+    /// The names of the columns, in order; where each record names its cells, the names of the first.
     pub fn columns(&self) -> &[String] {
         &self.columns
     }
 
     /// What the file is written in.
     pub const fn format(&self) -> Format {
-        match self.cut {
-            Cut::Csv { .. } => Format::Csv,
-            Cut::Ndjson => Format::Ndjson,
-        }
+        self.source.format()
     }
 
     /// What stands between the cells of a CSV file.
     pub const fn delimiter(&self) -> Option<u8> {
-        match self.cut {
-            Cut::Csv { delimiter } => Some(delimiter),
-            Cut::Ndjson => None,
+        match &self.source {
+            Source::Lines(lines) => match lines.cut() {
+                Cut::Csv { delimiter } => Some(delimiter),
+                Cut::Ndjson => None,
+            },
         }
     }
 
     /// How the file writes characters.
     pub const fn encoding(&self) -> Encoding {
-        self.input.encoding()
+        match &self.source {
+            Source::Lines(lines) => lines.input().encoding(),
+        }
     }
 
-    /// Bytes of the file read so far.
+    /// The sheet that is read, as the workbook calls it.
+    pub const fn sheet(&self) -> Option<&str> {
+        match &self.source {
+            Source::Lines(_) => None,
+        }
+    }
+
+    /// The row that names the columns, as the file shows it; 0 where each record names its own cells.
+    pub const fn header_row(&self) -> u32 {
+        self.header_row
+    }
+
+    /// XML: the element that is a record, without its namespace.
+    pub const fn record_element(&self) -> Option<&str> {
+        match &self.source {
+            Source::Lines(_) => None,
+        }
+    }
+
+    /// What stands above the row that names the columns, such as a title: the first rows of it.
+    pub fn above(&self) -> &[Record] {
+        &self.above
+    }
+
+    /// Bytes of the file read so far; all of them for archives and workbooks, which are read from their end.
     pub const fn bytes(&self) -> u64 {
-        self.input.total()
+        match &self.source {
+            Source::Lines(lines) => lines.input().total(),
+        }
     }
 }
 
@@ -342,42 +216,4 @@ fn format(text: &[u8], options: &ReadOptions) -> Result<Format, Refusal> {
         (None, Some(_)) if named => unreadable("is called JSON, but does not begin with an object"),
         (None, Some(_)) => Ok(Format::Csv),
     }
-}
-
-/// The delimiter that a spreadsheet declares in a first line such as `sep=;`, and the length of that line.
-fn declared(text: &[u8]) -> Option<(u8, usize)> {
-    let (&delimiter, rest) = text.strip_prefix(b"sep=")?.split_first()?;
-    let line_break = match rest {
-        [b'\r', b'\n', ..] => 2,
-        [b'\n' | b'\r', ..] => 1,
-        _ => return None,
-    };
-    let usable = !delimiter.is_ascii_alphanumeric() && delimiter.is_ascii() && delimiter != b'"';
-    usable.then_some((delimiter, b"sep=;".len() + line_break))
-}
-
-/// The delimiter with which the header makes most sense: most columns that we know, then most columns.
-fn delimiter(text: &[u8], whole: bool, options: &ReadOptions) -> u8 {
-    let tabs = options.file_name.to_ascii_lowercase().ends_with(".tsv");
-    let mut draft = Draft::default();
-    let mut best = ((0, 0, false), csv::DELIMITERS[0]);
-    // The last of equals wins, so the likely ones come last.
-    for delimiter in csv::DELIMITERS.into_iter().rev() {
-        let mut record = Record::default();
-        let mut rest = text;
-        // The header is the first row that holds anything.
-        while let Split::Record(length) = csv::split(rest, delimiter, whole, &mut draft) {
-            draft.finish(0, &[], &mut record);
-            rest = rest.get(length..).unwrap_or_default();
-            if !record.is_blank() || length == 0 {
-                break;
-            }
-        }
-        let known = record.cells().filter(|cell| Mapping::knows(cell)).count();
-        let score = (known, record.len(), tabs && delimiter == b'\t');
-        if score >= best.0 {
-            best = (score, delimiter);
-        }
-    }
-    best.1
 }

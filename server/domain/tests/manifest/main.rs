@@ -4,6 +4,7 @@
 mod expected;
 mod mapping;
 mod outcomes;
+mod permits;
 mod profiles;
 mod reading;
 mod refusals;

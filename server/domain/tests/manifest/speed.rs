@@ -9,9 +9,9 @@ use muster_domain::{
     catalog::Catalog,
     device::Origin,
     ids::{BatchId, DeviceId},
-    manifest::{Checker, Fresh, Holders, Intake, Mapping, Reader, Record, RowOutcome},
+    manifest::{Checker, Fresh, Holders, Intake, Limits, Mapping, Reader, Record, RowOutcome},
 };
-use std::{fmt::Write as _, sync::Arc, time::Instant};
+use std::{fmt::Write as _, io::Cursor, sync::Arc, time::Instant};
 
 const ROWS: u32 = 500_000;
 
@@ -63,7 +63,7 @@ fn measure(name: &str, work: impl FnOnce() -> usize) {
 }
 
 fn read(text: &str, name: &str) -> usize {
-    let mut reader = Reader::new(text.as_bytes(), &options(name)).unwrap();
+    let mut reader = Reader::new(Cursor::new(text.as_bytes()), &options(name)).unwrap();
     let mut record = Record::default();
     let mut rows = 0;
     while reader.read(&mut record).unwrap() {
@@ -74,7 +74,7 @@ fn read(text: &str, name: &str) -> usize {
 
 fn check(text: &str, name: &str, catalog: Catalog, decide: bool) -> usize {
     let intake = Arc::new(Intake::new(Arc::new(catalog)));
-    let mut reader = Reader::new(text.as_bytes(), &options(name)).unwrap();
+    let mut reader = Reader::new(Cursor::new(text.as_bytes()), &options(name)).unwrap();
     let mapping = Mapping::of(&reader, false).unwrap();
     let mut checker = Checker::new(Arc::clone(&intake), mapping, None, [3; 16]).unwrap();
     let mut record = Record::default();
@@ -102,6 +102,7 @@ fn check(text: &str, name: &str, catalog: Catalog, decide: bool) -> usize {
                 mac: None,
             },
             &fresh,
+            &Limits::default(),
         ) else {
             panic!()
         };
@@ -112,6 +113,7 @@ fn check(text: &str, name: &str, catalog: Catalog, decide: bool) -> usize {
                 mac: Some(device.id),
             },
             &fresh,
+            &Limits::default(),
         );
         assert_eq!(again, RowOutcome::Unchanged(device.id));
         rows += 1;

@@ -1,10 +1,10 @@
 //! However the bytes come, and whatever they are.
 
-use crate::support::{catalog, options};
+use crate::support::{Forward, catalog, options};
 use muster_domain::manifest::{Checker, Fault, Intake, Mapping, ReadError, Reader, Record};
 use proptest::{collection::vec, prelude::*};
 use std::{
-    io::{self, Read},
+    io::{self, Cursor, Read},
     sync::Arc,
 };
 
@@ -33,7 +33,7 @@ type Rows = Vec<(u32, Vec<(String, String)>, Option<Fault>)>;
 
 /// Everything of a file, or the text of the refusal.
 fn read(name: &str, input: impl Read) -> Result<(Vec<String>, Rows), String> {
-    let mut reader = Reader::new(input, &options(name)).map_err(|error| error.to_string())?;
+    let mut reader = Reader::new(Forward(input), &options(name)).map_err(|error| error.to_string())?;
     let mut rows = Vec::new();
     let mut record = Record::default();
     while reader.read(&mut record).map_err(|error| error.to_string())? {
@@ -47,7 +47,7 @@ fn read(name: &str, input: impl Read) -> Result<(Vec<String>, Rows), String> {
 
 /// Reads and checks; the outcome does not matter here.
 fn swallow(name: &str, bytes: &[u8]) {
-    let Ok(mut reader) = Reader::new(bytes, &options(name)) else {
+    let Ok(mut reader) = Reader::new(Cursor::new(bytes), &options(name)) else {
         return;
     };
     let Ok(mapping) = Mapping::of(&reader, true) else {
@@ -201,10 +201,12 @@ fn a_stream_that_fails_says_why_and_is_no_refusal() {
         ReadError::Input(error) => error.into_inner().unwrap().downcast::<Cut>().is_ok(),
         ReadError::Refused(refusal) => panic!("{refusal}"),
     };
-    assert!(cause(Reader::new(Failing, &options("a.csv")).unwrap_err()));
+    assert!(cause(
+        Reader::new(Forward(Failing), &options("a.csv")).unwrap_err()
+    ));
     let mut front = b"sn,x\n".to_vec();
     front.extend(b"A,B\n".repeat(20_000));
-    let mut reader = Reader::new(front.as_slice().chain(Failing), &options("a.csv")).unwrap();
+    let mut reader = Reader::new(Forward(front.as_slice().chain(Failing)), &options("a.csv")).unwrap();
     let mut record = Record::default();
     let mut rows = 0;
     let error = loop {

@@ -3,10 +3,13 @@
 use muster_domain::{
     Code, Refusal, Timestamp,
     catalog::{Catalog, ModelSource, ProfileSource, Revision, SiteSource},
-    manifest::{Checker, Intake, Mapping, ReadOptions, Reader, Record, ValidRow},
+    manifest::{Checker, Intake, Mapping, ReadOptions, Reader, Record, Rendered, ValidRow},
     names::ModelName,
 };
-use std::{io::Read, sync::Arc};
+use std::{
+    io::{self, Read, Seek, SeekFrom},
+    sync::Arc,
+};
 
 pub(crate) const GATEWAYS: &[u8] = include_bytes!("../../../../tests/fixtures/manifests/gateways.csv");
 pub(crate) const MESSY: &[u8] = include_bytes!("../../../../tests/fixtures/manifests/gateways-messy.csv");
@@ -89,13 +92,15 @@ pub(crate) fn gateway_profile() -> ProfileSource {
 pub(crate) struct Checked {
     pub(crate) rows: Vec<ValidRow>,
     pub(crate) refusals: Vec<Refusal>,
+    /// What keeps valid rows from making new devices.
+    pub(crate) lacking: Vec<Refusal>,
     pub(crate) columns: Vec<(String, String)>,
 }
 
 impl Checked {
     /// The refusals as (row, field, code).
     pub(crate) fn faults(&self) -> Vec<(u32, &str, Code)> {
-        self.refusals.iter().map(place).collect()
+        self.refusals.iter().chain(&self.lacking).map(place).collect()
     }
 }
 
@@ -112,6 +117,22 @@ pub(crate) fn options(file_name: &str) -> ReadOptions {
     }
 }
 
+/// A stream that goes forward only: text is never sought in.
+#[derive(Debug)]
+pub(crate) struct Forward<R>(pub(crate) R);
+
+impl<R: Read> Read for Forward<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buffer)
+    }
+}
+
+impl<R> Seek for Forward<R> {
+    fn seek(&mut self, _: SeekFrom) -> io::Result<u64> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}
+
 /// Reads and checks a whole manifest.
 pub(crate) fn check(
     catalog: Catalog,
@@ -120,7 +141,7 @@ pub(crate) fn check(
     default_model: Option<&str>,
 ) -> Checked {
     let intake = Arc::new(Intake::new(Arc::new(catalog)));
-    let mut reader = Reader::new(input, &options(file_name)).unwrap();
+    let mut reader = Reader::new(Forward(input), &options(file_name)).unwrap();
     let default_model: Option<ModelName> = default_model.map(|name| name.parse().unwrap());
     let mapping = Mapping::of(&reader, default_model.is_some()).unwrap();
     let mut checker = Checker::new(intake, mapping, default_model, [7; 16]).unwrap();
@@ -131,7 +152,13 @@ pub(crate) fn check(
     let mut record = Record::default();
     while reader.read(&mut record).unwrap() {
         match checker.check(&record) {
-            Ok(row) => checked.rows.push(row),
+            Ok(row) => {
+                if let Rendered::Lacking(problems) = &row.target {
+                    let problems = problems.iter().map(|problem| problem.clone().in_row(row.row.row));
+                    checked.lacking.extend(problems.map(|problem| problem.refusal));
+                }
+                checked.rows.push(row);
+            }
             Err(found) => checked.refusals.extend(found),
         }
     }

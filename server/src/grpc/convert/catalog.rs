@@ -1,11 +1,11 @@
-//! Models, sites, profiles, firmware policies.
+//! Models, sites, profiles, firmware policies, naming rules.
 
 use super::{name, optional_name, timestamp};
 use muster_domain::{
     Code, Refusal,
     catalog::{
-        Applied, Model, ModelSource, ParameterSource, ParameterType, Profile, ProfileSource, Resource,
-        Revision, Site, SiteSource,
+        Applied, Model, ModelSource, NamingRule, NamingRuleSource, ParameterSource, ParameterType, Profile,
+        ProfileSource, Resource, Revision, Site, SiteSource,
     },
     names::PolicyName,
 };
@@ -44,9 +44,11 @@ pub(crate) fn resource(wire: &v1::Resource) -> Result<(Resource, String), Vec<Re
                 .unwrap_or_default();
             firmware_policy_resource(policy).map(|resource| (resource, message))
         }
-        Some(Wire::Mapping(_) | Wire::NamingRule(_)) => {
-            Err(vec![Refusal::new(Code::RequestInvalid, "is not supported yet")])
-        }
+        Some(Wire::NamingRule(rule)) => Ok((
+            Resource::NamingRule(naming_rule_source(rule).map_err(one)?.check()?),
+            String::new(),
+        )),
+        Some(Wire::Mapping(_)) => Err(vec![Refusal::new(Code::RequestInvalid, "is not supported yet")]),
     }
 }
 
@@ -63,6 +65,8 @@ fn model_source(wire: &v1::Model) -> Result<ModelSource, Refusal> {
         profile: optional_name(&wire.profile, "profiles", "profile")?.to_owned(),
         firmware_policy: optional_name(&wire.firmware_policy, "firmwarePolicies", "firmware_policy")?
             .to_owned(),
+        check_digit: wire.check_digit.clone(),
+        allow_local_addresses: wire.allow_local_addresses,
     })
 }
 
@@ -82,7 +86,33 @@ pub(crate) fn model(model: &Model) -> v1::Model {
         ouis: source.ouis,
         profile: named("profiles", &source.profile),
         firmware_policy: named("firmwarePolicies", &source.firmware_policy),
-        ..v1::Model::default()
+        check_digit: source.check_digit,
+        allow_local_addresses: source.allow_local_addresses,
+    }
+}
+
+fn naming_rule_source(wire: &v1::NamingRule) -> Result<NamingRuleSource, Refusal> {
+    Ok(NamingRuleSource {
+        name: name(&wire.name, "namingRules", "name")?.to_owned(),
+        description: wire.description.clone(),
+        field: wire.field.clone(),
+        pattern: wire.pattern.clone(),
+        example: wire.example.clone(),
+        models: wire.models.clone(),
+        required: wire.required,
+    })
+}
+
+pub(crate) fn naming_rule(rule: &NamingRule) -> v1::NamingRule {
+    let source = NamingRuleSource::from(rule);
+    v1::NamingRule {
+        name: format!("namingRules/{}", source.name),
+        description: source.description,
+        field: source.field,
+        pattern: source.pattern,
+        example: source.example,
+        models: source.models,
+        required: source.required,
     }
 }
 

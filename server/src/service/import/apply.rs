@@ -185,7 +185,7 @@ fn lines(
                     ..line(row, RowStatus::Created)
                 }
             }
-            RowOutcome::Updated(device) => {
+            RowOutcome::Updated { device, .. } => {
                 tally.updated += 1;
                 RowLine {
                     device: Some(device.id),
@@ -199,10 +199,10 @@ fn lines(
                     ..line(row, RowStatus::Unchanged)
                 }
             }
-            RowOutcome::Refused(refusal) => {
+            RowOutcome::Refused(problems) => {
                 tally.refused += 1;
                 RowLine {
-                    refusals: vec![refusal],
+                    refusals: problems.into_iter().map(|problem| problem.refusal).collect(),
                     ..line(row, RowStatus::Refused)
                 }
             }
@@ -423,7 +423,7 @@ impl Import {
     /// Devices that must be something else now hear of it at once where they are connected, others when they say hello.
     fn tell_changed(&self, outcomes: &[RowOutcome]) {
         for outcome in outcomes {
-            if let RowOutcome::Updated(device) = outcome
+            if let RowOutcome::Updated { device, .. } = outcome
                 && device.verification == Verification::Pending
             {
                 self.service.tell(Down::DesiredChanged(device.id));

@@ -4,7 +4,7 @@ use super::Input;
 use bytes::{Buf as _, Bytes};
 use muster_domain::{Code, Refusal};
 use sha2::{Digest as _, Sha256};
-use std::io::{self, Read};
+use std::io::{self, Read, Seek, SeekFrom};
 use tokio::sync::mpsc;
 
 /// Blocks on its channel: only for threads that may.
@@ -64,6 +64,16 @@ impl Read for Upload {
         let taken = self.chunk.len().min(buffer.len());
         self.chunk.copy_to_slice(&mut buffer[..taken]);
         Ok(taken)
+    }
+}
+
+/// A stream cannot go back, and text need not.
+impl Seek for Upload {
+    fn seek(&mut self, _: SeekFrom) -> io::Result<u64> {
+        Err(io::Error::other(Refusal::new(
+            Code::ManifestUnreadable,
+            "is no text: archives and workbooks cannot be read while they arrive",
+        )))
     }
 }
 

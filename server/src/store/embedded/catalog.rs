@@ -11,7 +11,8 @@ use muster_domain::{
     Code, Refusal, Timestamp,
     audit::{Action, Actor, Event},
     catalog::{
-        Applied, Catalog, ModelSource, ProfileSource, Resource, Revision, RevisionNumber, Site, SiteSource,
+        Applied, Catalog, ModelSource, NamingRuleSource, ProfileSource, Resource, Revision, RevisionNumber,
+        Site, SiteSource,
     },
     names::OperatorName,
 };
@@ -140,6 +141,13 @@ fn add(
                 request.revision(place, number, policy.clone())
             })
         }
+        Resource::NamingRule(rule) => {
+            let before = next
+                .naming_rules
+                .insert(rule.name.clone(), Arc::new(rule.clone()));
+            let changes = changes::<NamingRuleSource>(&tables.naming_rules, rule.name.as_str())?;
+            replaced(before.map(|before| *before == *rule), changes)
+        }
     })
 }
 
@@ -221,6 +229,13 @@ fn references(next: &Catalog, resource: &Resource, wrong: &mut impl FnMut(Code, 
             }
             Some(_) | None => {}
         },
+        Resource::NamingRule(rule) => {
+            let models = rule.models.iter().enumerate();
+            for (place, model) in models.filter(|(_, model)| !next.models.contains_key(*model)) {
+                let why = missing(&format_args!("models/{model}"));
+                wrong(Code::ReferenceMissing, &format!("models[{place}]"), why);
+            }
+        }
         Resource::Profile(_) | Resource::FirmwarePolicy(..) => {}
     }
 }
@@ -277,6 +292,15 @@ fn record(txn: &mut Txn<'_>, request: &Request, applied: &[Applied]) -> Result<(
                     .policies
                     .insert((name.as_str(), number), record.encode()?.as_slice())?;
             }
+            Resource::NamingRule(rule) => {
+                let record = Replaceable {
+                    changes: number,
+                    source: NamingRuleSource::from(rule),
+                };
+                tables
+                    .naming_rules
+                    .insert(rule.name.as_str(), record.encode()?.as_slice())?;
+            }
         }
         let actor = Actor::Operator(request.author.clone());
         let event = Event::new(request.now, actor, Action::CatalogApplied, resource.name());
@@ -298,6 +322,14 @@ pub(super) fn load(view: &View) -> Result<Catalog, StoreError> {
         let record = Replaceable::<SiteSource>::from_guard(entry?.1)?;
         let site = record.source.check().map_err(|why| unsound("sites", &why))?;
         catalog.sites.insert(site.code.clone(), Arc::new(site));
+    }
+    for entry in view.naming_rules.iter()? {
+        let record = Replaceable::<NamingRuleSource>::from_guard(entry?.1)?;
+        let rule = record
+            .source
+            .check()
+            .map_err(|why| unsound("naming_rules", &why))?;
+        catalog.naming_rules.insert(rule.name.clone(), Arc::new(rule));
     }
     for entry in view.profiles.iter()? {
         let Revision {

@@ -13,7 +13,7 @@ use muster_domain::{
     batch::{Batch, BatchState, Tally},
     device::Device,
     ids::{BatchId, DeviceId},
-    manifest::{Fresh, Holders, RowOutcome, ValidRow},
+    manifest::{Fresh, Holders, Limits, RowOutcome, ValidRow},
 };
 use redb::ReadableTable;
 
@@ -124,7 +124,7 @@ fn decide(
             serial: holder.as_ref(),
             mac: mac.map(DeviceId::from_u128),
         };
-        let outcome = part.intake.decide(row, holders, fresh);
+        let outcome = part.intake.decide(row, holders, fresh, &Limits::default());
         Ok((outcome, holder))
     });
     decided.collect()
@@ -151,7 +151,7 @@ impl Holder {
 
 fn repeated(code: Code, row: u32, field: &str, earlier: u32) -> RowOutcome {
     let refusal = Refusal::new(code, format!("row {earlier} has the same"));
-    RowOutcome::Refused(refusal.at(format!("rows[{row}].{field}")))
+    RowOutcome::Refused(vec![refusal.at(format!("rows[{row}].{field}")).into()])
 }
 
 /// Looks up one key of every row, in the order of the keys.
@@ -213,11 +213,13 @@ fn commit(txn: &mut Txn<'_>, part: &ImportPart) -> Result<Vec<RowOutcome>, Store
                 tally.created += 1;
                 created.push(&**device);
             }
-            (RowOutcome::Updated(after), Some(before)) => {
+            (RowOutcome::Updated { device: after, .. }, Some(before)) => {
                 tally.updated += 1;
                 index::replace(txn, before, after)?;
             }
-            (RowOutcome::Updated(after), None) => return Err(StoreError::missing("devices", after.id)),
+            (RowOutcome::Updated { device: after, .. }, None) => {
+                return Err(StoreError::missing("devices", after.id));
+            }
             (RowOutcome::Unchanged(_), _) => tally.unchanged += 1,
             (RowOutcome::Refused(_), _) => tally.refused += 1,
         }

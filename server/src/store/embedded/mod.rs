@@ -7,6 +7,7 @@ mod claims;
 mod counts;
 mod devices;
 mod file;
+mod former;
 mod imports;
 mod index;
 mod listing;

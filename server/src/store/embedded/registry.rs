@@ -11,7 +11,9 @@ use muster_domain::{Code, Refusal, Timestamp, access::Operator, audit::Event};
 use redb::{ReadTransaction, ReadableTable, WriteTransaction};
 
 /// The newest format that this program reads, and the one it writes.
-pub const FORMAT: u32 = 1;
+///
+/// 1: batches of one call, devices with codes. 2: batches that survive, and every record with a version of its own.
+pub const FORMAT: u32 = 2;
 
 /// [`FORMAT`] of the file, four bytes, big-endian. Read before anything else, and never of another shape.
 const FORMAT_KEY: &str = "format";
@@ -57,10 +59,11 @@ fn create(
     Ok(Ok(()))
 }
 
-/// Writes the format into a new file.
+/// Writes the format into a new file, or into one of an older program: what is written from now on, that program could
+/// not read.
 pub(super) fn mark(txn: &WriteTransaction) -> Result<(), StoreError> {
     let mut table = txn.open_table(REGISTRY)?;
-    if table.get(FORMAT_KEY)?.is_none() {
+    if format(&table)? != Some(FORMAT) {
         table.insert(FORMAT_KEY, FORMAT.to_be_bytes().as_slice())?;
     }
     Ok(())

@@ -14,7 +14,7 @@ use muster_domain::{
     device::{ClaimIntent, Device, Facet, FacetState, FacetStatus, Hello, Origin, Report},
     ids::{BatchId, DeviceId},
     mac::Mac,
-    manifest::{DeviceRow, Fresh, Intake, RowOutcome, ValidRow},
+    manifest::{DeviceRow, Fresh, Intake, Rendered, RowOutcome, ValidRow},
 };
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -143,6 +143,7 @@ pub(super) fn row(number: u32) -> ValidRow {
     let pick = usize::try_from(number % 2).unwrap();
     let row = DeviceRow {
         row: number + 2,
+        retry_row: None,
         serial: serial(number).parse().unwrap(),
         mac: Some(mac(number)),
         model: MODELS[pick].parse().unwrap(),
@@ -152,9 +153,12 @@ pub(super) fn row(number: u32) -> ValidRow {
         position: Some("Hall 1".to_owned()),
         labels: BTreeMap::from([("line".to_owned(), "7".to_owned())]),
         variables: BTreeMap::new(),
+        credential: None,
+        etag: None,
+        kept: BTreeMap::new(),
     };
     ValidRow {
-        target: target(&row),
+        target: Rendered::Whole(target(&row)),
         row,
     }
 }
@@ -202,7 +206,7 @@ pub(super) fn part(store: &Store, batch: u32, number: u32, rows: Vec<ValidRow>) 
         let fresh = fresh(batch, valid.row.row - 2);
         (
             ValidRow {
-                target: target(&valid.row),
+                target: Rendered::Whole(target(&valid.row)),
                 ..valid
             },
             fresh,

@@ -280,18 +280,35 @@ async fn h2_after_a_failed_sync_nothing_is_acknowledged_and_reads_go_on() {
     judge(Disk::holding(image), &told, place).await;
 }
 
-#[tokio::test]
-async fn a_file_of_a_newer_program_is_refused() {
-    let disk = Disk::default();
+/// Writes the format of another program over the one on record.
+fn mark(disk: &Disk, format: u32) {
     let database = redb::Builder::new().create_with_backend(disk.clone()).unwrap();
     let txn = database.begin_write().unwrap();
     let registry = redb::TableDefinition::<&str, &[u8]>::new("registry");
     txn.open_table(registry)
         .unwrap()
-        .insert("format", 7u32.to_be_bytes().as_slice())
+        .insert("format", format.to_be_bytes().as_slice())
         .unwrap();
     txn.commit().unwrap();
-    drop(database);
+}
+
+#[tokio::test]
+async fn a_file_of_an_older_program_opens_and_is_ours_from_then_on() {
+    let disk = Disk::default();
+    let store = Store::with_backend(disk.clone()).unwrap();
+    found(&store).await;
+    store.close().await.unwrap();
+    mark(&disk, 1);
+    let store = Store::with_backend(disk.clone()).unwrap();
+    // The check of everything demands the format of this program.
+    sound(&store).await;
+    assert_eq!(store.catalog().models.len(), 2);
+}
+
+#[tokio::test]
+async fn a_file_of_a_newer_program_is_refused() {
+    let disk = Disk::default();
+    mark(&disk, 7);
     let refused = Store::with_backend(disk.clone()).unwrap_err();
     assert!(
         matches!(

@@ -1,12 +1,17 @@
 //! Bytes of every record format, kept for ever: old files open, and no format changes unnoticed.
 
 use super::build::{alice, at, batch, claim, code, info, key, operator, report, row, signed};
-use crate::store::embedded::{Record, Replaceable};
+use crate::store::{
+    RegistryInfo,
+    embedded::{Record, Replaceable},
+};
 use muster_domain::{
     access::Role,
     audit::{Action, Event},
     batch::BatchState,
-    catalog::{ModelSource, ParameterSource, ParameterType, ProfileSource, Revision, SiteSource},
+    catalog::{
+        ModelSource, NamingRuleSource, ParameterSource, ParameterType, ProfileSource, Revision, SiteSource,
+    },
     certificate::{CertificateRecord, CertificateState},
     desired::Target,
     device::{Credential, Device, FacetState, Identity, Lifecycle, Reported, Standing, Verification},
@@ -14,32 +19,44 @@ use muster_domain::{
 use muster_firmware_policy::{ArtifactSource, FirmwarePolicy, PolicySource, UpdateSource};
 use std::{fmt::Debug, fs, path::PathBuf};
 
-/// Compares with `tests/fixtures/store/NAME_v1.bin`; with `MUSTER_BLESS` set, writes it if it is not there.
-fn check<R: Record + PartialEq + Debug>(name: &str, value: &R) {
-    let path: PathBuf = [
+fn path(name: &str, version: u8) -> PathBuf {
+    let file = format!("{name}_v{version}.bin");
+    [
         env!("CARGO_MANIFEST_DIR"),
         "..",
         "tests",
         "fixtures",
         "store",
-        &format!("{name}_v1.bin"),
+        &file,
     ]
     .iter()
-    .collect();
+    .collect()
+}
+
+/// Compares with `tests/fixtures/store/NAME_vN.bin`, N being the version that is written; with `MUSTER_BLESS` set,
+/// writes it if it is not there.
+fn check<R: Record + PartialEq + Debug>(name: &str, value: &R) {
+    let path = path(name, R::VERSION);
     if std::env::var_os("MUSTER_BLESS").is_some() && !path.exists() {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, value.encode().unwrap()).unwrap();
     }
-    let golden = fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    assert_eq!(
-        &R::decode(&golden).unwrap(),
-        value,
-        "{name}: old bytes mean something else"
-    );
+    let golden = opens(name, R::VERSION, value);
     assert_eq!(
         value.encode().unwrap(),
         golden,
         "{name}: new bytes differ; add a version instead"
+    );
+}
+
+/// The golden bytes of a version, which mean this value now.
+fn opens<R: Record + PartialEq + Debug>(name: &str, version: u8, value: &R) -> Vec<u8> {
+    let path = path(name, version);
+    let golden = fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    assert_eq!(
+        &R::decode(&golden).unwrap(),
+        value,
+        "{name}: version {version} means something else"
     );
     // Damage is an error, never a panic, and never another value of the same length.
     for cut in 0..golden.len() {
@@ -52,6 +69,7 @@ fn check<R: Record + PartialEq + Debug>(name: &str, value: &R) {
         flipped[place] ^= 0x80;
         drop(R::decode(&flipped));
     }
+    golden
 }
 
 fn device() -> Device {
@@ -213,6 +231,18 @@ fn the_catalog() {
         ouis: vec!["00:1B:C5".to_owned()],
         profile: "gateway".to_owned(),
         firmware_policy: "stable".to_owned(),
+        ..ModelSource::default()
+    };
+    let former = Replaceable {
+        changes: 2,
+        source: model.clone(),
+    };
+    opens("model", 1, &former);
+    let model = ModelSource {
+        ouis: vec!["70:B3:D5:12:3".to_owned()],
+        check_digit: "luhn".to_owned(),
+        allow_local_addresses: true,
+        ..model
     };
     check(
         "model",
@@ -235,6 +265,22 @@ fn the_catalog() {
         &Replaceable {
             changes: 1,
             source: site,
+        },
+    );
+    let rule = NamingRuleSource {
+        name: "rooms".to_owned(),
+        description: "As on the doors".to_owned(),
+        field: "position".to_owned(),
+        pattern: "[A-Z]-[0-9]+".to_owned(),
+        example: "B-12".to_owned(),
+        models: vec!["GW-200".to_owned()],
+        required: true,
+    };
+    check(
+        "naming_rule",
+        &Replaceable {
+            changes: 3,
+            source: rule,
         },
     );
     let parameter = ParameterSource {
@@ -279,7 +325,7 @@ fn revision<T>(content: T) -> Revision<T> {
 
 #[test]
 fn the_registry() {
-    check("registry", &info());
+    check("registry", &RegistryInfo { format: 1, ..info() });
     check("operator", &operator("alice", Role::Approver, 1));
     let event = Event::new(at(1), alice(), Action::DeviceRetired, "devices/x").with("reason", "scrapped");
     check("audit", &event.entry(300));

@@ -6,7 +6,7 @@ use crate::store::{
 };
 use muster_domain::{
     Code, Refusal,
-    catalog::{Applied, ModelSource, ProfileSource, Resource},
+    catalog::{Applied, ModelSource, NamingRuleSource, ProfileSource, Resource},
 };
 use muster_firmware_policy::{FirmwarePolicy, PolicySource};
 
@@ -49,6 +49,17 @@ fn referring(profile: &str, policy: &str) -> Resource {
         ..ModelSource::default()
     };
     Resource::Model(source.check().unwrap())
+}
+
+fn rule(pattern: &str, models: &[&str]) -> Resource {
+    let source = NamingRuleSource {
+        name: "rooms".to_owned(),
+        field: "position".to_owned(),
+        pattern: pattern.to_owned(),
+        models: models.iter().map(|&model| model.to_owned()).collect(),
+        ..NamingRuleSource::default()
+    };
+    Resource::NamingRule(source.check().unwrap())
 }
 
 fn places(refusals: &[Refusal]) -> Vec<(Code, &str)> {
@@ -94,6 +105,31 @@ pub(super) async fn what_is_referred_to_must_be_there(store: &Store) {
     )
     .await
     .unwrap();
+}
+
+pub(super) async fn naming_rules_are_replaced_as_a_whole(store: &Store) {
+    let refused = apply(store, vec![rule("a", &["GW-200", "NONE"])])
+        .await
+        .unwrap_err();
+    assert_eq!(
+        places(&refused),
+        [(Code::ReferenceMissing, "resources[0].models[1]")]
+    );
+    for (pattern, expected) in [
+        ("a", Applied::Created(1)),
+        ("a", Applied::Unchanged(1)),
+        ("b", Applied::Updated(2)),
+    ] {
+        let applied = apply(store, vec![rule(pattern, &["GW-200"])]).await.unwrap();
+        assert_eq!(applied, [expected]);
+    }
+    assert!(
+        store.catalog().naming_rules["rooms"]
+            .pattern
+            .as_ref()
+            .unwrap()
+            .matches("b")
+    );
 }
 
 pub(super) async fn sites_make_no_circle(store: &Store) {

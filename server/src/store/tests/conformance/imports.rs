@@ -14,8 +14,8 @@ use muster_domain::{
 
 fn code(outcome: &RowOutcome) -> Option<Code> {
     match outcome {
-        RowOutcome::Refused(refusal) => Some(refusal.code),
-        RowOutcome::Created(_) | RowOutcome::Updated(_) | RowOutcome::Unchanged(_) => None,
+        RowOutcome::Refused(problems) => problems.first().map(|problem| problem.refusal.code),
+        RowOutcome::Created(_) | RowOutcome::Updated { .. } | RowOutcome::Unchanged(_) => None,
     }
 }
 
@@ -161,7 +161,9 @@ pub(super) async fn rows_of_one_part_do_not_share_serials_or_addresses(store: &S
             None
         ]
     );
-    assert!(matches!(&outcomes[4], RowOutcome::Refused(refusal) if refusal.message.contains("row 4")));
+    assert!(
+        matches!(&outcomes[4], RowOutcome::Refused(problems) if problems[0].refusal.message.contains("row 4"))
+    );
     assert_eq!(store.counts().devices, 4);
     sound(store).await;
     // The same when the devices are there already.
@@ -178,7 +180,7 @@ pub(super) async fn changed_rows_move_in_every_index(store: &Store) {
     moved.row.site = Some("HAM-1".parse().unwrap());
     moved.row.mac = Some(mac(900));
     let outcomes = import_rows(store, 2, vec![moved]).await;
-    assert!(matches!(&outcomes[0], RowOutcome::Updated(device) if device.mac == Some(mac(900))));
+    assert!(matches!(&outcomes[0], RowOutcome::Updated { device, .. } if device.mac == Some(mac(900))));
     assert_eq!(
         (store.counts().sites["BER-1"], store.counts().sites["HAM-1"]),
         (1, 3)

@@ -34,6 +34,7 @@ conformance! {
         resources_are_applied_all_or_none
         what_is_referred_to_must_be_there
         sites_make_no_circle
+        naming_rules_are_replaced_as_a_whole
         revisions_are_appended_only_when_they_differ
         validation_changes_nothing;
     imports:
