@@ -14,7 +14,7 @@ use crate::{
 /// What a claim presents, already checked for form: the CSR proved possession of the key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Presented {
-    /// Hash of the activation code.
+    /// Hash of the activation code; of any text where the key alone decides.
     pub code: CodeHash,
     /// The key to certify.
     pub spki: SpkiDigest,
@@ -67,6 +67,15 @@ pub fn decide(device: &Device, presented: &Presented, fresh: ClaimIntent, now: T
     const NO: Decision = Decision::Refuse {
         clone_suspected: false,
     };
+    let issue = |intent: &Option<ClaimIntent>| {
+        Decision::Issue(ClaimPermit {
+            device: device.id,
+            intent: intent.unwrap_or(ClaimIntent {
+                spki: presented.spki,
+                ..fresh
+            }),
+        })
+    };
     match &device.lifecycle {
         Lifecycle::Registered {
             credential:
@@ -85,28 +94,28 @@ pub fn decide(device: &Device, presented: &Presented, fresh: ClaimIntent, now: T
                 Some(intent) if intent.spki != presented.spki => Decision::Refuse {
                     clone_suspected: true,
                 },
-                Some(intent) => Decision::Issue(ClaimPermit {
-                    device: device.id,
-                    intent: *intent,
-                }),
-                None => Decision::Issue(ClaimPermit {
-                    device: device.id,
-                    intent: ClaimIntent {
-                        spki: presented.spki,
-                        ..fresh
-                    },
-                }),
+                Some(_) | None => issue(intent),
+            }
+        }
+        Lifecycle::Registered {
+            credential: Credential::Pinned { key, intent },
+        } => {
+            if key.spki == presented.spki {
+                issue(intent)
+            } else {
+                NO
             }
         }
         Lifecycle::Claimed { identity } | Lifecycle::Active { identity } => {
-            if identity.spent != presented.code {
-                NO
-            } else if identity.spki == presented.spki {
-                Decision::Repeat(identity.certificate)
-            } else {
-                Decision::Refuse {
+            let same_key = identity.spki == presented.spki;
+            match identity.spent {
+                Some(spent) if spent != presented.code => NO,
+                Some(_) if !same_key => Decision::Refuse {
                     clone_suspected: true,
-                }
+                },
+                // Without a code the key alone tells who claims: another one is a stranger's.
+                None if !same_key => NO,
+                Some(_) | None => Decision::Repeat(identity.certificate),
             }
         }
         Lifecycle::Suspended { .. } | Lifecycle::Retired { .. } => NO,

@@ -90,6 +90,7 @@ mod device {
             position: None,
             labels: Default::default(),
             variables: Default::default(),
+            kept: Default::default(),
             origin: Origin {
                 batch: BatchId::new(NOW, 1),
                 row: 2,

@@ -8,8 +8,9 @@ use crate::{
     Code, Refusal, Timestamp,
     activation::CodeHash,
     catalog::{Catalog, Model},
+    certificate::SpkiDigest,
     desired::{self, Place, Recipe},
-    device::{Credential, Device, Lifecycle, Origin, Verification},
+    device::{Credential, Device, Identity, Lifecycle, Origin, PinnedKey, Verification},
     ids::DeviceId,
     names::{ModelName, SiteCode},
 };
@@ -20,14 +21,52 @@ use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 pub struct Fresh {
     /// Its id.
     pub id: DeviceId,
-    /// What we keep of its code.
-    pub code: CodeHash,
-    /// When the code ends.
-    pub code_expires: Option<Timestamp>,
+    /// How it comes to its identity.
+    pub credential: FreshCredential,
     /// File and row.
     pub origin: Origin,
     /// Now.
     pub now: Timestamp,
+}
+
+/// How a new device comes to its identity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FreshCredential {
+    /// With a code on its label.
+    Code {
+        /// What we keep of it.
+        hash: CodeHash,
+        /// When it ends.
+        expires: Option<Timestamp>,
+    },
+    /// With the key in it.
+    Pinned(PinnedKey),
+    /// With a certificate that comes with the import.
+    Certified(Identity),
+}
+
+impl FreshCredential {
+    /// The key that only the new device may use.
+    pub const fn key(&self) -> Option<SpkiDigest> {
+        match self {
+            Self::Code { .. } => None,
+            Self::Pinned(key) => Some(key.spki),
+            Self::Certified(identity) => Some(identity.spki),
+        }
+    }
+
+    const fn lifecycle(&self) -> Lifecycle {
+        let credential = match *self {
+            Self::Code { hash, expires } => Credential::Code {
+                hash,
+                expires,
+                intent: None,
+            },
+            Self::Pinned(key) => Credential::Pinned { key, intent: None },
+            Self::Certified(identity) => return Lifecycle::Claimed { identity },
+        };
+        Lifecycle::Registered { credential }
+    }
 }
 
 /// How a row ends.
@@ -284,11 +323,6 @@ fn mac_is_free(row: &DeviceRow, holders: Holders<'_>, own: Option<DeviceId>) -> 
 }
 
 fn created(row: &DeviceRow, target: &desired::Target, fresh: &Fresh) -> Device {
-    let credential = Credential::Code {
-        hash: fresh.code,
-        expires: fresh.code_expires,
-        intent: None,
-    };
     Device {
         id: fresh.id,
         serial: row.serial.clone(),
@@ -300,11 +334,12 @@ fn created(row: &DeviceRow, target: &desired::Target, fresh: &Fresh) -> Device {
         position: row.position.clone(),
         labels: row.labels.clone(),
         variables: row.variables.clone(),
+        kept: BTreeMap::new(),
         origin: fresh.origin,
         created: fresh.now,
         updated: fresh.now,
         revision: 1,
-        lifecycle: Lifecycle::Registered { credential },
+        lifecycle: fresh.credential.lifecycle(),
         target: target.clone(),
         reported: None,
         verification: Verification::Pending,

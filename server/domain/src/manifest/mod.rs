@@ -28,7 +28,7 @@ mod siphash;
 pub use checker::Checker;
 pub use encoding::Encoding;
 pub use format::{Format, ReadError, ReadOptions};
-pub use intake::{DESIRED_STATE, Fresh, Holders, Intake, RowOutcome};
+pub use intake::{DESIRED_STATE, Fresh, FreshCredential, Holders, Intake, RowOutcome};
 pub use limits::{Limits, UpdateMask, Writes};
 pub use mapping::{
     ALIAS_LIMIT, COLUMN_NAME_LIMIT, CREDENTIAL_COLUMNS, CheckedMapping, Field, FieldSource, KEY_LIMIT,

@@ -9,7 +9,7 @@ use muster_domain::{
     desired,
     device::{ClaimIntent, Device, Origin, Transition, Verification},
     ids::{BatchId, DeviceId},
-    manifest::{Fresh, Holders, Intake, Limits, Problem, RowOutcome, ValidRow},
+    manifest::{Fresh, FreshCredential, Holders, Intake, Limits, Problem, RowOutcome, ValidRow},
 };
 use proptest::{collection::vec, prelude::*};
 use std::{collections::BTreeMap, sync::Arc};
@@ -21,8 +21,10 @@ fn hash(seed: u8) -> CodeHash {
 pub(crate) fn fresh(number: u128) -> Fresh {
     Fresh {
         id: DeviceId::from_u128(number),
-        code: hash(1),
-        code_expires: Some(Timestamp::from_seconds(500)),
+        credential: FreshCredential::Code {
+            hash: hash(1),
+            expires: Some(Timestamp::from_seconds(500)),
+        },
         origin: Origin {
             batch: BatchId::from_u128(9),
             row: 2,

@@ -9,7 +9,9 @@ use muster_domain::{
     catalog::Catalog,
     device::Origin,
     ids::{BatchId, DeviceId},
-    manifest::{Checker, Fresh, Holders, Intake, Limits, Mapping, Reader, Record, RowOutcome},
+    manifest::{
+        Checker, Fresh, FreshCredential, Holders, Intake, Limits, Mapping, Reader, Record, RowOutcome,
+    },
 };
 use std::{fmt::Write as _, io::Cursor, sync::Arc, time::Instant};
 
@@ -80,8 +82,10 @@ fn check(text: &str, name: &str, catalog: Catalog, decide: bool) -> usize {
     let mut record = Record::default();
     let fresh = Fresh {
         id: DeviceId::from_u128(1),
-        code: ActivationCode::from_random([1; 15]).hash(&CodeKey::from_bytes([2; 32])),
-        code_expires: None,
+        credential: FreshCredential::Code {
+            hash: ActivationCode::from_random([1; 15]).hash(&CodeKey::from_bytes([2; 32])),
+            expires: None,
+        },
         origin: Origin {
             batch: BatchId::from_u128(1),
             row: 2,

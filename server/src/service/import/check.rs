@@ -1,9 +1,11 @@
-//! The first half of an import: receive, read, map and check every row; spool the outcome.
+//! The first half of a batch: read, map and check every row while the file arrives; spool the outcome.
 
 use super::{
-    Event, Events, Phase, Request,
-    spool::{Entry, SpoolReader, SpoolWriter},
-    upload::{self, Upload},
+    Phase,
+    desk::Running,
+    files::{Files, Kind},
+    growing::{Growing, Stalled, stalled},
+    spool::{Spool, SpoolWriter},
 };
 use crate::{
     fault::{Failure, Fault},
@@ -12,35 +14,90 @@ use crate::{
 };
 use muster_domain::{
     Code, Refusal,
-    manifest::{Checker, Intake, Mapping, ReadError, ReadOptions, Reader, Record},
+    batch::BatchSpec,
+    manifest::{Checker, Format, Intake, Mapping, Problem, ReadError, ReadOptions, Reader, Record, ValidRow},
 };
-use std::{path::Path, sync::Arc};
+use serde::{Deserialize, Serialize};
+use std::{
+    io::{self, Read as _, Write as _},
+    path::Path,
+    sync::Arc,
+};
 
 /// Rows between two notes of progress.
 const PROGRESS_EVERY: u64 = 20_000;
+/// Most bytes of what is kept of the columns: 256 names of at most a cell each, and a mapping.
+const COLUMNS_LIMIT: u64 = 8 << 20;
+
+/// One row of the file, checked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Entry {
+    /// As the file counts.
+    pub(super) row: u32,
+    pub(super) outcome: Result<ValidRow, Vec<Problem>>,
+    pub(super) warnings: Vec<Problem>,
+}
+
+/// How a file was understood.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Understood {
+    /// Columns as the file names them, and the fields they fill.
+    pub columns: Vec<(String, String)>,
+    /// What it is written in.
+    pub format: Format,
+    /// Spreadsheets: the sheet.
+    pub sheet: Option<String>,
+    /// The row that names the columns; 0 where there is none.
+    pub header_row: u32,
+}
 
 /// A whole file, checked.
 pub(super) struct Checked {
-    pub(super) spool: SpoolReader,
-    /// Rows in all, and those refused already.
+    pub(super) spool: Spool<Entry>,
+    /// Rows in all.
     pub(super) rows: u64,
-    pub(super) refused: u64,
-    pub(super) bytes: u64,
-    pub(super) sha256: [u8; 32],
+    pub(super) understood: Arc<Understood>,
+    /// What is used to read the columns, in full, for the plan's hash.
+    pub(super) mapping: Vec<u8>,
 }
 
-fn failure(error: ReadError) -> Failure {
+/// What there is to check.
+pub(super) struct Job {
+    pub(super) running: Arc<Running>,
+    pub(super) spec: BatchSpec,
+    pub(super) intake: Arc<Intake>,
+    pub(super) files: Files,
+    /// Where files without names go.
+    pub(super) spool: Arc<Path>,
+}
+
+/// Why a file could not be checked to its end.
+#[derive(Debug)]
+pub(super) enum Stop {
+    /// The upload pauses: to be begun anew when the file is whole.
+    Silent,
+    Failed(Failure),
+}
+
+impl<E: Into<Failure>> From<E> for Stop {
+    fn from(failure: E) -> Self {
+        Self::Failed(failure.into())
+    }
+}
+
+fn unread(error: ReadError) -> Stop {
     match error {
         ReadError::Refused(refusal) => refusal.into(),
-        ReadError::Input(error) => match upload::cause(&error) {
-            Some(refusal) => refusal.into(),
-            None => Fault::log("read an upload", &error).into(),
+        ReadError::Input(error) => match stalled(&error) {
+            Some(Stalled::Silent) => Stop::Silent,
+            Some(Stalled::Broken(refusal)) => refusal.into(),
+            None => Fault::log("read a manifest", &error).into(),
         },
     }
 }
 
 /// Several refusals of a header as one: an import fails for one reason, which names all the columns.
-fn together(refusals: Vec<Refusal>) -> Failure {
+fn together(refusals: Vec<Refusal>) -> Refusal {
     let mut refusals = refusals.into_iter();
     let first = refusals
         .next()
@@ -52,63 +109,95 @@ fn together(refusals: Vec<Refusal>) -> Failure {
         message: first.message + &rest,
         ..first
     }
-    .into()
 }
 
-/// Blocks: on the upload, on the spool, and on a caller who reads slowly. `None` when the caller is gone.
-pub(super) fn check(
-    mut upload: Upload,
-    request: &Request,
-    intake: Arc<Intake>,
-    directory: &Path,
-    events: &Events,
-) -> Result<Option<Checked>, Failure> {
-    let options = ReadOptions {
-        file_name: request.file_name.clone(),
-        format: request.format,
-        ..ReadOptions::default()
-    };
-    let mut reader = Reader::new(&mut upload, &options).map_err(failure)?;
-    let mapping = Mapping::of(&reader, request.default_model.is_some()).map_err(together)?;
-    let seed = random::bytes().or_fault("seed the search for repeated rows")?;
-    let mut checker = Checker::new(intake, mapping, request.default_model.clone(), seed)?;
-    if events
-        .blocking_send(Ok(Event::Mapping(checker.columns())))
-        .is_err()
-    {
-        return Ok(None);
+fn said(text: &str) -> Option<String> {
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+fn options(spec: &BatchSpec) -> ReadOptions {
+    ReadOptions {
+        file_name: spec.file_name.clone(),
+        format: spec.format,
+        sheet: said(&spec.sheet),
+        header_row: (spec.header_row > 0).then_some(spec.header_row),
+        record_path: said(&spec.record_path),
+        signers: spec.signers.clone(),
     }
-    let mut spool = SpoolWriter::new(directory).or_fault("make a spool")?;
-    let (mut rows, mut refused) = (0, 0);
+}
+
+/// Blocks: on the upload, and on the spool.
+pub(super) fn check(job: &Job) -> Result<Checked, Stop> {
+    let Job { running, spec, .. } = job;
+    let file = job
+        .files
+        .read(running.id, running.attempt, Kind::Manifest)
+        .or_fault("open a manifest")?;
+    let growing = Growing::new(file, Arc::clone(&running.arrival));
+    let mut reader = Reader::new(growing, &options(spec)).map_err(unread)?;
+    let mapping = Mapping::of(&reader, spec.default_model.is_some()).map_err(together)?;
+    let seed = random::bytes().or_fault("seed the search for repeated rows")?;
+    let mut checker = Checker::new(Arc::clone(&job.intake), mapping, spec.default_model.clone(), seed)?;
+    let understood = Arc::new(Understood {
+        columns: checker.columns(),
+        format: reader.format(),
+        sheet: reader.sheet().map(str::to_owned),
+        header_row: reader.header_row(),
+    });
+    keep(&job.files, running, &understood)?;
+    running
+        .notes
+        .send_modify(|notes| notes.understood = Some(Arc::clone(&understood)));
+    let mut spool = SpoolWriter::nameless(&job.spool).or_fault("make a spool")?;
+    let mut rows = 0;
     let mut record = Record::default();
-    while reader.read(&mut record).map_err(failure)? {
-        let entry = match checker.check(&record) {
-            Ok(row) => Entry::Valid(row),
-            Err(refusals) => {
-                refused += 1;
-                Entry::Refused(record.row(), refusals)
-            }
-        };
+    while reader.read(&mut record).map_err(unread)? {
+        let entry = entry(&mut checker, &record);
         spool.push(&entry).or_fault("write a spool")?;
         rows += 1;
-        let progress = Event::Progress {
-            phase: Phase::Checking,
-            done: rows,
-            total: 0,
-        };
-        if rows % PROGRESS_EVERY == 0 && events.blocking_send(Ok(progress)).is_err() {
-            return Ok(None);
+        if rows % PROGRESS_EVERY == 0 {
+            if let Some(why) = running.arrival.broken() {
+                return Err(why.into());
+            }
+            // Until the file is whole, its bytes are the better measure.
+            if running.whole.is_cancelled() {
+                running.progress(Phase::Checking, rows, 0);
+            }
         }
     }
-    let (bytes, sha256) = upload
-        .finish()
-        .map_err(|error| failure(ReadError::Input(error)))?;
-    let spool = spool.into_reader().or_fault("write a spool")?;
-    Ok(Some(Checked {
+    let spool = spool.into_spool().or_fault("write a spool")?;
+    let mapping = postcard::to_allocvec(&checker.columns()).or_fault("write a mapping down")?;
+    Ok(Checked {
         spool,
         rows,
-        refused,
-        bytes,
-        sha256,
-    }))
+        understood,
+        mapping,
+    })
+}
+
+fn entry(checker: &mut Checker, record: &Record) -> Entry {
+    let outcome = checker.check(record);
+    Entry {
+        row: record.row(),
+        outcome: outcome.map_err(|refusals| refusals.into_iter().map(Problem::from).collect()),
+        warnings: Vec::new(),
+    }
+}
+
+/// Keeps how the columns were understood for those who watch later.
+fn keep(files: &Files, running: &Running, understood: &Understood) -> Result<(), Fault> {
+    let bytes = postcard::to_allocvec(understood).or_fault("keep the columns")?;
+    files
+        .write(running.id, running.attempt, Kind::Columns)
+        .and_then(|mut file| file.write_all(&bytes))
+        .or_fault("keep the columns")
+}
+
+/// How the columns of a file were understood, as far as that is still there. Blocks.
+pub(super) fn understood(files: &Files, running: (muster_domain::ids::BatchId, u32)) -> Option<Understood> {
+    let mut bytes = Vec::new();
+    let file = files.read(running.0, running.1, Kind::Columns);
+    let read: io::Result<usize> = file.and_then(|file| file.take(COLUMNS_LIMIT).read_to_end(&mut bytes));
+    read.ok()?;
+    postcard::from_bytes(&bytes).ok()
 }

@@ -116,7 +116,14 @@ fn create_unique(tables: &mut Tables<'_>, devices: &[&Device]) -> Result<(), Sto
         .filter_map(|device| Some((device.mac?.key(), device.id.as_u128())))
         .collect();
     macs.sort_unstable();
-    insert_sorted("macs", &mut tables.macs, &macs)
+    insert_sorted("macs", &mut tables.macs, &macs)?;
+    let keyed: Vec<_> = devices
+        .iter()
+        .filter_map(|device| Some((device.lifecycle.key()?.0, device.id.as_u128())))
+        .collect();
+    let mut keys: Vec<_> = keyed.iter().map(|(key, id)| (key, *id)).collect();
+    keys.sort_unstable();
+    insert_sorted("keys", &mut tables.keys, &keys)
 }
 
 fn create_groups(tables: &mut Tables<'_>, devices: &[&Device]) -> Result<(), StoreError> {

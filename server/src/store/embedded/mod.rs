@@ -1,10 +1,12 @@
 //! The embedded store, on redb.
 
 mod audit;
+mod batches;
 mod catalog;
 mod check;
 mod claims;
 mod counts;
+mod decide;
 mod devices;
 mod file;
 mod former;
@@ -13,6 +15,7 @@ mod index;
 mod listing;
 mod live;
 mod operators;
+mod parts;
 #[cfg(test)]
 mod probe;
 mod record;

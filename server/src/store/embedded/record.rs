@@ -4,12 +4,12 @@
 //! stays in `former`, with a conversion, so that every file ever written opens. What is written is always the newest
 //! version. `tests/fixtures/store` holds golden bytes of each.
 
-use super::former::ModelV1;
+use super::{batches::BatchRequest, former};
 use crate::store::StoreError;
 use muster_domain::{
     access::Operator,
     audit::Entry,
-    batch::Batch,
+    batch::{Batch, PartRecord},
     catalog::{ModelSource, NamingRuleSource, ProfileSource, Revision, SiteSource},
     certificate::CertificateRecord,
     device::Device,
@@ -87,10 +87,12 @@ macro_rules! records {
 }
 
 records! {
-    Device: "devices" v 1;
+    Device: "devices" v 2, 1 => former::DeviceV1;
     CertificateRecord: "certificates" v 1;
-    Batch: "batches" v 1;
-    Replaceable<ModelSource>: "models" v 2, 1 => Replaceable<ModelV1>;
+    Batch: "batches" v 2, 1 => former::BatchV1;
+    BatchRequest: "batch_requests" v 1;
+    PartRecord: "parts" v 1;
+    Replaceable<ModelSource>: "models" v 2, 1 => Replaceable<former::ModelV1>;
     Replaceable<SiteSource>: "sites" v 1;
     Replaceable<NamingRuleSource>: "naming_rules" v 1;
     Revision<ProfileSource>: "profiles" v 1;
