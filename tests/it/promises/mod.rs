@@ -1,5 +1,6 @@
 //! What the server promises whatever happens.
 
+mod batches;
 mod guesses;
 mod race;
 mod refusals;

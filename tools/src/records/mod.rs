@@ -15,7 +15,7 @@ mod row;
 pub use access::Operator;
 pub use audit::AuditEntry;
 pub use catalog::{
-    FirmwarePolicy, Model, NamingRule, Outcome, Parameter, Profile, RenderedFile, Revision, Site,
+    FirmwarePolicy, Mapping, Model, NamingRule, Outcome, Parameter, Profile, RenderedFile, Revision, Site,
 };
 pub use device::{Device, Explanation, ReissuedCode, Step};
 pub use fleet::Counts;

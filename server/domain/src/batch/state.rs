@@ -257,7 +257,12 @@ impl Batch {
                 },
                 BatchStep::UndoAbandoned,
             ) => to(ended.clone().into()),
-            (State::Undoing { decided: true, .. }, BatchStep::Undone) => to(State::Undone(now)),
+            // Codes and keys of devices that are gone are of no use.
+            (State::Undoing { decided: true, .. }, BatchStep::Undone) => Ok(Self {
+                state: State::Undone(now),
+                acknowledged: changed.parts,
+                ..changed
+            }),
             (_, step) => Err(changed.refusal(step.verb())),
         }
     }

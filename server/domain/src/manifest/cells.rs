@@ -176,7 +176,7 @@ impl Gatherer {
     fn put<'r>(&mut self, cells: &mut Cells<'r>, field: &Field, value: Value<'r>, is_plain: bool) {
         // What we do not act on is not refused; certificates have lines, and a reader of their own.
         let is_free = matches!(field, Field::Ignored | Field::Kept(_) | Field::Credential);
-        let problem = if is_free || (is_plain && !cell::is_formula(&value.text)) {
+        let problem = if is_free || (is_plain && !cell::is_suspect(&value.text)) {
             None
         } else {
             cell::problem(&value.text)

@@ -94,7 +94,9 @@ fn check(text: &str, name: &str, catalog: Catalog, decide: bool) -> usize {
     };
     let mut rows = 0;
     while reader.read(&mut record).unwrap() {
-        let Ok(row) = checker.check(&record) else { continue };
+        let Ok(row) = checker.check(&record).outcome else {
+            continue;
+        };
         if !decide {
             rows += 1;
             continue;

@@ -3,7 +3,9 @@
 use muster_domain::{
     Code, Refusal, Timestamp,
     catalog::{Catalog, ModelSource, ProfileSource, Revision, SiteSource},
-    manifest::{Checker, Intake, Mapping, ReadOptions, Reader, Record, Rendered, ValidRow},
+    manifest::{
+        CheckedMapping, Checker, Intake, Mapping, Problem, ReadOptions, Reader, Record, Rendered, ValidRow,
+    },
     names::ModelName,
 };
 use std::{
@@ -92,6 +94,9 @@ pub(crate) fn gateway_profile() -> ProfileSource {
 pub(crate) struct Checked {
     pub(crate) rows: Vec<ValidRow>,
     pub(crate) refusals: Vec<Refusal>,
+    /// The refusals with their columns, values and rules, and what is odd about rows.
+    pub(crate) problems: Vec<Problem>,
+    pub(crate) warnings: Vec<Problem>,
     /// What keeps valid rows from making new devices.
     pub(crate) lacking: Vec<Refusal>,
     pub(crate) columns: Vec<(String, String)>,
@@ -140,10 +145,45 @@ pub(crate) fn check(
     input: impl Read,
     default_model: Option<&str>,
 ) -> Checked {
+    check_sheet(catalog, file_name, Forward(input), default_model)
+}
+
+/// The same, for files that are not read from their beginning.
+pub(crate) fn check_sheet(
+    catalog: Catalog,
+    file_name: &str,
+    input: impl Read + Seek,
+    default_model: Option<&str>,
+) -> Checked {
+    check_all(catalog, file_name, input, default_model, None).unwrap()
+}
+
+/// Reads and checks a whole manifest by a mapping; by the usual names of columns without one.
+pub(crate) fn check_by(
+    catalog: Catalog,
+    file_name: &str,
+    input: impl Read,
+    default_model: Option<&str>,
+    by: Option<&CheckedMapping>,
+) -> Result<Checked, Vec<Refusal>> {
+    check_all(catalog, file_name, Forward(input), default_model, by)
+}
+
+fn check_all(
+    catalog: Catalog,
+    file_name: &str,
+    input: impl Read + Seek,
+    default_model: Option<&str>,
+    by: Option<&CheckedMapping>,
+) -> Result<Checked, Vec<Refusal>> {
     let intake = Arc::new(Intake::new(Arc::new(catalog)));
-    let mut reader = Reader::new(Forward(input), &options(file_name)).unwrap();
+    let mut reader = Reader::new(input, &options(file_name)).unwrap();
     let default_model: Option<ModelName> = default_model.map(|name| name.parse().unwrap());
-    let mapping = Mapping::of(&reader, default_model.is_some()).unwrap();
+    let has_model = default_model.is_some();
+    let mapping = match by {
+        Some(by) => Mapping::resolve(by, reader.columns(), reader.format(), has_model)?,
+        None => Mapping::of(&reader, has_model)?,
+    };
     let mut checker = Checker::new(intake, mapping, default_model, [7; 16]).unwrap();
     let mut checked = Checked {
         columns: checker.columns(),
@@ -151,7 +191,9 @@ pub(crate) fn check(
     };
     let mut record = Record::default();
     while reader.read(&mut record).unwrap() {
-        match checker.check(&record) {
+        let found = checker.check(&record);
+        checked.warnings.extend(found.warnings);
+        match found.outcome {
             Ok(row) => {
                 if let Rendered::Lacking(problems) = &row.target {
                     let problems = problems.iter().map(|problem| problem.clone().in_row(row.row.row));
@@ -159,8 +201,12 @@ pub(crate) fn check(
                 }
                 checked.rows.push(row);
             }
-            Err(found) => checked.refusals.extend(found),
+            Err(found) => {
+                let refusals = found.iter().map(|problem| problem.refusal.clone());
+                checked.refusals.extend(refusals);
+                checked.problems.extend(found);
+            }
         }
     }
-    checked
+    Ok(checked)
 }

@@ -15,7 +15,9 @@ use crate::{
 use muster_domain::{
     Code, Refusal,
     batch::BatchSpec,
-    manifest::{Checker, Format, Intake, Mapping, Problem, ReadError, ReadOptions, Reader, Record, ValidRow},
+    manifest::{
+        Checker, Format, Intake, Mapping, Problem, ReadError, ReadOptions, Reader, Record, RowCheck, ValidRow,
+    },
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -176,11 +178,11 @@ pub(super) fn check(job: &Job) -> Result<Checked, Stop> {
 }
 
 fn entry(checker: &mut Checker, record: &Record) -> Entry {
-    let outcome = checker.check(record);
+    let RowCheck { outcome, warnings } = checker.check(record);
     Entry {
         row: record.row(),
-        outcome: outcome.map_err(|refusals| refusals.into_iter().map(Problem::from).collect()),
-        warnings: Vec::new(),
+        outcome,
+        warnings,
     }
 }
 

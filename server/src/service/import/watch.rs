@@ -3,7 +3,7 @@
 use super::{
     Phase, RowLine, RowStatus,
     check::{self, Understood},
-    desk::{Notes, Running},
+    desk::Notes,
     files::Kind,
     plan::PlannedRow,
     spool::SpoolReader,
@@ -166,22 +166,23 @@ impl Watcher {
             // Listening begins before looking: what changes in between is heard.
             let running = self.service.desk.find(self.id);
             let mut notes = running.as_deref().map(|running| running.notes.subscribe());
+            let noted = notes.as_ref().map(|notes| notes.borrow().clone());
             let batch = self.service.known_batch(self.id).await?;
             let first = beginning(&batch);
             if (first.attempt, first.applied) != (self.place.attempt, self.place.applied) {
                 self.place = first;
             }
-            self.tell_mapping(&batch, running.as_deref()).await?;
+            self.tell_mapping(&batch, noted.as_ref()).await?;
             self.tell_results(&batch).await?;
             if is_ended(&batch) {
                 return self.tell_end(batch).await;
             }
-            let Some(heard) = &mut notes else {
+            let (Some(heard), Some(noted)) = (&mut notes, noted) else {
                 // Nobody works at it: after a restart, or because its uploader was silent for long.
                 self.service.take_up(&batch)?;
                 continue;
             };
-            self.tell_progress(heard).await?;
+            self.tell_progress(&noted).await?;
             self.wait(heard).await?;
         }
     }
@@ -207,18 +208,16 @@ impl Watcher {
             .map_err(|_| Stop::Gone)
     }
 
-    async fn tell_mapping(&mut self, batch: &Batch, running: Option<&Running>) -> Result<(), Stop> {
+    async fn tell_mapping(&mut self, batch: &Batch, noted: Option<&Notes>) -> Result<(), Stop> {
         if self.told_mapping {
             return Ok(());
         }
-        let noted = running.and_then(|running| running.notes.borrow().understood.clone());
         let understood = match noted {
-            Some(noted) => Some(noted),
-            None if running.is_some() => None,
+            Some(noted) => noted.understood.clone(),
             None => {
                 let (files, of) = (self.service.files.clone(), (batch.id, batch.attempt));
-                let found = blocking("read the columns", move || check::understood(&files, of)).await;
-                found?.map(Arc::new)
+                let found = blocking("read the columns", move || check::understood(&files, of));
+                found.await?.map(Arc::new)
             }
         };
         let Some(understood) = understood else {
@@ -228,11 +227,8 @@ impl Watcher {
         self.tell(Event::Mapping(understood)).await
     }
 
-    async fn tell_progress(&mut self, notes: &mut watch::Receiver<Notes>) -> Result<(), Stop> {
-        let now = {
-            let notes = notes.borrow_and_update();
-            (notes.phase, notes.done, notes.total)
-        };
+    async fn tell_progress(&mut self, noted: &Notes) -> Result<(), Stop> {
+        let now = (noted.phase, noted.done, noted.total);
         if self.told_progress == Some(now) {
             return Ok(());
         }

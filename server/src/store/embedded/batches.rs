@@ -17,6 +17,7 @@ use muster_domain::{
 use redb::ReadableTable as _;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+use std::ops::Range;
 
 /// What a request id was used for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -336,6 +337,16 @@ pub(super) fn tallied(event: Event, tally: Tally) -> Event {
         .with("refused", tally.refused)
 }
 
+/// Erases what the codes and keys of parts can be shown from.
+pub(super) fn erase(txn: &mut Txn<'_>, id: BatchId, parts: Range<u32>) -> Result<(), StoreError> {
+    let (id, Range { start, end }) = (id.as_u128(), parts);
+    let tables = txn.write();
+    tables.seeds.retain_in((id, start)..(id, end), |_, _| false)?;
+    let keys = (id, start, 0)..(id, end, 0);
+    tables.part_keys.retain_in(keys, |_, _| false)?;
+    Ok(())
+}
+
 fn acknowledge(
     txn: &mut Txn<'_>,
     id: BatchId,
@@ -355,12 +366,7 @@ fn acknowledge(
     if batch.acknowledged == known {
         return Ok(Ok(before));
     }
-    let (id, end) = (batch.id.as_u128(), batch.acknowledged);
-    let tables = txn.write();
-    tables.seeds.retain_in((id, known)..(id, end), |_, _| false)?;
-    tables
-        .part_keys
-        .retain_in((id, known, 0)..(id, end, 0), |_, _| false)?;
+    erase(txn, batch.id, known..batch.acknowledged)?;
     put(txn, &batch)?;
     let event = Event::new(now, actor.clone(), Action::ResultsAcknowledged, batch.name());
     txn.audit(&event.with("parts", batch.acknowledged))?;

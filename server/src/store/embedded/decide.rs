@@ -52,32 +52,21 @@ where
         let repeated = repeated_rows(&part.rows);
         let mut decided = Vec::with_capacity(part.rows.len());
         let held = by_serial.into_iter().zip(by_mac).zip(by_key);
-        for (row, ((serial, mac), key)) in part.rows.iter().zip(held) {
-            let number = row.fresh.origin.row;
-            decided.push(if repeated.contains(&number) {
-                let why = format!("row {number} of the batch stands twice in this file");
-                let refusal = Refusal::new(Code::RequestInvalid, why);
-                (
-                    RowOutcome::Refused(vec![refusal.at(format!("rows[{number}]")).into()]),
-                    None,
-                )
-            } else {
-                self.row(part, row, serial, mac, key)?
-            });
+        for (place, (row, ((serial, mac), key))) in part.rows.iter().zip(held).enumerate() {
+            let held = Held {
+                serial,
+                mac,
+                key,
+                repeated: repeated.contains(&place),
+            };
+            decided.push(self.row(part, row, held)?);
         }
         Ok(decided)
     }
 
-    fn row(
-        &self,
-        part: &ImportPart,
-        row: &PartRow,
-        serial: Holder,
-        mac: Holder,
-        key: Holder,
-    ) -> Result<Decided, StoreError> {
+    fn row(&self, part: &ImportPart, row: &PartRow, held: Held) -> Result<Decided, StoreError> {
         let number = row.row.row.row;
-        let (serial, mac) = match (serial, mac) {
+        let (serial, mac) = match (held.serial, held.mac) {
             (Holder::EarlierRow(earlier), _) => {
                 return Ok((same(Code::SerialRepeated, number, "serial", earlier), None));
             }
@@ -86,6 +75,14 @@ where
             }
             (serial, mac) => (serial.device(), mac.device()),
         };
+        if held.repeated {
+            let why = format!(
+                "row {} of the batch stands twice in this file",
+                row.fresh.origin.row
+            );
+            let problem = Problem::new(Refusal::new(Code::RequestInvalid, why)).in_row(number);
+            return Ok((RowOutcome::Refused(vec![problem]), None));
+        }
         let holder = match serial {
             Some(id) => Some(
                 load::<Device>(self.devices, id)?
@@ -104,7 +101,7 @@ where
             mac: mac.map(DeviceId::from_u128),
         };
         let outcome = part.intake.decide(&row.row, holders, &row.fresh, &part.limits);
-        let outcome = key_is_free(number, outcome, key);
+        let outcome = key_is_free(number, outcome, held.key);
         Ok((as_planned(row, outcome, holder.as_ref()), holder))
     }
 
@@ -119,6 +116,15 @@ where
             Ok(())
         })
     }
+}
+
+/// Who holds already what a row has.
+struct Held {
+    serial: Holder,
+    mac: Holder,
+    key: Holder,
+    /// An earlier row of this part has the same number.
+    repeated: bool,
 }
 
 /// Who has the key of a row.
@@ -188,15 +194,16 @@ fn as_planned(row: &PartRow, outcome: RowOutcome, before: Option<&Device>) -> Ro
     RowOutcome::Refused(vec![Problem::new(refusal).in_row(row.row.row.row)])
 }
 
-/// Rows that stand twice: two devices of one row would have the same code. Files number their rows upwards, so
-/// only mended rows, which name the row they were, are looked at singly.
-fn repeated_rows(rows: &[PartRow]) -> BTreeSet<u32> {
+/// Places of rows whose number an earlier one has: two devices of one row would have the same code. Files number their rows
+/// upwards, so only mended rows, which name the row they were, are looked at singly.
+fn repeated_rows(rows: &[PartRow]) -> BTreeSet<usize> {
     let numbers = || rows.iter().map(|row| row.fresh.origin.row);
     if numbers().is_sorted_by(|a, b| a < b) {
         return BTreeSet::new();
     }
     let mut seen = BTreeSet::new();
-    numbers().filter(|number| !seen.insert(*number)).collect()
+    let places = numbers().enumerate().filter(|(_, number)| !seen.insert(*number));
+    places.map(|(place, _)| place).collect()
 }
 
 /// Looks up one key of every row, in the order of the keys.

@@ -4,6 +4,7 @@ mod audit;
 mod batches;
 mod catalog;
 mod check;
+mod check_batches;
 mod claims;
 mod counts;
 mod decide;
@@ -20,13 +21,18 @@ mod parts;
 mod probe;
 mod record;
 mod registry;
+mod survey;
 mod tables;
 mod txn;
+mod undo;
 mod writer;
 
-#[cfg(test)]
-pub(super) use record::{Record, Replaceable};
 pub use registry::FORMAT;
+#[cfg(test)]
+pub(super) use {
+    batches::BatchRequest,
+    record::{MappingText, Record, Replaceable},
+};
 
 use super::{Counts, StoreError};
 use live::Live;

@@ -2,8 +2,8 @@
 
 use super::{
     build::{
-        alice, at, batch, batch_id, begin, claim, event, found, hello, operator, part, report, row, serial,
-        signed, sound,
+        alice, at, batch, batch_id, begin, claim, commit, event, finish, found, hello, operator, part,
+        report, row, serial, signed, sound, start,
     },
     disk::{Disk, Seeded},
 };
@@ -50,23 +50,14 @@ impl Session {
     }
 
     async fn import(&mut self, number: u32, devices: std::ops::Range<u32>) {
-        self.store
-            .create_batch(batch(number), event(Action::BatchStarted))
-            .await
-            .unwrap();
+        start(&self.store, number).await;
         let middle = devices.start.midpoint(devices.end);
         for (part_number, rows) in [(0, devices.start..middle), (1, middle..devices.end)] {
             let rows = rows.map(row).collect();
-            self.store
-                .commit_import_part(part(&self.store, number, part_number, rows))
-                .await
-                .unwrap();
+            commit(&self.store, part(&self.store, number, part_number, rows)).await;
             self.tell(What::Parts(number, part_number + 1));
         }
-        self.store
-            .finish_batch(batch_id(number), at(number.into()), alice())
-            .await
-            .unwrap();
+        finish(&self.store, number).await;
     }
 
     async fn claim(&mut self, device: u32) {
@@ -303,6 +294,19 @@ async fn a_file_of_an_older_program_opens_and_is_ours_from_then_on() {
     // The check of everything demands the format of this program.
     sound(&store).await;
     assert_eq!(store.catalog().models.len(), 2);
+}
+
+#[tokio::test]
+async fn mappings_are_there_after_the_store_opens_again() {
+    let disk = Disk::default();
+    let store = Store::with_backend(disk.clone()).unwrap();
+    found(&store).await;
+    super::conformance::catalog::every_revision_of_a_mapping_stays(&store).await;
+    let before = store.catalog();
+    store.close().await.unwrap();
+    let store = Store::with_backend(disk).unwrap();
+    assert_eq!(store.catalog().mappings, before.mappings);
+    assert_eq!(before.mappings.len(), 1);
 }
 
 #[tokio::test]

@@ -1,23 +1,31 @@
 //! Bytes of every record format, kept for ever: old files open, and no format changes unnoticed.
 
-use super::build::{alice, at, batch, claim, code, info, key, operator, report, row, signed};
+use super::build::{alice, at, batch, batch_id, claim, code, info, key, operator, report, row, signed};
 use crate::store::{
     RegistryInfo,
-    embedded::{Record, Replaceable},
+    embedded::{BatchRequest, MappingText, Record, Replaceable},
 };
 use muster_domain::{
+    Code, Refusal,
     access::Role,
+    activation::Seed,
     audit::{Action, Event},
-    batch::BatchState,
+    batch::{
+        Batch, BatchSpec, BatchState, CredentialKind, Ending, KeyFormat, PartRecord, PlanHash, SentFile,
+        Slot, SlotOutcome, Tally,
+    },
     catalog::{
         ModelSource, NamingRuleSource, ParameterSource, ParameterType, ProfileSource, Revision, SiteSource,
     },
     certificate::{CertificateRecord, CertificateState},
     desired::Target,
-    device::{Credential, Device, FacetState, Identity, Lifecycle, Reported, Standing, Verification},
+    device::{
+        Credential, Device, FacetState, Identity, Lifecycle, PinnedKey, Reported, Standing, Verification,
+    },
+    manifest::{Format, Problem, Writes},
 };
 use muster_firmware_policy::{ArtifactSource, FirmwarePolicy, PolicySource, UpdateSource};
-use std::{fmt::Debug, fs, path::PathBuf};
+use std::{collections::BTreeMap, fmt::Debug, fs, path::PathBuf, time::Duration};
 
 fn path(name: &str, version: u8) -> PathBuf {
     let file = format!("{name}_v{version}.bin");
@@ -85,6 +93,7 @@ fn device() -> Device {
         position: row.position,
         labels: row.labels,
         variables: [("vlan".to_owned(), "12".to_owned())].into(),
+        kept: BTreeMap::new(),
         origin: super::build::fresh(1, 1).origin,
         created: at(1),
         updated: at(2),
@@ -110,12 +119,12 @@ fn device() -> Device {
 #[test]
 fn devices() {
     let registered = device();
-    check("device_registered", &registered);
+    device_check("device_registered", &registered);
     let identity = Identity {
         certificate: claim(1, 1, 1).fresh.certificate,
         spki: key(1),
         not_after: at(500),
-        spent: code(1),
+        spent: Some(code(1)),
     };
     let reported = Some(Reported {
         at: at(7),
@@ -130,9 +139,9 @@ fn devices() {
         reported: reported.clone(),
         ..device()
     };
-    check("device_claimed", &claimed);
+    device_check("device_claimed", &claimed);
     let verification = Verification::Verified { at: at(8) };
-    check(
+    device_check(
         "device_active",
         &Device {
             lifecycle: Lifecycle::Active { identity },
@@ -150,7 +159,7 @@ fn devices() {
         facet,
         reason: "edited".to_owned(),
     };
-    check(
+    device_check(
         "device_suspended",
         &Device {
             lifecycle: suspended,
@@ -170,7 +179,7 @@ fn devices() {
         reported: None,
         ..claimed
     };
-    check(
+    device_check(
         "device_retired",
         &Device {
             lifecycle: retired,
@@ -178,6 +187,36 @@ fn devices() {
             ..bare
         },
     );
+    // What devices had not in version 1.
+    let kept = Device {
+        kept: [("Pallet".to_owned(), "17".to_owned())].into(),
+        lifecycle: Lifecycle::Registered {
+            credential: Credential::Pinned {
+                key: PinnedKey {
+                    spki: key(4),
+                    certificate: Some([8; 32]),
+                },
+                intent: None,
+            },
+        },
+        ..device()
+    };
+    check("device_pinned", &kept);
+    let identity = Identity {
+        spent: None,
+        ..identity
+    };
+    let certified = Device {
+        lifecycle: Lifecycle::Claimed { identity },
+        ..kept
+    };
+    check("device_certified", &certified);
+}
+
+/// Said the same in version 1.
+fn device_check(name: &str, value: &Device) {
+    check(name, value);
+    opens(name, 1, value);
 }
 
 #[test]
@@ -214,12 +253,137 @@ fn certificates() {
 
 #[test]
 fn batches() {
-    let mut batch = batch(1);
-    batch.tally.created = 5;
-    batch.parts = 2;
-    check("batch_applying", &batch);
-    batch.state = BatchState::Done(at(9));
-    check("batch_done", &batch);
+    // The batches of version 1 that ended are what they were; those that were cut cannot be finished any more.
+    let former = Batch {
+        request_id: String::new(),
+        next_seed: Seed::from_bytes([0; 16]),
+        tally: Tally {
+            created: 5,
+            ..Tally::default()
+        },
+        rows: 5,
+        parts: 2,
+        acknowledged: 2,
+        unrecorded: 2,
+        ..batch(1)
+    };
+    let state = |state, changed| Batch {
+        state,
+        changed,
+        ..former.clone()
+    };
+    opens("batch_applying", 1, &state(BatchState::Cancelled(at(1)), at(1)));
+    opens("batch_done", 1, &state(BatchState::Done(at(9)), at(9)));
+
+    let mut full = batch(2);
+    full.spec = spec();
+    full.attempt = 1;
+    full.format = Some(Format::Csv);
+    full.sheet = "Devices".to_owned();
+    full.mapping = Some(("line-7".parse().unwrap(), 3));
+    full.plan = Some(PlanHash([4; 32]));
+    (full.rows, full.parts, full.first_part, full.acknowledged) = (9, 3, 2, 1);
+    full.tally.refused = 4;
+    full.former.push(SentFile {
+        name: "line7.csv".to_owned(),
+        bytes: 7,
+        sha256: Some([1; 32]),
+        sheet: String::new(),
+        mapping: None,
+        first_part: 0,
+    });
+    check("batch_applying", &full);
+    let refusal = Refusal::new(Code::PlanMoved, "moved").at("plan_hash");
+    let ended = Ending::Failed(at(3), refusal.clone());
+    for (name, state) in [
+        ("uploading", BatchState::Uploading),
+        ("checking", BatchState::Checking),
+        (
+            "planned",
+            BatchState::Planned {
+                until: at(7),
+                tally: full.tally,
+            },
+        ),
+        ("done", BatchState::Done(at(9))),
+        ("cancelled", BatchState::Cancelled(at(9))),
+        ("failed", BatchState::Failed { at: at(9), refusal }),
+        ("undoing", BatchState::Undoing { ended, decided: true }),
+        ("undone", BatchState::Undone(at(9))),
+    ] {
+        check(&format!("batch_{name}"), &Batch { state, ..batch(2) });
+    }
+    let request = BatchRequest {
+        batch: batch_id(1),
+        digest: [5; 32],
+    };
+    check("batch_request", &request);
+}
+
+fn spec() -> BatchSpec {
+    BatchSpec {
+        file_name: "failed.csv".to_owned(),
+        format: Some(Format::Ndjson),
+        sheet: "Devices".to_owned(),
+        header_row: 3,
+        record_path: "devices".to_owned(),
+        signers: vec![vec![0x30, 0]],
+        mapping: Some(("line-7".parse().unwrap(), Some(2))),
+        save_mapping: Some("line-8".parse().unwrap()),
+        default_model: Some("GW-200".parse().unwrap()),
+        validate_only: true,
+        plan_hash: Some(PlanHash([9; 32])),
+        all_or_nothing: true,
+        writes: Writes::UpdateOnly,
+        update_mask: vec!["site".to_owned()],
+        credential: CredentialKind::Pinned,
+        code_ttl: Duration::from_secs(60),
+        key_format: KeyFormat::Pkcs12,
+        key_recipient: "age1".to_owned(),
+    }
+}
+
+#[test]
+fn parts() {
+    let problem = Problem::new(Refusal::new(Code::MacLocal, "local").at("rows[7].mac"))
+        .in_column("MAC")
+        .with_value("02-00")
+        .with_rule("assigned");
+    let id = super::build::fresh(1, 1).id;
+    let slot = |row, outcome| Slot {
+        row,
+        outcome,
+        warnings: Vec::new(),
+    };
+    let record = PartRecord {
+        batch: batch_id(1),
+        number: 3,
+        attempt: 1,
+        first: id,
+        slots: vec![
+            Slot {
+                warnings: vec![problem.clone()],
+                ..slot(7, SlotOutcome::Created { offset: 300 })
+            },
+            slot(
+                8,
+                SlotOutcome::Updated {
+                    device: id,
+                    changes: vec!["site".to_owned()],
+                },
+            ),
+            slot(9, SlotOutcome::Unchanged { device: id }),
+            slot(300, SlotOutcome::Refused(vec![problem])),
+        ],
+    };
+    check("part", &record);
+    // A million rows that made devices must not weigh much beside the devices.
+    let slots = (0..10_000).map(|row| slot(row, SlotOutcome::Created { offset: row }));
+    let plain = PartRecord {
+        slots: slots.collect(),
+        ..record
+    };
+    assert!(plain.encode().unwrap().len() < 8 * 10_000);
 }
 
 #[test]
@@ -294,6 +458,8 @@ fn the_catalog() {
         files: [("network.toml".to_owned(), "vlan = {{ vlan }}".to_owned())].into(),
     };
     check("profile", &revision(content));
+    let text = r#"{"name":"line-7","unmapped":"keep","fields":[{"field":"serial","columns":["SN"]}]}"#;
+    check("mapping", &revision(MappingText(text.to_owned())));
     let target = ArtifactSource {
         version: "2.5.0".to_owned(),
         url: "https://firmware.example/2.5.0".to_owned(),

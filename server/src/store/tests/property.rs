@@ -1,12 +1,11 @@
 //! Any order of operations keeps every invariant, and the counts are what a recount finds.
 
 use super::build::{
-    alice, at, batch, batch_id, claim, code, event, founded, hello, key, part, report, row, serial, signed,
-    sound,
+    alice, at, claim, code, commit, finish, founded, hello, key, part, report, row, serial, signed, sound,
+    start,
 };
 use crate::store::{ClaimBegun, Counts, DeviceChange, DeviceQuery, Store};
 use muster_domain::{
-    audit::Action,
     device::{Facet, FacetState, Transition},
     mac::Mac,
 };
@@ -74,10 +73,7 @@ async fn run(store: &Store, place: u32, step: &Step) {
             shift,
             site,
         } => {
-            store
-                .create_batch(batch(place), event(Action::BatchStarted))
-                .await
-                .unwrap();
+            start(store, place).await;
             let rows = (first..first + rows).map(|number| {
                 let mut row = row(number);
                 let [.., a, b] = (number + shift).to_be_bytes();
@@ -85,11 +81,8 @@ async fn run(store: &Store, place: u32, step: &Step) {
                 row.row.site = Some(super::build::SITES[usize::from(site)].parse().unwrap());
                 row
             });
-            store
-                .commit_import_part(part(store, place, 0, rows.collect()))
-                .await
-                .unwrap();
-            store.finish_batch(batch_id(place), now, alice()).await.unwrap();
+            commit(store, part(store, place, 0, rows.collect())).await;
+            finish(store, place).await;
         }
         Step::Claim {
             device,
