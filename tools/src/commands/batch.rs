@@ -8,7 +8,7 @@ use crate::{
     cli::{ListArgs, Session},
     exit::Exit,
     failure::Failure,
-    import::{FollowOptions, ImportEvent, ImportSummary, failed, follow, is_plan},
+    import::{FollowOptions, ImportEvent, ImportSummary, Recipient, failed, follow, is_plan},
     output::{Format, Listing, print_one},
     records::{Batch, UndoBlock},
 };
@@ -79,6 +79,12 @@ pub(crate) struct Results {
     /// Where refused rows go, in their own columns, to be mended and sent again; needs --file.
     #[arg(long, value_name = "FILE", requires = "file")]
     failed: Option<PathBuf>,
+    /// Where everything that is wrong or odd goes, a line each: CSV, or by its name .jsonl or .xlsx.
+    #[arg(long, value_name = "FILE")]
+    problems: Option<PathBuf>,
+    /// Encrypt the results to this age recipient; they get the ending .age, and nothing plain is written.
+    #[arg(long, value_name = "age1...")]
+    encrypt_to: Option<Recipient>,
     /// Replace files that are there already; they may hold the only copy of activation codes.
     #[arg(long)]
     replace: bool,
@@ -242,6 +248,8 @@ impl Results {
             file: self.file,
             results: self.out,
             failed: self.failed,
+            problems: self.problems,
+            recipient: self.encrypt_to,
             replace: self.replace,
             keep: self.keep,
             patience: self.retry_for.0,

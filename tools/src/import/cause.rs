@@ -123,7 +123,7 @@ mod tests {
         assert_eq!(causes[0].first_rows, [2, 3, 4, 5, 6]);
         assert_eq!(
             (causes[0].example.as_str(), causes[0].value.as_str()),
-            ("mac: is wrong in 2", "v2")
+            ("MAC: is wrong in 2", "v2")
         );
     }
 

@@ -1,16 +1,19 @@
 //! A batch that is at the server already: its progress, and its answers as a file.
 
 use super::{
-    ImportEvent, ImportOptions, ImportSummary,
+    ImportEvent, ImportOptions, ImportSummary, Recipient,
+    directory::zip_directory,
     pair::{Own, Pairing},
-    rows::Rows,
+    rows::{self, Rows},
     run::{acknowledge, is_applied, summarise},
     source::Source,
     watch::Watch,
 };
 use crate::{client::Client, failure::Failure};
+use muster_domain::manifest::ReadOptions;
 use muster_proto::v1::{self, batch::State, import_progress::Phase, watch_batch_response::Message};
 use std::{path::PathBuf, time::Duration};
+use tempfile::NamedTempFile;
 
 /// What to do with the answers of a batch.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -21,6 +24,10 @@ pub struct FollowOptions {
     pub results: Option<PathBuf>,
     /// Where refused rows go, in the user's own columns; needs the file.
     pub failed: Option<PathBuf>,
+    /// Where everything that is wrong or odd goes.
+    pub problems: Option<PathBuf>,
+    /// To whom the results are encrypted.
+    pub recipient: Option<Recipient>,
     /// Whether files that are there already may be replaced.
     pub replace: bool,
     /// Leave the codes at the server, so that they can be fetched again until they expire.
@@ -43,6 +50,9 @@ pub async fn follow(
         all_or_nothing: spec.all_or_nothing,
         results: options.results.clone(),
         failed: options.failed.clone(),
+        problems: options.problems.clone(),
+        recipient: options.recipient.clone(),
+        credential: spec.credential(),
         replace: options.replace,
         ..ImportOptions::default()
     };
@@ -100,6 +110,8 @@ async fn own(batch: &v1::Batch, options: &FollowOptions) -> Result<(Own, Vec<u8>
         }
         return Ok((Own::Numbers, Vec::new()));
     };
+    let packed = file.is_dir().then(|| zip_directory(file)).transpose()?;
+    let file = packed.as_ref().map_or(file.as_path(), NamedTempFile::path);
     let source = Source::measure(file).await?;
     if source.sha256 != batch.file_sha256 {
         return Err(Failure::usage(
@@ -111,6 +123,16 @@ async fn own(batch: &v1::Batch, options: &FollowOptions) -> Result<(Own, Vec<u8>
             ),
         ));
     }
-    let rows = Rows::open(file, Some(batch.format()))?;
+    let spec = batch.spec.clone().unwrap_or_default();
+    let text = |text: String| Some(text).filter(|text| !text.is_empty());
+    let read = ReadOptions {
+        format: rows::format(batch.format()),
+        sheet: text(batch.sheet.clone()),
+        header_row: Some(spec.header_row).filter(|&row| row > 0),
+        record_path: text(spec.record_path),
+        signers: spec.signers,
+        ..ReadOptions::default()
+    };
+    let rows = Rows::open(file, read)?;
     Ok((Own::File(Box::new(rows)), source.sha256))
 }

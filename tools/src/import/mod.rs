@@ -5,10 +5,16 @@
 //! missing, watches it and acknowledges the answers when they are on disk; wherever that breaks off, the same call
 //! with the same [`ImportOptions::ticket`] goes on. [`follow`] watches a batch that somebody else sent.
 
+mod answers;
 mod away;
 mod cause;
+mod directory;
 mod follow;
+mod members;
+mod ours;
 mod pair;
+mod problems;
+mod recipient;
 mod refusal;
 mod results;
 mod retry;
@@ -19,9 +25,13 @@ mod spec;
 mod ticket;
 mod upload;
 mod watch;
+mod write;
 
 pub use cause::Cause;
+pub use directory::zip_directory;
 pub use follow::{FollowOptions, follow, is_plan};
+pub use problems::ProblemsFile;
+pub use recipient::Recipient;
 pub use refusal::failed;
 pub use results::RESULT_COLUMNS;
 pub use run::{run, run_until};
@@ -41,7 +51,7 @@ const OWN_PREFIX: &str = "muster_";
 /// What to import, and how.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ImportOptions {
-    /// The manifest.
+    /// The manifest, or a directory of certificates.
     pub file: PathBuf,
     /// What it is written in; `None`: the server decides by name and content.
     pub format: Option<ManifestFormat>,
@@ -85,6 +95,10 @@ pub struct ImportOptions {
     pub results: Option<PathBuf>,
     /// Where refused rows go, in the user's own columns, to be mended and sent again.
     pub failed: Option<PathBuf>,
+    /// Where everything that is wrong or odd goes, a line each: CSV, or by its name `.jsonl` or `.xlsx`.
+    pub problems: Option<PathBuf>,
+    /// To whom the results are encrypted, under their name with `.age` behind; `None`: they are plain.
+    pub recipient: Option<Recipient>,
     /// Whether files that are there already may be replaced. They may hold the only copy of codes.
     pub replace: bool,
     /// Where a run keeps what another one needs to go on after it was killed; removed at the end. `None`: a run
@@ -171,4 +185,6 @@ pub struct ImportSummary {
     pub results: Option<PathBuf>,
     /// Where the refused rows are.
     pub failed: Option<PathBuf>,
+    /// Where all problems are; `None` where there are none.
+    pub problems: Option<PathBuf>,
 }

@@ -3,12 +3,13 @@
 use super::{
     ImportOptions,
     cause::Causes,
-    results::{Columns, ResultsFile},
-    rows::{Row, Rows, Style, TextForm},
+    problems::ProblemsFile,
+    results::{Columns, Keeping, ResultsFile},
+    rows::{Cell, Row, Rows, Style, Table, TextForm},
     ticket::Output,
 };
 use crate::failure::Failure;
-use muster_proto::v1::{RowResult, RowStatus};
+use muster_proto::v1::{CredentialKind, RowResult, RowStatus};
 use std::path::{Path, PathBuf};
 
 /// What stands beside the answers.
@@ -29,7 +30,11 @@ impl Own {
             Self::Numbers => (
                 Style::Csv {
                     delimiter: b',',
-                    header: vec![ROW_COLUMN.to_owned()],
+                    table: Table {
+                        header: vec![ROW_COLUMN.to_owned()],
+                        header_row: 1,
+                        ..Table::default()
+                    },
                 },
                 TextForm::default(),
             ),
@@ -53,7 +58,7 @@ impl Own {
             },
             Self::Numbers => Row {
                 number,
-                cells: vec![number.to_string()],
+                cells: vec![Cell::of(&number.to_string())],
                 ..Row::default()
             },
         }
@@ -67,6 +72,8 @@ pub(super) struct Pairing {
     waiting: Option<Row>,
     results: Option<ResultsFile>,
     failed: Option<ResultsFile>,
+    problems: Option<ProblemsFile>,
+    outputs: Vec<Output>,
     causes: Causes,
     warnings: Causes,
     /// Answers to rows that the file no longer has: it changed meanwhile.
@@ -82,6 +89,17 @@ pub(super) struct Pairing {
 pub(super) struct Written {
     pub(super) results: Option<PathBuf>,
     pub(super) failed: Option<PathBuf>,
+    pub(super) problems: Option<PathBuf>,
+}
+
+/// The columns that such an import has answers for.
+const fn columns(credential: CredentialKind) -> Columns {
+    let (certificates, keys) = match credential {
+        CredentialKind::Unspecified | CredentialKind::Code => (false, false),
+        CredentialKind::Csr | CredentialKind::Pinned => (true, false),
+        CredentialKind::Key => (true, true),
+    };
+    Columns::WithAnswers { certificates, keys }
 }
 
 impl Pairing {
@@ -92,20 +110,41 @@ impl Pairing {
         made: impl Fn(&Path) -> bool,
     ) -> Result<Self, Failure> {
         let (style, form) = own.style();
-        let begin = |path: Option<&Path>, columns| {
-            path.map(|path| {
-                let replace = options.replace || made(path);
-                ResultsFile::begin(path, replace, (&style, form), columns)
-            })
-            .transpose()
+        let replace = |path: &Path| options.replace || made(path);
+        let mut outputs = Vec::new();
+        let mut writes = |path: &Path, temporary: &Path| {
+            outputs.push(Output {
+                path: path.to_owned(),
+                temporary: temporary.to_owned(),
+            });
         };
-        let results = begin(options.results.as_deref(), Columns::WithAnswers)?;
-        let failed = begin(options.failed.as_deref(), Columns::OwnOnly)?;
+        let mut begin = |path: Option<&Path>, recipient, columns| {
+            let Some(path) = path else { return Ok(None) };
+            let keeping = Keeping {
+                replace: replace(path),
+                recipient,
+            };
+            let file = ResultsFile::begin(path, keeping, (&style, form), columns)?;
+            writes(path, file.temporary());
+            Ok::<_, Failure>(Some(file))
+        };
+        let recipient = options.recipient.as_ref();
+        let results = begin(options.results.as_deref(), recipient, columns(options.credential))?;
+        // Refused rows have no codes.
+        let failed = begin(options.failed.as_deref(), None, Columns::OfRefused)?;
+        let problems = options.problems.as_deref();
+        let problems = problems
+            .map(|path| {
+                ProblemsFile::begin(path, replace(path)).inspect(|file| writes(path, file.temporary()))
+            })
+            .transpose()?;
         let mut pairing = Self {
             own,
             waiting: None,
             results,
             failed,
+            problems,
+            outputs,
             causes: Causes::default(),
             warnings: Causes::default(),
             strays: 0,
@@ -118,16 +157,15 @@ impl Pairing {
 
     /// The files that are being written; the first are the results.
     pub(super) fn outputs(&self) -> Vec<Output> {
-        let files = [&self.results, &self.failed];
-        let outputs = files.into_iter().flatten().map(|file| Output {
-            path: file.path().to_owned(),
-            temporary: file.temporary().to_owned(),
-        });
-        outputs.collect()
+        self.outputs.clone()
     }
 
     /// The batch that refused rows belong to.
-    pub(super) fn belongs_to(&mut self, _batch: &str) {}
+    pub(super) fn belongs_to(&mut self, batch: &str) {
+        for file in [&mut self.results, &mut self.failed].into_iter().flatten() {
+            batch.clone_into(&mut file.batch);
+        }
+    }
 
     /// Has any answer come?
     pub(super) const fn is_answered(&self) -> bool {
@@ -149,6 +187,9 @@ impl Pairing {
         for answer in answers {
             self.causes.add(answer.row, &answer.refusals);
             self.warnings.add(answer.row, &answer.warnings);
+            if let Some(problems) = &mut self.problems {
+                problems.push(answer)?;
+            }
         }
         if let Some(last) = answers.last() {
             self.last = last.row;
@@ -210,7 +251,7 @@ impl Pairing {
         }
         let is_refused = answer.is_some_and(|answer| answer.status == i32::from(RowStatus::Refused));
         match &mut self.failed {
-            Some(failed) if is_refused => failed.push(row, None),
+            Some(failed) if is_refused => failed.push(row, answer),
             _ => Ok(()),
         }
     }
@@ -243,6 +284,11 @@ impl Pairing {
             .filter(|failed| failed.written > 0)
             .map(ResultsFile::finish)
             .transpose()?;
+        let problems = self
+            .problems
+            .filter(|problems| problems.written() > 0)
+            .map(ProblemsFile::finish)
+            .transpose()?;
         if self.strays > 0 || is_other {
             let kept = results
                 .as_deref()
@@ -255,7 +301,12 @@ impl Pairing {
                 "The import is done. Answers were put beside the rows of the same number: check them before you print labels.",
             ));
         }
-        Ok((self.causes, self.warnings, Written { results, failed }))
+        let written = Written {
+            results,
+            failed,
+            problems,
+        };
+        Ok((self.causes, self.warnings, written))
     }
 
     /// Names the results of an import that broke off behind its first answers; `None` when none are written.

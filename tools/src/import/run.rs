@@ -4,6 +4,7 @@ use super::{
     ImportEvent, ImportOptions, ImportSummary,
     away::patiently,
     cause::Causes,
+    directory::zip_directory,
     pair::{Own, Pairing, Written},
     refusal, retry,
     rows::Rows,
@@ -16,10 +17,11 @@ use super::{
 use crate::{client::Client, exit::Exit, failure::Failure};
 use muster_domain::Code;
 use muster_proto::v1::{
-    self, AcknowledgeResultsRequest, CancelBatchRequest, batch::State, import_progress::Phase,
-    watch_batch_response::Message,
+    self, AcknowledgeResultsRequest, CancelBatchRequest, ManifestFormat, batch::State,
+    import_progress::Phase, watch_batch_response::Message,
 };
 use std::future::{Future, pending};
+use tempfile::NamedTempFile;
 
 /// Imports a manifest and writes the results file. Refused rows are in the summary; they are no failure.
 pub async fn run(
@@ -53,6 +55,8 @@ pub async fn run_until(
 struct Run<'a> {
     client: &'a Client,
     options: ImportOptions,
+    /// What is sent of a directory; it goes with the run.
+    _packed: Option<NamedTempFile>,
     source: Source,
     request: v1::CreateBatchRequest,
     ticket: Ticket,
@@ -63,10 +67,14 @@ struct Run<'a> {
 
 impl<'a> Run<'a> {
     /// What can go wrong here is found before anything is sent.
-    async fn begin(client: &'a Client, options: ImportOptions) -> Result<Self, Failure> {
-        let source = Source::measure(&options.file).await?;
-        let rows = Rows::open(&options.file, options.format)?;
-        let named = || retry::batch_of(&options.file, &spec::read_options(&options));
+    async fn begin(client: &'a Client, mut options: ImportOptions) -> Result<Self, Failure> {
+        let packed = pack(&mut options).await?;
+        let file = packed
+            .as_ref()
+            .map_or(options.file.as_path(), NamedTempFile::path);
+        let source = Source::measure(file).await?;
+        let rows = Rows::open(file, spec::read_options(&options))?;
+        let named = || retry::batch_of(file, &spec::read_options(&options));
         let retry_of = options.retry_of.clone().or_else(named);
         let request = spec::request(&options, retry_of);
         let errand = Errand {
@@ -90,6 +98,7 @@ impl<'a> Run<'a> {
         Ok(Self {
             client,
             options,
+            _packed: packed,
             source,
             request,
             ticket,
@@ -268,6 +277,17 @@ impl<'a> Run<'a> {
     }
 }
 
+/// A directory of certificates is sent as an archive.
+async fn pack(options: &mut ImportOptions) -> Result<Option<NamedTempFile>, Failure> {
+    if !options.file.is_dir() {
+        return Ok(None);
+    }
+    options.format = Some(options.format.unwrap_or(ManifestFormat::Certificates));
+    let directory = options.file.clone();
+    let packed = tokio::task::spawn_blocking(move || zip_directory(&directory));
+    Ok(Some(packed.await.map_err(anyhow::Error::new)??))
+}
+
 /// Why the file could not be sent: when the batch failed meanwhile, for the reason that it failed for.
 async fn unsent(client: &Client, name: &str, failure: Failure) -> Failure {
     if failure.is_passing() || failure.answer().is_none() {
@@ -352,5 +372,6 @@ pub(super) fn summarise(
         warnings: warnings.sorted(),
         results: written.results,
         failed: written.failed,
+        problems: written.problems,
     }
 }

@@ -1,8 +1,8 @@
 //! What the user wants, as the server is told.
 
-use super::ImportOptions;
-use muster_domain::manifest::{Format, ReadOptions};
-use muster_proto::v1::{BatchSpec, CreateBatchRequest, ManifestFormat};
+use super::{ImportOptions, rows};
+use muster_domain::manifest::ReadOptions;
+use muster_proto::v1::{BatchSpec, CreateBatchRequest};
 use prost::Message as _;
 use sha2::{Digest as _, Sha256};
 
@@ -55,26 +55,10 @@ pub(super) fn read_options(options: &ImportOptions) -> ReadOptions {
     let name = options.file.file_name().unwrap_or_default();
     ReadOptions {
         file_name: name.to_string_lossy().into_owned(),
-        format: options.format.and_then(format),
+        format: options.format.and_then(rows::format),
         sheet: options.sheet.clone(),
         header_row: options.header_row,
         record_path: options.record_path.clone(),
         signers: options.signers.clone(),
-    }
-}
-
-/// The format as the reader calls it; `None`: by content.
-pub(super) const fn format(format: ManifestFormat) -> Option<Format> {
-    match format {
-        ManifestFormat::Unspecified => None,
-        ManifestFormat::Csv => Some(Format::Csv),
-        ManifestFormat::Ndjson => Some(Format::Ndjson),
-        ManifestFormat::Json => Some(Format::Json),
-        ManifestFormat::Xml => Some(Format::Xml),
-        ManifestFormat::Xlsx => Some(Format::Xlsx),
-        ManifestFormat::Xls => Some(Format::Xls),
-        ManifestFormat::Ods => Some(Format::Ods),
-        ManifestFormat::Microchip => Some(Format::Microchip),
-        ManifestFormat::Certificates => Some(Format::Certificates),
     }
 }

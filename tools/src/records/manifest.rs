@@ -135,6 +135,8 @@ pub struct ImportReport {
     pub results: Option<String>,
     /// Where the refused rows are.
     pub failed: Option<String>,
+    /// Where all problems are.
+    pub problems: Option<String>,
     /// Refusals, the most frequent first.
     pub causes: Vec<Cause>,
     /// What is odd about rows that were accepted, the most frequent first.
@@ -177,6 +179,7 @@ impl ImportReport {
             file_sha256: hex(&summary.file_sha256),
             results: summary.results.as_ref().map(path),
             failed: summary.failed.as_ref().map(path),
+            problems: summary.problems.as_ref().map(path),
             causes: summary.causes.clone(),
             warnings: summary.warnings.clone(),
             state: state(summary.state.into(), v1::batch::State::as_str_name, "STATE_"),
@@ -206,6 +209,7 @@ impl Record for ImportReport {
         Column::shown("results", "RESULTS", Look::Plain),
         Column::shown("failed", "FAILED", Look::Plain),
         Column::shown("causes", "CAUSES", Look::Plain),
+        Column::extra("problems", Look::Plain),
         Column::extra("warnings", Look::Plain),
         Column::extra("state", Look::Plain),
         Column::extra("plan_hash", Look::Plain),

@@ -31,7 +31,7 @@ async fn results_are_fetched_with_the_file_or_without_it() {
     assert_eq!(
         bench.read("numbers.csv"),
         "row,status,code,message,device,activation_code\n2,created,,,d2,CODE-2\n3,created,,,d3,CODE-3\n\
-         5,refused,M2161,variables.note: starts with '=',,\n"
+         5,refused,M2161,Note: starts with '=',,\n"
     );
     assert_eq!(bench.fake.seen.lock().unwrap().batches.acknowledged, [""; 0]);
     bench

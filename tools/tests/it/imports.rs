@@ -73,7 +73,7 @@ pub(crate) fn script() -> Vec<Message> {
 
 pub(crate) const RESULTS: &str = "Serial No.;Note;status;code;message;device;activation_code\n\
     GW2-1;a;created;;;d2;CODE-2\nGW2-2;\"b;b\";created;;;d3;CODE-3\n\
-    GW2-3;'=1+1;refused;M2161;variables.note: starts with '=';;\n";
+    GW2-3;'=1+1;refused;M2161;Note: starts with '=';;\n";
 
 #[tokio::test]
 async fn an_import_gives_the_user_their_file_with_answers() {
@@ -98,11 +98,14 @@ async fn an_import_gives_the_user_their_file_with_answers() {
         out,
         "columns: Serial No. -> serial, Note -> variables.note\n\
          2 created, 0 updated, 0 unchanged, 1 refused\n  \
-         M2161 1 row (5): variables.note: starts with '='\n        row 5, column Note: \"=1+1\"\n        Write the plain value.\n\
+         M2161 1 row (5): Note: starts with '='\n        row 5, column Note: \"=1+1\"\n        Write the plain value.\n\
          batch:   b1\nresults: DIR/r.csv\nrefused: DIR/f.csv  (mend these rows and import them alone)\n"
     );
     assert_eq!(bench.read("r.csv"), RESULTS);
-    assert_eq!(bench.read("f.csv"), "Serial No.;Note\nGW2-3;'=1+1\n");
+    assert_eq!(
+        bench.read("f.csv"),
+        "Serial No.;Note;muster_batch;muster_row;muster_code;muster_message\nGW2-3;'=1+1;b1;5;M2161;Note: starts with '='\n"
+    );
     let seen = bench.fake.seen.lock().unwrap();
     assert_eq!(seen.batches.bytes, MANIFEST.as_bytes());
     let spec = v1::BatchSpec {
@@ -461,7 +464,7 @@ async fn every_option_reaches_the_server() {
     let line = format!(
         "import DIR/gw.csv --format csv --sheet S --header-row 3 --record-path r --mapping m@2 --save-mapping k \
          --plan {hash} --all-or-nothing --create-only --update-mask site,labels.rack --credential key \
-         --key-format pkcs12 --key-recipient age1x"
+         --key-format pkcs12 --key-recipient age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"
     );
     let (exit, _, notes) = bench.muster(&line.split_whitespace().collect::<Vec<_>>()).await;
     assert_eq!(exit, Exit::Done, "{notes}");
@@ -481,7 +484,7 @@ async fn every_option_reaches_the_server() {
         }),
         credential: v1::CredentialKind::Key.into(),
         key_format: v1::KeyFormat::Pkcs12.into(),
-        key_recipient: "age1x".into(),
+        key_recipient: "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p".into(),
         ..v1::BatchSpec::default()
     };
     assert_eq!(bench.fake.seen.lock().unwrap().batches.spec(), expected);

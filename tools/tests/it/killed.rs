@@ -35,7 +35,11 @@ async fn check(point: Point, arguments: &[&str]) {
     let mut expected = vec!["gw.csv", "gw.results.csv"];
     if arguments.contains(&"--failed") {
         expected.insert(0, "f.csv");
-        assert_eq!(bench.read("f.csv"), "Serial No.;Note\nGW2-3;'=1+1\n", "{point:?}");
+        assert_eq!(
+            bench.read("f.csv"),
+            "Serial No.;Note;muster_batch;muster_row;muster_code;muster_message\nGW2-3;'=1+1;b1;5;M2161;Note: starts with '='\n",
+            "{point:?}"
+        );
     }
     assert_eq!(bench.files(), expected, "{point:?}");
     assert_eq!(bench.read("gw.results.csv"), RESULTS, "{point:?}");

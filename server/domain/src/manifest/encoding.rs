@@ -90,7 +90,7 @@ impl Encoding {
     }
 
     /// Appends the UTF-8 of as much of `bytes` as is whole, and returns how much that was.
-    pub(super) fn decode(self, bytes: &[u8], text: &mut Vec<u8>) -> usize {
+    pub fn decode(self, bytes: &[u8], text: &mut Vec<u8>) -> usize {
         match self {
             Self::Utf8 => text.extend_from_slice(bytes),
             Self::Windows1252 => decode_windows(bytes, text),

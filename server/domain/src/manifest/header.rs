@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 const SEARCH: u32 = 50;
 
 /// Finds the header among the records that `next` gives. Those behind it that were read on the way are put into
-/// `ahead`. The row `given` is the header whatever it holds; else the first row that names the serial, or the one
+/// `ahead`, those above it into `above`. The row `given` is the header whatever it holds; else the first row that names the serial, or the one
 /// with most names that we know, two at least; else the first.
 ///
 /// # Errors
@@ -20,12 +20,16 @@ pub(super) fn find(
     mut next: impl FnMut(&mut Record) -> Result<bool, ReadError>,
     given: Option<u32>,
     ahead: &mut VecDeque<Record>,
+    above: &mut Vec<Record>,
 ) -> Result<Record, ReadError> {
     let mut record = Record::default();
     let mut best = (0, 1);
     while next(&mut record)? {
         let row = record.row();
         if given.is_some_and(|given| row < given) {
+            if row < SEARCH {
+                above.push(record.clone());
+            }
             continue;
         }
         let (known, names_serial) = score(&record);
@@ -45,7 +49,7 @@ pub(super) fn find(
             break;
         }
     }
-    ahead.drain(..best.0);
+    above.extend(ahead.drain(..best.0));
     let header = ahead.pop_front();
     match (header, given) {
         (None, None) => Err(unreadable("has no rows").into()),

@@ -136,6 +136,8 @@ pub struct Reader<R> {
     header_row: u32,
     /// Records that were read while looking for the names of the columns.
     ahead: VecDeque<Record>,
+    /// Records above the names of the columns: titles.
+    above: Vec<Record>,
 }
 
 impl<R: Read + Seek> Reader<R> {
@@ -151,6 +153,7 @@ impl<R: Read + Seek> Reader<R> {
             columns: Vec::new(),
             header_row: 0,
             ahead: VecDeque::new(),
+            above: Vec::new(),
         };
         match reader.format() {
             Format::Csv | Format::Xlsx | Format::Xls | Format::Ods => reader.read_header(options)?,
@@ -164,7 +167,7 @@ impl<R: Read + Seek> Reader<R> {
     /// The columns are named by a row.
     fn read_header(&mut self, options: &ReadOptions) -> Result<(), ReadError> {
         let next = |record: &mut Record| read_filled(&mut self.source, record);
-        let found = header::find(next, options.header_row, &mut self.ahead)?;
+        let found = header::find(next, options.header_row, &mut self.ahead, &mut self.above)?;
         self.header_row = found.row();
         self.columns = found.cells().map(|cell| cell.trim().to_owned()).collect();
         Ok(())
@@ -266,6 +269,18 @@ impl<R> Reader<R> {
     /// The row that names the columns, as the file shows it; 0 where each record names its own cells.
     pub const fn header_row(&self) -> u32 {
         self.header_row
+    }
+
+    /// XML: the element that is a record, without its namespace.
+    pub const fn record_element(&self) -> Option<&str> {
+        match &self.source {
+            Source::Lines(_) => None,
+        }
+    }
+
+    /// What stands above the row that names the columns, such as a title: the first rows of it.
+    pub fn above(&self) -> &[Record] {
+        &self.above
     }
 
     /// Bytes of the file read so far; all of them for archives and workbooks, which are read from their end.

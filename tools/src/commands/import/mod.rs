@@ -12,7 +12,7 @@ use crate::{
     cli::Session,
     exit::Exit,
     failure::Failure,
-    import::{ImportEvent, ImportOptions, ImportSummary, pending, run_until, ticket_path},
+    import::{ImportEvent, ImportOptions, ImportSummary, Recipient, pending, run_until, ticket_path},
     output::{Format, print_one},
     records::{ImportReport, RowReport, hex},
 };
@@ -54,7 +54,7 @@ are in the results file only.
 
 Exit code 3: rows were refused; the others are imported.")]
 pub(crate) struct Import {
-    /// The manifest.
+    /// The manifest, or a directory of certificates.
     file: PathBuf,
     /// Check every row as the import would, change nothing, print the plan.
     #[arg(long, conflicts_with_all = ["plan", "no_wait"])]
@@ -68,6 +68,12 @@ pub(crate) struct Import {
     /// Where refused rows go, in their own columns, to be mended and sent again.
     #[arg(long, value_name = "FILE")]
     failed: Option<PathBuf>,
+    /// Where everything that is wrong or odd goes, a line each: CSV, or by its name .jsonl or .xlsx.
+    #[arg(long, value_name = "FILE")]
+    problems: Option<PathBuf>,
+    /// Encrypt the results to this age recipient; they get the ending .age, and nothing plain is written.
+    #[arg(long, value_name = "age1...")]
+    encrypt_to: Option<Recipient>,
     /// Replace results that are there already; they may hold the only copy of activation codes.
     #[arg(long)]
     replace: bool,
@@ -103,7 +109,7 @@ pub(crate) struct Import {
     key_format: Option<KeyForm>,
     /// The age recipient to whom the server encrypts keys that it makes.
     #[arg(long, value_name = "age1...")]
-    key_recipient: Option<String>,
+    key_recipient: Option<Recipient>,
     /// Of devices that exist, change only these fields, such as site,labels.rack,variables.extension.
     #[arg(long, value_delimiter = ',', value_name = "A,B")]
     update_mask: Vec<String>,
@@ -176,12 +182,14 @@ impl Import {
             update_mask: self.update_mask,
             credential: self.credential.map(Into::into).unwrap_or_default(),
             key_format: self.key_format.map(Into::into).unwrap_or_default(),
-            key_recipient: self.key_recipient,
+            key_recipient: self.key_recipient.map(|recipient| recipient.to_string()),
             code_ttl: self.code_ttl.map(|ttl| ttl.0),
             all_or_nothing: self.all_or_nothing,
             retry_of: self.batch.map(|batch| super::resource("batches", &batch)),
             results,
             failed: self.failed,
+            problems: self.problems,
+            recipient: self.encrypt_to,
             replace: self.replace,
             ticket,
             patience: self.retry_for.0,

@@ -65,6 +65,9 @@ pub(super) fn describe(summary: &ImportSummary, told: &Told<'_>) -> String {
             path.display()
         ));
     }
+    if let Some(path) = &summary.problems {
+        line(format_args!("problems: {}", path.display()));
+    }
     if told.is_dry && !summary.plan_hash.is_empty() {
         line(format_args!("plan:    {}", hex(&summary.plan_hash)));
     }
@@ -185,6 +188,7 @@ mod tests {
             warnings: vec![],
             results: Some("results.csv".into()),
             failed: Some("failed.csv".into()),
+            problems: None,
         }
     }
 
