@@ -21,6 +21,7 @@ pub use problems::ProblemsFile;
 pub use recipient::Recipient;
 pub use results::RESULT_COLUMNS;
 pub use run::{run, run_until};
+pub(crate) use write::Sink;
 
 use muster_proto::v1::{ManifestFormat, MappedColumn, RowResult, import_progress::Phase};
 use std::{

@@ -113,9 +113,10 @@ impl Column {
 
 pub(super) fn columns(sources: &Sources) -> Vec<Column> {
     let model = last(&sources.model.name);
-    let rules = sources.rules.iter().filter(|rule| {
-        rule.models.is_empty() || rule.models.iter().any(|name| last(name) == model)
-    });
+    let rules = sources
+        .rules
+        .iter()
+        .filter(|rule| rule.models.is_empty() || rule.models.iter().any(|name| last(name) == model));
     let rules: Vec<_> = rules.collect();
     let mut columns = identity(sources, &rules);
     columns.extend(facts(sources));
@@ -142,9 +143,12 @@ fn identity(sources: &Sources, rules: &[&NamingRule]) -> Vec<Column> {
             .needed()
             .with_rule(serial_rules.join("; "))
             .with_example(example::serial(model, rules)),
-        Column::new("mac", "The hardware address, EUI-48 or EUI-64, with any separators; unique in the registry.")
-            .with_rule(mac_rule)
-            .with_example(example::mac(model)),
+        Column::new(
+            "mac",
+            "The hardware address, EUI-48 or EUI-64, with any separators; unique in the registry.",
+        )
+        .with_rule(mac_rule)
+        .with_example(example::mac(model)),
         Column::new("model", "The hardware kind.")
             .needed()
             .one_of(&sources.models)

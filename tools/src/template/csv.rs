@@ -23,5 +23,7 @@ pub(super) fn write(template: &Template) -> Result<Vec<u8>, Failure> {
         let cells = row.iter().map(|cell| neutralise(cell).into_owned());
         writer.write_record(cells).map_err(broken)?;
     }
-    writer.into_inner().map_err(|error| Failure::Fault(anyhow::anyhow!("{error}")))
+    writer
+        .into_inner()
+        .map_err(|error| Failure::Fault(anyhow::anyhow!("{error}")))
 }

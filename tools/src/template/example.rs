@@ -73,7 +73,11 @@ fn write(hir: &Hir, choices: &mut Choices, text: &mut String) -> Option<()> {
         HirKind::Alternation(parts) => {
             let count = u32::try_from(parts.len()).unwrap_or(u32::MAX);
             let place = if choices.is_first { 0 } else { choices.below(count) };
-            write(parts.get(usize::try_from(place).unwrap_or_default())?, choices, text)
+            write(
+                parts.get(usize::try_from(place).unwrap_or_default())?,
+                choices,
+                text,
+            )
         }
     }
 }
@@ -81,9 +85,14 @@ fn write(hir: &Hir, choices: &mut Choices, text: &mut String) -> Option<()> {
 /// A character of a class: a digit, a letter, or else the first that can be seen.
 fn one_of(class: &Class, choices: &mut Choices, place: usize) -> Option<char> {
     let is_in = |c: char| match class {
-        Class::Unicode(class) => class.iter().any(|range| (range.start()..=range.end()).contains(&c)),
-        Class::Bytes(class) => u8::try_from(c)
-            .is_ok_and(|byte| class.iter().any(|range| (range.start()..=range.end()).contains(&byte))),
+        Class::Unicode(class) => class
+            .iter()
+            .any(|range| (range.start()..=range.end()).contains(&c)),
+        Class::Bytes(class) => u8::try_from(c).is_ok_and(|byte| {
+            class
+                .iter()
+                .any(|range| (range.start()..=range.end()).contains(&byte))
+        }),
     };
     for likely in ['0'..='9', 'A'..='Z', 'a'..='z', '!'..='~'] {
         let found: Vec<_> = likely.filter(|c| is_in(*c)).collect();
@@ -126,17 +135,26 @@ pub(super) fn matching(pattern: &str) -> Option<String> {
 /// A serial that the model and the naming rules allow; empty when none was found.
 pub(super) fn serial(model: &Model, rules: &[&NamingRule]) -> String {
     let patterns = rules.iter().filter(|rule| rule.field == "serial");
-    let patterns: Vec<_> = patterns.filter_map(|rule| Pattern::new(&rule.pattern).ok()).collect();
+    let patterns: Vec<_> = patterns
+        .filter_map(|rule| Pattern::new(&rule.pattern).ok())
+        .collect();
     let check: Option<CheckDigit> = model.check_digit.parse().ok();
     let passes = |text: &str| {
         let Ok(serial) = text.parse::<Serial>() else {
             return false;
         };
         check.is_none_or(|check| check.check(&serial).is_ok())
-            && patterns.iter().all(|pattern| pattern.as_str().is_empty() || pattern.matches(text))
+            && patterns
+                .iter()
+                .all(|pattern| pattern.as_str().is_empty() || pattern.matches(text))
     };
     let own = Some(model.serial_pattern.as_str()).filter(|pattern| !pattern.is_empty());
-    let named = || patterns.first().map(Pattern::as_str).filter(|pattern| !pattern.is_empty());
+    let named = || {
+        patterns
+            .first()
+            .map(Pattern::as_str)
+            .filter(|pattern| !pattern.is_empty())
+    };
     let pattern = own.or_else(named).unwrap_or(ANY_SERIAL);
     find(pattern, passes).unwrap_or_default()
 }
@@ -171,20 +189,38 @@ mod tests {
     #[test]
     fn serials_match_and_check() {
         for pattern in [
-            "GW2-[0-9]{7}", "[0-9]{10}|[0-9]{12}", "TS[0-9]-[0-9]{5}", "\\d+", "[A-Z]{3}\\w{4,}", "(AB|CD)+x?", "", ".{5}",
-            "[^0-9]{4}", "(?i)abc[0-9]{2}", "\\p{Lu}{2}[0-9]{4}", "[0-9]*", "A{1,128}",
+            "GW2-[0-9]{7}",
+            "[0-9]{10}|[0-9]{12}",
+            "TS[0-9]-[0-9]{5}",
+            "\\d+",
+            "[A-Z]{3}\\w{4,}",
+            "(AB|CD)+x?",
+            "",
+            ".{5}",
+            "[^0-9]{4}",
+            "(?i)abc[0-9]{2}",
+            "\\p{Lu}{2}[0-9]{4}",
+            "[0-9]*",
+            "A{1,128}",
         ] {
             for check in CheckDigit::ALL.map(CheckDigit::as_str).into_iter().chain([""]) {
                 let found = serial(&model(pattern, check, &[]), &[]);
                 let is_numeric_only = ["iso7064-mod-11-2", "iso7064-mod-11-10"].contains(&check);
-                let has_letters = pattern.contains(|c: char| c.is_ascii_uppercase()) || pattern == "[^0-9]{4}";
+                let has_letters =
+                    pattern.contains(|c: char| c.is_ascii_uppercase()) || pattern == "[^0-9]{4}";
                 if found.is_empty() {
                     // There is none: letters where only digits count, or digits where there are none.
-                    assert!(is_numeric_only || (has_letters && !check.is_empty()), "{pattern} {check}");
+                    assert!(
+                        is_numeric_only || (has_letters && !check.is_empty()),
+                        "{pattern} {check}"
+                    );
                     continue;
                 }
                 let serial: Serial = found.parse().unwrap();
-                assert!(pattern.is_empty() || Pattern::new(pattern).unwrap().matches(&found), "{pattern} {found}");
+                assert!(
+                    pattern.is_empty() || Pattern::new(pattern).unwrap().matches(&found),
+                    "{pattern} {found}"
+                );
                 assert!(check.is_empty() || check.parse::<CheckDigit>().unwrap().check(&serial).is_ok());
             }
         }
@@ -198,7 +234,15 @@ mod tests {
 
     #[test]
     fn hostile_patterns_end() {
-        for pattern in ["(((a{100}){100}){100})", "[0-9]{1000}", "a{0}", "$^", "x(?!y)", "(", "(a*)*{64}"] {
+        for pattern in [
+            "(((a{100}){100}){100})",
+            "[0-9]{1000}",
+            "a{0}",
+            "$^",
+            "x(?!y)",
+            "(",
+            "(a*)*{64}",
+        ] {
             let found = serial(&model(pattern, "luhn", &[]), &[]);
             assert!(found.len() <= TEXT_LIMIT, "{pattern}");
         }

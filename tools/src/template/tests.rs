@@ -50,18 +50,41 @@ pub(super) fn sources() -> Sources {
 }
 
 const NAMES: [&str; 13] = [
-    "serial", "mac", "model", "hardware", "firmware", "site", "position", "labels.line", "labels.rack",
-    "variables.extension", "variables.gain", "variables.interval", "variables.verbose",
+    "serial",
+    "mac",
+    "model",
+    "hardware",
+    "firmware",
+    "site",
+    "position",
+    "labels.line",
+    "labels.rack",
+    "variables.extension",
+    "variables.gain",
+    "variables.interval",
+    "variables.verbose",
 ];
 
 #[test]
 fn columns_are_what_the_model_needs() {
     let template = Template::of(&sources());
-    let names: Vec<_> = template.columns.iter().map(|column| column.name.as_str()).collect();
+    let names: Vec<_> = template
+        .columns
+        .iter()
+        .map(|column| column.name.as_str())
+        .collect();
     assert_eq!(names, NAMES);
     let check = |name: &str, need: &str, rule: &str| {
-        let column = template.columns.iter().find(|column| column.name == name).unwrap();
-        assert_eq!((column.need().as_str(), column.rule.as_str()), (need, rule), "{name}");
+        let column = template
+            .columns
+            .iter()
+            .find(|column| column.name == name)
+            .unwrap();
+        assert_eq!(
+            (column.need().as_str(), column.rule.as_str()),
+            (need, rule),
+            "{name}"
+        );
     };
     check("serial", "required", "matches GW2-[0-9]{7}; check digits by luhn");
     check("mac", "optional", "within 00:1B:C5");
@@ -117,7 +140,11 @@ fn what_it_makes_the_importer_takes_and_the_example_is_no_row() {
     assert_ne!(Field::Ignored.to_string(), columns[0].1);
     // Filled in with its own example, it has one row, and the first cell is a serial that passes.
     let mut filled = bytes;
-    let examples: Vec<_> = template.columns.iter().map(|column| column.example.clone()).collect();
+    let examples: Vec<_> = template
+        .columns
+        .iter()
+        .map(|column| column.example.clone())
+        .collect();
     filled.extend_from_slice(format!("{}\n", examples.join(",")).as_bytes());
     assert_eq!(read("m.csv", filled).3, 1);
 }

@@ -3,8 +3,8 @@
 use super::{Column, EXAMPLE_ROW, HEADER_ROW, Kind, NEED_ROW, TITLE_ROW, Template};
 use crate::failure::Failure;
 use rust_xlsxwriter::{
-    Color, DataValidation, DataValidationErrorStyle, DataValidationRule, ExcelDateTime, DocProperties, Format, FormatAlign,
-    Formula, Workbook, Worksheet, XlsxError,
+    Color, DataValidation, DataValidationErrorStyle, DataValidationRule, DocProperties, ExcelDateTime,
+    Format, FormatAlign, Formula, Workbook, Worksheet, XlsxError,
 };
 
 /// The last row of a sheet, from 0.
@@ -102,8 +102,12 @@ fn validation(column: &Column, lists: &mut Lists) -> Result<DataValidation, Xlsx
         Kind::Text => DataValidation::new().allow_any_value(),
         Kind::Boolean => DataValidation::new().allow_list_strings(&["true", "false"])?,
         Kind::Choice(choices) => choice(choices, lists)?,
-        Kind::Integer => DataValidation::new().allow_whole_number(DataValidationRule::Between(i32::MIN, i32::MAX)),
-        Kind::Number => DataValidation::new().allow_decimal_number(DataValidationRule::Between(f64::MIN, f64::MAX)),
+        Kind::Integer => {
+            DataValidation::new().allow_whole_number(DataValidationRule::Between(i32::MIN, i32::MAX))
+        }
+        Kind::Number => {
+            DataValidation::new().allow_decimal_number(DataValidationRule::Between(f64::MIN, f64::MAX))
+        }
     };
     let mut message = format!("{} ({})", column.meaning, column.need());
     if !column.rule.is_empty() {
@@ -122,7 +126,10 @@ fn validation(column: &Column, lists: &mut Lists) -> Result<DataValidation, Xlsx
 }
 
 fn choice(choices: &[String], lists: &mut Lists) -> Result<DataValidation, XlsxError> {
-    let length = choices.iter().map(|choice| choice.chars().count() + 1).sum::<usize>();
+    let length = choices
+        .iter()
+        .map(|choice| choice.chars().count() + 1)
+        .sum::<usize>();
     // A comma would end a choice.
     if length <= LIST_LIMIT && !choices.iter().any(|choice| choice.contains(',')) {
         return DataValidation::new().allow_list_strings(choices);
@@ -178,7 +185,10 @@ fn explain(sheet: &mut Worksheet, template: &Template) -> Result<(), XlsxError> 
     let bold = Format::new().set_bold();
     let wrapped = text().set_text_wrap().set_align(FormatAlign::Top);
     let heading = text().set_bold().set_background_color(Color::RGB(0x00DD_EBF7));
-    for ((row, note), format) in (0..).zip(notes(template)).zip([&bold, &text(), &text(), &text(), &text()]) {
+    for ((row, note), format) in (0..)
+        .zip(notes(template))
+        .zip([&bold, &text(), &text(), &text(), &text()])
+    {
         sheet.write_string_with_format(row, 0, note, format)?;
     }
     let first = 6;

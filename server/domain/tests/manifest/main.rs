@@ -8,6 +8,7 @@ mod permits;
 mod profiles;
 mod reading;
 mod refusals;
+mod sheets;
 mod speed;
 mod streams;
 mod support;

@@ -140,8 +140,18 @@ pub(crate) fn check(
     input: impl Read,
     default_model: Option<&str>,
 ) -> Checked {
+    check_sheet(catalog, file_name, Forward(input), default_model)
+}
+
+/// The same, for files that are not read from their beginning.
+pub(crate) fn check_sheet(
+    catalog: Catalog,
+    file_name: &str,
+    input: impl Read + Seek,
+    default_model: Option<&str>,
+) -> Checked {
     let intake = Arc::new(Intake::new(Arc::new(catalog)));
-    let mut reader = Reader::new(Forward(input), &options(file_name)).unwrap();
+    let mut reader = Reader::new(input, &options(file_name)).unwrap();
     let default_model: Option<ModelName> = default_model.map(|name| name.parse().unwrap());
     let mapping = Mapping::of(&reader, default_model.is_some()).unwrap();
     let mut checker = Checker::new(intake, mapping, default_model, [7; 16]).unwrap();
