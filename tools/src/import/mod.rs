@@ -10,6 +10,8 @@ mod pair;
 mod problems;
 mod recipient;
 mod results;
+#[cfg(test)]
+mod round_trip;
 mod rows;
 mod run;
 mod upload;

@@ -1,5 +1,5 @@
 use super::*;
-use muster_domain::manifest::{Field, Format, ReadOptions, Reader, Record};
+use muster_domain::manifest::{Format, ReadOptions, Reader, Record};
 use muster_proto::v1::profile::{Parameter, parameter::Type};
 use std::io::Cursor;
 
@@ -132,14 +132,18 @@ fn field_of(name: &str) -> String {
 #[test]
 fn what_it_makes_the_importer_takes_and_the_example_is_no_row() {
     let template = Template::of(&sources());
-    let bytes = template.write(TemplateFormat::Csv).unwrap();
-    let (format, header, columns, rows) = read("m.csv", bytes.clone());
-    assert_eq!((format, header, rows), (Format::Csv, HEADER_ROW, 0));
     let expected = NAMES.map(|name| (name.to_owned(), name.to_owned()));
-    assert_eq!(columns, expected);
-    assert_ne!(Field::Ignored.to_string(), columns[0].1);
-    // Filled in with its own example, it has one row, and the first cell is a serial that passes.
-    let mut filled = bytes;
+    for (name, kind, read_as) in [
+        ("m.csv", TemplateFormat::Csv, Format::Csv),
+        ("m.xlsx", TemplateFormat::Xlsx, Format::Xlsx),
+    ] {
+        let bytes = template.write(kind).unwrap();
+        let (format, header, columns, rows) = read(name, bytes);
+        assert_eq!((format, header, rows), (read_as, HEADER_ROW, 0), "{name}");
+        assert_eq!(columns, expected, "{name}");
+    }
+    // Filled in with its own example, it has one row.
+    let mut filled = template.write(TemplateFormat::Csv).unwrap();
     let examples: Vec<_> = template
         .columns
         .iter()
