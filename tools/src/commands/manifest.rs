@@ -69,6 +69,12 @@ impl Template {
             session.out.write_all(&table.write(TemplateFormat::Csv)?)?;
             return Ok(());
         };
+        if !self.replace && path.exists() {
+            return Err(Failure::usage(
+                format!("{} is there already", path.display()),
+                "Choose another name, or give --replace.",
+            ));
+        }
         let mut sink = Sink::begin(&path, self.replace, None)?;
         let failed = |error| Failure::file("write", &path, &error);
         sink.write_all(&table.write(format)?).map_err(failed)?;
