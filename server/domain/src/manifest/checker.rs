@@ -162,6 +162,8 @@ impl Checker {
                 Code::CellMalformed,
                 &format!("the element is no list of plain values: {why}"),
             ),
+            Some(Fault::Signature(why)) => code(Code::EntrySignature, why),
+            Some(Fault::Entry { code: number, why }) => code(*number, why),
             Some(Fault::Cell { column, why }) => {
                 let field = self
                     .mapping

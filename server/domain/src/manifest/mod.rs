@@ -9,6 +9,7 @@ mod carried;
 mod cell;
 mod cells;
 mod checker;
+mod credential;
 mod csv;
 mod detect;
 mod encoding;
@@ -22,7 +23,9 @@ mod lines;
 mod list;
 mod mapping;
 mod markup;
+mod microchip;
 mod part;
+mod presets;
 mod problem;
 mod reader;
 mod record;
@@ -34,6 +37,7 @@ mod siphash;
 mod xml;
 
 pub use checker::Checker;
+pub use credential::{CREDENTIAL_LIMIT, KeyKind, RowCredential};
 pub use encoding::Encoding;
 pub use format::{Format, ReadError, ReadOptions};
 pub use intake::{DESIRED_STATE, Fresh, Holders, Intake, RowOutcome};
@@ -44,6 +48,7 @@ pub use mapping::{
     NoField, Otherwise, PAD_LIMIT, PATTERN_COUNT_LIMIT, RESULT_COLUMNS, RETRY_BATCH_COLUMN, RETRY_ROW_COLUMN,
     Retry, STEP_LIMIT, STEP_PATTERN_LIMIT, STEP_TEXT_LIMIT, Step, Unmapped,
 };
+pub use presets::{Preset, presets};
 pub use problem::{Problem, VALUE_LIMIT};
 pub use reader::Reader;
 pub use record::{CellKind, Fault, Record};

@@ -8,6 +8,7 @@ use super::{
     input::Input,
     lines::{Cut, Lines},
     list::List,
+    microchip::{self, Microchip},
     record::Record,
     sheet::{Ods, PART_LIMIT, Xlsx},
     xml::Xml,
@@ -31,6 +32,8 @@ enum Source<R> {
     List(List<R>),
     /// Elements that repeat.
     Xml(Box<Xml<R>>),
+    /// Secure elements, each entry signed.
+    Microchip(Box<Microchip<R>>),
 }
 
 impl<R: Read + Seek> Source<R> {
@@ -52,6 +55,7 @@ impl<R: Read + Seek> Source<R> {
             Text::Ndjson => Ok(Self::Lines(Lines::ndjson(input))),
             Text::Json => Ok(Self::List(List::open(input, options)?)),
             Text::Xml => Ok(Self::Xml(Box::new(Xml::open(input, options)?))),
+            Text::Microchip => Ok(Self::Microchip(Box::new(Microchip::open(input, options)?))),
         }
     }
 
@@ -72,11 +76,20 @@ impl<R: Read + Seek> Source<R> {
             Self::Ods(sheet) => sheet.read(record),
             Self::List(list) => list.read(record),
             Self::Xml(elements) => elements.read(record),
+            Self::Microchip(entries) => entries.read(record),
         }
     }
 }
 
 impl<R> Source<R> {
+    /// The names of all cells, where they are the same in every file.
+    const fn names(&self) -> &'static [&'static str] {
+        match self {
+            Self::Lines(_) | Self::Xlsx(_) | Self::Ods(_) | Self::List(_) | Self::Xml(_) => &[],
+            Self::Microchip(_) => &microchip::COLUMNS,
+        }
+    }
+
     const fn format(&self) -> Format {
         match self {
             Self::Lines(lines) => match lines.cut() {
@@ -87,6 +100,7 @@ impl<R> Source<R> {
             Self::Ods(_) => Format::Ods,
             Self::List(_) => Format::Json,
             Self::Xml(_) => Format::Xml,
+            Self::Microchip(_) => Format::Microchip,
         }
     }
 }
@@ -141,7 +155,11 @@ impl<R: Read + Seek> Reader<R> {
     fn read_names(&mut self) -> Result<(), ReadError> {
         let mut record = Record::default();
         if self.read(&mut record)? {
-            self.columns = record.fields().map(|(name, _)| name.to_owned()).collect();
+            // A first record with a fault names nothing.
+            self.columns = match self.source.names() {
+                [] => record.fields().map(|(name, _)| name.to_owned()).collect(),
+                names => names.iter().map(|name| (*name).to_owned()).collect(),
+            };
             self.ahead.push_back(record);
         }
         Ok(())
@@ -191,7 +209,9 @@ impl<R> Reader<R> {
                 Cut::Csv { delimiter } => Some(delimiter),
                 Cut::Ndjson => None,
             },
-            Source::Xlsx(_) | Source::Ods(_) | Source::List(_) | Source::Xml(_) => None,
+            Source::Xlsx(_) | Source::Ods(_) | Source::List(_) | Source::Xml(_) | Source::Microchip(_) => {
+                None
+            }
         }
     }
 
@@ -201,6 +221,7 @@ impl<R> Reader<R> {
             Source::Lines(lines) => lines.input().encoding(),
             Source::List(list) => list.input().encoding(),
             Source::Xml(elements) => elements.input().encoding(),
+            Source::Microchip(entries) => entries.input().encoding(),
             Source::Xlsx(_) | Source::Ods(_) => Encoding::Utf8,
         }
     }
@@ -208,7 +229,7 @@ impl<R> Reader<R> {
     /// The sheet that is read, as the workbook calls it.
     pub const fn sheet(&self) -> Option<&str> {
         match &self.source {
-            Source::Lines(_) | Source::List(_) | Source::Xml(_) => None,
+            Source::Lines(_) | Source::List(_) | Source::Xml(_) | Source::Microchip(_) => None,
             Source::Xlsx(sheet) => Some(sheet.sheet()),
             Source::Ods(sheet) => Some(sheet.sheet()),
         }
@@ -223,7 +244,9 @@ impl<R> Reader<R> {
     pub fn record_path(&self) -> Option<String> {
         match &self.source {
             Source::Xml(elements) => Some(elements.path()),
-            Source::Lines(_) | Source::List(_) | Source::Xlsx(_) | Source::Ods(_) => None,
+            Source::Lines(_) | Source::List(_) | Source::Xlsx(_) | Source::Ods(_) | Source::Microchip(_) => {
+                None
+            }
         }
     }
 
@@ -238,6 +261,7 @@ impl<R> Reader<R> {
             Source::Lines(lines) => lines.input().total(),
             Source::List(list) => list.input().total(),
             Source::Xml(elements) => elements.input().total(),
+            Source::Microchip(entries) => entries.input().total(),
             Source::Xlsx(sheet) => sheet.length(),
             Source::Ods(sheet) => sheet.length(),
         }

@@ -1,14 +1,19 @@
 //! Manifests, from bytes to outcomes.
 #![expect(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
 
+mod credentials;
 mod expected;
+mod maker;
 mod mapping;
 mod outcomes;
 mod permits;
+mod presets;
 mod profiles;
+mod published;
 mod reading;
 mod refusals;
 mod sheets;
 mod speed;
 mod streams;
 mod support;
+mod vendor;

@@ -21,6 +21,7 @@ pub use source::{
 pub use step::{LOOKUP_LIMIT, LetterCase, Otherwise, PAD_LIMIT, STEP_PATTERN_LIMIT, STEP_TEXT_LIMIT, Step};
 
 pub(super) use fill::Fill;
+pub(super) use source::key as column_key;
 
 use super::{Reader, Record};
 use crate::Refusal;
