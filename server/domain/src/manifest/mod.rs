@@ -8,6 +8,7 @@ mod archive;
 mod carried;
 mod cell;
 mod cells;
+mod certificates;
 mod checker;
 mod credential;
 mod csv;

@@ -147,7 +147,7 @@ impl Preset {
                 | Format::Xlsx
                 | Format::Xls
                 | Format::Ods,
-            ) => self.marks.iter().any(|marks| marks.iter().all(|mark| has(mark))),
+            ) => self.marks.iter().any(|marks| marks.iter().all(has)),
         }
     }
 

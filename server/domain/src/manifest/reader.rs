@@ -3,6 +3,8 @@
 use super::{
     Encoding, Format, ReadError, ReadOptions,
     archive::Archive,
+    carried::too_large,
+    certificates::{self, Certificates},
     detect::{self, Container, Packed, Text},
     header,
     input::Input,
@@ -34,6 +36,8 @@ enum Source<R> {
     Xml(Box<Xml<R>>),
     /// Secure elements, each entry signed.
     Microchip(Box<Microchip<R>>),
+    /// An archive of certificates.
+    Certificates(Box<Certificates<R>>),
 }
 
 impl<R: Read + Seek> Source<R> {
@@ -60,11 +64,12 @@ impl<R: Read + Seek> Source<R> {
     }
 
     fn open_archive(source: R, format: Option<Format>, options: &ReadOptions) -> Result<Self, ReadError> {
-        let mut archive = Archive::open(source, PART_LIMIT)?;
+        // Detection looks at names only, so the higher limit is for both; see below for workbooks.
+        let mut archive = Archive::open(source, certificates::ENTRY_LIMIT)?;
         match detect::packed(&mut archive, format)? {
-            Packed::Xlsx => Ok(Self::Xlsx(Box::new(Xlsx::open(archive, options)?))),
-            Packed::Ods => Ok(Self::Ods(Box::new(Ods::open(archive, options)?))),
-            Packed::Certificates => Err(unread()),
+            Packed::Xlsx => Ok(Self::Xlsx(Box::new(Xlsx::open(workbook(archive)?, options)?))),
+            Packed::Ods => Ok(Self::Ods(Box::new(Ods::open(workbook(archive)?, options)?))),
+            Packed::Certificates => Ok(Self::Certificates(Box::new(Certificates::open(archive)?))),
         }
     }
 
@@ -77,6 +82,7 @@ impl<R: Read + Seek> Source<R> {
             Self::List(list) => list.read(record),
             Self::Xml(elements) => elements.read(record),
             Self::Microchip(entries) => entries.read(record),
+            Self::Certificates(files) => files.read(record),
         }
     }
 }
@@ -87,6 +93,7 @@ impl<R> Source<R> {
         match self {
             Self::Lines(_) | Self::Xlsx(_) | Self::Ods(_) | Self::List(_) | Self::Xml(_) => &[],
             Self::Microchip(_) => &microchip::COLUMNS,
+            Self::Certificates(_) => &certificates::COLUMNS,
         }
     }
 
@@ -101,8 +108,17 @@ impl<R> Source<R> {
             Self::List(_) => Format::Json,
             Self::Xml(_) => Format::Xml,
             Self::Microchip(_) => Format::Microchip,
+            Self::Certificates(_) => Format::Certificates,
         }
     }
+}
+
+/// Workbooks have few parts, and more of them are no workbook.
+fn workbook<R>(archive: Archive<R>) -> Result<Archive<R>, Refusal> {
+    if archive.entries().len() > PART_LIMIT {
+        return Err(too_large(format!("holds more than {PART_LIMIT} parts")));
+    }
+    Ok(archive)
 }
 
 /// A manifest that is being read.
@@ -209,9 +225,12 @@ impl<R> Reader<R> {
                 Cut::Csv { delimiter } => Some(delimiter),
                 Cut::Ndjson => None,
             },
-            Source::Xlsx(_) | Source::Ods(_) | Source::List(_) | Source::Xml(_) | Source::Microchip(_) => {
-                None
-            }
+            Source::Xlsx(_)
+            | Source::Ods(_)
+            | Source::List(_)
+            | Source::Xml(_)
+            | Source::Microchip(_)
+            | Source::Certificates(_) => None,
         }
     }
 
@@ -222,14 +241,18 @@ impl<R> Reader<R> {
             Source::List(list) => list.input().encoding(),
             Source::Xml(elements) => elements.input().encoding(),
             Source::Microchip(entries) => entries.input().encoding(),
-            Source::Xlsx(_) | Source::Ods(_) => Encoding::Utf8,
+            Source::Xlsx(_) | Source::Ods(_) | Source::Certificates(_) => Encoding::Utf8,
         }
     }
 
     /// The sheet that is read, as the workbook calls it.
     pub const fn sheet(&self) -> Option<&str> {
         match &self.source {
-            Source::Lines(_) | Source::List(_) | Source::Xml(_) | Source::Microchip(_) => None,
+            Source::Lines(_)
+            | Source::List(_)
+            | Source::Xml(_)
+            | Source::Microchip(_)
+            | Source::Certificates(_) => None,
             Source::Xlsx(sheet) => Some(sheet.sheet()),
             Source::Ods(sheet) => Some(sheet.sheet()),
         }
@@ -262,6 +285,7 @@ impl<R> Reader<R> {
             Source::List(list) => list.input().total(),
             Source::Xml(elements) => elements.input().total(),
             Source::Microchip(entries) => entries.input().total(),
+            Source::Certificates(files) => files.archive().length(),
             Source::Xlsx(sheet) => sheet.length(),
             Source::Ods(sheet) => sheet.length(),
         }

@@ -195,9 +195,9 @@ fn an_empty_cell_is_a_missing_credential() {
 proptest! {
     #[test]
     fn no_bytes_panic(bytes in vec(any::<u8>(), 0..300), label in prop::sample::select(vec!["CERTIFICATE", "PUBLIC KEY", "CERTIFICATE REQUEST"])) {
-        let _: Result<_, _> = RowCredential::parse(&STANDARD.encode(&bytes));
-        let _: Result<_, _> = RowCredential::parse(&pem(label, &bytes));
-        let _: Result<_, _> = RowCredential::parse(&String::from_utf8_lossy(&bytes));
+        let _ = RowCredential::parse(&STANDARD.encode(&bytes)).ok();
+        let _ = RowCredential::parse(&pem(label, &bytes)).ok();
+        let _ = RowCredential::parse(&String::from_utf8_lossy(&bytes)).ok();
     }
 
     #[test]
@@ -205,7 +205,7 @@ proptest! {
         let mut der = Certificate { is_authority: true, key_id: Some(&[1]), ..Certificate::default() }.of(&key(5));
         let place = place.index(der.len());
         der[place] = byte;
-        let _: Result<_, _> = RowCredential::parse(&STANDARD.encode(&der));
+        let _ = RowCredential::parse(&STANDARD.encode(&der)).ok();
         der.truncate(cut.index(der.len()));
         prop_assert!(RowCredential::parse(&STANDARD.encode(&der)).is_err());
     }

@@ -1,6 +1,7 @@
 //! Manifests, from bytes to outcomes.
 #![expect(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
 
+mod certificates;
 mod credentials;
 mod expected;
 mod maker;
@@ -17,3 +18,4 @@ mod speed;
 mod streams;
 mod support;
 mod vendor;
+mod zip;

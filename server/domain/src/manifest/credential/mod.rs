@@ -12,7 +12,8 @@ mod spki;
 mod x509;
 
 pub(super) use jwk::coordinates as jwk_spki;
-pub(super) use pem::{armour, certificates as pem_certificates};
+pub(super) use name::{COMMON_NAME, SERIAL_NUMBER};
+pub(super) use pem::{armour, base64, certificates as pem_certificates};
 pub use spki::KeyKind;
 pub(super) use spki::p256_point as p256_key;
 pub(super) use x509::Certificate;
@@ -114,7 +115,7 @@ impl RowCredential {
                 _ => Err(NOTHING.into()),
             };
         }
-        let der = pem::base64(text).ok_or(NOTHING)?;
+        let der = base64(text).ok_or(NOTHING)?;
         match Shape::of(&der) {
             Ok(Shape::Certificate) => Self::certificate(der),
             Ok(Shape::Request) => Self::request(der),

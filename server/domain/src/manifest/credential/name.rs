@@ -150,7 +150,7 @@ mod tests {
             .iter()
             .map(|(kind, tag, value)| {
                 let attribute = sequence(&[&oid(kind), &element(*tag, &[value])]);
-                element(super::tag::SET, &[&attribute])
+                element(tag::SET, &[&attribute])
             })
             .collect();
         Name::read(&sets.concat())

@@ -75,7 +75,7 @@ fn next(rest: &mut &str) -> Result<Option<Block>, String> {
 }
 
 /// Bytes from base64 in either alphabet; `None` for nothing, and for what is none.
-pub(super) fn base64(text: &str) -> Option<Vec<u8>> {
+pub(in crate::manifest) fn base64(text: &str) -> Option<Vec<u8>> {
     let mut bare = text.replace("\\r", "").replace("\\n", "");
     bare.retain(|c| !c.is_ascii_whitespace());
     let engine = if bare.contains(['-', '_']) { URL } else { PLAIN };
