@@ -3,18 +3,36 @@
 use super::{
     answers::of_result,
     results::{Columns, Keeping, ResultsFile},
-    rows::{Cell, Row, Rows},
+    rows::{Cell, Row, Rows, Style},
 };
 use muster_domain::manifest::ReadOptions;
 use muster_proto::v1::{Refusal, RowResult, RowStatus};
-use std::path::{Path, PathBuf};
+use std::{
+    io::Write as _,
+    path::{Path, PathBuf},
+    sync::LazyLock,
+};
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures")).join(name)
 }
 
 fn open(path: &Path) -> Rows {
-    Rows::open(path, ReadOptions::default()).unwrap_or_else(|failure| panic!("{}: {failure}", path.display()))
+    let options = ReadOptions {
+        signers: vec![signer()],
+        ..ReadOptions::default()
+    };
+    Rows::open(path, options).unwrap_or_else(|failure| panic!("{}: {failure}", path.display()))
+}
+
+/// A certificate that signed nothing: entries of Microchip are refused, and are answered all the same.
+fn signer() -> Vec<u8> {
+    static SIGNER: LazyLock<Vec<u8>> = LazyLock::new(|| {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let parameters = rcgen::CertificateParams::new(vec!["signer".to_owned()]).unwrap();
+        parameters.self_signed(&key).unwrap().der().to_vec()
+    });
+    SIGNER.clone()
 }
 
 fn all(path: &Path) -> Vec<Row> {
@@ -152,4 +170,51 @@ fn other_formats_come_back_as_they_were() {
         std::fs::write(&path, text).unwrap();
         check(&path);
     }
+}
+
+#[test]
+fn entries_of_microchip_keep_what_is_signed() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("manifest.json");
+    let entry = |id: u32| {
+        format!(
+            "{{\"payload\": \"e30\", \"protected\": \"e30\", \"header\": {{\"uniqueId\": \"{id}\"}}, \"signature\": \"AA\"}}"
+        )
+    };
+    std::fs::write(&path, format!("[{},\n{},{}]", entry(1), entry(2), entry(3))).unwrap();
+    assert!(*open(&path).style() == Style::Microchip);
+    check(&path);
+    let results = written(&path, &directory.path().join("r.json"), Columns::PLAIN, |row| {
+        Some(answer(row))
+    });
+    let text = std::fs::read_to_string(results).unwrap();
+    assert!(
+        text.contains("\"signature\": \"AA\", \"muster\": {\"status\": \"created\", \"code\": "),
+        "{text}"
+    );
+}
+
+#[test]
+fn certificates_are_answered_by_the_names_of_their_files() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("certificates.zip");
+    let mut archive = zip::ZipWriter::new(std::fs::File::create(&path).unwrap());
+    for name in ["a.der", "b.der", "c.der"] {
+        archive
+            .start_file(name, zip::write::SimpleFileOptions::default())
+            .unwrap();
+        archive.write_all(&signer()).unwrap();
+    }
+    archive.finish().unwrap();
+    let results = written(&path, &directory.path().join("r.zip"), Columns::PLAIN, |row| {
+        Some(answer(row))
+    });
+    assert_eq!(results, directory.path().join("r.csv"));
+    let text = std::fs::read_to_string(results).unwrap();
+    assert!(
+        text.starts_with(
+            "file,status,code,message,device,activation_code\na.der,created,,,01hzxk3v9q4t5y6w7e8r9t0a1b,CODE-1\n"
+        ),
+        "{text}"
+    );
 }

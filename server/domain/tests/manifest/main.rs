@@ -4,6 +4,8 @@
 mod certificates;
 mod credentials;
 mod expected;
+mod hostile;
+mod lists;
 mod maker;
 mod mapping;
 mod outcomes;
@@ -18,4 +20,5 @@ mod speed;
 mod streams;
 mod support;
 mod vendor;
+mod workbook;
 mod zip;
