@@ -4,14 +4,16 @@
 use crate::{bench, demo};
 use crate::{
     client::Client,
-    commands::{apply, audit, batch, catalog, context, device, fleet, import, operator, profile, refusal},
+    commands::{
+        apply, audit, batch, catalog, context, device, fleet, import, manifest, operator, profile, refusal,
+    },
     context::{Context, Contexts},
     exit::Exit,
     failure::Failure,
-    output::Format,
+    output::{Format, Target, TargetParser},
 };
 use clap::{Args, Parser, Subcommand};
-use std::{ffi::OsString, io::Write};
+use std::{ffi::OsString, io::Write, path::PathBuf};
 
 /// Where help puts the options that all commands have.
 const GLOBAL: &str = "Options of every command";
@@ -26,17 +28,18 @@ struct Cli {
     #[arg(long, global = true, value_name = "NAME|PATH", help_heading = GLOBAL)]
     context: Option<String>,
 
-    /// How to print: `table` for people, the others with every field for programs.
+    /// How to print: `table` for people, the others with every field for programs. Where a command makes a file: its
+    /// name.
     #[arg(
         short,
         long,
         global = true,
-        value_enum,
-        default_value_t,
+        value_parser = TargetParser,
+        default_value = "table",
         value_name = "FORMAT",
         help_heading = GLOBAL
     )]
-    output: Format,
+    output: Target,
 
     #[command(subcommand)]
     command: Command,
@@ -45,6 +48,10 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Import(Box<import::Import>),
+
+    /// Templates of manifests.
+    #[command(subcommand, visible_alias = "manifests")]
+    Manifest(manifest::Command),
     /// List, show, explain and change devices.
     #[command(subcommand, visible_alias = "devices")]
     Device(device::Command),
@@ -125,6 +132,8 @@ pub(crate) struct Session<'a> {
     pub(crate) arguments: Vec<OsString>,
     context: Option<String>,
     pub(crate) format: Format,
+    /// The file that `-o` names, for a command that makes one.
+    pub(crate) file: Option<PathBuf>,
     pub(crate) out: &'a mut dyn Write,
     /// For notes beside the answer: warnings, summaries.
     pub(crate) notes: &'a mut dyn Write,
@@ -135,7 +144,7 @@ impl Session<'_> {
         Contexts::of_user()?.load(self.context.as_deref())
     }
 
-    pub(crate) fn context_path(&self) -> Result<std::path::PathBuf, Failure> {
+    pub(crate) fn context_path(&self) -> Result<PathBuf, Failure> {
         Contexts::of_user()?.resolve(self.context.as_deref())
     }
 
@@ -169,10 +178,15 @@ pub async fn run(
         Ok(cli) => cli,
         Err(error) => return parse_failed(&error, out, notes),
     };
+    let (format, file) = match cli.output {
+        Target::Format(format) => (format, None),
+        Target::File(file) => (Format::default(), Some(file)),
+    };
     let mut session = Session {
         arguments,
         context: cli.context,
-        format: cli.output,
+        format,
+        file,
         out,
         notes,
     };
@@ -190,6 +204,12 @@ pub async fn run(
 }
 
 async fn dispatch(command: Command, session: &mut Session<'_>) -> Result<Exit, Failure> {
+    if let (Some(file), false) = (&session.file, matches!(command, Command::Manifest(_))) {
+        return Err(Failure::usage(
+            format!("-o {}: this command makes no file", file.display()),
+            "Give a format: table, json, jsonl or csv.",
+        ));
+    }
     // The demo logs into a file of its own.
     #[cfg(feature = "embedded")]
     let command = match command {
@@ -201,6 +221,7 @@ async fn dispatch(command: Command, session: &mut Session<'_>) -> Result<Exit, F
         #[cfg(feature = "embedded")]
         Command::Demo(_) => {}
         Command::Import(command) => return command.run(session).await,
+        Command::Manifest(command) => command.run(session).await?,
         Command::Device(command) => command.run(session).await?,
         Command::Batch(command) => return command.run(session).await,
         Command::Apply(command) => command.run(session).await?,

@@ -1,7 +1,7 @@
 //! What an answer says, as the texts that are written beside a row.
 
 use super::{
-    ours::{EXTRA_COLUMNS, Earlier, REFUSED_COLUMNS},
+    ours::{CREDENTIAL_COLUMNS, Earlier, REFUSED_COLUMNS},
     results::RESULT_COLUMNS,
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
@@ -91,7 +91,7 @@ pub(super) fn of_result(
     ];
     RESULT_COLUMNS
         .into_iter()
-        .chain(EXTRA_COLUMNS)
+        .chain(CREDENTIAL_COLUMNS)
         .zip(values)
         .collect()
 }

@@ -10,9 +10,9 @@ use tempfile::NamedTempFile;
 use zip::{CompressionMethod, DateTime, ZipWriter, write::SimpleFileOptions};
 
 /// Endings of certificates, PEM or DER; other files are passed over.
-const ENDINGS: [&str; 4] = ["pem", "crt", "cer", "der"];
-/// Most certificates of one import: beyond, an archive is better made by the one who has them.
-const FILE_COUNT_LIMIT: usize = 1_000_000;
+const ENDINGS: [&str; 5] = ["pem", "crt", "cer", "der", "cert"];
+/// Most certificates of one archive, as the registry takes it.
+const FILE_COUNT_LIMIT: usize = 100_000;
 /// Largest certificate; a chain of three with RSA keys has about 8 kB.
 const FILE_LIMIT: u64 = 64 << 10;
 /// How deep directories may lie in each other.

@@ -18,6 +18,8 @@ mod recipient;
 mod refusal;
 mod results;
 mod retry;
+#[cfg(test)]
+mod round_trip;
 mod rows;
 mod run;
 mod source;
@@ -36,6 +38,7 @@ pub use refusal::failed;
 pub use results::RESULT_COLUMNS;
 pub use run::{run, run_until};
 pub use ticket::{Pending, pending, ticket_path};
+pub(crate) use write::Sink;
 
 use muster_proto::v1::{
     self, CredentialKind, KeyFormat, ManifestFormat, RowResult, Writes, batch::State, import_progress::Phase,

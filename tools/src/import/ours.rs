@@ -1,12 +1,20 @@
 //! What is ours in a file that comes back: the columns of a results file, and those of a file of refused rows.
 
 use super::{OWN_PREFIX, results::RESULT_COLUMNS};
-
 /// Columns of results that are there when an import has something to put into them: the certificate (DER) and the
 /// encrypted key of a device, both in base64.
-pub(super) const EXTRA_COLUMNS: [&str; 2] = ["certificate", "key"];
+pub(super) use muster_domain::manifest::CREDENTIAL_COLUMNS;
+use muster_domain::manifest::{RETRY_BATCH_COLUMN, RETRY_ROW_COLUMN};
+
 /// Columns of a file of refused rows: which batch and row they are of, and why they were refused.
-pub(super) const REFUSED_COLUMNS: [&str; 4] = ["muster_batch", "muster_row", "muster_code", "muster_message"];
+pub(super) const REFUSED_COLUMNS: [&str; 4] = [
+    RETRY_BATCH_COLUMN,
+    RETRY_ROW_COLUMN,
+    "muster_code",
+    "muster_message",
+];
+/// The column that tells results from files of other people, who have none of this name.
+const CODE_COLUMN: &str = "activation_code";
 
 /// A column of ours, as far as its value counts later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,47 +57,39 @@ impl Earlier {
 
 fn mark(name: &str) -> Mark {
     match name {
-        "activation_code" => Mark::ActivationCode,
+        CODE_COLUMN => Mark::ActivationCode,
         "certificate" => Mark::Certificate,
         "key" => Mark::Key,
-        "muster_batch" => Mark::Batch,
-        "muster_row" => Mark::Row,
+        RETRY_BATCH_COLUMN => Mark::Batch,
+        RETRY_ROW_COLUMN => Mark::Row,
         _ => Mark::Passing,
     }
 }
 
-/// Which of these names are ours. A set of ours counts when it is whole: single names such as `status` are the user's.
+/// Which of these names are ours, as the server knows them: those with our prefix, and beside the code, those without.
 pub(super) fn marks(names: &[&str]) -> Vec<Option<Mark>> {
-    let names: Vec<_> = names.iter().map(|name| name.trim()).collect();
-    let mut marks = vec![None; names.len()];
-    for prefix in [OWN_PREFIX, ""] {
-        let bare = |name: &&str| name.strip_prefix(prefix).map(str::to_owned);
-        let has = |wanted: &str| names.iter().filter_map(bare).any(|name| name == wanted);
-        if RESULT_COLUMNS.iter().all(|name| has(name)) {
-            for (slot, name) in marks.iter_mut().zip(names.iter().map(bare)) {
-                let ours = name.filter(|name| {
-                    RESULT_COLUMNS.contains(&name.as_str()) || EXTRA_COLUMNS.contains(&name.as_str())
-                });
-                *slot = slot.or_else(|| ours.as_deref().map(mark));
-            }
-            break;
+    let has = |wanted: &str| names.iter().any(|name| name.trim() == wanted);
+    let is_bare = has(CODE_COLUMN) && !has(&format!("{OWN_PREFIX}{CODE_COLUMN}"));
+    let find = |name: &&str| {
+        let name = name.trim();
+        if REFUSED_COLUMNS.contains(&name) {
+            return Some(mark(name));
         }
-    }
-    if REFUSED_COLUMNS.iter().all(|name| names.contains(name)) {
-        for (slot, name) in marks.iter_mut().zip(&names) {
-            if REFUSED_COLUMNS.contains(name) {
-                *slot = Some(mark(name));
-            }
-        }
-    }
-    marks
+        let (bare, is_prefixed) = match name.strip_prefix(OWN_PREFIX) {
+            Some(bare) => (bare, true),
+            None => (name, false),
+        };
+        let is_answer = RESULT_COLUMNS.contains(&bare) || CREDENTIAL_COLUMNS.contains(&bare);
+        (is_answer && (is_prefixed || is_bare || bare == CODE_COLUMN)).then(|| mark(bare))
+    };
+    names.iter().map(find).collect()
 }
 
 /// What our columns' names begin with beside the user's own: nothing, unless the user has one of them. All that may
 /// ever be ours count, so that the file is understood when it comes back.
 pub(super) fn prefix<'n>(mut own: impl Iterator<Item = &'n str>) -> &'static str {
     let is_ours = |name: &str| {
-        let mut ours = RESULT_COLUMNS.iter().chain(&EXTRA_COLUMNS);
+        let mut ours = RESULT_COLUMNS.iter().chain(&CREDENTIAL_COLUMNS);
         ours.any(|ours| name.trim().eq_ignore_ascii_case(ours))
     };
     if own.any(is_ours) { OWN_PREFIX } else { "" }
@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whole_sets_of_ours_are_known_wherever_they_stand() {
+    fn ours_are_known_wherever_they_stand() {
         let check = |names: &str, expected: &str| {
             let names: Vec<_> = names.split(' ').collect();
             let own: Vec<_> = marks(&names)
@@ -123,7 +123,7 @@ mod tests {
             "key status",
         );
         check("muster_batch muster_row muster_code muster_message a", "a");
-        check("muster_batch a muster_row", "muster_batch a muster_row");
+        check("muster_batch a muster_row row", "a row");
         check("a certificate key", "a certificate key");
     }
 

@@ -2,7 +2,7 @@
 
 use super::{
     answers::{of_refused, of_result},
-    ours::{EXTRA_COLUMNS, REFUSED_COLUMNS, prefix},
+    ours::{CREDENTIAL_COLUMNS, REFUSED_COLUMNS, prefix},
     recipient::Recipient,
     rows::{Row, Style, TextForm},
     write::{Book, CsvWriter, JsonForm, JsonWriter, SheetWriter, Sink, Writer, XmlWriter},
@@ -45,8 +45,8 @@ impl Columns {
         match self {
             Self::WithAnswers { certificates, keys } => {
                 RESULT_COLUMNS.contains(&name)
-                    || (certificates && name == EXTRA_COLUMNS[0])
-                    || (keys && name == EXTRA_COLUMNS[1])
+                    || (certificates && name == CREDENTIAL_COLUMNS[0])
+                    || (keys && name == CREDENTIAL_COLUMNS[1])
             }
             Self::OfRefused => REFUSED_COLUMNS.contains(&name),
         }
@@ -70,7 +70,7 @@ impl Columns {
     fn names(self, own: &[String]) -> Vec<String> {
         let all = RESULT_COLUMNS
             .iter()
-            .chain(&EXTRA_COLUMNS)
+            .chain(&CREDENTIAL_COLUMNS)
             .chain(&REFUSED_COLUMNS);
         let prefix = match self {
             Self::WithAnswers { .. } => prefix(own.iter().map(String::as_str)),

@@ -15,7 +15,7 @@ use super::{
     sheet::{Ods, PART_LIMIT, Xls, Xlsx},
     xml::Xml,
 };
-use crate::{Code, Refusal};
+use crate::Refusal;
 use std::{
     collections::VecDeque,
     io::{Read, Seek},
@@ -271,10 +271,17 @@ impl<R> Reader<R> {
         self.header_row
     }
 
-    /// XML: the element that is a record, without its namespace.
-    pub const fn record_element(&self) -> Option<&str> {
+    /// XML: where the elements are that are records, as [`ReadOptions::record_path`] says it.
+    pub fn record_path(&self) -> Option<String> {
         match &self.source {
-            Source::Lines(_) => None,
+            Source::Xml(elements) => Some(elements.path()),
+            Source::Lines(_)
+            | Source::List(_)
+            | Source::Xlsx(_)
+            | Source::Xls(_)
+            | Source::Ods(_)
+            | Source::Microchip(_)
+            | Source::Certificates(_) => None,
         }
     }
 
@@ -296,8 +303,4 @@ impl<R> Reader<R> {
             Source::Ods(sheet) => sheet.length(),
         }
     }
-}
-
-fn unread() -> ReadError {
-    Refusal::new(Code::ManifestUnreadable, "is in a format that is not read yet").into()
 }

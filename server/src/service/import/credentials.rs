@@ -38,15 +38,6 @@ pub(super) enum RowKey {
 }
 
 impl RowKey {
-    /// The name of the key.
-    pub(super) fn spki(&self) -> SpkiDigest {
-        match self {
-            Self::Requested(request) => request.digest(),
-            Self::Pinned(key) => key.spki,
-            Self::Certified { spki, .. } => *spki,
-        }
-    }
-
     fn verify(credential: RowCredential, now: Timestamp) -> Result<Self, Refusal> {
         match credential {
             RowCredential::Request { der, .. } => {

@@ -12,7 +12,7 @@ mod xml;
 pub(super) use csv::CsvWriter;
 pub(super) use json::{JsonForm, JsonWriter};
 pub(super) use sheet::{Book, SHEET_ROWS, SheetWriter};
-pub(super) use sink::Sink;
+pub(crate) use sink::Sink;
 pub(super) use xml::XmlWriter;
 
 use super::rows::Row;

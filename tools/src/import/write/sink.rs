@@ -23,7 +23,7 @@ enum Stream {
 }
 
 /// A file that appears under its name whole, or not at all; readable by its owner only.
-pub(in crate::import) struct Sink {
+pub(crate) struct Sink {
     stream: Stream,
     path: PathBuf,
     temporary: PathBuf,
@@ -41,11 +41,7 @@ impl fmt::Debug for Sink {
 impl Sink {
     /// Begins the file beside its later place, so that a full disk or a missing directory is found before anything is
     /// sent. An encrypted file is called `path.age`.
-    pub(in crate::import) fn begin(
-        path: &Path,
-        replace: bool,
-        recipient: Option<&Recipient>,
-    ) -> Result<Self, Failure> {
+    pub(crate) fn begin(path: &Path, replace: bool, recipient: Option<&Recipient>) -> Result<Self, Failure> {
         let path = match recipient {
             Some(_) if path.extension().is_none_or(|ending| ending != ENCRYPTED_ENDING) => {
                 let mut name = path.as_os_str().to_owned();
@@ -95,7 +91,7 @@ impl Sink {
     }
 
     /// Where the file will be.
-    pub(in crate::import) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
@@ -105,7 +101,7 @@ impl Sink {
     }
 
     /// Makes the file durable and gives it its name.
-    pub(in crate::import) fn finish(self) -> io::Result<PathBuf> {
+    pub(crate) fn finish(self) -> io::Result<PathBuf> {
         let out = match self.stream {
             Stream::Plain(out) => out,
             Stream::Encrypted(out) => out.finish()?,
