@@ -275,7 +275,13 @@ async fn catalog(stage: &Stage, reached: &mut Reached) {
         source_json: r#"{"permit": {"range": "newest"}}"#.into(),
         revision: None,
     };
+    let mapping = v1::Mapping {
+        name: "mappings/m".into(),
+        source_json: r#"{"name": "m", "fields": [{"field": "colour", "columns": ["C"]}]}"#.into(),
+        revision: None,
+    };
     for (code, resource) in [
+        (Code::MappingInvalid, Wire::Mapping(mapping)),
         (Code::ModelInvalid, model("M", "[", "")),
         (Code::SiteInvalid, Wire::Site(site)),
         (Code::ProfileInvalid, Wire::Profile(profile)),
