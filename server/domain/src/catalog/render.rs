@@ -161,6 +161,16 @@ impl Renderer {
         }
     }
 
+    /// [`Code::VariableInvalid`] at `variables.KEY` for each value that has not the type of its parameter.
+    pub fn wrong_values(&self, variables: &BTreeMap<String, String>) -> Vec<Refusal> {
+        let wrong = |slot: &Slot| {
+            let text = variables.get(&slot.key).filter(|text| !text.is_empty())?;
+            let why = slot.kind.read(text).err()?.to_string();
+            Some(Refusal::new(Code::VariableInvalid, why).at(format!("variables.{}", slot.key)))
+        };
+        self.slots.iter().filter_map(wrong).collect()
+    }
+
     fn scope(&self, facts: &Facts<'_>) -> Result<Scope, Vec<Refusal>> {
         let mut problems = Vec::new();
         let mut values = Vec::with_capacity(self.slots.len());

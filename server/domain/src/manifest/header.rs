@@ -62,6 +62,41 @@ pub(super) fn find(
     }
 }
 
+/// What is in a sheet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Found {
+    /// No row that holds anything.
+    Nothing,
+    /// Rows, but none that is known for a header.
+    Rows,
+    /// A row that names columns that we know, or the one that was asked for.
+    Header,
+}
+
+/// Looks whether a sheet has a header.
+pub(super) fn look(
+    mut next: impl FnMut(&mut Record) -> Result<bool, ReadError>,
+    given: Option<u32>,
+) -> Result<Found, ReadError> {
+    let mut record = Record::default();
+    let mut found = Found::Nothing;
+    while next(&mut record)? {
+        let row = record.row();
+        if row > given.unwrap_or(SEARCH) {
+            break;
+        }
+        if record.is_blank() {
+            continue;
+        }
+        let (known, names_serial) = score(&record);
+        if given == Some(row) || given.is_none() && (names_serial || known > 1) {
+            return Ok(Found::Header);
+        }
+        found = Found::Rows;
+    }
+    Ok(found)
+}
+
 fn unreadable(why: &str) -> Refusal {
     Refusal::new(Code::ManifestUnreadable, why)
 }

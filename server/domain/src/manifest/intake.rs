@@ -3,11 +3,11 @@
 //! One decision for the dry run and for the real import, taken inside the store's transaction. It is pure, so the same
 //! file again finds every device as the row wants it.
 
-use super::{DeviceRow, Limits, Problem, Rendered, ValidRow, Writes};
+use super::{DeviceRow, Limits, Problem, Rendered, ValidRow, Writes, checker::rule_name};
 use crate::{
     Code, Refusal, Timestamp,
     activation::CodeHash,
-    catalog::{Catalog, Model},
+    catalog::{Catalog, Model, NamingRule, RuledField},
     desired::{self, Place, Recipe},
     device::{Credential, Device, Lifecycle, Origin, Verification},
     ids::DeviceId,
@@ -57,6 +57,8 @@ pub const DESIRED_STATE: &str = "desired_state";
 pub(super) struct Plan {
     model: Arc<Model>,
     recipe: Result<Recipe, Refusal>,
+    /// The naming rules for its devices.
+    rules: Vec<Arc<NamingRule>>,
 }
 
 /// The catalog as it was when the import started, with its profiles compiled.
@@ -88,6 +90,10 @@ impl Plan {
     pub(super) fn recipe(&self) -> Result<&Recipe, Refusal> {
         self.recipe.as_ref().map_err(Clone::clone)
     }
+
+    pub(super) fn rules(&self) -> &[Arc<NamingRule>] {
+        &self.rules
+    }
 }
 
 /// The same refusal, at its field of a row.
@@ -105,11 +111,14 @@ impl Intake {
     pub fn new(catalog: Arc<Catalog>) -> Self {
         let plan = |(name, model): (&ModelName, &Arc<Model>)| {
             let recipe = Recipe::newest(&catalog, model);
+            let rules = catalog.naming_rules.values();
+            let rules = rules.filter(|rule| rule.covers(name)).map(Arc::clone);
             (
                 name.clone(),
                 Plan {
                     model: Arc::clone(model),
                     recipe,
+                    rules: rules.collect(),
                 },
             )
         };
@@ -133,6 +142,16 @@ impl Intake {
 
     pub(super) fn plan(&self, model: &str) -> Option<&Plan> {
         self.plans.get(model)
+    }
+
+    /// The names of all models.
+    pub(super) fn models(&self) -> impl Iterator<Item = &str> {
+        self.plans.keys().map(ModelName::as_str)
+    }
+
+    /// The codes of all sites.
+    pub(super) fn sites(&self) -> impl Iterator<Item = &str> {
+        self.places.keys().map(SiteCode::as_str)
     }
 
     pub(super) fn place(&self, code: &str) -> Option<(&SiteCode, &Place)> {
@@ -167,6 +186,10 @@ impl Intake {
         if limits.writes == Writes::UpdateOnly {
             let why = format!("{} is not registered", row.serial);
             return Err(no(Code::DeviceMissing, "serial", why, row.serial.as_str()));
+        }
+        if let Some(etag) = row.etag {
+            let why = format!("{} is not registered, so it has no etag", row.serial);
+            return Err(no(Code::EtagStale, "etag", why, &etag_text(etag)));
         }
         mac_is_free(row, holders, None)?;
         match &valid.target {
@@ -216,11 +239,17 @@ impl Intake {
                 "it has claimed its identity under another address",
             ));
         }
-        let target = self.retarget(&merged)?;
+        let plan = self.plan(device.model.as_str()).ok_or_else(|| {
+            let why = format!("there is no model {}", device.model);
+            no(Code::ModelUnknown, "model", why, device.model.as_str())
+        })?;
+        let target = self.retarget(&merged, plan)?;
         let rendered = target.digest != device.target.digest;
         if changes.is_empty() && !rendered {
             return Ok(RowOutcome::Unchanged(device.id));
         }
+        is_current(row, device)?;
+        has_required(&merged, plan)?;
         if changes.is_empty() {
             changes.push(DESIRED_STATE.to_owned());
         }
@@ -235,15 +264,7 @@ impl Intake {
     }
 
     /// What a device must become with the values it has now.
-    fn retarget(&self, device: &Device) -> Result<desired::Target, Vec<Problem>> {
-        let plan = self.plan(device.model.as_str()).ok_or_else(|| {
-            no(
-                Code::ModelUnknown,
-                "model",
-                format!("there is no model {}", device.model),
-                "",
-            )
-        })?;
+    fn retarget(&self, device: &Device, plan: &Plan) -> Result<desired::Target, Vec<Problem>> {
         let recipe = plan
             .recipe()
             .and_then(|newest| newest.kept(&self.catalog, &device.target));
@@ -262,6 +283,47 @@ impl Intake {
 /// One reason, at a field.
 fn no(code: Code, field: &str, why: String, value: &str) -> Vec<Problem> {
     vec![Problem::new(Refusal::new(code, why).at(field)).with_value(value)]
+}
+
+fn etag_text(revision: u64) -> String {
+    format!("r{revision}")
+}
+
+/// Is the device as it was when its etag was written into the file?
+fn is_current(row: &DeviceRow, device: &Device) -> Result<(), Vec<Problem>> {
+    match row.etag {
+        Some(etag) if etag != device.revision => {
+            let why = format!(
+                "{} has the etag {} now",
+                device.name(),
+                etag_text(device.revision)
+            );
+            Err(no(Code::EtagStale, "etag", why, &etag_text(etag)))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Has the device every value that naming rules demand? Its other values were checked when they came.
+fn has_required(device: &Device, plan: &Plan) -> Result<(), Vec<Problem>> {
+    let lacks = |rule: &&Arc<NamingRule>| rule.required && value(device, &rule.field).is_none();
+    let missing = plan.rules().iter().filter(lacks).filter_map(|rule| {
+        let refusal = rule.check(None).err()?;
+        Some(Problem::new(refusal).with_rule(rule_name(rule)))
+    });
+    let missing: Vec<_> = missing.collect();
+    if missing.is_empty() { Ok(()) } else { Err(missing) }
+}
+
+fn value<'d>(device: &'d Device, field: &RuledField) -> Option<&'d str> {
+    match field {
+        RuledField::Serial => Some(device.serial.as_str()),
+        RuledField::Hardware => device.hardware.as_deref(),
+        RuledField::Site => device.site.as_ref().map(SiteCode::as_str),
+        RuledField::Position => device.position.as_deref(),
+        RuledField::Label(key) => device.labels.get(key).map(String::as_str),
+        RuledField::Variable(name) => device.variables.get(name).map(String::as_str),
+    }
 }
 
 fn frozen(device: &Device, field: &str, why: &str) -> Vec<Problem> {

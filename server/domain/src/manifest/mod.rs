@@ -4,10 +4,14 @@
 //! [`Mapping`] says what the columns mean. A [`Checker`] makes a [`ValidRow`] of each record, or every reason why
 //! not. [`Intake::decide`] sets a valid row against the registry. The dry run and the import take the same way.
 
+mod archive;
+mod carried;
 mod cell;
 mod cells;
 mod checker;
 mod csv;
+mod damage;
+mod detect;
 mod encoding;
 mod format;
 mod header;
@@ -16,16 +20,22 @@ mod intake;
 mod json;
 mod limits;
 mod lines;
+mod list;
+mod lookalike;
 mod mapping;
+mod markup;
+mod part;
 mod problem;
 mod reader;
 mod record;
 mod row;
 mod rows;
 mod seen;
+mod sheet;
 mod siphash;
+mod xml;
 
-pub use checker::Checker;
+pub use checker::{Checker, RowCheck};
 pub use encoding::Encoding;
 pub use format::{Format, ReadError, ReadOptions};
 pub use intake::{DESIRED_STATE, Fresh, Holders, Intake, RowOutcome};

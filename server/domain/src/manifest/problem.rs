@@ -56,8 +56,12 @@ impl Problem {
     /// for problems that are found where nobody knows the file.
     #[must_use]
     pub fn find_column(self, columns: &[(String, String)]) -> Self {
-        let field = self.refusal.field.split_once("].").map(|(_, field)| field);
-        let found = columns.iter().find(|(_, fills)| Some(fills.as_str()) == field);
+        let path = self.refusal.field.as_str();
+        let field = path.split_once("].").map_or(path, |(_, field)| field);
+        let field = Some(field).filter(|field| !field.is_empty());
+        let found = columns
+            .iter()
+            .find(|(_, fills)| field.is_some_and(|field| fills.split(", ").any(|filled| filled == field)));
         match found {
             Some((column, _)) if self.column.is_empty() => self.in_column(column.clone()),
             Some(_) | None => self,

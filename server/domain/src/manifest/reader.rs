@@ -1,10 +1,16 @@
 //! Reading a manifest record by record, in bounded memory.
 
 use super::{
-    Encoding, Format, ReadError, ReadOptions, header,
+    Encoding, Format, ReadError, ReadOptions,
+    archive::Archive,
+    detect::{self, Container, Packed, Text},
+    header,
     input::Input,
     lines::{Cut, Lines},
+    list::List,
     record::Record,
+    sheet::{Ods, PART_LIMIT, Xls, Xlsx},
+    xml::Xml,
 };
 use crate::{Code, Refusal};
 use std::{
@@ -17,24 +23,46 @@ use std::{
 enum Source<R> {
     /// CSV and NDJSON.
     Lines(Lines<R>),
+    /// Sheets of Excel, or of what writes as it does.
+    Xlsx(Box<Xlsx<R>>),
+    /// Sheets of old Excel.
+    Xls(Box<Xls>),
+    /// Sheets of LibreOffice and others.
+    Ods(Box<Ods<R>>),
+    /// A list of objects.
+    List(List<R>),
+    /// Elements that repeat.
+    Xml(Box<Xml<R>>),
 }
 
 impl<R: Read + Seek> Source<R> {
     /// Decides on the format and reads what it needs before the first record.
     fn open(input: R, options: &ReadOptions) -> Result<Self, ReadError> {
         let input = Input::new(input)?;
-        match format(input.text(), options)? {
-            Format::Csv => Ok(Self::Lines(Lines::csv(input, options)?)),
-            Format::Ndjson => Ok(Self::Lines(Lines::ndjson(input))),
-            Format::Json
-            | Format::Xml
-            | Format::Xlsx
-            | Format::Xls
-            | Format::Ods
-            | Format::Microchip
-            | Format::Certificates => {
-                Err(Refusal::new(Code::ManifestUnreadable, "is in a format that is not read yet").into())
-            }
+        let container = Container::of(input.head());
+        let format = detect::format_in(container, options)?;
+        match container {
+            Container::Text => Self::open_text(input.decoded()?, format, options),
+            Container::Archive => Self::open_archive(input.into_source(), format, options),
+            Container::Compound => Ok(Self::Xls(Box::new(Xls::open(input.into_source(), options)?))),
+        }
+    }
+
+    fn open_text(input: Input<R>, format: Option<Format>, options: &ReadOptions) -> Result<Self, ReadError> {
+        match detect::text(input.text(), format, options)? {
+            Text::Csv => Ok(Self::Lines(Lines::csv(input, options)?)),
+            Text::Ndjson => Ok(Self::Lines(Lines::ndjson(input))),
+            Text::Json => Ok(Self::List(List::open(input, options)?)),
+            Text::Xml => Ok(Self::Xml(Box::new(Xml::open(input, options)?))),
+        }
+    }
+
+    fn open_archive(source: R, format: Option<Format>, options: &ReadOptions) -> Result<Self, ReadError> {
+        let mut archive = Archive::open(source, PART_LIMIT)?;
+        match detect::packed(&mut archive, format)? {
+            Packed::Xlsx => Ok(Self::Xlsx(Box::new(Xlsx::open(archive, options)?))),
+            Packed::Ods => Ok(Self::Ods(Box::new(Ods::open(archive, options)?))),
+            Packed::Certificates => Err(unread()),
         }
     }
 
@@ -42,6 +70,11 @@ impl<R: Read + Seek> Source<R> {
     fn read(&mut self, record: &mut Record) -> Result<bool, ReadError> {
         match self {
             Self::Lines(lines) => lines.read(record),
+            Self::Xlsx(sheet) => sheet.read(record),
+            Self::Xls(sheet) => sheet.read(record),
+            Self::Ods(sheet) => sheet.read(record),
+            Self::List(list) => list.read(record),
+            Self::Xml(elements) => elements.read(record),
         }
     }
 }
@@ -53,6 +86,11 @@ impl<R> Source<R> {
                 Cut::Csv { .. } => Format::Csv,
                 Cut::Ndjson => Format::Ndjson,
             },
+            Self::Xlsx(_) => Format::Xlsx,
+            Self::Xls(_) => Format::Xls,
+            Self::Ods(_) => Format::Ods,
+            Self::List(_) => Format::Json,
+            Self::Xml(_) => Format::Xml,
         }
     }
 }
@@ -154,6 +192,7 @@ impl<R> Reader<R> {
                 Cut::Csv { delimiter } => Some(delimiter),
                 Cut::Ndjson => None,
             },
+            Source::Xlsx(_) | Source::Xls(_) | Source::Ods(_) | Source::List(_) | Source::Xml(_) => None,
         }
     }
 
@@ -161,13 +200,19 @@ impl<R> Reader<R> {
     pub const fn encoding(&self) -> Encoding {
         match &self.source {
             Source::Lines(lines) => lines.input().encoding(),
+            Source::List(list) => list.input().encoding(),
+            Source::Xml(elements) => elements.input().encoding(),
+            Source::Xlsx(_) | Source::Xls(_) | Source::Ods(_) => Encoding::Utf8,
         }
     }
 
     /// The sheet that is read, as the workbook calls it.
     pub const fn sheet(&self) -> Option<&str> {
         match &self.source {
-            Source::Lines(_) => None,
+            Source::Lines(_) | Source::List(_) | Source::Xml(_) => None,
+            Source::Xlsx(sheet) => Some(sheet.sheet()),
+            Source::Xls(sheet) => Some(sheet.sheet()),
+            Source::Ods(sheet) => Some(sheet.sheet()),
         }
     }
 
@@ -180,25 +225,15 @@ impl<R> Reader<R> {
     pub const fn bytes(&self) -> u64 {
         match &self.source {
             Source::Lines(lines) => lines.input().total(),
+            Source::List(list) => list.input().total(),
+            Source::Xml(elements) => elements.input().total(),
+            Source::Xlsx(sheet) => sheet.length(),
+            Source::Xls(sheet) => sheet.length(),
+            Source::Ods(sheet) => sheet.length(),
         }
     }
 }
 
-/// The format: what the user says, else what the content looks like; the file's name is a hint for an error only.
-fn format(text: &[u8], options: &ReadOptions) -> Result<Format, Refusal> {
-    let first = text.trim_ascii_start().first();
-    let name = options.file_name.to_ascii_lowercase();
-    let named = [".ndjson", ".jsonl", ".json"]
-        .iter()
-        .any(|ending| name.ends_with(ending));
-    let unreadable = |why| Err(Refusal::new(Code::ManifestUnreadable, why));
-    match (options.format, first) {
-        (_, None) => unreadable("has no rows"),
-        (Some(format), _) => Ok(format),
-        (None, Some(b'{')) => Ok(Format::Ndjson),
-        (None, Some(b'[')) => unreadable("is a JSON list; write one object a line"),
-        (None, Some(b'<')) => unreadable("is XML or HTML; send CSV or NDJSON"),
-        (None, Some(_)) if named => unreadable("is called JSON, but does not begin with an object"),
-        (None, Some(_)) => Ok(Format::Csv),
-    }
+fn unread() -> ReadError {
+    Refusal::new(Code::ManifestUnreadable, "is in a format that is not read yet").into()
 }

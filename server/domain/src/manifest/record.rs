@@ -116,6 +116,11 @@ impl Record {
         self.cells.get(place).map_or(CellKind::Text, |cell| cell.kind)
     }
 
+    /// The same record as another row.
+    pub(super) const fn renumber(&mut self, row: u32) {
+        self.row = row;
+    }
+
     /// All cells' texts, one behind the other.
     pub(super) fn text(&self) -> &str {
         &self.text

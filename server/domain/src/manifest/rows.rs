@@ -8,6 +8,11 @@ use crate::{Code, Refusal};
 pub(super) struct Rows(u32);
 
 impl Rows {
+    /// How many were passed.
+    pub(super) const fn passed(self) -> u32 {
+        self.0
+    }
+
     /// One more; its number, from 1.
     pub(super) fn count(&mut self) -> Result<u32, ReadError> {
         if self.0 == ROW_COUNT_LIMIT {

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
 
 mod expected;
+mod lists;
 mod mapping;
 mod outcomes;
 mod permits;
@@ -9,6 +10,8 @@ mod profiles;
 mod proposals;
 mod reading;
 mod refusals;
+mod rules;
+mod sheets;
 mod sources;
 mod speed;
 mod steps;

@@ -6,7 +6,7 @@ use crate::{
 };
 use muster_domain::{
     Code,
-    catalog::Catalog,
+    catalog::{Catalog, NamingRuleSource},
     device::{Device, Origin},
     ids::BatchId,
     manifest::{
@@ -207,6 +207,59 @@ fn a_serial_has_one_row_in_a_batch() {
     check(&retired(device.clone()), (9, 3), "SerialRepeated rows[2].serial");
     check(&device, (9, 2), "hardware");
     check(&device, (10, 3), "hardware");
+}
+
+/// The etag of a row is the revision the file was made with. A row that changes nothing needs no newest one, so the same
+/// file again is no mistake.
+#[test]
+fn an_etag_of_the_past_changes_nothing() {
+    let device = created(with_profile());
+    let check = |device: Option<&Device>, etag: u64, line: &str, expected: &str| {
+        let mut row = valid(with_profile(), line);
+        row.row.etag = Some(etag);
+        let outcome = decide(with_profile(), device, &row, &Limits::default(), OTHER.0, OTHER.1);
+        assert_eq!(word(&outcome), expected, "r{etag} {line}");
+    };
+    let roof = "GW2-7000001,,GW-200,,,MUC-01,Roof,,7\n";
+    check(Some(&device), 1, roof, "position");
+    check(Some(&device), 2, roof, "EtagStale rows[2].etag");
+    check(Some(&device), 2, GOOD, "unchanged");
+    check(None, 1, GOOD, "EtagStale rows[2].etag");
+}
+
+#[test]
+fn a_required_value_may_be_the_devices() {
+    let mut catalog = with_profile();
+    let rule = NamingRuleSource {
+        name: "env".into(),
+        field: "labels.env".into(),
+        required: true,
+        ..NamingRuleSource::default()
+    };
+    let rule = rule.check().unwrap();
+    catalog.naming_rules.insert(rule.name.clone(), Arc::new(rule));
+    let device = created(with_profile());
+    let mut bare = device.clone();
+    bare.labels.clear();
+    let check = |device: Option<&Device>, line: &str, expected: &str| {
+        let row = valid(catalog.clone(), line);
+        let outcome = decide(
+            catalog.clone(),
+            device,
+            &row,
+            &Limits::default(),
+            OTHER.0,
+            OTHER.1,
+        );
+        assert_eq!(word(&outcome), expected, "{line}");
+    };
+    let without = "GW2-7000001,,GW-200,,,MUC-01,Roof,,7\n";
+    check(None, without, "ValueMissing rows[2].labels.env");
+    check(Some(&device), without, "position");
+    check(Some(&bare), without, "ValueMissing rows[2].labels.env");
+    check(Some(&bare), GOOD, "labels.env");
+    // What changes nothing is not held to rules that came later.
+    check(Some(&bare), "GW2-7000001,,GW-200,,,MUC-01,,,7\n", "unchanged");
 }
 
 #[test]

@@ -6,6 +6,7 @@ use muster_domain::{
     manifest::{CheckedMapping, Format, KEY_LIMIT, Mapping, MappingSource, ReadOptions},
 };
 use serde_json::{Value, json};
+use std::io::Cursor;
 
 fn source(value: Value) -> MappingSource {
     serde_json::from_value(value).unwrap()
@@ -324,7 +325,14 @@ fn objects_of_ever_new_keys_cost_their_own_rows_only() {
         .map(|row| format!("{{\"serial\": \"GW2-{:07}\", \"k{row}\": 1}}\n", 7_000_001 + row))
         .collect();
     let by = source(json!({"name": "a", "known_names": true})).check().unwrap();
-    let checked = check_by(catalog(), "a.ndjson", text.as_bytes(), Some("GW-200"), Some(&by)).unwrap();
+    let checked = check_by(
+        catalog(),
+        "a.ndjson",
+        Cursor::new(&text),
+        Some("GW-200"),
+        Some(&by),
+    )
+    .unwrap();
     assert_eq!(checked.rows.len(), KEY_LIMIT - 1);
     assert_eq!(checked.refusals.len(), rows - checked.rows.len());
     assert!(

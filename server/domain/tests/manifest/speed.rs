@@ -90,7 +90,9 @@ fn check(text: &str, name: &str, catalog: Catalog, decide: bool) -> usize {
     };
     let mut rows = 0;
     while reader.read(&mut record).unwrap() {
-        let Ok(row) = checker.check(&record) else { continue };
+        let Ok(row) = checker.check(&record).outcome else {
+            continue;
+        };
         if !decide {
             rows += 1;
             continue;
@@ -141,7 +143,7 @@ fn check_by_steps(text: &str) -> usize {
     let mut record = Record::default();
     let mut rows = 0;
     while reader.read(&mut record).unwrap() {
-        checker.check(&record).unwrap();
+        checker.check(&record).outcome.unwrap();
         rows += 1;
     }
     rows

@@ -57,11 +57,13 @@ fn swallow(name: &str, bytes: &[u8]) {
     let mut checker = Checker::new(intake, mapping, Some("GW-200".parse().unwrap()), [1; 16]).unwrap();
     let mut record = Record::default();
     while reader.read(&mut record).unwrap() {
-        if let Err(found) = checker.check(&record) {
+        if let Err(found) = checker.check(&record).outcome {
             assert!(!found.is_empty());
             let place = format!("rows[{}]", record.row());
             assert!(
-                found.iter().all(|refusal| refusal.field.starts_with(&place)),
+                found
+                    .iter()
+                    .all(|problem| problem.refusal.field.starts_with(&place)),
                 "{found:?}"
             );
         }

@@ -3,7 +3,9 @@
 use muster_domain::{
     Code, Refusal, Timestamp,
     catalog::{Catalog, ModelSource, ProfileSource, Revision, SiteSource},
-    manifest::{CheckedMapping, Checker, Intake, Mapping, ReadOptions, Reader, Record, Rendered, ValidRow},
+    manifest::{
+        CheckedMapping, Checker, Intake, Mapping, Problem, ReadOptions, Reader, Record, Rendered, ValidRow,
+    },
     names::ModelName,
 };
 use std::{
@@ -92,6 +94,9 @@ pub(crate) fn gateway_profile() -> ProfileSource {
 pub(crate) struct Checked {
     pub(crate) rows: Vec<ValidRow>,
     pub(crate) refusals: Vec<Refusal>,
+    /// The refusals with their columns, values and rules, and what is odd about rows.
+    pub(crate) problems: Vec<Problem>,
+    pub(crate) warnings: Vec<Problem>,
     /// What keeps valid rows from making new devices.
     pub(crate) lacking: Vec<Refusal>,
     pub(crate) columns: Vec<(String, String)>,
@@ -140,6 +145,16 @@ pub(crate) fn check(
     input: impl Read,
     default_model: Option<&str>,
 ) -> Checked {
+    check_by(catalog, file_name, Forward(input), default_model, None).unwrap()
+}
+
+/// The same, for files that are not read from their beginning.
+pub(crate) fn check_sheet(
+    catalog: Catalog,
+    file_name: &str,
+    input: impl Read + Seek,
+    default_model: Option<&str>,
+) -> Checked {
     check_by(catalog, file_name, input, default_model, None).unwrap()
 }
 
@@ -147,12 +162,12 @@ pub(crate) fn check(
 pub(crate) fn check_by(
     catalog: Catalog,
     file_name: &str,
-    input: impl Read,
+    input: impl Read + Seek,
     default_model: Option<&str>,
     by: Option<&CheckedMapping>,
 ) -> Result<Checked, Vec<Refusal>> {
     let intake = Arc::new(Intake::new(Arc::new(catalog)));
-    let mut reader = Reader::new(Forward(input), &options(file_name)).unwrap();
+    let mut reader = Reader::new(input, &options(file_name)).unwrap();
     let default_model: Option<ModelName> = default_model.map(|name| name.parse().unwrap());
     let has_model = default_model.is_some();
     let mapping = match by {
@@ -166,7 +181,9 @@ pub(crate) fn check_by(
     };
     let mut record = Record::default();
     while reader.read(&mut record).unwrap() {
-        match checker.check(&record) {
+        let found = checker.check(&record);
+        checked.warnings.extend(found.warnings);
+        match found.outcome {
             Ok(row) => {
                 if let Rendered::Lacking(problems) = &row.target {
                     let problems = problems.iter().map(|problem| problem.clone().in_row(row.row.row));
@@ -174,7 +191,11 @@ pub(crate) fn check_by(
                 }
                 checked.rows.push(row);
             }
-            Err(found) => checked.refusals.extend(found),
+            Err(found) => {
+                let refusals = found.iter().map(|problem| problem.refusal.clone());
+                checked.refusals.extend(refusals);
+                checked.problems.extend(found);
+            }
         }
     }
     Ok(checked)

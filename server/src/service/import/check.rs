@@ -82,11 +82,12 @@ pub(super) fn check(
     let (mut rows, mut refused) = (0, 0);
     let mut record = Record::default();
     while reader.read(&mut record).map_err(failure)? {
-        let entry = match checker.check(&record) {
+        let entry = match checker.check(&record).outcome {
             Ok(row) => Entry::Valid(row),
-            Err(refusals) => {
+            Err(problems) => {
                 refused += 1;
-                Entry::Refused(record.row(), refusals)
+                let refusals = problems.into_iter().map(|problem| problem.refusal);
+                Entry::Refused(record.row(), refusals.collect())
             }
         };
         spool.push(&entry).or_fault("write a spool")?;
