@@ -7,6 +7,7 @@ use muster_domain::{
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use std::io::Cursor;
 
 fn mapping(fields: Value) -> CheckedMapping {
     let source: MappingSource = serde_json::from_value(json!({"name": "line-7", "fields": fields})).unwrap();
@@ -28,7 +29,7 @@ fn rows(fields: &[Value], header: &str, lines: &[&str]) -> Checked {
     check_by(
         catalog(),
         "a.csv",
-        std::io::Cursor::new(text.as_bytes()),
+        Cursor::new(&text),
         None,
         Some(&mapping(fields)),
     )
@@ -188,7 +189,7 @@ fn a_number_is_no_damage_where_its_width_is_known() {
         let mut checked = check_by(
             catalog(),
             "a.ndjson",
-            std::io::Cursor::new(br#"{"SN": 7000001}"#),
+            Cursor::new(br#"{"SN": 7000001}"#),
             Some("GW-200"),
             Some(&mapping(fields)),
         )
