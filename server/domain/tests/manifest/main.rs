@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
 
 mod expected;
+mod hostile;
 mod lists;
 mod mapping;
 mod outcomes;
@@ -14,3 +15,4 @@ mod sheets;
 mod speed;
 mod streams;
 mod support;
+mod workbook;
