@@ -1,6 +1,7 @@
 //! What the server promises whatever happens.
 
 mod guesses;
+mod mappings;
 mod race;
 mod refusals;
 mod secrets;

@@ -212,6 +212,21 @@ mod tests {
     }
 
     #[test]
+    fn the_mapping_of_the_protocols_description_is_one() {
+        let readme = include_str!("../../../proto/README.md");
+        let (_, rest) = readme.split_once("<!-- mapping -->\n```toml\n").unwrap();
+        let (text, _) = rest.split_once("```").unwrap();
+        let found = read(text, Kind::Mappings, None).unwrap();
+        assert_eq!(names(&found), ["mappings/line-7"]);
+        let Some(Wire::Mapping(mapping)) = &found[0].wire.resource else {
+            panic!()
+        };
+        let source: muster_domain::manifest::MappingSource =
+            serde_json::from_str(&mapping.source_json).unwrap();
+        assert_eq!(source.check().map(|checked| checked.models().len()), Ok(1));
+    }
+
+    #[test]
     fn sites_come_as_a_table_too() {
         let text = "\u{feff}code;name;latitude;longitude;time_zone\nSAO-04;São Paulo depot;-23.5505;-46.6333;America/Sao_Paulo\nX-1;;;;\n";
         let sites = read(text, Kind::Sites, Some(FileFormat::Csv)).unwrap();
