@@ -3,10 +3,12 @@
 use crate::{Code, Refusal};
 
 /// Does the text begin like a formula of a spreadsheet? Signed numbers and mere dashes do not: coordinates and
-/// `-` for "none" are plain values.
+/// `-` for "none" are plain values. Full-width signs count, because spreadsheets of East Asia take them for the others.
 pub(super) fn is_formula(text: &str) -> bool {
     match text.as_bytes() {
         [b'=' | b'@', ..] => true,
+        // The first byte of every full-width sign.
+        [0xEF, ..] => text.starts_with(['＝', '＋', '－', '＠']),
         [b'+' | b'-', rest @ ..] => !is_number(rest) && !rest.iter().all(|&byte| byte == b'-'),
         _ => false,
     }
@@ -87,6 +89,10 @@ mod tests {
             "+e5",
             "-.",
             "+inf",
+            "＝1",
+            "＋A1",
+            "－1",
+            "＠SUM",
         ] {
             assert!(is_formula(text), "{text}");
         }

@@ -12,10 +12,10 @@ use super::{
     list::List,
     microchip::{self, Microchip},
     record::Record,
-    sheet::{Ods, PART_LIMIT, Xlsx},
+    sheet::{Ods, PART_LIMIT, Xls, Xlsx},
     xml::Xml,
 };
-use crate::{Code, Refusal};
+use crate::Refusal;
 use std::{
     collections::VecDeque,
     io::{Read, Seek},
@@ -28,6 +28,8 @@ enum Source<R> {
     Lines(Lines<R>),
     /// Sheets of Excel, or of what writes as it does.
     Xlsx(Box<Xlsx<R>>),
+    /// Sheets of old Excel.
+    Xls(Box<Xls>),
     /// Sheets of LibreOffice and others.
     Ods(Box<Ods<R>>),
     /// A list of objects.
@@ -49,7 +51,7 @@ impl<R: Read + Seek> Source<R> {
         match container {
             Container::Text => Self::open_text(input.decoded()?, format, options),
             Container::Archive => Self::open_archive(input.into_source(), format, options),
-            Container::Compound => Err(unread()),
+            Container::Compound => Ok(Self::Xls(Box::new(Xls::open(input.into_source(), options)?))),
         }
     }
 
@@ -78,6 +80,7 @@ impl<R: Read + Seek> Source<R> {
         match self {
             Self::Lines(lines) => lines.read(record),
             Self::Xlsx(sheet) => sheet.read(record),
+            Self::Xls(sheet) => sheet.read(record),
             Self::Ods(sheet) => sheet.read(record),
             Self::List(list) => list.read(record),
             Self::Xml(elements) => elements.read(record),
@@ -91,7 +94,9 @@ impl<R> Source<R> {
     /// The names of all cells, where they are the same in every file.
     const fn names(&self) -> &'static [&'static str] {
         match self {
-            Self::Lines(_) | Self::Xlsx(_) | Self::Ods(_) | Self::List(_) | Self::Xml(_) => &[],
+            Self::Lines(_) | Self::Xlsx(_) | Self::Xls(_) | Self::Ods(_) | Self::List(_) | Self::Xml(_) => {
+                &[]
+            }
             Self::Microchip(_) => &microchip::COLUMNS,
             Self::Certificates(_) => &certificates::COLUMNS,
         }
@@ -104,6 +109,7 @@ impl<R> Source<R> {
                 Cut::Ndjson => Format::Ndjson,
             },
             Self::Xlsx(_) => Format::Xlsx,
+            Self::Xls(_) => Format::Xls,
             Self::Ods(_) => Format::Ods,
             Self::List(_) => Format::Json,
             Self::Xml(_) => Format::Xml,
@@ -223,6 +229,7 @@ impl<R> Reader<R> {
                 Cut::Ndjson => None,
             },
             Source::Xlsx(_)
+            | Source::Xls(_)
             | Source::Ods(_)
             | Source::List(_)
             | Source::Xml(_)
@@ -238,7 +245,7 @@ impl<R> Reader<R> {
             Source::List(list) => list.input().encoding(),
             Source::Xml(elements) => elements.input().encoding(),
             Source::Microchip(entries) => entries.input().encoding(),
-            Source::Xlsx(_) | Source::Ods(_) | Source::Certificates(_) => Encoding::Utf8,
+            Source::Xlsx(_) | Source::Xls(_) | Source::Ods(_) | Source::Certificates(_) => Encoding::Utf8,
         }
     }
 
@@ -251,6 +258,7 @@ impl<R> Reader<R> {
             | Source::Microchip(_)
             | Source::Certificates(_) => None,
             Source::Xlsx(sheet) => Some(sheet.sheet()),
+            Source::Xls(sheet) => Some(sheet.sheet()),
             Source::Ods(sheet) => Some(sheet.sheet()),
         }
     }
@@ -269,11 +277,8 @@ impl<R> Reader<R> {
             Source::Microchip(entries) => entries.input().total(),
             Source::Certificates(files) => files.archive().length(),
             Source::Xlsx(sheet) => sheet.length(),
+            Source::Xls(sheet) => sheet.length(),
             Source::Ods(sheet) => sheet.length(),
         }
     }
-}
-
-fn unread() -> ReadError {
-    Refusal::new(Code::ManifestUnreadable, "is in a format that is not read yet").into()
 }

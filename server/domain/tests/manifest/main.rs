@@ -4,6 +4,8 @@
 mod certificates;
 mod credentials;
 mod expected;
+mod hostile;
+mod lists;
 mod maker;
 mod mapping;
 mod outcomes;
@@ -18,4 +20,4 @@ mod speed;
 mod streams;
 mod support;
 mod vendor;
-mod zip;
+mod workbook;

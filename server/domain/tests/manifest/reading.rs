@@ -228,7 +228,12 @@ fn what_is_no_manifest_is_refused_at_once() {
     check("a.csv", b"serial\0,mac");
     check("a.csv", b"s\0e\0r\0");
     check("a.csv", b"\xFF\xFE\0\0s\0\0\0");
-    check("a.json", b"[{\"serial\": \"A1\"}]");
+    check("a.xls", b"\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1....");
+    check("a.numbers", b"7z\xBC\xAF\x27\x1C");
+    check("a.csv", b"%PDF-1.7");
+    check("a.json", b"[{\"serial\": \"A1\"");
+    check("a.json", b"{\"count\": 1,\n");
+    check("a.xml", b"<a>");
     check("a.csv", b"<html>");
     check("a.ndjson", b"serial,mac\n");
     check("a.csv", b"\"serial,mac\nA1,");

@@ -1,5 +1,8 @@
 //! Spreadsheets: cells at places of a sheet, as XLSX, ODS and XLS have them.
 
+mod biff;
+mod bytes;
+mod compound;
 mod date;
 mod line;
 mod number;
@@ -7,9 +10,11 @@ mod ods;
 mod strings;
 mod styles;
 mod workbook;
+mod xls;
 mod xlsx;
 
 pub(super) use ods::Ods;
+pub(super) use xls::Xls;
 pub(super) use xlsx::Xlsx;
 
 use super::{ReadError, ReadOptions, header::Found};

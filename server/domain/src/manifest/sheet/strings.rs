@@ -47,7 +47,8 @@ impl Strings {
         }
     }
 
-    fn push(&mut self, text: &str) -> Result<(), ReadError> {
+    /// Adds a text, as the next number.
+    pub(super) fn push(&mut self, text: &str) -> Result<(), ReadError> {
         let size = self.text.len() + text.len() + (self.ends.len() + 1) * size_of::<u32>();
         let end = u32::try_from(self.text.len() + text.len());
         match end {

@@ -275,8 +275,10 @@ impl Cell {
         };
         Ok(match &self.formula {
             None => (text, kind),
-            // No program calculated it: what is there is the formula.
-            Some(formula) if text.is_empty() => (format!("={formula}").into(), CellKind::Formula),
+            // No program calculated it, not even to an empty text: what is there is the formula.
+            Some(formula) if text.is_empty() && self.kind == Type::Number => {
+                (format!("={formula}").into(), CellKind::Formula)
+            }
             Some(_) => (text, CellKind::Formula),
         })
     }
