@@ -61,6 +61,9 @@ enum Command {
     /// Naming rules: what serials, positions, labels and other values look like.
     #[command(subcommand, visible_alias = "naming-rules")]
     Naming(catalog::Command<catalog::NamingRules>),
+    /// Mappings: what the columns of manifests mean.
+    #[command(subcommand, visible_alias = "mappings")]
+    Mapping(catalog::Command<catalog::Mappings>),
     /// Configuration templates.
     #[command(subcommand, visible_alias = "profiles")]
     Profile(profile::Command),
@@ -200,6 +203,7 @@ async fn dispatch(command: Command, session: &mut Session<'_>) -> Result<Exit, F
         Command::Model(command) => command.run(session).await?,
         Command::Site(command) => command.run(session).await?,
         Command::Naming(command) => command.run(session).await?,
+        Command::Mapping(command) => command.run(session).await?,
         Command::Profile(command) => command.run(session).await?,
         Command::Firmware(command) => command.run(session).await?,
         Command::Fleet(command) => command.run(session).await?,

@@ -65,6 +65,7 @@ fn site(resource: &Resource) -> Option<SiteCode> {
         Resource::Model(_)
         | Resource::Profile(_)
         | Resource::FirmwarePolicy(..)
+        | Resource::Mapping(_)
         | Resource::NamingRule(_) => None,
     }
 }

@@ -15,7 +15,7 @@ const CALL_BYTES: usize = 3 << 20;
 pub struct ApplyOptions {
     /// Check everything, change nothing.
     pub dry_run: bool,
-    /// Why, for profiles and firmware policies that bring no message of their own.
+    /// Why, for profiles, firmware policies and mappings that bring no message of their own.
     pub message: String,
 }
 

@@ -1,6 +1,9 @@
 //! Written resources as messages of the wire.
 
-use muster_domain::catalog::{ModelSource, NamingRuleSource, SiteSource};
+use muster_domain::{
+    catalog::{ModelSource, NamingRuleSource, SiteSource},
+    manifest::MappingSource,
+};
 use muster_firmware_policy::PolicySource;
 use muster_proto::v1::{self, resource::Resource as Wire};
 
@@ -54,6 +57,16 @@ pub(super) fn policy(source: &PolicySource) -> Result<Wire, String> {
     let source_json = serde_json::to_string(source).map_err(|error| error.to_string())?;
     let name = format!("firmwarePolicies/{}", source.name);
     Ok(Wire::FirmwarePolicy(v1::FirmwarePolicy {
+        name,
+        source_json,
+        revision: Some(v1::RevisionInfo::default()),
+    }))
+}
+
+pub(super) fn mapping(source: &MappingSource) -> Result<Wire, String> {
+    let source_json = serde_json::to_string(source).map_err(|error| error.to_string())?;
+    let name = format!("mappings/{}", source.name);
+    Ok(Wire::Mapping(v1::Mapping {
         name,
         source_json,
         revision: Some(v1::RevisionInfo::default()),

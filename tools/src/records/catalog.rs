@@ -1,4 +1,5 @@
-//! Models, sites, profiles, firmware policies, naming rules, and what applying them did.
+//! Models, sites, profiles, firmware policies, naming rules, mappings, and what
+//! applying them did.
 
 use super::{state, time};
 use crate::output::{Column, Look, Record};
@@ -279,6 +280,40 @@ impl Record for FirmwarePolicy {
         Column::shown("name", "NAME", Look::Name),
         Column::shown("source.update.target.version", "TARGET", Look::Plain),
         Column::shown("source.applies_to.models", "MODELS", Look::Plain),
+        Column::shown("revision.number", "REVISION", Look::Number),
+        Column::shown("revision.create_time", "CREATED", Look::Time),
+        Column::shown("revision.author", "AUTHOR", Look::Name),
+        Column::shown("revision.message", "MESSAGE", Look::Plain),
+        Column::extra("source", Look::Plain),
+    ];
+}
+
+/// What the columns of a manifest mean.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Mapping {
+    /// `mappings/{name}`
+    pub name: String,
+    /// The mapping; a text only if it is not JSON.
+    pub source: Value,
+    /// Which revision this is.
+    pub revision: Option<Revision>,
+}
+
+impl From<v1::Mapping> for Mapping {
+    fn from(wire: v1::Mapping) -> Self {
+        Self {
+            name: wire.name,
+            source: serde_json::from_str(&wire.source_json).unwrap_or(Value::String(wire.source_json)),
+            revision: wire.revision.map(Revision::from),
+        }
+    }
+}
+
+impl Record for Mapping {
+    const COLUMNS: &'static [Column] = &[
+        Column::shown("name", "NAME", Look::Name),
+        Column::shown("source.models", "MODELS", Look::Plain),
+        Column::shown("source.description", "DESCRIPTION", Look::Plain),
         Column::shown("revision.number", "REVISION", Look::Number),
         Column::shown("revision.create_time", "CREATED", Look::Time),
         Column::shown("revision.author", "AUTHOR", Look::Name),

@@ -14,7 +14,7 @@ mod refusal;
 pub use access::Operator;
 pub use audit::AuditEntry;
 pub use catalog::{
-    FirmwarePolicy, Model, NamingRule, Outcome, Parameter, Profile, RenderedFile, Revision, Site,
+    FirmwarePolicy, Mapping, Model, NamingRule, Outcome, Parameter, Profile, RenderedFile, Revision, Site,
 };
 pub use device::{Device, Explanation, ReissuedCode, Step};
 pub use fleet::Counts;

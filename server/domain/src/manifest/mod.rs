@@ -47,7 +47,8 @@ pub use mapping::{
     ALIAS_LIMIT, COLUMN_NAME_LIMIT, CREDENTIAL_COLUMNS, CheckedMapping, Field, FieldSource, KEY_LIMIT,
     LOOKUP_LIMIT, LetterCase, MAPPED_FIELD_LIMIT, MAPPING_SOURCE_LIMIT, MODEL_LIMIT, Mapping, MappingSource,
     NoField, Otherwise, PAD_LIMIT, PATTERN_COUNT_LIMIT, RESULT_COLUMNS, RETRY_BATCH_COLUMN, RETRY_ROW_COLUMN,
-    Retry, STEP_LIMIT, STEP_PATTERN_LIMIT, STEP_TEXT_LIMIT, Step, Unmapped,
+    Retry, SAMPLE_LIMIT, STEP_LIMIT, STEP_PATTERN_LIMIT, STEP_TEXT_LIMIT, Step, Survey, Unmapped,
+    suggested_name,
 };
 pub use presets::{Preset, presets};
 pub use problem::{Problem, VALUE_LIMIT};

@@ -3,7 +3,7 @@
 use muster_domain::{
     Code, Refusal, Timestamp,
     catalog::{Catalog, ModelSource, ProfileSource, Revision, SiteSource},
-    manifest::{Checker, Intake, Mapping, ReadOptions, Reader, Record, Rendered, ValidRow},
+    manifest::{CheckedMapping, Checker, Intake, Mapping, ReadOptions, Reader, Record, Rendered, ValidRow},
     names::ModelName,
 };
 use std::{
@@ -140,7 +140,7 @@ pub(crate) fn check(
     input: impl Read,
     default_model: Option<&str>,
 ) -> Checked {
-    check_sheet(catalog, file_name, Forward(input), default_model)
+    check_by(catalog, file_name, input, default_model, None).unwrap()
 }
 
 /// The same, for files that are not read from their beginning.
@@ -150,10 +150,35 @@ pub(crate) fn check_sheet(
     input: impl Read + Seek,
     default_model: Option<&str>,
 ) -> Checked {
+    check_in(catalog, file_name, input, default_model, None).unwrap()
+}
+
+/// Reads and checks a whole manifest by a mapping; by the usual names of columns without one.
+pub(crate) fn check_by(
+    catalog: Catalog,
+    file_name: &str,
+    input: impl Read,
+    default_model: Option<&str>,
+    by: Option<&CheckedMapping>,
+) -> Result<Checked, Vec<Refusal>> {
+    check_in(catalog, file_name, Forward(input), default_model, by)
+}
+
+fn check_in(
+    catalog: Catalog,
+    file_name: &str,
+    input: impl Read + Seek,
+    default_model: Option<&str>,
+    by: Option<&CheckedMapping>,
+) -> Result<Checked, Vec<Refusal>> {
     let intake = Arc::new(Intake::new(Arc::new(catalog)));
     let mut reader = Reader::new(input, &options(file_name)).unwrap();
     let default_model: Option<ModelName> = default_model.map(|name| name.parse().unwrap());
-    let mapping = Mapping::of(&reader, default_model.is_some()).unwrap();
+    let has_model = default_model.is_some();
+    let mapping = match by {
+        Some(by) => Mapping::resolve(by, reader.columns(), reader.format(), has_model)?,
+        None => Mapping::of(&reader, has_model)?,
+    };
     let mut checker = Checker::new(intake, mapping, default_model, [7; 16]).unwrap();
     let mut checked = Checked {
         columns: checker.columns(),
@@ -172,5 +197,5 @@ pub(crate) fn check_sheet(
             Err(found) => checked.refusals.extend(found),
         }
     }
-    checked
+    Ok(checked)
 }

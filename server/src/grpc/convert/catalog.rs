@@ -1,4 +1,4 @@
-//! Models, sites, profiles, firmware policies, naming rules.
+//! Models, sites, profiles, firmware policies, naming rules, mappings.
 
 use super::{name, optional_name, timestamp};
 use muster_domain::{
@@ -7,6 +7,7 @@ use muster_domain::{
         Applied, Model, ModelSource, NamingRule, NamingRuleSource, ParameterSource, ParameterType, Profile,
         ProfileSource, Resource, Revision, Site, SiteSource,
     },
+    manifest::{CheckedMapping, MAPPING_SOURCE_LIMIT, MappingSource},
     names::PolicyName,
 };
 use muster_firmware_policy::FirmwarePolicy;
@@ -48,7 +49,15 @@ pub(crate) fn resource(wire: &v1::Resource) -> Result<(Resource, String), Vec<Re
             Resource::NamingRule(naming_rule_source(rule).map_err(one)?.check()?),
             String::new(),
         )),
-        Some(Wire::Mapping(_)) => Err(vec![Refusal::new(Code::RequestInvalid, "is not supported yet")]),
+        Some(Wire::Mapping(mapping)) => {
+            let message = mapping
+                .revision
+                .as_ref()
+                .map(|revision| revision.message.clone())
+                .unwrap_or_default();
+            let source = mapping_source(mapping).map_err(one)?;
+            Ok((Resource::Mapping(source.check()?), message))
+        }
     }
 }
 
@@ -218,6 +227,33 @@ pub(crate) fn outcome(name: String, applied: Applied) -> v1::apply_response::Out
         action: action.into(),
         revision,
     }
+}
+
+fn mapping_source(wire: &v1::Mapping) -> Result<MappingSource, Refusal> {
+    let wrong = |why: String| Refusal::new(Code::MappingInvalid, why).at("source_json");
+    if wire.source_json.len() > MAPPING_SOURCE_LIMIT {
+        return Err(wrong(format!("is longer than {MAPPING_SOURCE_LIMIT} bytes")));
+    }
+    let name = name(&wire.name, "mappings", "name")?;
+    let source: MappingSource = serde_json::from_str(&wire.source_json)
+        .map_err(|error| wrong(format!("is not a mapping: {error}")))?;
+    if source.name == name {
+        Ok(source)
+    } else {
+        Err(wrong(format!(
+            "names the mapping {:?}, the resource {name:?}",
+            source.name
+        )))
+    }
+}
+
+pub(crate) fn mapping(revision: &Revision<CheckedMapping>) -> Result<v1::Mapping, serde_json::Error> {
+    let mapping = &revision.content;
+    Ok(v1::Mapping {
+        name: format!("mappings/{}", mapping.name()),
+        source_json: serde_json::to_string(mapping.source())?,
+        revision: Some(revision_info(revision)),
+    })
 }
 
 fn firmware_policy_resource(wire: &v1::FirmwarePolicy) -> Result<Resource, Vec<Refusal>> {

@@ -2,7 +2,7 @@
 
 use super::{
     Store,
-    record::{Record, Replaceable, load_named},
+    record::{MappingText, Record, Replaceable, load_named},
     tables::{Tables, View},
     txn::Txn,
 };
@@ -14,7 +14,8 @@ use muster_domain::{
         Applied, Catalog, ModelSource, NamingRuleSource, ProfileSource, Resource, Revision, RevisionNumber,
         Site, SiteSource,
     },
-    names::OperatorName,
+    manifest::{CheckedMapping, MappingSource},
+    names::{ModelName, OperatorName},
 };
 use redb::{ReadableTable as _, Table};
 use std::{collections::BTreeSet, sync::Arc};
@@ -141,6 +142,12 @@ fn add(
                 request.revision(place, number, policy.clone())
             })
         }
+        Resource::Mapping(mapping) => {
+            let revisions = next.mappings.entry(mapping.name().clone()).or_default();
+            revised(revisions, mapping, |number| {
+                request.revision(place, number, mapping.clone())
+            })
+        }
         Resource::NamingRule(rule) => {
             let before = next
                 .naming_rules
@@ -229,14 +236,17 @@ fn references(next: &Catalog, resource: &Resource, wrong: &mut impl FnMut(Code, 
             }
             Some(_) | None => {}
         },
-        Resource::NamingRule(rule) => {
-            let models = rule.models.iter().enumerate();
-            for (place, model) in models.filter(|(_, model)| !next.models.contains_key(*model)) {
-                let why = missing(&format_args!("models/{model}"));
-                wrong(Code::ReferenceMissing, &format!("models[{place}]"), why);
-            }
-        }
+        Resource::NamingRule(rule) => models_exist(next, &rule.models, wrong),
+        Resource::Mapping(mapping) => models_exist(next, mapping.models(), wrong),
         Resource::Profile(_) | Resource::FirmwarePolicy(..) => {}
+    }
+}
+
+fn models_exist(next: &Catalog, models: &[ModelName], wrong: &mut impl FnMut(Code, &str, String)) {
+    let named = models.iter().enumerate();
+    for (place, model) in named.filter(|(_, model)| !next.models.contains_key(*model)) {
+        let why = format!("there is no models/{model}");
+        wrong(Code::ReferenceMissing, &format!("models[{place}]"), why);
     }
 }
 
@@ -291,6 +301,12 @@ fn record(txn: &mut Txn<'_>, request: &Request, applied: &[Applied]) -> Result<(
                 tables
                     .policies
                     .insert((name.as_str(), number), record.encode()?.as_slice())?;
+            }
+            Resource::Mapping(mapping) => {
+                let record = request.revision(place, number, mapping_text(mapping)?);
+                tables
+                    .mappings
+                    .insert((mapping.name().as_str(), number), record.encode()?.as_slice())?;
             }
             Resource::NamingRule(rule) => {
                 let record = Replaceable {
@@ -362,7 +378,40 @@ pub(super) fn load(view: &View) -> Result<Catalog, StoreError> {
             .or_default()
             .push(Arc::new(Revision::from_guard(value)?));
     }
+    for entry in view.mappings.iter()? {
+        let Revision {
+            number,
+            author,
+            created,
+            message,
+            content,
+        } = Revision::<MappingText>::from_guard(entry?.1)?;
+        let content = mapping(&content)?;
+        let revisions = catalog.mappings.entry(content.name().clone()).or_default();
+        revisions.push(Arc::new(Revision {
+            number,
+            author,
+            created,
+            message,
+            content,
+        }));
+    }
     Ok(catalog)
+}
+
+fn mapping_text(mapping: &CheckedMapping) -> Result<MappingText, StoreError> {
+    serde_json::to_string(mapping.source())
+        .map(MappingText)
+        .map_err(|why| StoreError::Unencodable {
+            table: "mappings",
+            why: why.to_string(),
+        })
+}
+
+fn mapping(text: &MappingText) -> Result<CheckedMapping, StoreError> {
+    let source: MappingSource =
+        serde_json::from_str(&text.0).map_err(|why| StoreError::damaged("mappings", why))?;
+    source.check().map_err(|why| unsound("mappings", &why))
 }
 
 fn unsound(table: &'static str, why: &[Refusal]) -> StoreError {

@@ -22,7 +22,7 @@ mod txn;
 mod writer;
 
 #[cfg(test)]
-pub(super) use record::{Record, Replaceable};
+pub(super) use record::{MappingText, Record, Replaceable};
 pub use registry::FORMAT;
 
 use super::{Counts, StoreError};

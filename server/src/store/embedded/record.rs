@@ -68,6 +68,11 @@ pub(in crate::store) struct Replaceable<T> {
     pub(in crate::store) source: T,
 }
 
+/// A mapping's source, as JSON: what a mapping can say grows, and a document's shape has room for that where the
+/// fields of a record have not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::store) struct MappingText(pub(in crate::store) String);
+
 /// `Type: "table" v NEWEST, OLDER => FormerType, ...;` where the newest type is `From<FormerType>`.
 macro_rules! records {
     ($($type:ty: $table:literal v $version:literal $(, $older:literal => $former:ty)*;)*) => {
@@ -95,6 +100,7 @@ records! {
     Replaceable<NamingRuleSource>: "naming_rules" v 1;
     Revision<ProfileSource>: "profiles" v 1;
     Revision<FirmwarePolicy>: "policies" v 1;
+    Revision<MappingText>: "mappings" v 1;
     Operator: "operators" v 1;
     Entry: "audit" v 1;
     crate::store::RegistryInfo: "registry" v 1;

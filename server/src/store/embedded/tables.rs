@@ -85,6 +85,8 @@ tables! {
     POLICIES policies: (&'static str, u32) => &'static [u8];
     /// Naming rules by name.
     NAMING_RULES naming_rules: &'static str => &'static [u8];
+    /// Revisions of mappings.
+    MAPPINGS mappings: (&'static str, u32) => &'static [u8];
     /// Operators by name.
     OPERATORS operators: &'static str => &'static [u8];
     /// The operator who holds a key.

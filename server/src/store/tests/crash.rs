@@ -306,6 +306,19 @@ async fn a_file_of_an_older_program_opens_and_is_ours_from_then_on() {
 }
 
 #[tokio::test]
+async fn mappings_are_there_after_the_store_opens_again() {
+    let disk = Disk::default();
+    let store = Store::with_backend(disk.clone()).unwrap();
+    found(&store).await;
+    super::conformance::catalog::every_revision_of_a_mapping_stays(&store).await;
+    let before = store.catalog();
+    store.close().await.unwrap();
+    let store = Store::with_backend(disk).unwrap();
+    assert_eq!(store.catalog().mappings, before.mappings);
+    assert_eq!(before.mappings.len(), 1);
+}
+
+#[tokio::test]
 async fn a_file_of_a_newer_program_is_refused() {
     let disk = Disk::default();
     mark(&disk, 7);

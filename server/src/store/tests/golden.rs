@@ -3,7 +3,7 @@
 use super::build::{alice, at, batch, claim, code, info, key, operator, report, row, signed};
 use crate::store::{
     RegistryInfo,
-    embedded::{Record, Replaceable},
+    embedded::{MappingText, Record, Replaceable},
 };
 use muster_domain::{
     access::Role,
@@ -294,6 +294,8 @@ fn the_catalog() {
         files: [("network.toml".to_owned(), "vlan = {{ vlan }}".to_owned())].into(),
     };
     check("profile", &revision(content));
+    let text = r#"{"name":"line-7","unmapped":"keep","fields":[{"field":"serial","columns":["SN"]}]}"#;
+    check("mapping", &revision(MappingText(text.to_owned())));
     let target = ArtifactSource {
         version: "2.5.0".to_owned(),
         url: "https://firmware.example/2.5.0".to_owned(),

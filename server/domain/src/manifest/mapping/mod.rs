@@ -6,19 +6,23 @@
 mod field;
 mod fill;
 mod known;
+mod propose;
 mod resolve;
 mod results;
 mod source;
 mod step;
+mod survey;
 mod transform;
 
 pub use field::{Field, NoField};
+pub use propose::suggested_name;
 pub use results::{CREDENTIAL_COLUMNS, RESULT_COLUMNS, RETRY_BATCH_COLUMN, RETRY_ROW_COLUMN};
 pub use source::{
     ALIAS_LIMIT, COLUMN_NAME_LIMIT, CheckedMapping, FieldSource, MAPPED_FIELD_LIMIT, MAPPING_SOURCE_LIMIT,
     MODEL_LIMIT, MappingSource, PATTERN_COUNT_LIMIT, STEP_LIMIT, Unmapped,
 };
 pub use step::{LOOKUP_LIMIT, LetterCase, Otherwise, PAD_LIMIT, STEP_PATTERN_LIMIT, STEP_TEXT_LIMIT, Step};
+pub use survey::{SAMPLE_LIMIT, Survey};
 
 pub(super) use fill::Fill;
 pub(super) use source::key as column_key;

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     Code, Refusal,
     catalog::check::Problems,
-    manifest::{CELL_LIMIT, COLUMN_LIMIT, Format, ROW_COUNT_LIMIT},
+    manifest::{CELL_LIMIT, COLUMN_LIMIT, Format, ROW_COUNT_LIMIT, ReadOptions},
     names::{MappingName, ModelName},
 };
 use serde::{Deserialize, Serialize};
@@ -161,6 +161,19 @@ impl CheckedMapping {
     /// The format, where it names one.
     pub const fn format(&self) -> Option<Format> {
         self.format
+    }
+
+    /// Adds where in the file its rows are, for what is not given yet.
+    pub fn complete(&self, options: &mut ReadOptions) {
+        let text = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
+        options.format = options.format.or(self.format);
+        options.sheet = options.sheet.take().or_else(|| text(&self.source.sheet));
+        let header_row = Some(self.source.header_row).filter(|&row| row > 0);
+        options.header_row = options.header_row.or(header_row);
+        options.record_path = options
+            .record_path
+            .take()
+            .or_else(|| text(&self.source.record_path));
     }
 
     /// As it was written.

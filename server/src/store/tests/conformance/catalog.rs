@@ -7,6 +7,7 @@ use crate::store::{
 use muster_domain::{
     Code, Refusal,
     catalog::{Applied, ModelSource, NamingRuleSource, ProfileSource, Resource},
+    manifest::MappingSource,
 };
 use muster_firmware_policy::{FirmwarePolicy, PolicySource};
 
@@ -60,6 +61,17 @@ fn rule(pattern: &str, models: &[&str]) -> Resource {
         ..NamingRuleSource::default()
     };
     Resource::NamingRule(source.check().unwrap())
+}
+
+fn mapping(model: &str, steps: &str) -> Resource {
+    let fields = format!(r#"[{{"field": "serial", "columns": ["SN"], "steps": {steps}}}]"#);
+    let source = MappingSource {
+        name: "line-7".to_owned(),
+        models: vec![model.to_owned()],
+        fields: serde_json::from_str(&fields).unwrap(),
+        ..MappingSource::default()
+    };
+    Resource::Mapping(source.check().unwrap())
 }
 
 fn places(refusals: &[Refusal]) -> Vec<(Code, &str)> {
@@ -130,6 +142,35 @@ pub(super) async fn naming_rules_are_replaced_as_a_whole(store: &Store) {
             .unwrap()
             .matches("b")
     );
+}
+
+pub(in crate::store::tests) async fn every_revision_of_a_mapping_stays(store: &Store) {
+    let refused = apply(store, vec![mapping("NONE", "[]")]).await.unwrap_err();
+    assert_eq!(
+        places(&refused),
+        [(Code::ReferenceMissing, "resources[0].models[0]")]
+    );
+    let steps = [
+        r#"[{"prefix": "GW2-"}]"#,
+        r#"[{"lookup": {"a": "b"}, "otherwise": "keep"}]"#,
+    ];
+    for (steps, expected) in [
+        (steps[0], Applied::Created(1)),
+        (steps[0], Applied::Unchanged(1)),
+        (steps[1], Applied::Updated(2)),
+    ] {
+        let applied = apply(store, vec![mapping("GW-200", steps)]).await.unwrap();
+        assert_eq!(applied, [expected]);
+    }
+    let catalog = store.catalog();
+    let name = "line-7".parse().unwrap();
+    for (number, steps) in [(1, steps[0]), (2, steps[1])] {
+        let revision = catalog.mapping_at(&name, number).unwrap();
+        let kept = serde_json::to_value(&revision.content.source().fields[0].steps).unwrap();
+        assert_eq!(kept, serde_json::from_str::<serde_json::Value>(steps).unwrap());
+        assert_eq!(revision.message, "about mappings/line-7");
+    }
+    assert_eq!(catalog.mapping(&name).unwrap().number, 2);
 }
 
 pub(super) async fn sites_make_no_circle(store: &Store) {

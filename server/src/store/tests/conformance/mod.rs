@@ -1,6 +1,6 @@
 //! What every store must answer. Each function takes a store with a registry, two models and two sites.
 
-mod catalog;
+pub(super) mod catalog;
 mod claims;
 mod devices;
 mod imports;
@@ -35,6 +35,7 @@ conformance! {
         what_is_referred_to_must_be_there
         sites_make_no_circle
         naming_rules_are_replaced_as_a_whole
+        every_revision_of_a_mapping_stays
         revisions_are_appended_only_when_they_differ
         validation_changes_nothing;
     imports:
