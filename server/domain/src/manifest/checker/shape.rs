@@ -23,6 +23,8 @@ impl Checker {
                 Code::CellMalformed,
                 format!("the element is no list of plain values: {why}"),
             ),
+            Some(Fault::Signature(why)) => whole(Code::EntrySignature, why.clone()),
+            Some(Fault::Entry { code, why }) => whole(*code, why.clone()),
             Some(Fault::Cell { column, why }) => {
                 let field = self.mapping.field(*column);
                 let field = field
