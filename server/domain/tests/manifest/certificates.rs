@@ -3,7 +3,7 @@
 use crate::{
     maker::{Certificate, key, pem, spki},
     support::catalog,
-    zip::{File, file, zip},
+    workbook::{Part, archive as zip, part},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use muster_domain::batch::CredentialKind;
@@ -37,6 +37,10 @@ fn read(bytes: &[u8]) -> Result<Vec<Row>, String> {
     Ok(rows)
 }
 
+fn file(name: &str, content: impl AsRef<[u8]>) -> Part {
+    part(name, content.as_ref())
+}
+
 fn certificate(name: &str) -> Vec<u8> {
     Certificate {
         common_name: name,
@@ -46,7 +50,7 @@ fn certificate(name: &str) -> Vec<u8> {
 }
 
 /// A sound file, then this one.
-fn check_fault(bad: File, code: Code, why: &str) {
+fn check_fault(bad: Part, code: Code, why: &str) {
     let name = bad.name.clone();
     let rows = read(&zip(&[
         file("good.pem", pem("CERTIFICATE", &certificate("good"))),
@@ -80,16 +84,15 @@ fn certificates_are_read_in_every_form() {
         ..Certificate::default()
     }
     .of(&key(5));
+    let four = pem("CERTIFICATE", &certificate("4")).replace('\n', "\r\n");
     let forms = [
         file("a/one.DER", &named),
         file("a\\one.crt", certificate("2")),
         file("three.pem", pem("CERTIFICATE", &certificate("3"))),
-        File {
-            is_deflated: false,
-            ..file(
-                "four.cer",
-                pem("CERTIFICATE", &certificate("4")).replace('\n', "\r\n"),
-            )
+        Part {
+            method: 0,
+            packed: four.clone().into_bytes(),
+            ..file("four.cer", &four)
         },
         file("../../../etc/five.cert", STANDARD.encode(certificate("5"))),
         file(
@@ -215,15 +218,15 @@ fn bad_files_are_refused_alone() {
         "is a PKCS#7 bundle; write the device's certificate as PEM or DER",
     );
     check_fault(
-        File {
-            damage: 1,
+        Part {
+            checksum: 0,
             ..file("sum.pem", &other)
         },
         Malformed,
         "is damaged, open and save it again: it has a part whose checksum is wrong",
     );
     check_fault(
-        File {
+        Part {
             flags: 1,
             ..file("locked.pem", &other)
         },
