@@ -228,6 +228,11 @@ async fn every_broken_index_is_found() {
         "by_batch",
         "keys",
         "counts",
+        "parts",
+        "seeds",
+        "open_batches",
+        "part_keys",
+        "former",
         "audit",
     ] {
         let store: Store = founded().await;
