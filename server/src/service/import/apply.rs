@@ -75,13 +75,13 @@ impl Driver {
             let why = format!("has {rows} rows; all-or-nothing imports have at most {WHOLE_LIMIT}");
             return Err(Refusal::new(Code::ManifestTooLarge, why).into());
         }
-        let file = CheckedFile {
+        let mut file = CheckedFile {
             format: understood.format,
             sheet: understood.sheet.clone().unwrap_or_default(),
-            mapping: None,
+            mapping: understood.mapping.kept.clone(),
             rows,
         };
-        let batch = self.step(BatchStep::Checked(file)).await?;
+        let batch = self.step(BatchStep::Checked(file.clone())).await?;
         let spec = &batch.spec;
         let mut plan = None;
         if spec.validate_only || spec.all_or_nothing || spec.plan_hash.is_some() {
@@ -95,6 +95,14 @@ impl Driver {
             }
             plan = spec.plan_hash.map(|_| planned.hash);
             ready.plan = plan;
+        }
+        let used = &ready.checked.understood.mapping;
+        file.mapping = self
+            .service
+            .keep_mapping(used, batch.author.clone(), &spec.file_name)
+            .await?;
+        if file.mapping != used.kept {
+            self.step(BatchStep::Checked(file)).await?;
         }
         self.step(BatchStep::ApplyBegun { plan }).await?;
         Ok(Some(ready))

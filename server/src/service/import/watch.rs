@@ -1,13 +1,13 @@
 //! What a batch has to say, to anybody who asks, as often as they ask: the answers are made from what is on record.
 
 use super::{
-    Phase, RowLine, RowStatus,
-    check::{self, Understood},
+    Phase, RowLine, RowStatus, check,
     desk::Notes,
     files::Kind,
     plan::PlannedRow,
     spool::SpoolReader,
     token::{Place, invalid},
+    understand::Understood,
 };
 use crate::{
     fault::Failure,
