@@ -5,6 +5,7 @@ use super::{
     desk::Running,
     files::{Files, Kind},
     growing::{Growing, Stalled, stalled},
+    retry::{Numbers, unnumbered},
     spool::{Spool, SpoolWriter},
     understand::{Meaning, Understood, given, options, understand},
 };
@@ -33,7 +34,7 @@ const COLUMNS_LIMIT: u64 = 8 << 20;
 /// One row of the file, checked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Entry {
-    /// As the file counts.
+    /// As the first file of the batch counts.
     pub(super) row: u32,
     pub(super) outcome: Result<ValidRow, Vec<Problem>>,
     pub(super) warnings: Vec<Problem>,
@@ -103,6 +104,7 @@ pub(super) fn check(job: &Job) -> Result<Checked, Stop> {
         used,
         sample,
     } = meaning;
+    let numbers = Numbers::of(running.attempt, &mapping);
     let mut checker = Checker::new(Arc::clone(&job.intake), mapping, spec.default_model.clone(), seed)?;
     let mapping = used.content();
     let understood = Arc::new(Understood {
@@ -119,13 +121,13 @@ pub(super) fn check(job: &Job) -> Result<Checked, Stop> {
     let mut spool = SpoolWriter::nameless(&job.spool).or_fault("make a spool")?;
     let mut rows = 0;
     for record in &sample {
-        let entry = entry(&mut checker, record);
+        let entry = entry(&mut checker, &numbers, reader.columns(), record);
         spool.push(&entry).or_fault("write a spool")?;
         rows += 1;
     }
     let mut record = Record::default();
     while reader.read(&mut record).map_err(unread)? {
-        let entry = entry(&mut checker, &record);
+        let entry = entry(&mut checker, &numbers, reader.columns(), &record);
         spool.push(&entry).or_fault("write a spool")?;
         rows += 1;
         if rows % PROGRESS_EVERY == 0 {
@@ -147,12 +149,19 @@ pub(super) fn check(job: &Job) -> Result<Checked, Stop> {
     })
 }
 
-fn entry(checker: &mut Checker, record: &Record) -> Entry {
+fn entry(checker: &mut Checker, numbers: &Numbers, columns: &[String], record: &Record) -> Entry {
     let RowCheck { outcome, warnings } = checker.check(record);
-    Entry {
-        row: record.row(),
-        outcome,
-        warnings,
+    match numbers.number(columns, record) {
+        Some(row) => Entry {
+            row,
+            outcome,
+            warnings,
+        },
+        None => Entry {
+            row: record.row(),
+            outcome: Err(vec![unnumbered(record.row())]),
+            warnings,
+        },
     }
 }
 

@@ -14,6 +14,7 @@ mod growing;
 mod life;
 mod part;
 mod plan;
+mod retry;
 mod spool;
 mod sweep;
 mod token;

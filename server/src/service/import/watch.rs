@@ -242,6 +242,10 @@ impl Watcher {
         if let BatchState::Planned { .. } = batch.state {
             return self.tell_plan(batch).await;
         }
+        if !is_applied(batch) {
+            // Parts of former files were told to those who watched them.
+            return Ok(());
+        }
         while self.place.part < batch.parts {
             let (id, part) = (self.id, self.place.part);
             let record = self.service.store.batch_part(id, part).await;
