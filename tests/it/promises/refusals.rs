@@ -330,6 +330,11 @@ async fn catalog(stage: &Stage, reached: &mut Reached) {
         source_json: r#"{"permit": {"range": "newest"}}"#.into(),
         revision: None,
     };
+    let mapping = v1::Mapping {
+        name: "mappings/m".into(),
+        source_json: r#"{"name": "m", "fields": [{"field": "colour", "columns": ["C"]}]}"#.into(),
+        revision: None,
+    };
     let rule = v1::NamingRule {
         name: "namingRules/r".into(),
         field: "mac".into(),
@@ -337,6 +342,7 @@ async fn catalog(stage: &Stage, reached: &mut Reached) {
         ..v1::NamingRule::default()
     };
     for (code, resource) in [
+        (Code::MappingInvalid, Wire::Mapping(mapping)),
         (Code::ModelInvalid, model("M", "[", "")),
         (Code::SiteInvalid, Wire::Site(site)),
         (Code::ProfileInvalid, Wire::Profile(profile)),
