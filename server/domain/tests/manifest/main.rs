@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
 
 mod expected;
+mod hostile;
 mod lists;
 mod mapping;
 mod outcomes;
@@ -17,3 +18,4 @@ mod speed;
 mod steps;
 mod streams;
 mod support;
+mod workbook;
