@@ -25,4 +25,3 @@ mod streams;
 mod support;
 mod vendor;
 mod workbook;
-mod zip;

@@ -1,10 +1,9 @@
 //! Rows of the spool, made ready to commit: each with what a new device would get.
 
 use super::{
+    apply::Sources,
     check::Entry,
     issue::{Deciding, Issuing, Waiting},
-    plan::PlannedRow,
-    spool::SpoolReader,
 };
 use crate::{ca::Ca, fault::Fault, random, service::OrFault as _, store::PartRow};
 use muster_domain::{
@@ -13,7 +12,7 @@ use muster_domain::{
     batch::{BatchSpec, CredentialKind, Slot, SlotOutcome},
     device::Origin,
     ids::{BatchId, DeviceId},
-    manifest::{Fresh, FreshCredential, ValidRow},
+    manifest::{Fresh, FreshCredential},
 };
 use std::sync::Arc;
 
@@ -75,8 +74,7 @@ impl Maker {
     /// The next part of the spool; `None` at its end. Blocks.
     pub(super) fn part(
         &self,
-        spool: &mut SpoolReader<Entry>,
-        mut planned: Option<&mut SpoolReader<PlannedRow>>,
+        sources: &mut Sources,
         secrets: &Secrets,
         now: Timestamp,
     ) -> Result<Option<Made>, Fault> {
@@ -88,11 +86,15 @@ impl Maker {
         };
         let mut waiting = Vec::new();
         while made.settled.len() + waiting.len() < self.rows {
-            let Some(entry) = spool.next().or_fault("read a spool")? else {
+            let Some(entry) = sources.spool.next().or_fault("read a spool")? else {
                 break;
             };
-            let expected = match &mut planned {
+            let expected = match &mut sources.planned {
                 Some(planned) => planned.next().or_fault("read a plan")?.map(|row| row.digest),
+                None => None,
+            };
+            let settled = match &mut sources.refused {
+                Some(refused) => refused.settled(&entry)?,
                 None => None,
             };
             let Entry {
@@ -101,21 +103,23 @@ impl Maker {
                 warnings,
                 key,
             } = entry;
+            let outcome = match (settled, outcome) {
+                (Some(settled), _) => Err(settled),
+                (None, Err(problems)) => Err(SlotOutcome::Refused(problems)),
+                (None, Ok(valid)) => Ok(valid),
+            };
             match outcome {
-                Err(problems) => {
-                    let outcome = SlotOutcome::Refused(problems);
-                    made.settled.push((
-                        made.settled.len() + waiting.len(),
-                        Slot {
-                            row,
-                            outcome,
-                            warnings,
-                        },
-                    ));
+                Err(outcome) => {
+                    let slot = Slot {
+                        row,
+                        outcome,
+                        warnings,
+                    };
+                    made.settled.push((made.settled.len() + waiting.len(), slot));
                 }
                 Ok(valid) => {
                     let credential = self.issuing.credential(&self.ca, secrets, row, key.as_ref(), now);
-                    let fresh = self.fresh(first, waiting.len(), &valid, credential, now);
+                    let fresh = self.fresh(first, waiting.len(), row, credential, now);
                     let row = PartRow {
                         row: valid,
                         fresh,
@@ -140,7 +144,7 @@ impl Maker {
         &self,
         first: DeviceId,
         place: usize,
-        valid: &ValidRow,
+        row: u32,
         credential: FreshCredential,
         now: Timestamp,
     ) -> Fresh {
@@ -149,7 +153,7 @@ impl Maker {
             credential,
             origin: Origin {
                 batch: self.batch,
-                row: valid.row.row,
+                row,
             },
             now,
         }

@@ -82,7 +82,7 @@ pub(super) async fn what_it_made_goes_and_what_it_changed_returns(store: &Store)
         // Its certificate is known as revoked, and lets nobody in.
         let record = store.certificate(certificate).await.unwrap().unwrap();
         assert_eq!(record.state, CertificateState::Revoked(at(5000)));
-        assert_eq!(store.holder(certificate).await.unwrap(), None);
+        assert_eq!(store.holder(record.spki, &record.der).unwrap(), None);
         let told = store.batch_part(batch_id(second), 0).await.unwrap().unwrap();
         assert_eq!((told.seed, told.keys.len()), (None, 0));
         // Taken back is taken back; the file can be imported anew.
