@@ -177,11 +177,13 @@ impl<R: Read + Seek> Reader<R> {
     fn read_names(&mut self) -> Result<(), ReadError> {
         let mut record = Record::default();
         if self.read(&mut record)? {
-            // A first record with a fault names nothing.
-            self.columns = match self.source.names() {
-                [] => record.fields().map(|(name, _)| name.to_owned()).collect(),
-                names => names.iter().map(|name| (*name).to_owned()).collect(),
-            };
+            // A first record with a fault does not name all; what comes back from us has more names.
+            let fixed = self.source.names();
+            let own = record
+                .fields()
+                .map(|(name, _)| name)
+                .filter(|name| !fixed.contains(name));
+            self.columns = fixed.iter().copied().chain(own).map(str::to_owned).collect();
             self.ahead.push_back(record);
         }
         Ok(())

@@ -122,6 +122,34 @@ fn the_columns_are_named_whatever_the_first_entry_is() {
 }
 
 #[test]
+fn refused_entries_that_come_back_say_where_they_stood() {
+    let maker = Maker::new(1);
+    let with = |mut entry: Value, ours: Value| {
+        entry["muster"] = ours;
+        entry
+    };
+    let sound = maker.entry(&payload(2, ID));
+    let mut forged = sound.clone();
+    forged["signature"] = "".into();
+    let place = |row: &str| json!({"muster_batch": "b1", "muster_row": row, "muster_code": "M2181"});
+    let bytes = list(&[
+        with(forged, place("7")),
+        with(sound.clone(), place("9")),
+        with(sound, json!({"muster_row": 9})),
+    ]);
+    let mut reader = Reader::new(Cursor::new(&bytes), &options(&[&maker])).unwrap();
+    assert_eq!(reader.columns()[12..], ["muster_batch", "muster_row"]);
+    let mut record = Record::default();
+    let mut found = Vec::new();
+    while reader.read(&mut record).unwrap() {
+        let row = record.fields().find(|(name, _)| *name == "muster_row");
+        found.push((record.fault().is_some(), row.map(|(_, row)| row.to_owned())));
+    }
+    let row = |row: &str| Some(row.to_owned());
+    assert_eq!(found, [(true, row("7")), (false, row("9")), (false, None)]);
+}
+
+#[test]
 fn each_entry_goes_back_as_it_came() {
     let maker = Maker::new(1);
     let entry = maker.entry(&payload(3, ID)).to_string();

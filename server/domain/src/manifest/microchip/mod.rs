@@ -6,6 +6,7 @@
 
 mod element;
 mod entry;
+mod retry;
 mod signer;
 
 pub(super) use element::COLUMNS;
@@ -66,5 +67,8 @@ fn fill(source: &[u8], signers: &Signers, draft: &mut Draft) {
             }
         }
         Err(fault) => draft.fault = Some(fault),
+    }
+    for (column, value) in retry::cells(source) {
+        draft.add(column, &value);
     }
 }
