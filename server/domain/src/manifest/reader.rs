@@ -224,10 +224,11 @@ impl<R> Reader<R> {
         self.header_row
     }
 
-    /// XML: the element that is a record, without its namespace.
-    pub const fn record_element(&self) -> Option<&str> {
+    /// XML: where the elements are that are records, as [`ReadOptions::record_path`] says it.
+    pub fn record_path(&self) -> Option<String> {
         match &self.source {
-            Source::Lines(_) => None,
+            Source::Xml(elements) => Some(elements.path()),
+            Source::Lines(_) | Source::List(_) | Source::Xlsx(_) | Source::Xls(_) | Source::Ods(_) => None,
         }
     }
 

@@ -93,6 +93,14 @@ impl<R: Read> Xml<R> {
 }
 
 impl<R> Xml<R> {
+    /// Where the records are, as a user would say it.
+    pub(super) fn path(&self) -> String {
+        match &self.path {
+            Path::Whole(path) => format!("/{}", path.join("/")),
+            Path::End(path) => path.join("/"),
+        }
+    }
+
     pub(super) const fn input(&self) -> &Input<R> {
         self.markup.source()
     }

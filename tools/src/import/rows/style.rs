@@ -77,7 +77,7 @@ pub(in crate::import) enum Style {
     /// The user's document.
     Xml {
         path: PathBuf,
-        /// The element that is a record.
+        /// The elements that are records: `/lot/devices/device`, or the end of that.
         record: String,
         encoding: Encoding,
     },
@@ -125,7 +125,7 @@ pub(super) fn of<R>(path: &Path, reader: &Reader<R>, marks: &[Option<Mark>]) -> 
         Format::Xml => {
             return Style::Xml {
                 path: path.to_owned(),
-                record: reader.record_element().unwrap_or_default().to_owned(),
+                record: reader.record_path().unwrap_or_default(),
                 encoding: reader.encoding(),
             };
         }

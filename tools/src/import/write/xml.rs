@@ -56,8 +56,11 @@ impl Read for Utf8 {
 pub(in crate::import) struct XmlWriter {
     source: Reader<BufReader<Utf8>>,
     out: Writer<Sink>,
-    /// The element that is a record, without its namespace.
-    record: String,
+    /// Names of the elements that are records, the last steps of their paths or all of them.
+    record: Vec<String>,
+    is_whole: bool,
+    /// The elements around the place that is read, without their namespaces.
+    open: Vec<String>,
     /// Records that are not pushed are left out.
     only_pushed: bool,
     /// Records passed.
@@ -74,7 +77,7 @@ struct Record {
 }
 
 impl XmlWriter {
-    /// Copies the document `path`, whose records are elements called `record`.
+    /// Copies the document `path`, whose records are where `record` says: `/lot/devices/device`, or the end of that.
     pub(in crate::import) fn begin(
         out: Sink,
         path: &Path,
@@ -88,10 +91,13 @@ impl XmlWriter {
             text: Vec::new(),
             used: 0,
         };
+        let steps = record.split('/').map(str::trim).filter(|step| !step.is_empty());
         Ok(Self {
             source: Reader::from_reader(BufReader::new(source)),
             out: Writer::new(out),
-            record: record.to_owned(),
+            record: steps.map(str::to_owned).collect(),
+            is_whole: record.starts_with('/'),
+            open: Vec::new(),
             only_pushed,
             passed: 0,
             buffer: Vec::new(),
@@ -118,8 +124,17 @@ impl XmlWriter {
         event.map(Event::into_owned).map_err(io::Error::other)
     }
 
+    /// Is an element of this name, at this place, a record?
     fn is_record(&self, start: &BytesStart<'_>) -> bool {
-        start.local_name().as_ref() == self.record
+        let Some((name, around)) = self.record.split_last() else {
+            return false;
+        };
+        let is_around = if self.is_whole {
+            self.open == around
+        } else {
+            self.open.ends_with(around)
+        };
+        is_around && start.local_name().as_ref() == name
     }
 
     /// Copies what is between records; gives the start of the next, and whether it is empty; `None` at the end.
@@ -136,7 +151,14 @@ impl XmlWriter {
                 }
                 // The blanks around a record that is left out go with it.
                 Event::Text(text) if self.only_pushed && self.passed > 0 && is_blank(&text) => {}
-                other => self.out.write_event(other)?,
+                other => {
+                    match &other {
+                        Event::Start(start) => self.open.push(start.local_name().as_ref().to_owned()),
+                        Event::End(_) => drop(self.open.pop()),
+                        _ => {}
+                    }
+                    self.out.write_event(other)?;
+                }
             }
         }
     }

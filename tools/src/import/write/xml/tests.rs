@@ -14,7 +14,7 @@ fn written(source: &[u8], encoding: Encoding, pushed: &[u32], only_pushed: bool)
     let (from, to) = (directory.path().join("from.xml"), directory.path().join("to.xml"));
     std::fs::write(&from, source).unwrap();
     let sink = Sink::begin(&to, false, None).unwrap();
-    let mut writer = XmlWriter::begin(sink, &from, ("device", encoding), only_pushed).unwrap();
+    let mut writer = XmlWriter::begin(sink, &from, ("/lot/device", encoding), only_pushed).unwrap();
     for number in pushed {
         writer.push(*number, &answer("created")).unwrap();
     }
@@ -39,10 +39,10 @@ fn check(source: &str, pushed: &[u32], expected: &str) {
 fn the_document_stays_and_each_record_gets_its_answer() {
     check(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<!-- lot 7 --><lot n=\"1\"><device><sn>A &amp; B</sn></device>\
-         <device sn='2'/><other/></lot>\n",
+         <device sn='2'/><other><device/></other></lot>\n",
         &[1, 2],
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<!-- lot 7 --><lot n=\"1\"><device><sn>A &amp; B</sn>ADDED</device>\
-         <device sn='2'>ADDED</device><other/></lot>\n",
+         <device sn='2'>ADDED</device><other><device/></other></lot>\n",
     );
 }
 
