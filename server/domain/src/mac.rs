@@ -150,6 +150,16 @@ impl fmt::Display for Mac {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn no_text_panics(text in "(urn:dev:mac:|0x)?[0-9a-fü:. -]{0,40}") {
+            if let Ok(mac) = text.parse::<Mac>() {
+                prop_assert_eq!(mac.to_string().parse(), Ok(mac));
+            }
+        }
+    }
 
     #[test]
     fn every_notation_means_the_same_address() {

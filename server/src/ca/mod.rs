@@ -11,7 +11,6 @@
 mod authority;
 mod clock;
 mod csr;
-mod der;
 mod error;
 mod files;
 mod init;
@@ -26,6 +25,9 @@ mod sealed;
 #[cfg(test)]
 mod tests;
 mod weak;
+
+// The reader of what strangers send is one for requests and for manifests.
+use muster_domain::der;
 
 pub use authority::{Authority, Ca, OperatorCredential, ServerCertificate};
 pub use csr::{CertificationRequest, REQUEST_LIMIT};

@@ -89,6 +89,15 @@ impl<'w> Caller<'w> {
         create(self.world, retry).await.expect("a retry")
     }
 
+    async fn undo(&self, validate_only: bool) -> v1::UndoBatchResponse {
+        let request = v1::UndoBatchRequest {
+            name: self.name.clone(),
+            validate_only,
+        };
+        let undone = self.world.client.manifests.clone().undo_batch(request).await;
+        undone.expect("an answer").into_inner()
+    }
+
     async fn get(&self) -> Batch {
         let name = self.name.clone();
         let found = self
@@ -506,4 +515,71 @@ async fn typed_rows_take_the_same_way_and_answer_again() {
         import("none", Vec::new()).await.unwrap_err().code(),
         Code::InvalidArgument
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mended_rows_run_within_their_batch() {
+    let world = World::start().await;
+    let caller = Caller::new(&world, "mend", named("line7.csv")).await;
+    let broken = |i| line(i, "1").replace("00:1B:C5", "nonsense");
+    caller.send_all(&(manifest(1, 1) + &broken(2) + &broken(3))).await;
+    use RowStatus::{Created, Refused, Unchanged};
+    let first = caller.heard().await;
+    assert_eq!(first.statuses(), [Created, Refused, Refused]);
+    let numbered = |row: u32, text: String| format!("{},{row}\n", text.trim_end());
+    let failed = HEADER.trim_end().to_owned()
+        + ",muster_row\n"
+        + &numbered(4, line(3, "3"))
+        + &numbered(3, broken(2))
+        + &numbered(2, line(1, "another value"));
+    let retried = caller.retry("mend-1").await;
+    assert_eq!((retried.attempt, retried.state()), (1, State::Uploading));
+    assert_eq!(
+        caller.retry("mend-1").await.name,
+        retried.name,
+        "the same request again"
+    );
+    caller.send_all(&failed).await;
+    let second = caller.watch(&first.token).await.expect("the second file");
+    let told: Vec<_> = second.rows.iter().map(|row| (row.row, row.status())).collect();
+    assert_eq!(
+        told,
+        [(4, Created), (3, Refused), (2, Unchanged)],
+        "rows are those of the first file"
+    );
+    world.claim("GW2-6000003", &second.rows[0].activation_code).await;
+    let batch = caller.get().await;
+    assert_eq!((batch.created, batch.refused), (2, 1));
+    assert_eq!(world.device("GW2-6000001").await.variables["extension"], "1");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_is_taken_back_as_one_unit_or_not_at_all() {
+    let world = World::start().await;
+    let before = Caller::new(&world, "before", named("before.csv")).await;
+    before.send_all(&manifest(1, 1)).await;
+    before.heard().await;
+    let caller = Caller::new(&world, "undo", named("line7.csv")).await;
+    caller
+        .send_all(&(HEADER.to_owned() + &line(1, "other") + &line(2, "2") + &line(3, "3")))
+        .await;
+    let heard = caller.heard().await;
+    assert_eq!(heard.statuses()[0], RowStatus::Updated);
+    assert_eq!(heard.rows[0].changes, ["variables.extension"]);
+    assert_eq!(caller.undo(true).await.blocked, 0);
+    assert_eq!(world.counts().await.devices, 3, "it was only asked");
+    let undone = caller.undo(false).await;
+    assert_eq!(undone.batch.expect("a batch").state(), State::Undone);
+    assert_eq!(world.counts().await.devices, 1);
+    let device = world.device("GW2-6000001").await;
+    assert_eq!(device.variables["extension"], "1");
+    // A device that has claimed its identity stands in the way.
+    let again = Caller::new(&world, "again", named("line7.csv")).await;
+    again.send_all(&manifest(2, 2)).await;
+    let heard = again.heard().await;
+    world.claim("GW2-6000003", &heard.rows[1].activation_code).await;
+    let blocked = again.undo(false).await;
+    let blocks: Vec<_> = blocked.blocks.iter().map(|block| block.row).collect();
+    assert_eq!((blocked.blocked, blocks), (1, vec![3]));
+    assert_eq!(world.counts().await.devices, 3);
 }

@@ -2,6 +2,7 @@
 
 mod batches;
 mod guesses;
+mod mappings;
 mod race;
 mod refusals;
 mod secrets;

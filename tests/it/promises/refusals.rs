@@ -226,6 +226,61 @@ const ROWS: &[(&str, Code)] = &[
     ),
 ];
 
+/// Rows for a model with a check digit and naming rules.
+const RULED_ROWS: &[(&str, Code)] = &[
+    ("7992739871-0,,Hall 1,A", Code::SerialCheckDigit),
+    ("7992739871-3,7.0E+11,Hall 1,A", Code::MacDamaged),
+    ("7992739871-3,,Roof,A", Code::NamingRule),
+    ("7992739871-3,,#REF!,A", Code::CellDamaged),
+    ("0000000000-0,,Hall 1,", Code::ValueMissing),
+];
+
+async fn ruled_rows(stage: &Stage, reached: &mut Reached) {
+    let rule = |name: &str, field: &str, pattern: &str| v1::NamingRule {
+        name: format!("namingRules/{name}"),
+        field: field.into(),
+        pattern: pattern.into(),
+        models: vec!["METER".into()],
+        required: true,
+        ..v1::NamingRule::default()
+    };
+    let meter = v1::Model {
+        name: "models/METER".into(),
+        check_digit: "luhn".into(),
+        ..v1::Model::default()
+    };
+    let resources = [
+        Wire::Model(meter),
+        Wire::NamingRule(rule("halls", "position", "Hall [0-9]")),
+        Wire::NamingRule(rule("revisions", "hardware", "")),
+    ];
+    let resources = resources.map(|resource| v1::Resource {
+        resource: Some(resource),
+    });
+    let request = v1::ApplyRequest {
+        resources: resources.into(),
+        validate_only: false,
+    };
+    stage.world.client.catalog.clone().apply(request).await.unwrap();
+    for &(row, code) in RULED_ROWS {
+        let (serial, rest) = row.split_once(',').unwrap();
+        let text = format!("serial,model,mac,position,hardware\n{serial},METER,{rest}\n");
+        let imported = stage.world.import_text("ruled.csv", &text).await;
+        let numbers: Vec<_> = imported.rows[0]
+            .refusals
+            .iter()
+            .map(|refusal| refusal.code)
+            .collect();
+        assert_eq!(
+            numbers,
+            [u32::from(code.number())],
+            "{row:?}: {:?}",
+            imported.rows[0]
+        );
+        reached.0.insert(code);
+    }
+}
+
 async fn rows(stage: &Stage, reached: &mut Reached) {
     let mut text = "serial,mac,model,firmware,site,position,report_seconds\n\
                     GW2-5000001,00:1B:C5:10:00:01,GW-200,2.3.1,MUC-01,Roof,60\n"
@@ -275,11 +330,24 @@ async fn catalog(stage: &Stage, reached: &mut Reached) {
         source_json: r#"{"permit": {"range": "newest"}}"#.into(),
         revision: None,
     };
+    let mapping = v1::Mapping {
+        name: "mappings/m".into(),
+        source_json: r#"{"name": "m", "fields": [{"field": "colour", "columns": ["C"]}]}"#.into(),
+        revision: None,
+    };
+    let rule = v1::NamingRule {
+        name: "namingRules/r".into(),
+        field: "mac".into(),
+        pattern: "x".into(),
+        ..v1::NamingRule::default()
+    };
     for (code, resource) in [
+        (Code::MappingInvalid, Wire::Mapping(mapping)),
         (Code::ModelInvalid, model("M", "[", "")),
         (Code::SiteInvalid, Wire::Site(site)),
         (Code::ProfileInvalid, Wire::Profile(profile)),
         (Code::PolicyInvalid, Wire::FirmwarePolicy(policy)),
+        (Code::NamingRuleInvalid, Wire::NamingRule(rule)),
         (Code::ReferenceMissing, model("M", "", "profiles/nowhere")),
     ] {
         let resources = vec![v1::Resource {
@@ -469,6 +537,7 @@ async fn every_refusal_is_reached() {
     requests(&stage, &mut reached).await;
     whole_manifests(&stage, &mut reached).await;
     rows(&stage, &mut reached).await;
+    ruled_rows(&stage, &mut reached).await;
     catalog(&stage, &mut reached).await;
     claims(&stage, &mut reached).await;
     operators(&stage, &mut reached).await;

@@ -13,7 +13,7 @@ const EPOCH: i64 = 719_468;
 /// A fraction finer than milliseconds is refused rather than rounded, which would make `<` and
 /// `<=` lie. A leap second is taken where one can be, at 23:59:60 UTC, and counts as the following
 /// second, as Unix time does.
-pub(super) fn parse(text: &str) -> Option<Timestamp> {
+pub(crate) fn parse(text: &str) -> Option<Timestamp> {
     let (moment, tail) = text.as_bytes().split_at_checked(SHAPE.len())?;
     if !has_shape(moment) {
         return None;

@@ -2,6 +2,8 @@
 
 use super::damage::{self, Damage};
 use crate::{Code, Refusal};
+use std::borrow::Cow;
+use unicode_normalization::{IsNormalized, UnicodeNormalization as _, is_nfc_quick};
 
 /// Does the text begin like a formula of a spreadsheet? Signed numbers and mere dashes do not: coordinates and
 /// `-` for "none" are plain values. Full-width signs count, because spreadsheets of East Asia take them for the others.
@@ -45,6 +47,15 @@ fn is_foreign(c: char) -> bool {
 /// Printable ASCII needs no closer look.
 pub(super) fn is_plain(text: &str) -> bool {
     text.bytes().all(|byte| (b' '..=b'~').contains(&byte))
+}
+
+/// In the composed form (NFC): one file writes ü as one character and the next as two, and means the same.
+pub(super) fn composed(text: &str) -> Cow<'_, str> {
+    if text.is_ascii() || is_nfc_quick(text.chars()) == IsNormalized::Yes {
+        Cow::Borrowed(text)
+    } else {
+        Cow::Owned(text.nfc().collect())
+    }
 }
 
 /// Does printable text need a closer look? Most does not.
@@ -106,6 +117,15 @@ mod tests {
         ] {
             assert!(!is_formula(text), "{text}");
         }
+    }
+
+    #[test]
+    fn letters_with_marks_are_one_character() {
+        let check = |text: &str, expected: &str| assert_eq!(composed(text), expected);
+        check("Bu\u{308}ro", "B\u{fc}ro");
+        check("B\u{fc}ro", "B\u{fc}ro");
+        check("A\u{327}\u{30A}", "\u{c5}\u{327}");
+        check("Hall 1", "Hall 1");
     }
 
     #[test]

@@ -144,7 +144,7 @@ impl Gatherer {
                 self.misfits.push(unwanted(&meaning.name, column, text));
             }
             let value = Value {
-                text: Cow::Borrowed(text),
+                text: composed(text, &meaning.field),
                 kind: record.kind(place),
                 column: Some(column),
             };
@@ -236,6 +236,24 @@ fn unwanted(name: &str, column: usize, text: &str) -> Misfit {
     }
 }
 
+/// What is kept as it came keeps its characters, too.
+fn composed<'r>(text: &'r str, field: &Field) -> Cow<'r, str> {
+    match field {
+        Field::Kept(_) | Field::Credential | Field::Ignored | Field::RetryBatch => Cow::Borrowed(text),
+        Field::Serial
+        | Field::Mac
+        | Field::Model
+        | Field::Hardware
+        | Field::Firmware
+        | Field::Site
+        | Field::Position
+        | Field::Etag
+        | Field::RetryRow
+        | Field::Label(_)
+        | Field::Variable(_) => cell::composed(text),
+    }
+}
+
 /// The value of a computed field; `None` when the row has none and needs none.
 fn computed<'r>(fill: &Fill, pieces: &[Piece], record: &'r Record) -> Result<Option<Value<'r>>, Misfit> {
     let constant = |text: &str| Value {
@@ -269,10 +287,13 @@ fn joined<'r>(fill: &Fill, pieces: &[Piece], record: &'r Record) -> Result<Optio
     let text = |piece: &Piece| record.cell(piece.cell).unwrap_or_default().trim();
     let (first, raw) = match (pieces, fill.join()) {
         ([], _) => return Ok(None),
-        ([only], _) => (only, Cow::Borrowed(text(only))),
+        ([only], _) => (only, cell::composed(text(only))),
         ([first, ..], Some(between)) => {
             let texts: Vec<_> = pieces.iter().map(text).collect();
-            (first, Cow::Owned(texts.join(between)))
+            (
+                first,
+                Cow::Owned(cell::composed(&texts.join(between)).into_owned()),
+            )
         }
         ([first, second, ..], None) => {
             let refusal = Refusal::new(Code::HeaderAmbiguous, "two keys of the object mean this field");

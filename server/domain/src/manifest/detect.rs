@@ -1,6 +1,6 @@
 //! What a file is, by what is in it: names lie, and half of all `.xls` files are CSV, HTML or XLSX.
 
-use super::{Format, ReadError, ReadOptions, archive::Archive};
+use super::{Format, ReadError, ReadOptions, archive::Archive, microchip};
 use crate::{Code, Refusal};
 use std::io::{Read, Seek};
 
@@ -26,6 +26,8 @@ pub(super) enum Text {
     Json,
     /// Elements.
     Xml,
+    /// A list of signed entries.
+    Microchip,
 }
 
 /// Formats of archives.
@@ -66,10 +68,8 @@ pub(super) fn format_in(container: Container, options: &ReadOptions) -> Result<O
     };
     let wanted = match format {
         Format::Csv | Format::Ndjson | Format::Json | Format::Xml | Format::Microchip => Container::Text,
-        Format::Xlsx | Format::Ods => Container::Archive,
+        Format::Xlsx | Format::Ods | Format::Certificates => Container::Archive,
         Format::Xls => Container::Compound,
-        // Also a single certificate.
-        Format::Certificates => container,
     };
     if wanted == container {
         return Ok(Some(format));
@@ -93,8 +93,13 @@ pub(super) fn text(text: &[u8], format: Option<Format>, options: &ReadOptions) -
         (Some(Format::Ndjson), _) => Ok(Text::Ndjson),
         (Some(Format::Json), _) => Ok(Text::Json),
         (Some(Format::Xml), _) => Ok(Text::Xml),
+        (Some(Format::Microchip), _) => Ok(Text::Microchip),
+        (_, Some(b'[')) if microchip::is_manifest(start) => Ok(Text::Microchip),
         (_, Some(b'[')) => Ok(Text::Json),
         (_, Some(b'{')) => Ok(lines_or_list(start, options)),
+        (_, Some(b'-')) if start.starts_with(b"-----BEGIN ") => Err(unreadable(
+            "is a certificate or a key; put the certificates of devices into a ZIP archive, a file for each",
+        )),
         (_, Some(b'<')) if is_html(start) => Err(unreadable(
             "is a web page, not a table; open it in a spreadsheet program and save it as CSV or XLSX",
         )),

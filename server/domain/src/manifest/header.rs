@@ -122,7 +122,7 @@ fn refuse(header: &Record) -> Result<(), Refusal> {
         Some(Fault::TooLong) => "has a header over 64 KiB",
         Some(Fault::OpenQuote) => "opens a quote in its header and never closes it",
         Some(Fault::Cell { why, .. }) => why,
-        Some(Fault::Json(_) | Fault::Xml(_)) => "has no header",
+        Some(Fault::Json(_) | Fault::Xml(_) | Fault::Signature(_) | Fault::Entry { .. }) => "has no header",
     };
     Err(unreadable(why).at(format!("rows[{}]", header.row())))
 }

@@ -396,7 +396,7 @@ fn created(row: &DeviceRow, target: &desired::Target, fresh: &Fresh) -> Device {
         position: row.position.clone(),
         labels: row.labels.clone(),
         variables: row.variables.clone(),
-        kept: BTreeMap::new(),
+        kept: row.kept.clone(),
         origin: fresh.origin,
         created: fresh.now,
         updated: fresh.now,

@@ -136,6 +136,15 @@ impl<R: Read> List<R> {
 
     /// The next value of the list, or `false` at the end of the file.
     pub(super) fn read(&mut self, record: &mut Record) -> Result<bool, ReadError> {
+        self.read_as(record, json::object)
+    }
+
+    /// The same, with another way to make cells of a value.
+    pub(super) fn read_as(
+        &mut self,
+        record: &mut Record,
+        parse: impl FnOnce(&[u8], &mut Draft),
+    ) -> Result<bool, ReadError> {
         if self.state == State::Over {
             return Ok(false);
         }
@@ -160,12 +169,12 @@ impl<R: Read> List<R> {
         }
         self.state = State::Between;
         self.peek()?;
-        self.value(record)?;
+        self.value(record, parse)?;
         Ok(true)
     }
 
     /// Reads a value of the list into a record.
-    fn value(&mut self, record: &mut Record) -> Result<(), ReadError> {
+    fn value(&mut self, record: &mut Record, parse: impl FnOnce(&[u8], &mut Draft)) -> Result<(), ReadError> {
         let length = self.length()?;
         let row = self.rows.count()?;
         let Some(length) = length else {
@@ -178,7 +187,7 @@ impl<R: Read> List<R> {
         if source.is_empty() {
             return Err(refused(&format!("is not JSON: value {row} of the list is missing")).into());
         }
-        json::object(source, &mut self.draft);
+        parse(source, &mut self.draft);
         self.draft.finish(row, source, record);
         self.input.advance(length);
         Ok(())

@@ -8,7 +8,9 @@ mod archive;
 mod carried;
 mod cell;
 mod cells;
+mod certificates;
 mod checker;
+mod credential;
 mod csv;
 mod damage;
 mod detect;
@@ -24,7 +26,9 @@ mod list;
 mod lookalike;
 mod mapping;
 mod markup;
+mod microchip;
 mod part;
+mod presets;
 mod problem;
 mod reader;
 mod record;
@@ -36,6 +40,7 @@ mod siphash;
 mod xml;
 
 pub use checker::{Checker, RowCheck};
+pub use credential::{CREDENTIAL_LIMIT, KeyKind, RowCredential};
 pub use encoding::Encoding;
 pub use format::{Format, ReadError, ReadOptions};
 pub use intake::{DESIRED_STATE, Fresh, FreshCredential, Holders, Intake, RowOutcome};
@@ -47,6 +52,7 @@ pub use mapping::{
     Retry, SAMPLE_LIMIT, STEP_LIMIT, STEP_PATTERN_LIMIT, STEP_TEXT_LIMIT, Step, Survey, Unmapped,
     suggested_name,
 };
+pub use presets::{Preset, presets};
 pub use problem::{Problem, VALUE_LIMIT};
 pub use reader::Reader;
 pub use record::{CellKind, Fault, Record};

@@ -3,16 +3,19 @@
 use super::{
     Encoding, Format, ReadError, ReadOptions,
     archive::Archive,
+    carried::too_large,
+    certificates::{self, Certificates},
     detect::{self, Container, Packed, Text},
     header,
     input::Input,
     lines::{Cut, Lines},
     list::List,
+    microchip::{self, Microchip},
     record::Record,
     sheet::{Ods, PART_LIMIT, Xls, Xlsx},
     xml::Xml,
 };
-use crate::{Code, Refusal};
+use crate::Refusal;
 use std::{
     collections::VecDeque,
     io::{Read, Seek},
@@ -33,6 +36,10 @@ enum Source<R> {
     List(List<R>),
     /// Elements that repeat.
     Xml(Box<Xml<R>>),
+    /// Secure elements, each entry signed.
+    Microchip(Box<Microchip<R>>),
+    /// An archive of certificates.
+    Certificates(Box<Certificates<R>>),
 }
 
 impl<R: Read + Seek> Source<R> {
@@ -54,15 +61,17 @@ impl<R: Read + Seek> Source<R> {
             Text::Ndjson => Ok(Self::Lines(Lines::ndjson(input))),
             Text::Json => Ok(Self::List(List::open(input, options)?)),
             Text::Xml => Ok(Self::Xml(Box::new(Xml::open(input, options)?))),
+            Text::Microchip => Ok(Self::Microchip(Box::new(Microchip::open(input, options)?))),
         }
     }
 
     fn open_archive(source: R, format: Option<Format>, options: &ReadOptions) -> Result<Self, ReadError> {
-        let mut archive = Archive::open(source, PART_LIMIT)?;
+        // Detection looks at names only, so the higher limit is for both; see below for workbooks.
+        let mut archive = Archive::open(source, certificates::ENTRY_LIMIT)?;
         match detect::packed(&mut archive, format)? {
-            Packed::Xlsx => Ok(Self::Xlsx(Box::new(Xlsx::open(archive, options)?))),
-            Packed::Ods => Ok(Self::Ods(Box::new(Ods::open(archive, options)?))),
-            Packed::Certificates => Err(unread()),
+            Packed::Xlsx => Ok(Self::Xlsx(Box::new(Xlsx::open(workbook(archive)?, options)?))),
+            Packed::Ods => Ok(Self::Ods(Box::new(Ods::open(workbook(archive)?, options)?))),
+            Packed::Certificates => Ok(Self::Certificates(Box::new(Certificates::open(archive)?))),
         }
     }
 
@@ -75,11 +84,24 @@ impl<R: Read + Seek> Source<R> {
             Self::Ods(sheet) => sheet.read(record),
             Self::List(list) => list.read(record),
             Self::Xml(elements) => elements.read(record),
+            Self::Microchip(entries) => entries.read(record),
+            Self::Certificates(files) => files.read(record),
         }
     }
 }
 
 impl<R> Source<R> {
+    /// The names of all cells, where they are the same in every file.
+    const fn names(&self) -> &'static [&'static str] {
+        match self {
+            Self::Lines(_) | Self::Xlsx(_) | Self::Xls(_) | Self::Ods(_) | Self::List(_) | Self::Xml(_) => {
+                &[]
+            }
+            Self::Microchip(_) => &microchip::COLUMNS,
+            Self::Certificates(_) => &certificates::COLUMNS,
+        }
+    }
+
     const fn format(&self) -> Format {
         match self {
             Self::Lines(lines) => match lines.cut() {
@@ -91,8 +113,18 @@ impl<R> Source<R> {
             Self::Ods(_) => Format::Ods,
             Self::List(_) => Format::Json,
             Self::Xml(_) => Format::Xml,
+            Self::Microchip(_) => Format::Microchip,
+            Self::Certificates(_) => Format::Certificates,
         }
     }
+}
+
+/// Workbooks have few parts, and more of them are no workbook.
+fn workbook<R>(archive: Archive<R>) -> Result<Archive<R>, Refusal> {
+    if archive.entries().len() > PART_LIMIT {
+        return Err(too_large(format!("holds more than {PART_LIMIT} parts")));
+    }
+    Ok(archive)
 }
 
 /// A manifest that is being read.
@@ -145,7 +177,11 @@ impl<R: Read + Seek> Reader<R> {
     fn read_names(&mut self) -> Result<(), ReadError> {
         let mut record = Record::default();
         if self.read(&mut record)? {
-            self.columns = record.fields().map(|(name, _)| name.to_owned()).collect();
+            // A first record with a fault names nothing.
+            self.columns = match self.source.names() {
+                [] => record.fields().map(|(name, _)| name.to_owned()).collect(),
+                names => names.iter().map(|name| (*name).to_owned()).collect(),
+            };
             self.ahead.push_back(record);
         }
         Ok(())
@@ -195,7 +231,13 @@ impl<R> Reader<R> {
                 Cut::Csv { delimiter } => Some(delimiter),
                 Cut::Ndjson => None,
             },
-            Source::Xlsx(_) | Source::Xls(_) | Source::Ods(_) | Source::List(_) | Source::Xml(_) => None,
+            Source::Xlsx(_)
+            | Source::Xls(_)
+            | Source::Ods(_)
+            | Source::List(_)
+            | Source::Xml(_)
+            | Source::Microchip(_)
+            | Source::Certificates(_) => None,
         }
     }
 
@@ -205,14 +247,19 @@ impl<R> Reader<R> {
             Source::Lines(lines) => lines.input().encoding(),
             Source::List(list) => list.input().encoding(),
             Source::Xml(elements) => elements.input().encoding(),
-            Source::Xlsx(_) | Source::Xls(_) | Source::Ods(_) => Encoding::Utf8,
+            Source::Microchip(entries) => entries.input().encoding(),
+            Source::Xlsx(_) | Source::Xls(_) | Source::Ods(_) | Source::Certificates(_) => Encoding::Utf8,
         }
     }
 
     /// The sheet that is read, as the workbook calls it.
     pub const fn sheet(&self) -> Option<&str> {
         match &self.source {
-            Source::Lines(_) | Source::List(_) | Source::Xml(_) => None,
+            Source::Lines(_)
+            | Source::List(_)
+            | Source::Xml(_)
+            | Source::Microchip(_)
+            | Source::Certificates(_) => None,
             Source::Xlsx(sheet) => Some(sheet.sheet()),
             Source::Xls(sheet) => Some(sheet.sheet()),
             Source::Ods(sheet) => Some(sheet.sheet()),
@@ -243,13 +290,11 @@ impl<R> Reader<R> {
             Source::Lines(lines) => lines.input().total(),
             Source::List(list) => list.input().total(),
             Source::Xml(elements) => elements.input().total(),
+            Source::Microchip(entries) => entries.input().total(),
+            Source::Certificates(files) => files.archive().length(),
             Source::Xlsx(sheet) => sheet.length(),
             Source::Xls(sheet) => sheet.length(),
             Source::Ods(sheet) => sheet.length(),
         }
     }
-}
-
-fn unread() -> ReadError {
-    Refusal::new(Code::ManifestUnreadable, "is in a format that is not read yet").into()
 }

@@ -22,6 +22,15 @@ pub enum Fault {
     Json(String),
     /// Not a flat XML element; why, for people.
     Xml(String),
+    /// An entry of a manifest of secure elements that is not signed as it must be; why, for people.
+    Signature(String),
+    /// An entry of a manifest of secure elements, or of an archive, that cannot be used.
+    Entry {
+        /// What kind of refusal it is.
+        code: crate::Code,
+        /// Why, for people.
+        why: String,
+    },
 }
 
 /// What a cell was in the file. Its text alone does not tell what a spreadsheet made of it.
@@ -180,6 +189,15 @@ impl Draft {
                 kind,
             });
         }
+    }
+
+    /// A cell of text with a name.
+    pub(super) fn add(&mut self, name: &str, value: &str) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(name.as_bytes());
+        let middle = self.bytes.len();
+        self.bytes.extend_from_slice(value.as_bytes());
+        self.end_cell(start, middle, CellKind::Text);
     }
 
     /// Is there a cell of this name already? `name` is the end of the bytes.

@@ -110,11 +110,7 @@ fn gateways_are_clean() {
 #[test]
 fn every_fault_of_the_messy_gateways_is_found() {
     verify("gateways-messy.csv", MESSY);
-    let reader = Reader::new(
-        std::io::Cursor::new(MESSY),
-        &crate::support::options("gateways-messy.csv"),
-    )
-    .unwrap();
+    let reader = Reader::new(Cursor::new(MESSY), &crate::support::options("gateways-messy.csv")).unwrap();
     assert_eq!(
         (reader.encoding(), reader.delimiter()),
         (Encoding::Windows1252, Some(b';'))

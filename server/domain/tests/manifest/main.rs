@@ -1,13 +1,19 @@
 //! Manifests, from bytes to outcomes.
 #![expect(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
 
+mod certificates;
+mod credentials;
 mod expected;
+mod hostile;
 mod lists;
+mod maker;
 mod mapping;
 mod outcomes;
 mod permits;
+mod presets;
 mod profiles;
 mod proposals;
+mod published;
 mod reading;
 mod refusals;
 mod rules;
@@ -17,3 +23,5 @@ mod speed;
 mod steps;
 mod streams;
 mod support;
+mod vendor;
+mod workbook;

@@ -13,7 +13,7 @@ use muster_domain::{
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, io::Cursor, sync::Arc};
 
 fn with_profile() -> Catalog {
     let mut catalog = catalog();
@@ -217,7 +217,7 @@ fn proposals_read_the_files_of_a_factory() {
     ] {
         let source = propose(file, text, &with_profile(), None);
         let by = source.check().unwrap();
-        let checked = check_by(with_profile(), file, text, None, Some(&by)).unwrap();
+        let checked = check_by(with_profile(), file, Forward(text), None, Some(&by)).unwrap();
         assert!(checked.rows.len() >= expected, "{file}: {}", checked.rows.len());
         assert!(
             checked.columns.iter().all(|(_, field)| field != "kept"),
@@ -234,7 +234,7 @@ fn what_is_kept_is_as_the_factory_wrote_it() {
     let checked = check_by(
         catalog(),
         "a.csv",
-        text.as_bytes(),
+        Cursor::new(&text),
         Some("GW-200"),
         Some(&source.check().unwrap()),
     );

@@ -257,6 +257,15 @@ fn look_alikes_are_named_with_their_twins() {
     );
 }
 
+/// One program writes ü as one character, another as two.
+#[test]
+fn texts_that_look_the_same_are_the_same() {
+    let row = |office: &str| format!("GW2-7000001;;GW-200;;;;{office};{office};{office}\n");
+    let found = ["B\u{fc}ro", "Bu\u{308}ro"].map(|office| csv(catalog(), &row(office)).rows.remove(0));
+    assert_eq!(found[0], found[1]);
+    assert_eq!(found[1].row.position.as_deref(), Some("B\u{fc}ro"));
+}
+
 #[test]
 fn check_digits_say_what_they_should_be() {
     let catalog = || {

@@ -1,11 +1,12 @@
 //! Mappings as people write them, and what they make of the columns of a file.
 
-use crate::support::options;
+use crate::support::{catalog, check_by, options};
 use muster_domain::{
     Code, Refusal,
-    manifest::{CheckedMapping, Format, Mapping, MappingSource, ReadOptions},
+    manifest::{CheckedMapping, Format, KEY_LIMIT, Mapping, MappingSource, ReadOptions},
 };
 use serde_json::{Value, json};
+use std::io::Cursor;
 
 fn source(value: Value) -> MappingSource {
     serde_json::from_value(value).unwrap()
@@ -315,6 +316,32 @@ fn columns_that_no_field_names_are_treated_as_told() {
             (Code::MappingUnusable, "header.labels.x"),
         ]
     );
+}
+
+#[test]
+fn objects_of_ever_new_keys_cost_their_own_rows_only() {
+    let rows = 2 * KEY_LIMIT;
+    let text: String = (0..rows)
+        .map(|row| format!("{{\"serial\": \"GW2-{:07}\", \"k{row}\": 1}}\n", 7_000_001 + row))
+        .collect();
+    let by = source(json!({"name": "a", "known_names": true})).check().unwrap();
+    let checked = check_by(
+        catalog(),
+        "a.ndjson",
+        Cursor::new(&text),
+        Some("GW-200"),
+        Some(&by),
+    )
+    .unwrap();
+    assert_eq!(checked.rows.len(), KEY_LIMIT - 1);
+    assert_eq!(checked.refusals.len(), rows - checked.rows.len());
+    assert!(
+        checked
+            .refusals
+            .iter()
+            .all(|refusal| refusal.code == Code::RowWidth)
+    );
+    assert_eq!(checked.rows[0].row.kept["k0"], "1");
 }
 
 #[test]

@@ -7,6 +7,7 @@ use muster_domain::{
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use std::io::Cursor;
 
 fn mapping(fields: Value) -> CheckedMapping {
     let source: MappingSource = serde_json::from_value(json!({"name": "line-7", "fields": fields})).unwrap();
@@ -25,7 +26,14 @@ fn rows(fields: &[Value], header: &str, lines: &[&str]) -> Checked {
         .collect();
     let text = format!("SN;{header}\n{lines}");
     let fields = own.iter().chain(fields).cloned().collect();
-    check_by(catalog(), "a.csv", text.as_bytes(), None, Some(&mapping(fields))).unwrap()
+    check_by(
+        catalog(),
+        "a.csv",
+        Cursor::new(&text),
+        None,
+        Some(&mapping(fields)),
+    )
+    .unwrap()
 }
 
 /// What a cell becomes by these steps.
@@ -181,7 +189,7 @@ fn a_number_is_no_damage_where_its_width_is_known() {
         let mut checked = check_by(
             catalog(),
             "a.ndjson",
-            &br#"{"SN": 7000001}"#[..],
+            Cursor::new(br#"{"SN": 7000001}"#),
             Some("GW-200"),
             Some(&mapping(fields)),
         )

@@ -145,7 +145,7 @@ pub(crate) fn check(
     input: impl Read,
     default_model: Option<&str>,
 ) -> Checked {
-    check_sheet(catalog, file_name, Forward(input), default_model)
+    check_by(catalog, file_name, Forward(input), default_model, None).unwrap()
 }
 
 /// The same, for files that are not read from their beginning.
@@ -155,21 +155,11 @@ pub(crate) fn check_sheet(
     input: impl Read + Seek,
     default_model: Option<&str>,
 ) -> Checked {
-    check_all(catalog, file_name, input, default_model, None).unwrap()
+    check_by(catalog, file_name, input, default_model, None).unwrap()
 }
 
 /// Reads and checks a whole manifest by a mapping; by the usual names of columns without one.
 pub(crate) fn check_by(
-    catalog: Catalog,
-    file_name: &str,
-    input: impl Read,
-    default_model: Option<&str>,
-    by: Option<&CheckedMapping>,
-) -> Result<Checked, Vec<Refusal>> {
-    check_all(catalog, file_name, Forward(input), default_model, by)
-}
-
-fn check_all(
     catalog: Catalog,
     file_name: &str,
     input: impl Read + Seek,

@@ -1,7 +1,7 @@
 //! Batches, and what they have to say.
 
 use super::{refusal, spec, timestamp};
-use crate::service::import::{Event, Phase, RowLine, RowStatus, Told, TypedAnswer, Understood};
+use crate::service::import::{Event, Phase, RowLine, RowStatus, Told, TypedAnswer, Understood, UsedMapping};
 use muster_domain::{
     batch::{Batch, BatchState, Tally, UndoBlock},
     catalog::RevisionNumber,
@@ -114,13 +114,31 @@ pub(crate) fn row(line: RowLine) -> v1::RowResult {
     }
 }
 
+/// The mapping as a resource; its revision is 0 when it is proposed and not kept yet. Typed rows have none.
+fn used(used: &UsedMapping) -> Option<v1::Mapping> {
+    let (name, number) = match (&used.kept, &used.keep_as) {
+        _ if used.source.is_empty() => return None,
+        (Some((name, number)), _) => (format!("mappings/{name}"), *number),
+        (None, Some(name)) => (format!("mappings/{name}"), 0),
+        (None, None) => (String::new(), 0),
+    };
+    Some(v1::Mapping {
+        name,
+        source_json: used.source.clone(),
+        revision: Some(v1::RevisionInfo {
+            number,
+            ..v1::RevisionInfo::default()
+        }),
+    })
+}
+
 fn understood(understood: &Understood) -> v1::ImportMapping {
     let columns = understood.columns.iter().cloned();
     v1::ImportMapping {
         columns: columns
             .map(|(column, field)| v1::MappedColumn { column, field })
             .collect(),
-        mapping: None,
+        mapping: used(&understood.mapping),
         format: spec::wire_format(Some(understood.format)).into(),
         sheet: understood.sheet.clone().unwrap_or_default(),
         header_row: understood.header_row,

@@ -201,7 +201,7 @@ pub(crate) fn retry(wire: v1::BatchSpec) -> Result<RetryFile, Refusal> {
 }
 
 /// Typed rows are no file: what describes one must be empty.
-pub(crate) fn typed(mut spec: BatchSpec) -> Result<BatchSpec, Refusal> {
+pub(crate) fn typed(spec: BatchSpec) -> Result<BatchSpec, Refusal> {
     let said = [
         ("file_name", !spec.file_name.is_empty()),
         ("format", spec.format.is_some()),
@@ -215,7 +215,6 @@ pub(crate) fn typed(mut spec: BatchSpec) -> Result<BatchSpec, Refusal> {
     if let Some((field, _)) = said.into_iter().find(|(_, said)| *said) {
         return Err(wrong(field, "must be empty: rows are no file"));
     }
-    spec.format = Some(Format::Ndjson);
     Ok(spec)
 }
 
@@ -336,6 +335,6 @@ mod tests {
     fn rows_are_no_file() {
         let named = spec(full()).unwrap();
         assert_eq!(typed(named).unwrap_err().field, "spec.file_name");
-        assert_eq!(typed(BatchSpec::default()).unwrap().format, Some(Format::Ndjson));
+        assert_eq!(typed(BatchSpec::default()), Ok(BatchSpec::default()));
     }
 }

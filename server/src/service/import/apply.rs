@@ -7,6 +7,7 @@ use super::{
     files::Kind,
     part::{Made, Maker, PART, Secrets, WHOLE_LIMIT},
     plan::PlannedRow,
+    retry::Refused,
     spool::SpoolReader,
 };
 use crate::{
@@ -31,6 +32,8 @@ pub(super) struct Sources {
     pub(super) spool: SpoolReader<Entry>,
     /// What each row is held to.
     pub(super) planned: Option<SpoolReader<PlannedRow>>,
+    /// Of mended rows, which run.
+    pub(super) refused: Option<Refused>,
 }
 
 pub(super) type Making = JoinHandle<Result<(Sources, Option<Made>), Fault>>;
@@ -38,7 +41,7 @@ pub(super) type Making = JoinHandle<Result<(Sources, Option<Made>), Fault>>;
 /// Makes the next part, on a thread that may block.
 pub(super) fn make(maker: Maker, mut sources: Sources, secrets: Secrets, now: Timestamp) -> Making {
     tokio::task::spawn_blocking(move || {
-        let made = maker.part(&mut sources.spool, sources.planned.as_mut(), &secrets, now)?;
+        let made = maker.part(&mut sources, &secrets, now)?;
         Ok((sources, made))
     })
 }
@@ -75,18 +78,20 @@ impl Driver {
             let why = format!("has {rows} rows; all-or-nothing imports have at most {WHOLE_LIMIT}");
             return Err(Refusal::new(Code::ManifestTooLarge, why).into());
         }
-        let file = CheckedFile {
+        let mut file = CheckedFile {
             format: understood.format,
             sheet: understood.sheet.clone().unwrap_or_default(),
-            mapping: None,
+            mapping: understood.mapping.kept.clone(),
             rows,
         };
-        let batch = self.step(BatchStep::Checked(file)).await?;
+        let batch = self.step(BatchStep::Checked(file.clone())).await?;
         let spec = &batch.spec;
+        // Mended rows of a batch that was planned and applied are to be applied as well.
+        let only_look = spec.validate_only && batch.attempt == 0;
         let mut plan = None;
-        if spec.validate_only || spec.all_or_nothing || spec.plan_hash.is_some() {
+        if only_look || spec.all_or_nothing || spec.plan_hash.is_some() {
             let planned = self.plan(&batch, &ready).await?;
-            if spec.validate_only || (spec.all_or_nothing && planned.tally.refused > 0) {
+            if only_look || (spec.all_or_nothing && planned.tally.refused > 0) {
                 // Nothing was changed, so an import that must be right as a whole can be looked at like a dry run.
                 let (plan, tally) = (planned.hash, planned.tally);
                 let until = self.service.clock.now().plus(PLAN_KEPT);
@@ -95,6 +100,14 @@ impl Driver {
             }
             plan = spec.plan_hash.map(|_| planned.hash);
             ready.plan = plan;
+        }
+        let used = &ready.checked.understood.mapping;
+        file.mapping = self
+            .service
+            .keep_mapping(used, batch.author.clone(), &spec.file_name)
+            .await?;
+        if file.mapping != used.kept {
+            self.step(BatchStep::Checked(file)).await?;
         }
         self.step(BatchStep::ApplyBegun { plan }).await?;
         Ok(Some(ready))
@@ -154,6 +167,7 @@ impl Driver {
             rows_done(batch),
         );
         let (spool, has_plan) = (ready.checked.spool.reader(), batch.plan.is_some());
+        let refused = self.service.refused(batch).await?;
         let open = move || {
             let mut spool = spool?;
             spool.skip(done)?;
@@ -164,7 +178,11 @@ impl Driver {
             if let Some(planned) = &mut planned {
                 planned.skip(done)?;
             }
-            Ok::<_, std::io::Error>(Sources { spool, planned })
+            Ok::<_, std::io::Error>(Sources {
+                spool,
+                planned,
+                refused,
+            })
         };
         Ok(blocking("open a plan", open).await?.or_fault("open a plan")?)
     }

@@ -5,7 +5,9 @@ use super::{
     desk::Running,
     files::{Files, Kind},
     growing::{Growing, Stalled, stalled},
+    retry::{Numbers, unnumbered},
     spool::{Spool, SpoolWriter},
+    understand::{Meaning, Understood, given, options, understand},
 };
 use crate::{
     fault::{Failure, Fault},
@@ -13,11 +15,9 @@ use crate::{
     service::OrFault as _,
 };
 use muster_domain::{
-    Code, Refusal,
     batch::BatchSpec,
-    manifest::{
-        Checker, Format, Intake, Mapping, Problem, ReadError, ReadOptions, Reader, Record, RowCheck, ValidRow,
-    },
+    ids::BatchId,
+    manifest::{Checker, Intake, Problem, ReadError, Reader, Record, RowCheck, ValidRow},
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -34,23 +34,10 @@ const COLUMNS_LIMIT: u64 = 8 << 20;
 /// One row of the file, checked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Entry {
-    /// As the file counts.
+    /// As the first file of the batch counts.
     pub(super) row: u32,
     pub(super) outcome: Result<ValidRow, Vec<Problem>>,
     pub(super) warnings: Vec<Problem>,
-}
-
-/// How a file was understood.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Understood {
-    /// Columns as the file names them, and the fields they fill.
-    pub columns: Vec<(String, String)>,
-    /// What it is written in.
-    pub format: Format,
-    /// Spreadsheets: the sheet.
-    pub sheet: Option<String>,
-    /// The row that names the columns; 0 where there is none.
-    pub header_row: u32,
 }
 
 /// A whole file, checked.
@@ -98,36 +85,6 @@ fn unread(error: ReadError) -> Stop {
     }
 }
 
-/// Several refusals of a header as one: an import fails for one reason, which names all the columns.
-fn together(refusals: Vec<Refusal>) -> Refusal {
-    let mut refusals = refusals.into_iter();
-    let first = refusals
-        .next()
-        .unwrap_or_else(|| Refusal::new(Code::ManifestUnreadable, "has no usable header"));
-    let rest: String = refusals
-        .map(|other| format!("; {}: {}", other.field, other.message))
-        .collect();
-    Refusal {
-        message: first.message + &rest,
-        ..first
-    }
-}
-
-fn said(text: &str) -> Option<String> {
-    (!text.is_empty()).then(|| text.to_owned())
-}
-
-fn options(spec: &BatchSpec) -> ReadOptions {
-    ReadOptions {
-        file_name: spec.file_name.clone(),
-        format: spec.format,
-        sheet: said(&spec.sheet),
-        header_row: (spec.header_row > 0).then_some(spec.header_row),
-        record_path: said(&spec.record_path),
-        signers: spec.signers.clone(),
-    }
-}
-
 /// Blocks: on the upload, and on the spool.
 pub(super) fn check(job: &Job) -> Result<Checked, Stop> {
     let Job { running, spec, .. } = job;
@@ -136,12 +93,23 @@ pub(super) fn check(job: &Job) -> Result<Checked, Stop> {
         .read(running.id, running.attempt, Kind::Manifest)
         .or_fault("open a manifest")?;
     let growing = Growing::new(file, Arc::clone(&running.arrival));
-    let mut reader = Reader::new(growing, &options(spec)).map_err(unread)?;
-    let mapping = Mapping::of(&reader, spec.default_model.is_some()).map_err(together)?;
+    let catalog = job.intake.catalog();
+    let given = given(catalog, spec)?;
+    let how = options(spec, given.map(|revision| &revision.content));
+    let mut reader = Reader::new(growing, &how).map_err(unread)?;
+    let meaning = understand(&mut reader, spec, catalog, given, unread)?;
     let seed = random::bytes().or_fault("seed the search for repeated rows")?;
+    let Meaning {
+        mapping,
+        used,
+        sample,
+    } = meaning;
+    let numbers = Numbers::of(running.attempt, &mapping);
     let mut checker = Checker::new(Arc::clone(&job.intake), mapping, spec.default_model.clone(), seed)?;
+    let mapping = used.content();
     let understood = Arc::new(Understood {
         columns: checker.columns(),
+        mapping: used,
         format: reader.format(),
         sheet: reader.sheet().map(str::to_owned),
         header_row: reader.header_row(),
@@ -152,9 +120,14 @@ pub(super) fn check(job: &Job) -> Result<Checked, Stop> {
         .send_modify(|notes| notes.understood = Some(Arc::clone(&understood)));
     let mut spool = SpoolWriter::nameless(&job.spool).or_fault("make a spool")?;
     let mut rows = 0;
+    for record in &sample {
+        let entry = entry(&mut checker, &numbers, reader.columns(), record);
+        spool.push(&entry).or_fault("write a spool")?;
+        rows += 1;
+    }
     let mut record = Record::default();
     while reader.read(&mut record).map_err(unread)? {
-        let entry = entry(&mut checker, &record);
+        let entry = entry(&mut checker, &numbers, reader.columns(), &record);
         spool.push(&entry).or_fault("write a spool")?;
         rows += 1;
         if rows % PROGRESS_EVERY == 0 {
@@ -168,7 +141,6 @@ pub(super) fn check(job: &Job) -> Result<Checked, Stop> {
         }
     }
     let spool = spool.into_spool().or_fault("write a spool")?;
-    let mapping = postcard::to_allocvec(&checker.columns()).or_fault("write a mapping down")?;
     Ok(Checked {
         spool,
         rows,
@@ -177,12 +149,19 @@ pub(super) fn check(job: &Job) -> Result<Checked, Stop> {
     })
 }
 
-fn entry(checker: &mut Checker, record: &Record) -> Entry {
+fn entry(checker: &mut Checker, numbers: &Numbers, columns: &[String], record: &Record) -> Entry {
     let RowCheck { outcome, warnings } = checker.check(record);
-    Entry {
-        row: record.row(),
-        outcome,
-        warnings,
+    match numbers.number(columns, record) {
+        Some(row) => Entry {
+            row,
+            outcome,
+            warnings,
+        },
+        None => Entry {
+            row: record.row(),
+            outcome: Err(vec![unnumbered(record.row())]),
+            warnings,
+        },
     }
 }
 
@@ -196,9 +175,9 @@ fn keep(files: &Files, running: &Running, understood: &Understood) -> Result<(),
 }
 
 /// How the columns of a file were understood, as far as that is still there. Blocks.
-pub(super) fn understood(files: &Files, running: (muster_domain::ids::BatchId, u32)) -> Option<Understood> {
+pub(super) fn understood(files: &Files, (id, attempt): (BatchId, u32)) -> Option<Understood> {
     let mut bytes = Vec::new();
-    let file = files.read(running.0, running.1, Kind::Columns);
+    let file = files.read(id, attempt, Kind::Columns);
     let read: io::Result<usize> = file.and_then(|file| file.take(COLUMNS_LIMIT).read_to_end(&mut bytes));
     read.ok()?;
     postcard::from_bytes(&bytes).ok()

@@ -2,9 +2,9 @@
 
 use super::{
     Phase,
-    check::Understood,
     files::{Files, Kind},
     growing::Arrival,
+    understand::Understood,
 };
 use crate::fault::Failure;
 use muster_domain::{Code, Refusal, ids::BatchId};

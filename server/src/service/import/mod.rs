@@ -14,20 +14,22 @@ mod growing;
 mod life;
 mod part;
 mod plan;
+mod retry;
 mod spool;
 mod sweep;
 mod token;
 mod typed;
+mod understand;
 mod undo;
 mod upload;
 mod watch;
 
-pub use check::Understood;
 pub(super) use desk::Desk;
 pub use files::Files;
 pub use life::Created;
 pub use muster_domain::manifest::FILE_LIMIT;
-pub use typed::{Typed, TypedAnswer};
+pub use typed::{TYPED_NAME, Typed, TypedAnswer};
+pub use understand::{Understood, UsedMapping};
 pub use upload::Upload;
 pub use watch::{Event, Telling, Told};
 

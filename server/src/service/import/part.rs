@@ -1,6 +1,6 @@
 //! Rows of the spool, made ready to commit: each with what a new device would get.
 
-use super::{check::Entry, plan::PlannedRow, spool::SpoolReader};
+use super::{apply::Sources, check::Entry};
 use crate::{ca::Ca, fault::Fault, random, service::OrFault as _, store::PartRow};
 use muster_domain::{
     Timestamp,
@@ -8,7 +8,7 @@ use muster_domain::{
     batch::{Slot, SlotOutcome},
     device::Origin,
     ids::{BatchId, DeviceId},
-    manifest::{Fresh, FreshCredential, ValidRow},
+    manifest::{Fresh, FreshCredential},
 };
 use std::sync::Arc;
 
@@ -65,8 +65,7 @@ impl Maker {
     /// The next part of the spool; `None` at its end. Blocks.
     pub(super) fn part(
         &self,
-        spool: &mut SpoolReader<Entry>,
-        mut planned: Option<&mut SpoolReader<PlannedRow>>,
+        sources: &mut Sources,
         secrets: &Secrets,
         now: Timestamp,
     ) -> Result<Option<Made>, Fault> {
@@ -78,11 +77,15 @@ impl Maker {
         };
         let nothing = self.hash(&Secrets::None, 0);
         while made.len() < self.rows {
-            let Some(entry) = spool.next().or_fault("read a spool")? else {
+            let Some(entry) = sources.spool.next().or_fault("read a spool")? else {
                 break;
             };
-            let expected = match &mut planned {
+            let expected = match &mut sources.planned {
                 Some(planned) => planned.next().or_fault("read a plan")?.map(|row| row.digest),
+                None => None,
+            };
+            let settled = match &mut sources.refused {
+                Some(refused) => refused.settled(&entry)?,
                 None => None,
             };
             let Entry {
@@ -90,24 +93,26 @@ impl Maker {
                 outcome,
                 warnings,
             } = entry;
+            let outcome = match (settled, outcome) {
+                (Some(settled), _) => Err(settled),
+                (None, Err(problems)) => Err(SlotOutcome::Refused(problems)),
+                (None, Ok(valid)) => Ok(valid),
+            };
             match outcome {
-                Err(problems) => {
-                    let outcome = SlotOutcome::Refused(problems);
-                    made.settled.push((
-                        made.len(),
-                        Slot {
-                            row,
-                            outcome,
-                            warnings,
-                        },
-                    ));
+                Err(outcome) => {
+                    let slot = Slot {
+                        row,
+                        outcome,
+                        warnings,
+                    };
+                    made.settled.push((made.len(), slot));
                 }
                 Ok(valid) => {
                     let hash = match secrets {
                         Secrets::Seed(_) => self.hash(secrets, row),
                         Secrets::None => nothing,
                     };
-                    let fresh = self.fresh(first, made.rows.len(), &valid, hash, now);
+                    let fresh = self.fresh(first, made.rows.len(), row, hash, now);
                     made.rows.push(PartRow {
                         row: valid,
                         fresh,
@@ -122,14 +127,7 @@ impl Maker {
         Ok((made.len() > 0).then_some(made))
     }
 
-    fn fresh(
-        &self,
-        first: DeviceId,
-        place: usize,
-        valid: &ValidRow,
-        hash: CodeHash,
-        now: Timestamp,
-    ) -> Fresh {
+    fn fresh(&self, first: DeviceId, place: usize, row: u32, hash: CodeHash, now: Timestamp) -> Fresh {
         Fresh {
             id: first.offset(u32::try_from(place).unwrap_or(u32::MAX)),
             credential: FreshCredential::Code {
@@ -138,7 +136,7 @@ impl Maker {
             },
             origin: Origin {
                 batch: self.batch,
-                row: valid.row.row,
+                row,
             },
             now,
         }

@@ -99,7 +99,7 @@ impl Settling {
             valid: made
                 .rows
                 .iter_mut()
-                .map(|row| (row.row.row.row, std::mem::take(&mut row.warnings)))
+                .map(|row| (row.fresh.origin.row, std::mem::take(&mut row.warnings)))
                 .collect(),
             settled: std::mem::take(&mut made.settled),
         }
@@ -130,6 +130,7 @@ impl Driver {
         let sources = Sources {
             spool: ready.checked.spool.reader().or_fault("read a spool")?,
             planned: None,
+            refused: self.service.refused(batch).await?,
         };
         let now = self.service.clock.now();
         let mut next = make(maker.clone(), sources, Secrets::None, now);

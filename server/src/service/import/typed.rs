@@ -7,12 +7,21 @@ use muster_domain::{
     Code, Refusal,
     access::Permit,
     batch::{Batch, BatchSpec, BatchState},
+    manifest::Format,
 };
 use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
 
 /// Messages made and not yet gathered.
 const EVENTS_AHEAD: usize = 4;
+
+/// What the file of typed rows is called on record.
+pub const TYPED_NAME: &str = "(typed rows)";
+
+/// Are these rows that were typed, not a file that was sent?
+pub(super) fn is_typed(spec: &BatchSpec) -> bool {
+    spec.file_name == TYPED_NAME && spec.format == Some(Format::Ndjson)
+}
 
 /// Rows to import.
 #[derive(Debug)]
@@ -43,7 +52,12 @@ impl Service {
     /// # Errors
     /// [`Code::RequestIdReused`] when the request id stands for other rows.
     pub async fn import_rows(&self, permit: &Permit, typed: Typed) -> Result<TypedAnswer, Failure> {
-        let created = Created::Fresh(Box::new(typed.spec));
+        let spec = BatchSpec {
+            file_name: TYPED_NAME.to_owned(),
+            format: Some(Format::Ndjson),
+            ..typed.spec
+        };
+        let created = Created::Fresh(Box::new(spec));
         let batch = self.create_batch(permit, typed.request_id, created).await?;
         let sha256: [u8; 32] = Sha256::digest(&typed.manifest).into();
         if let BatchState::Uploading = batch.state {

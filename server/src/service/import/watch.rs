@@ -1,13 +1,13 @@
 //! What a batch has to say, to anybody who asks, as often as they ask: the answers are made from what is on record.
 
 use super::{
-    Phase, RowLine, RowStatus,
-    check::{self, Understood},
+    Phase, RowLine, RowStatus, check,
     desk::Notes,
     files::Kind,
     plan::PlannedRow,
     spool::SpoolReader,
     token::{Place, invalid},
+    understand::Understood,
 };
 use crate::{
     fault::Failure,
@@ -241,6 +241,10 @@ impl Watcher {
     async fn tell_results(&mut self, batch: &Batch) -> Result<(), Stop> {
         if let BatchState::Planned { .. } = batch.state {
             return self.tell_plan(batch).await;
+        }
+        if !is_applied(batch) {
+            // Parts of former files were told to those who watched them.
+            return Ok(());
         }
         while self.place.part < batch.parts {
             let (id, part) = (self.id, self.place.part);

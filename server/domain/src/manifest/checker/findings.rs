@@ -1,7 +1,7 @@
 //! What is found about one row, until it is said.
 
 use super::super::{
-    Mapping, Problem,
+    Field, Mapping, Problem,
     cells::{Misfit, Value},
 };
 use crate::{Code, Refusal};
@@ -33,13 +33,18 @@ impl Misfit {
     /// As it is shown. A problem without a column of its own is in the one that fills its field.
     pub(super) fn shown(self, mapping: &Mapping) -> Problem {
         let own = self.column.and_then(|place| mapping.column(place));
-        let problem = Problem::new(self.refusal)
+        let column = match own {
+            Some(column) => Some(column.name.as_str()),
+            None => {
+                let field = self.refusal.field.parse().ok();
+                field.and_then(|field: Field| mapping.name_of(&field))
+            }
+        };
+        let column = column.unwrap_or_default().to_owned();
+        Problem::new(self.refusal)
+            .in_column(column)
             .with_value(&self.value)
-            .with_rule(self.rule);
-        match own {
-            Some(column) => problem.in_column(column.name.clone()),
-            None => problem.find_column(&mapping.columns()),
-        }
+            .with_rule(self.rule)
     }
 }
 

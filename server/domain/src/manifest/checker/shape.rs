@@ -10,6 +10,8 @@ impl Checker {
         let whole = |code, why: String| Some(Misfit::new(code, "", why));
         match record.fault() {
             Some(Fault::TooLong) => whole(Code::CellMalformed, "the row is longer than 65536 bytes".into()),
+            Some(Fault::Signature(why)) => whole(Code::EntrySignature, why.clone()),
+            Some(Fault::Entry { code, why }) => whole(*code, why.clone()),
             Some(Fault::OpenQuote) => whole(
                 Code::CellMalformed,
                 "a quote is opened and not closed within 4096 bytes".into(),

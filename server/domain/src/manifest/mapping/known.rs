@@ -4,6 +4,7 @@
 //! one, and so are `Número de série` and `numero-de-serie`.
 
 use super::{Field, field::NAME_LIMIT};
+use unicode_normalization::UnicodeNormalization as _;
 
 /// English, then German, French, Spanish and Portuguese; as [`bare`] writes them.
 const NAMES: [(&[&str], Field); 9] = [
@@ -242,11 +243,20 @@ pub(super) fn bare(text: &str) -> String {
         let plain = text.bytes().filter(u8::is_ascii_alphanumeric);
         return plain.map(|byte| char::from(byte.to_ascii_lowercase())).collect();
     }
-    text.chars()
-        .flat_map(char::to_lowercase)
-        .flat_map(|c| plain(c).chars().chain((!is_accented(c)).then_some(c)))
-        .filter(|c| c.is_alphanumeric())
-        .collect()
+    let mut bare = String::with_capacity(text.len());
+    // Decomposed, accents are characters of their own (U+0300 and up), which are no letters.
+    for c in text.nfkd().flat_map(char::to_lowercase) {
+        match c {
+            'ß' => bare.push_str("ss"),
+            'æ' => bare.push_str("ae"),
+            'œ' => bare.push_str("oe"),
+            'ø' => bare.push('o'),
+            'ł' => bare.push('l'),
+            c if c.is_alphanumeric() => bare.push(c),
+            _ => {}
+        }
+    }
+    bare
 }
 
 /// Letters and digits in lower case, with one underscore for whatever is between them: a name that templates can use.
@@ -256,27 +266,4 @@ pub(super) fn snake(text: &str) -> String {
         .split(|c: char| !c.is_ascii_alphanumeric())
         .filter(|word| !word.is_empty());
     words.collect::<Vec<_>>().join("_")
-}
-
-fn is_accented(c: char) -> bool {
-    !plain(c).is_empty()
-}
-
-/// The letter under an accent, for those of the languages above; empty for every other character. Accents that are
-/// characters of their own (U+0300 to U+036F) are no letters, and fall out with the punctuation.
-const fn plain(c: char) -> &'static str {
-    match c {
-        'à' | 'á' | 'â' | 'ã' | 'ä' | 'å' | 'ª' => "a",
-        'æ' => "ae",
-        'ç' => "c",
-        'è' | 'é' | 'ê' | 'ë' => "e",
-        'ì' | 'í' | 'î' | 'ï' => "i",
-        'ñ' => "n",
-        'ò' | 'ó' | 'ô' | 'õ' | 'ö' | 'ø' | 'º' => "o",
-        'œ' => "oe",
-        'ß' => "ss",
-        'ù' | 'ú' | 'û' | 'ü' => "u",
-        'ý' | 'ÿ' => "y",
-        _ => "",
-    }
 }

@@ -25,6 +25,7 @@ pub use step::{LOOKUP_LIMIT, LetterCase, Otherwise, PAD_LIMIT, STEP_PATTERN_LIMI
 pub use survey::{SAMPLE_LIMIT, Survey};
 
 pub(super) use fill::Fill;
+pub(super) use source::key as column_key;
 
 use super::{Reader, Record};
 use crate::Refusal;

@@ -343,7 +343,7 @@ impl FieldSource {
 }
 
 /// What a name of a column is compared by. Names of punctuation alone, such as `#`, are compared as they are.
-pub(super) fn key(column: &str) -> String {
+pub(in crate::manifest) fn key(column: &str) -> String {
     let bare = bare(column);
     if bare.is_empty() {
         column.trim().to_owned()

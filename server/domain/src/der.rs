@@ -1,28 +1,47 @@
 //! DER, read strictly and written plainly (X.690).
 //!
-//! Certificate requests come from strangers, so they are read by hand: definite lengths in their shortest form, low tag
-//! numbers, nothing after the end. A reader this small can be checked by eye.
+//! Certificate requests, and the keys and certificates of manifests, come from strangers, so they are read by hand:
+//! definite lengths in their shortest form, low tag numbers, nothing after the end. A reader this small can be checked
+//! by eye.
 
 /// The tags that certificates and requests are made of.
-pub(super) mod tag {
-    pub(in crate::ca) const BOOLEAN: u8 = 0x01;
-    pub(in crate::ca) const INTEGER: u8 = 0x02;
-    pub(in crate::ca) const BIT_STRING: u8 = 0x03;
-    pub(in crate::ca) const OCTET_STRING: u8 = 0x04;
-    pub(in crate::ca) const NULL: u8 = 0x05;
-    pub(in crate::ca) const OID: u8 = 0x06;
-    pub(in crate::ca) const UTF8_STRING: u8 = 0x0c;
-    pub(in crate::ca) const PRINTABLE_STRING: u8 = 0x13;
-    pub(in crate::ca) const TELETEX_STRING: u8 = 0x14;
-    pub(in crate::ca) const IA5_STRING: u8 = 0x16;
-    pub(in crate::ca) const UNIVERSAL_STRING: u8 = 0x1c;
-    pub(in crate::ca) const BMP_STRING: u8 = 0x1e;
-    pub(in crate::ca) const SEQUENCE: u8 = 0x30;
-    pub(in crate::ca) const SET: u8 = 0x31;
+pub mod tag {
+    /// BOOLEAN.
+    pub const BOOLEAN: u8 = 0x01;
+    /// INTEGER.
+    pub const INTEGER: u8 = 0x02;
+    /// BIT STRING.
+    pub const BIT_STRING: u8 = 0x03;
+    /// OCTET STRING.
+    pub const OCTET_STRING: u8 = 0x04;
+    /// NULL.
+    pub const NULL: u8 = 0x05;
+    /// OBJECT IDENTIFIER.
+    pub const OID: u8 = 0x06;
+    /// UTF8String.
+    pub const UTF8_STRING: u8 = 0x0c;
+    /// PrintableString.
+    pub const PRINTABLE_STRING: u8 = 0x13;
+    /// TeletexString.
+    pub const TELETEX_STRING: u8 = 0x14;
+    /// IA5String.
+    pub const IA5_STRING: u8 = 0x16;
+    /// UTCTime.
+    pub const UTC_TIME: u8 = 0x17;
+    /// GeneralizedTime.
+    pub const GENERALIZED_TIME: u8 = 0x18;
+    /// UniversalString.
+    pub const UNIVERSAL_STRING: u8 = 0x1c;
+    /// BMPString.
+    pub const BMP_STRING: u8 = 0x1e;
+    /// SEQUENCE.
+    pub const SEQUENCE: u8 = 0x30;
+    /// SET.
+    pub const SET: u8 = 0x31;
     /// `[0]`, constructed.
-    pub(in crate::ca) const CONTEXT_0: u8 = 0xa0;
+    pub const CONTEXT_0: u8 = 0xa0;
     /// `[3]`, constructed.
-    pub(in crate::ca) const CONTEXT_3: u8 = 0xa3;
+    pub const CONTEXT_3: u8 = 0xa3;
 }
 
 /// Bit of a tag: the content is made of elements.
@@ -36,33 +55,40 @@ const DEPTH_LIMIT: usize = 16;
 
 /// The bytes are not DER, or not what was expected there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct NotDer;
+pub struct NotDer;
 
 /// One element.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Element<'a> {
+pub struct Element<'a> {
     /// Class, form and number.
-    pub(super) tag: u8,
+    pub tag: u8,
     /// What is inside.
-    pub(super) content: &'a [u8],
+    pub content: &'a [u8],
     /// Tag, length and content.
-    pub(super) whole: &'a [u8],
+    pub whole: &'a [u8],
 }
 
 /// Reads elements one after the other.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Reader<'a> {
+pub struct Reader<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> Reader<'a> {
     /// Over some bytes.
-    pub(super) const fn new(bytes: &'a [u8]) -> Self {
+    pub const fn new(bytes: &'a [u8]) -> Self {
         Self { rest: bytes }
     }
 
     /// The next element, whatever it is.
-    pub(super) fn next(&mut self) -> Result<Element<'a>, NotDer> {
+    ///
+    /// # Errors
+    /// [`NotDer`] when there is none.
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "an iterator would let callers pass over what is not DER"
+    )]
+    pub fn next(&mut self) -> Result<Element<'a>, NotDer> {
         let all = self.rest;
         let (&tag, rest) = all.split_first().ok_or(NotDer)?;
         let (&first, rest) = rest.split_first().ok_or(NotDer)?;
@@ -99,7 +125,10 @@ impl<'a> Reader<'a> {
     }
 
     /// The next element, which must have this tag.
-    pub(super) fn expect(&mut self, tag: u8) -> Result<Element<'a>, NotDer> {
+    ///
+    /// # Errors
+    /// [`NotDer`] when it has not.
+    pub fn expect(&mut self, tag: u8) -> Result<Element<'a>, NotDer> {
         self.next().and_then(|element| {
             if element.tag == tag {
                 Ok(element)
@@ -110,18 +139,21 @@ impl<'a> Reader<'a> {
     }
 
     /// Nothing may be left.
-    pub(super) fn end(&self) -> Result<(), NotDer> {
+    ///
+    /// # Errors
+    /// [`NotDer`] when something is.
+    pub fn end(&self) -> Result<(), NotDer> {
         if self.is_empty() { Ok(()) } else { Err(NotDer) }
     }
 
     /// Is nothing left?
-    pub(super) const fn is_empty(&self) -> bool {
+    pub const fn is_empty(&self) -> bool {
         self.rest.is_empty()
     }
 }
 
 /// Are these elements, and all inside them, in DER?
-pub(super) fn well_formed(bytes: &[u8]) -> bool {
+pub fn well_formed(bytes: &[u8]) -> bool {
     elements_well_formed(bytes, DEPTH_LIMIT).is_ok()
 }
 
@@ -174,7 +206,7 @@ fn universal_well_formed(element: Element<'_>, constructed: bool) -> Result<(), 
 }
 
 /// An element around some content of at most 65 535 bytes, which all of ours is.
-pub(super) fn element(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
+pub fn element(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
     let length: usize = parts.iter().map(|part| part.len()).sum();
     debug_assert!(length <= 0xffff, "longer than the two length bytes written here");
     let [.., high, low] = length.to_be_bytes();
@@ -189,12 +221,12 @@ pub(super) fn element(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
 }
 
 /// A SEQUENCE of elements.
-pub(super) fn sequence(parts: &[&[u8]]) -> Vec<u8> {
+pub fn sequence(parts: &[&[u8]]) -> Vec<u8> {
     element(tag::SEQUENCE, parts)
 }
 
 /// An OBJECT IDENTIFIER from its content.
-pub(super) fn oid(content: &[u8]) -> Vec<u8> {
+pub fn oid(content: &[u8]) -> Vec<u8> {
     element(tag::OID, &[content])
 }
 
