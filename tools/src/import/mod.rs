@@ -22,6 +22,7 @@ pub use directory::zip_directory;
 pub use problems::ProblemsFile;
 pub use recipient::Recipient;
 pub use results::RESULT_COLUMNS;
+pub(crate) use results::results_ending;
 pub use run::{run, run_until};
 pub(crate) use write::Sink;
 

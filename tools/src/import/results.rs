@@ -90,6 +90,17 @@ pub(super) struct Keeping<'a> {
     pub(super) recipient: Option<&'a Recipient>,
 }
 
+/// The ending that the results of a manifest have beside it: its own, unless they are written in another format.
+pub(crate) fn results_ending(manifest: &Path) -> String {
+    let ending = manifest.extension().unwrap_or_default().to_string_lossy();
+    match ending.to_ascii_lowercase().as_str() {
+        _ if manifest.is_dir() => "csv".to_owned(),
+        "" | "zip" => "csv".to_owned(),
+        "xls" | "xlsm" => "xlsx".to_owned(),
+        _ => ending.into_owned(),
+    }
+}
+
 /// A file of rows that appears under its name whole, or not at all; readable by its owner only, since it may hold
 /// activation codes.
 pub(super) struct ResultsFile {

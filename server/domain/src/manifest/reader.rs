@@ -15,7 +15,7 @@ use super::{
     sheet::{Ods, PART_LIMIT, Xls, Xlsx},
     xml::Xml,
 };
-use crate::{Code, Refusal};
+use crate::Refusal;
 use std::{
     collections::VecDeque,
     io::{Read, Seek},
