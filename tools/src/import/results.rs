@@ -108,6 +108,8 @@ pub(super) struct ResultsFile {
     path: PathBuf,
     columns: Columns,
     is_table: bool,
+    /// Rows are looked up in the user's document, by their numbers.
+    is_document: bool,
     pub(super) written: u64,
     /// False: what the answers say would be done, nothing was.
     pub(super) is_applied: bool,
@@ -134,6 +136,7 @@ impl ResultsFile {
             path,
             columns,
             is_table: matches!(style, Style::Csv { .. } | Style::Sheet { .. }),
+            is_document: matches!(style, Style::Xml { .. }),
             written: 0,
             is_applied: true,
             batch: String::new(),
@@ -143,7 +146,7 @@ impl ResultsFile {
     /// Adds a row; without an answer where none came.
     pub(super) fn push(&mut self, row: &Row, result: Option<&RowResult>) -> Result<(), Failure> {
         // A row that could not be taken apart has no cells of its own to be known by.
-        let is_nameless = row.cells.is_empty() && row.source.is_empty() && self.is_table;
+        let is_nameless = row.cells.is_empty() && row.source.is_empty() && !self.is_document;
         let mut added = match self.columns {
             Columns::WithAnswers { .. } => of_result(&row.earlier, is_nameless, result, self.is_applied),
             Columns::OfRefused => of_refused(&row.earlier, row.number, result, &self.batch),
