@@ -36,6 +36,7 @@ pub use problems::ProblemsFile;
 pub use recipient::Recipient;
 pub use refusal::failed;
 pub use results::RESULT_COLUMNS;
+pub(crate) use results::results_ending;
 pub use run::{run, run_until};
 pub use ticket::{Pending, pending, ticket_path};
 pub(crate) use write::Sink;

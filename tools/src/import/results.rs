@@ -91,6 +91,17 @@ pub(super) struct Keeping<'a> {
     pub(super) recipient: Option<&'a Recipient>,
 }
 
+/// The ending that the results of a manifest have beside it: its own, unless they are written in another format.
+pub(crate) fn results_ending(manifest: &Path) -> String {
+    let ending = manifest.extension().unwrap_or_default().to_string_lossy();
+    match ending.to_ascii_lowercase().as_str() {
+        _ if manifest.is_dir() => "csv".to_owned(),
+        "" | "zip" => "csv".to_owned(),
+        "xls" | "xlsm" => "xlsx".to_owned(),
+        _ => ending.into_owned(),
+    }
+}
+
 /// A file of rows that appears under its name whole, or not at all; readable by its owner only, since it may hold
 /// activation codes.
 pub(super) struct ResultsFile {
@@ -99,6 +110,8 @@ pub(super) struct ResultsFile {
     temporary: PathBuf,
     columns: Columns,
     is_table: bool,
+    /// Rows are looked up in the user's document, by their numbers.
+    is_document: bool,
     pub(super) written: u64,
     /// False: what the answers say would be done, nothing was.
     pub(super) is_applied: bool,
@@ -126,6 +139,7 @@ impl ResultsFile {
             temporary,
             columns,
             is_table: matches!(style, Style::Csv { .. } | Style::Sheet { .. }),
+            is_document: matches!(style, Style::Xml { .. }),
             written: 0,
             is_applied: true,
             batch: String::new(),
@@ -135,7 +149,7 @@ impl ResultsFile {
     /// Adds a row; without an answer where none came.
     pub(super) fn push(&mut self, row: &Row, result: Option<&RowResult>) -> Result<(), Failure> {
         // A row that could not be taken apart has no cells of its own to be known by.
-        let is_nameless = row.cells.is_empty() && row.source.is_empty() && self.is_table;
+        let is_nameless = row.cells.is_empty() && row.source.is_empty() && !self.is_document;
         let mut added = match self.columns {
             Columns::WithAnswers { .. } => of_result(&row.earlier, is_nameless, result, self.is_applied),
             Columns::OfRefused => of_refused(&row.earlier, row.number, result, &self.batch),

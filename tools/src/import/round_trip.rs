@@ -7,6 +7,7 @@ use super::{
 };
 use muster_domain::manifest::ReadOptions;
 use muster_proto::v1::{Refusal, RowResult, RowStatus};
+use sha2::{Digest as _, Sha256};
 use std::{
     io::Write as _,
     path::{Path, PathBuf},
@@ -41,6 +42,9 @@ fn all(path: &Path) -> Vec<Row> {
     while let Some(row) = rows.next().unwrap() {
         all.push(row);
     }
+    // Behind the last row, the hash is that of the file, whatever it is written in.
+    let whole = Sha256::digest(std::fs::read(path).unwrap());
+    assert!(rows.hash() == whole.as_slice(), "{}", path.display());
     all
 }
 
@@ -82,6 +86,17 @@ fn written(from: &Path, to: &Path, columns: Columns, answer: impl Fn(&Row) -> Op
     file.finish().unwrap()
 }
 
+/// What stands above the header, and where.
+fn titles(path: &Path) -> Vec<(u32, Vec<String>)> {
+    match open(path).style() {
+        Style::Csv { table, .. } | Style::Sheet { table, .. } => {
+            let texts = |row: &Row| own(row).0.iter().map(|cell| cell.text.clone()).collect();
+            table.titles.iter().map(|row| (row.number, texts(row))).collect()
+        }
+        Style::Ndjson | Style::Json | Style::Microchip | Style::Xml { .. } => Vec::new(),
+    }
+}
+
 /// What is the user's of a row. Empty cells at its end say nothing.
 fn own(row: &Row) -> (&[Cell], &str) {
     let filled = row.cells.iter().rposition(|cell| !cell.text.is_empty());
@@ -103,6 +118,7 @@ fn check(source: &Path) {
     assert!(before.len() > 1, "{name}");
     // Text of CSV may have got its apostrophe; all else is as it was.
     assert_eq!(before.len(), after.len());
+    assert_eq!(titles(source), titles(&first), "{name}");
     for (row, again) in before.iter().zip(&after).filter(|_| !name.contains("messy")) {
         assert_eq!(own(row), own(again), "{name} row {}", row.number);
     }
@@ -145,6 +161,89 @@ fn files_of_factories_come_back_as_they_were() {
         "cameras.xlsx",
     ] {
         check(&fixture("manifests").join(name));
+    }
+}
+
+#[test]
+fn a_file_that_goes_on_behind_its_rows_has_its_own_hash() {
+    let directory = tempfile::tempdir().unwrap();
+    // More than is read at once.
+    let blanks = "\n".repeat(200_000);
+    for (name, text) in [
+        ("list.json", "[{\"serial\": \"A1\"}]"),
+        ("lot.xml", "<lot><device><serial>A1</serial></device></lot>"),
+        ("lines.ndjson", "{\"serial\": \"A1\"}"),
+        ("cells.csv", "serial\nA1"),
+    ] {
+        let path = directory.path().join(name);
+        std::fs::write(&path, format!("{text}{blanks}")).unwrap();
+        assert_eq!(all(&path).len(), 1, "{name}");
+    }
+}
+
+#[test]
+fn titles_are_kept() {
+    let found = titles(&fixture("manifests").join("cameras.xlsx"));
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(found[0].0, 1);
+}
+
+/// `cargo test -p muster-tools --lib speed -- --ignored --nocapture`: rows a second, and memory above idle.
+#[test]
+#[ignore = "takes a minute; a figure, not a check"]
+fn speed() {
+    const ROWS: u32 = 200_000;
+    let peak = || {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let line = status
+            .lines()
+            .find(|line| line.starts_with("VmHWM"))
+            .unwrap_or_default();
+        line.trim_start_matches("VmHWM:").trim().to_owned()
+    };
+    let directory = tempfile::tempdir().unwrap();
+    let source = directory.path().join("m.csv");
+    let mut text = "serial,mac,model,site\n".to_owned();
+    for number in 0..ROWS {
+        text.push_str(&format!(
+            "GW2-{number:07},00:1B:C5:{:06X},GW-200,MUC-01\n",
+            number
+        ));
+    }
+    std::fs::write(&source, text).unwrap();
+    let began = std::time::Instant::now();
+    let results = written(&source, &directory.path().join("r.csv"), Columns::PLAIN, |row| {
+        Some(answer(row))
+    });
+    let rate = |began: std::time::Instant| f64::from(ROWS) / began.elapsed().as_secs_f64();
+    let csv = rate(began);
+    let table = match open(&results).style() {
+        Style::Csv { table, .. } => table.clone(),
+        _ => panic!("not a table"),
+    };
+    let before = peak();
+    for is_ods in [false, true] {
+        let style = Style::Sheet {
+            is_ods,
+            name: "x".into(),
+            table: table.clone(),
+        };
+        let path = directory.path().join(if is_ods { "r.ods" } else { "r.xlsx" });
+        let both = (&style, super::rows::TextForm::default());
+        let mut file = ResultsFile::begin(&path, Keeping::default(), both, Columns::PLAIN).unwrap();
+        let mut rows = open(&source);
+        let began = std::time::Instant::now();
+        while let Some(row) = rows.next().unwrap() {
+            file.push(&row, Some(&answer(&row))).unwrap();
+        }
+        let path = file.finish().unwrap();
+        let bytes = std::fs::metadata(path).unwrap().len();
+        let sheet = rate(began);
+        let line = format!(
+            "csv {csv:.0} rows/s, ods {is_ods}: {sheet:.0} rows/s, {bytes} bytes, peak {before} -> {}\n",
+            peak()
+        );
+        std::io::stderr().write_all(line.as_bytes()).unwrap();
     }
 }
 

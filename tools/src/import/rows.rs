@@ -194,15 +194,16 @@ impl Rows {
         }
     }
 
-    /// SHA-256 of the file: of text, of as much as was read, which is all of it behind the last row; of archives and
-    /// workbooks, which are not read in order, of the file as it is now.
+    /// SHA-256 of the file. Of lines, of as much as was read, which is all of it behind the last row. Other formats end
+    /// before their files do, or are not read in order: of the file as it is now.
     pub(super) fn hash(&self) -> Vec<u8> {
+        let is_lines = matches!(self.reader.format(), Format::Csv | Format::Ndjson);
         let passed = self.hash.lock().unwrap_or_else(PoisonError::into_inner);
-        if passed.is_sought {
-            // A file that cannot be read is not the one that was sent: no hash is equal to none.
-            return file_hash(&self.path).unwrap_or_default();
+        if is_lines && !passed.is_sought {
+            return passed.sha256.clone().finalize().to_vec();
         }
-        passed.sha256.clone().finalize().to_vec()
+        // A file that cannot be read is not the one that was sent: no hash is equal to none.
+        file_hash(&self.path).unwrap_or_default()
     }
 }
 

@@ -139,8 +139,7 @@ pub(crate) struct Import {
 /// The first name beside the manifest that is free.
 fn beside(manifest: &Path) -> PathBuf {
     let stem = manifest.file_stem().unwrap_or_default().to_string_lossy();
-    let ending = manifest.extension().unwrap_or_default().to_string_lossy();
-    let ending = if ending.is_empty() { "csv" } else { &*ending };
+    let ending = crate::import::results_ending(manifest);
     let numbered = (2..).map(|number| manifest.with_file_name(format!("{stem}.results-{number}.{ending}")));
     let mut names =
         std::iter::once(manifest.with_file_name(format!("{stem}.results.{ending}"))).chain(numbered);
@@ -350,6 +349,7 @@ mod tests {
         std::fs::write(named("gateways.results.csv"), "").unwrap();
         assert_eq!(beside(&manifest), named("gateways.results-2.csv"));
         assert_eq!(beside(&named("list")), named("list.results.csv"));
+        assert_eq!(beside(&named("old.xls")), named("old.results.xlsx"));
         assert_eq!(beside(&named("s.ndjson")), named("s.results.ndjson"));
     }
 }

@@ -173,6 +173,18 @@ fn a_row_without_cells_is_known_by_its_number() {
 }
 
 #[test]
+fn an_object_that_was_not_kept_is_known_by_its_number() {
+    let tail = "\"status\": \"refused\", \"code\": \"M2111; M2131\", \"message\": \"row 2: mac: contains 'G'; no site \\\"X\\\"; odd\", \
+                \"device\": \"\", \"activation_code\": \"\"}\n";
+    check(
+        &Style::Ndjson,
+        Columns::PLAIN,
+        &[(line(""), Some(refused()))],
+        &format!("{{\"line\": \"\", {tail}"),
+    );
+}
+
+#[test]
 fn an_earlier_code_stays_until_there_is_a_new_one() {
     let unchanged = RowResult {
         status: RowStatus::Unchanged.into(),

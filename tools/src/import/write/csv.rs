@@ -11,6 +11,9 @@ use std::{
     io::{self, Write},
 };
 
+/// Bytes of a usual line: what is put together before it goes to the file's own buffer.
+const LINE: usize = 512;
+
 /// Cells between delimiters, under a header.
 pub(in crate::import) struct CsvWriter {
     out: Sink,
@@ -55,6 +58,7 @@ impl CsvWriter {
         let mut writer = csv::WriterBuilder::new()
             .delimiter(self.delimiter)
             .flexible(true)
+            .buffer_capacity(LINE)
             .terminator(match self.has_returns {
                 true => Terminator::CRLF,
                 false => Terminator::Any(b'\n'),

@@ -86,15 +86,24 @@ pub(super) fn parts(sheet: &str) -> Vec<Part> {
     ]
 }
 
+/// Rows that may stay in sight while the others move: more would leave no room for them.
+const FROZEN_LIMIT: u32 = 8;
+
 /// The name of the sheet's part, and what stands in it before the rows: the header stays in sight, and cells that are
 /// filled in later are text.
 pub(super) fn head(columns: usize, header_row: u32) -> (&'static str, String) {
     let columns = columns.max(1);
     let top = header_row + 1;
+    let views = match header_row {
+        0 | FROZEN_LIMIT.. => String::new(),
+        _ => format!(
+            "<sheetViews><sheetView workbookViewId=\"0\"><pane ySplit=\"{header_row}\" topLeftCell=\"A{top}\" \
+             activePane=\"bottomLeft\" state=\"frozen\"/></sheetView></sheetViews>"
+        ),
+    };
     let head = format!(
-        "{XML}<worksheet xmlns=\"{MAIN}\"><sheetViews><sheetView workbookViewId=\"0\"><pane ySplit=\"{header_row}\" \
-         topLeftCell=\"A{top}\" activePane=\"bottomLeft\" state=\"frozen\"/></sheetView></sheetViews><cols><col min=\"1\" \
-         max=\"{columns}\" width=\"22\" style=\"{TEXT}\" customWidth=\"1\"/></cols><sheetData>"
+        "{XML}<worksheet xmlns=\"{MAIN}\">{views}<cols><col min=\"1\" max=\"{columns}\" width=\"22\" \
+         style=\"{TEXT}\" customWidth=\"1\"/></cols><sheetData>"
     );
     ("xl/worksheets/sheet1.xml", head)
 }

@@ -145,8 +145,9 @@ impl XmlWriter {
                 Event::Empty(start) if self.is_record(&start) => return Ok(Some((start, true))),
                 Event::Eof => return Ok(None),
                 // What is written is UTF-8.
-                Event::Decl(_) => {
-                    let decl = BytesDecl::new("1.0", Some("UTF-8"), None);
+                Event::Decl(decl) => {
+                    let standalone = decl.standalone().and_then(Result::ok);
+                    let decl = BytesDecl::new("1.0", Some("UTF-8"), standalone.as_deref());
                     self.out.write_event(Event::Decl(decl))?;
                 }
                 // The blanks around a record that is left out go with it.

@@ -38,10 +38,10 @@ fn check(source: &str, pushed: &[u32], expected: &str) {
 #[test]
 fn the_document_stays_and_each_record_gets_its_answer() {
     check(
-        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<!-- lot 7 --><lot n=\"1\"><device><sn>A &amp; B</sn></device>\
+        "<?xml version=\"1.0\" encoding=\"UTF-8\" standalone=\"yes\"?>\n<!-- lot 7 --><lot n=\"1\"><device><sn>A &amp; B</sn></device>\
          <device sn='2'/><other><device/></other></lot>\n",
         &[1, 2],
-        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<!-- lot 7 --><lot n=\"1\"><device><sn>A &amp; B</sn>ADDED</device>\
+        "<?xml version=\"1.0\" encoding=\"UTF-8\" standalone=\"yes\"?>\n<!-- lot 7 --><lot n=\"1\"><device><sn>A &amp; B</sn>ADDED</device>\
          <device sn='2'>ADDED</device><other><device/></other></lot>\n",
     );
 }
