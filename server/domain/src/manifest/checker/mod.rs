@@ -3,6 +3,7 @@
 //! One validator for the dry run and for the import. Whatever can be known without a look into the registry is
 //! checked here, and all that is wrong with a row is said at once.
 
+mod credentials;
 mod findings;
 mod identity;
 mod naming;
@@ -11,6 +12,7 @@ mod shape;
 mod target;
 mod values;
 
+pub use credentials::CredentialNeed;
 pub(super) use naming::name as rule_name;
 
 use super::{
@@ -30,6 +32,8 @@ pub struct Checker {
     default_model: Option<ModelName>,
     serials: Seen,
     macs: Seen,
+    keys: Seen,
+    need: CredentialNeed,
     gatherer: Gatherer,
     /// The JSON text of the current row's content.
     scratch: Vec<u8>,
@@ -65,13 +69,15 @@ impl Checker {
                     .at("header.default_model"),
             );
         }
-        let (serials, macs) = (Seen::new(seed, 0), Seen::new(seed, 1));
+        let [serials, macs, keys] = [0, 1, 2].map(|kind| Seen::new(seed, kind));
         Ok(Self {
             intake,
             mapping,
             default_model,
             serials,
             macs,
+            keys,
+            need: CredentialNeed::Nothing,
             gatherer: Gatherer::default(),
             scratch: Vec::new(),
         })
@@ -114,9 +120,11 @@ impl Checker {
         let place = references::site(&intake, &cells.site, findings);
         let etag = values::etag(&cells.etag, findings);
         let retry_row = values::retry_row(&cells.retry_row, findings);
+        let credential = self.credential(record.row(), &cells.credential, findings);
         // 3. What the model asks of the row as a whole.
         let plan = plan?;
-        let lacking = naming::follow(&cells, plan, findings);
+        let mut lacking = naming::follow(&cells, plan, findings);
+        lacking.extend(credential);
         let (Some(serial), true) = (serial, findings.is_sound()) else {
             target::read_variables(plan, &cells.variables, findings);
             return None;
