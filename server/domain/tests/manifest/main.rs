@@ -8,6 +8,7 @@ mod hostile;
 mod lists;
 mod maker;
 mod mapping;
+mod needs;
 mod outcomes;
 mod permits;
 mod presets;

@@ -51,12 +51,14 @@ fn fits(kind: CredentialKind, credential: &RowCredential) -> Result<(), (Code, &
 }
 
 impl Checker {
-    /// The credential of a row, where this import expects one.
+    /// The credential of a row, where this import expects one. A device that exists has its identity, so a row without one
+    /// lacks only what a new device needs.
     pub(super) fn credential(
         &mut self,
         row: u32,
         cell: &Found<'_>,
         findings: &mut Findings,
+        lacking: &mut Vec<Misfit>,
     ) -> Option<RowCredential> {
         match self.expects {
             CredentialKind::Code | CredentialKind::Key => return None,
@@ -64,7 +66,7 @@ impl Checker {
         }
         if matches!(cell, Found::Nothing) {
             let why = "the row has no certificate request, public key or certificate";
-            findings.refuse(Misfit::new(Code::CredentialMissing, FIELD, why));
+            lacking.push(Misfit::new(Code::CredentialMissing, FIELD, why));
         }
         let value = cell.value()?;
         let read = RowCredential::parse(&value.text);

@@ -161,11 +161,13 @@ impl Checker {
         let firmware = values::firmware(&cells.firmware, findings);
         let place = references::site(&intake, &cells.site, findings);
         let etag = values::etag(&cells.etag, findings);
-        *brought = self.credential(record.row(), &cells.credential, findings);
+        let mut missing = Vec::new();
+        *brought = self.credential(record.row(), &cells.credential, findings, &mut missing);
         let retry_row = values::retry_row(&cells.retry_row, findings);
         // 3. What the model asks of the row as a whole.
         let plan = plan?;
-        let lacking = naming::follow(&cells, plan, findings);
+        let mut lacking = naming::follow(&cells, plan, findings);
+        lacking.append(&mut missing);
         let (Some(serial), true) = (serial, findings.is_sound()) else {
             target::read_variables(plan, &cells.variables, findings);
             return None;
