@@ -32,7 +32,7 @@ const LOCAL: u32 = 0x0403_4B50;
 /// What the directory says of a part.
 #[derive(Debug, Clone)]
 pub(super) struct Entry {
-    /// With slashes, as written; bytes that are no UTF-8 are replaced.
+    /// With slashes between folders; bytes that are no UTF-8 are replaced.
     pub(super) name: String,
     pub(super) is_deflated: bool,
     /// Why it cannot be read, if it cannot.
@@ -260,7 +260,8 @@ fn read_entry(source: &mut impl Read) -> Result<Entry, ReadError> {
         (_, _) => Some("is packed in a way that spreadsheets do not use; pack it again as a plain ZIP"),
     };
     Ok(Entry {
-        name: String::from_utf8_lossy(name).into_owned(),
+        // Some writers know Windows only.
+        name: String::from_utf8_lossy(name).replace('\\', "/"),
         is_deflated: method == 8,
         unreadable,
         checksum: u32_at(&head, 16),
