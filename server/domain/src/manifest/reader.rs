@@ -9,7 +9,7 @@ use super::{
     lines::{Cut, Lines},
     list::List,
     record::Record,
-    sheet::{Ods, PART_LIMIT, Xls, Xlsx},
+    sheet::{Ods, Xls, Xlsx},
     xml::Xml,
 };
 use crate::{Code, Refusal};
@@ -58,10 +58,11 @@ impl<R: Read + Seek> Source<R> {
     }
 
     fn open_archive(source: R, format: Option<Format>, options: &ReadOptions) -> Result<Self, ReadError> {
-        let mut archive = Archive::open(source, PART_LIMIT)?;
+        let mut archive = Archive::open(source)?;
         match detect::packed(&mut archive, format)? {
             Packed::Xlsx => Ok(Self::Xlsx(Box::new(Xlsx::open(archive, options)?))),
             Packed::Ods => Ok(Self::Ods(Box::new(Ods::open(archive, options)?))),
+            // Certificates, one a device: the parts are in `archive`.
             Packed::Certificates => Err(unread()),
         }
     }
