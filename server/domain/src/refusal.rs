@@ -83,7 +83,7 @@ codes! {
     1007 Busy Exhausted "BUSY" "The server has as much work as it can hold. Wait for the time given and send again."
     1008 Stopping Unavailable "STOPPING" "The server is shutting down. Send again; another instance or the next start will answer."
 
-    2001 ManifestUnreadable Invalid "MANIFEST_UNREADABLE" "The file is not a manifest in a format we read. Send CSV or TSV in UTF-8, or newline-delimited JSON."
+    2001 ManifestUnreadable Invalid "MANIFEST_UNREADABLE" "The file is not a manifest in a format we read, or is damaged. Send a table (CSV, TSV, XLSX, XLS, ODS), JSON (a list or an object a line), or XML with an element a device."
     2002 ManifestTooLarge Invalid "MANIFEST_TOO_LARGE" "The file is over a limit (size, rows, columns or cell), which is named. Split it."
     2003 HeaderMissing Invalid "HEADER_MISSING" "No column holds the serial, or none the model. Name the columns in the first row, or give the model for the whole file."
     2004 HeaderAmbiguous Invalid "HEADER_AMBIGUOUS" "Two columns mean the same field. Rename or remove one."

@@ -18,6 +18,10 @@ const UNPACKED_LIMIT: u64 = 2 << 30;
 const RATIO_LIMIT: u64 = 100;
 /// Parts that unpack to no more than this may have any ratio.
 const RATIO_FLOOR: u64 = 4 << 20;
+/// Most entries of an archive: certificates of a large delivery, one each.
+const ENTRY_LIMIT: u64 = 1 << 18;
+/// Most bytes of the directory, which is held: 128 for each entry.
+const DIRECTORY_LIMIT: u64 = 32 << 20;
 /// Longest name of an entry.
 const NAME_LIMIT: u16 = 1024;
 /// The end record and the longest comment behind it.
@@ -32,7 +36,7 @@ const LOCAL: u32 = 0x0403_4B50;
 /// What the directory says of a part.
 #[derive(Debug, Clone)]
 pub(super) struct Entry {
-    /// With slashes, as written; bytes that are no UTF-8 are replaced.
+    /// With slashes between folders; bytes that are no UTF-8 are replaced.
     pub(super) name: String,
     pub(super) is_deflated: bool,
     /// Why it cannot be read, if it cannot.
@@ -60,19 +64,18 @@ struct Directory {
 }
 
 impl<R: Read + Seek> Archive<R> {
-    /// Reads the directory: `entry_limit` entries at most.
+    /// Reads the directory.
     ///
     /// # Errors
     /// [`Code::ManifestUnreadable`] when the archive is damaged, [`Code::ManifestTooLarge`] when it is over a limit.
-    pub(super) fn open(source: R, entry_limit: u64) -> Result<Self, ReadError> {
-        let mut source = source;
+    pub(super) fn open(mut source: R) -> Result<Self, ReadError> {
         let length = source.seek(SeekFrom::End(0)).map_err(ReadError::Input)?;
         if length > FILE_LIMIT {
             return Err(too_large(format!("is over {FILE_LIMIT} bytes")).into());
         }
         let directory = find_directory(&mut source, length)?;
-        if directory.entries > entry_limit {
-            return Err(too_large(format!("holds more than {entry_limit} parts")).into());
+        if directory.entries > ENTRY_LIMIT || directory.length > DIRECTORY_LIMIT {
+            return Err(too_large(format!("holds more than {ENTRY_LIMIT} parts")).into());
         }
         let entries = read_directory(&mut source, &directory)?;
         let unpacked = entries
@@ -86,6 +89,14 @@ impl<R: Read + Seek> Archive<R> {
             entries,
             length,
         })
+    }
+
+    /// Refuses an archive of more parts than its kind has.
+    pub(super) fn bound(&self, parts: usize) -> Result<(), ReadError> {
+        if self.entries.len() > parts {
+            return Err(too_large(format!("holds more than {parts} parts")).into());
+        }
+        Ok(())
     }
 
     /// Unpacks a part.
@@ -260,7 +271,8 @@ fn read_entry(source: &mut impl Read) -> Result<Entry, ReadError> {
         (_, _) => Some("is packed in a way that spreadsheets do not use; pack it again as a plain ZIP"),
     };
     Ok(Entry {
-        name: String::from_utf8_lossy(name).into_owned(),
+        // Some writers know Windows only.
+        name: String::from_utf8_lossy(name).replace('\\', "/"),
         is_deflated: method == 8,
         unreadable,
         checksum: u32_at(&head, 16),

@@ -8,7 +8,7 @@ use crate::{Code, Refusal};
 use std::collections::VecDeque;
 
 /// How far down a header can be, as the file shows rows. Nobody writes a longer letterhead.
-const SEARCH: u32 = 50;
+pub(super) const SEARCH: u32 = 50;
 
 /// Finds the header among the records that `next` gives. Those behind it that were read on the way are put into
 /// `ahead`, those above it into `above`. The row `given` is the header whatever it holds; else the first row that names the serial, or the one

@@ -4,6 +4,7 @@ use super::{
     Mapping, ROW_LIMIT, ReadOptions, csv,
     csv::Split,
     format::ReadError,
+    header,
     input::Input,
     json,
     record::{Draft, Fault, Record},
@@ -172,28 +173,66 @@ fn declared(text: &[u8]) -> Option<(u8, usize)> {
     usable.then_some((delimiter, b"sep=;".len() + line_break))
 }
 
-/// The delimiter with which the header makes most sense: most columns that we know, then most columns.
+/// The delimiter with which the beginning makes most sense: most columns that we know in the first row; where it has
+/// none, as a title has none, in any row that can be the header; then most columns in the first row.
 fn delimiter(text: &[u8], whole: bool, options: &ReadOptions) -> u8 {
     let tabs = options.file_name.to_ascii_lowercase().ends_with(".tsv");
-    let mut draft = Draft::default();
-    let mut best = ((0, 0, false), csv::DELIMITERS[0]);
+    let mut best = ((0, 0, 0, false), csv::DELIMITERS[0]);
     // The last of equals wins, so the likely ones come last.
     for delimiter in csv::DELIMITERS.into_iter().rev() {
-        let mut record = Record::default();
-        let mut rest = text;
-        // The header is the first row that holds anything.
-        while let Split::Record(length) = csv::split(rest, delimiter, whole, &mut draft) {
-            draft.finish(0, &[], &mut record);
-            rest = rest.get(length..).unwrap_or_default();
-            if !record.is_blank() || length == 0 {
-                break;
-            }
-        }
-        let known = record.cells().filter(|cell| Mapping::knows(cell)).count();
-        let score = (known, record.len(), tabs && delimiter == b'\t');
+        let sense = Sense::of(text, delimiter, whole);
+        let score = (
+            sense.first,
+            sense.below,
+            sense.columns,
+            tabs && delimiter == b'\t',
+        );
         if score >= best.0 {
             best = (score, delimiter);
         }
     }
     best.1
+}
+
+/// What the beginning of a file means when it is cut at a delimiter.
+#[derive(Debug, Default)]
+struct Sense {
+    /// Names that we know in the first row that holds anything.
+    first: usize,
+    /// If there are none: the most in one of the rows below it.
+    below: usize,
+    /// Columns of the first row that holds anything, or of the last one that does not.
+    columns: usize,
+    is_filled: bool,
+}
+
+impl Sense {
+    fn of(text: &[u8], delimiter: u8, whole: bool) -> Self {
+        let mut sense = Self::default();
+        let mut draft = Draft::default();
+        let mut record = Record::default();
+        let mut rest = text;
+        for _ in 0..header::SEARCH {
+            let Split::Record(length) = csv::split(rest, delimiter, whole, &mut draft) else {
+                break;
+            };
+            draft.finish(0, &[], &mut record);
+            sense.add(&record);
+            rest = rest.get(length..).unwrap_or_default();
+            if sense.first > 0 || rest.is_empty() {
+                break;
+            }
+        }
+        sense
+    }
+
+    fn add(&mut self, record: &Record) {
+        let known = record.cells().filter(|cell| Mapping::knows(cell)).count();
+        if self.is_filled {
+            self.below = self.below.max(known);
+        } else {
+            (self.first, self.columns) = (known, record.len());
+            self.is_filled = !record.is_blank();
+        }
+    }
 }

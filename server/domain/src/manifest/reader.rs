@@ -3,7 +3,6 @@
 use super::{
     Encoding, Format, ReadError, ReadOptions,
     archive::Archive,
-    carried::too_large,
     certificates::{self, Certificates},
     detect::{self, Container, Packed, Text},
     header,
@@ -12,10 +11,9 @@ use super::{
     list::List,
     microchip::{self, Microchip},
     record::Record,
-    sheet::{Ods, PART_LIMIT, Xls, Xlsx},
+    sheet::{Ods, Xls, Xlsx},
     xml::Xml,
 };
-use crate::Refusal;
 use std::{
     collections::VecDeque,
     io::{Read, Seek},
@@ -66,11 +64,10 @@ impl<R: Read + Seek> Source<R> {
     }
 
     fn open_archive(source: R, format: Option<Format>, options: &ReadOptions) -> Result<Self, ReadError> {
-        // Detection looks at names only, so the higher limit is for both; see below for workbooks.
-        let mut archive = Archive::open(source, certificates::ENTRY_LIMIT)?;
+        let mut archive = Archive::open(source)?;
         match detect::packed(&mut archive, format)? {
-            Packed::Xlsx => Ok(Self::Xlsx(Box::new(Xlsx::open(workbook(archive)?, options)?))),
-            Packed::Ods => Ok(Self::Ods(Box::new(Ods::open(workbook(archive)?, options)?))),
+            Packed::Xlsx => Ok(Self::Xlsx(Box::new(Xlsx::open(archive, options)?))),
+            Packed::Ods => Ok(Self::Ods(Box::new(Ods::open(archive, options)?))),
             Packed::Certificates => Ok(Self::Certificates(Box::new(Certificates::open(archive)?))),
         }
     }
@@ -117,14 +114,6 @@ impl<R> Source<R> {
             Self::Certificates(_) => Format::Certificates,
         }
     }
-}
-
-/// Workbooks have few parts, and more of them are no workbook.
-fn workbook<R>(archive: Archive<R>) -> Result<Archive<R>, Refusal> {
-    if archive.entries().len() > PART_LIMIT {
-        return Err(too_large(format!("holds more than {PART_LIMIT} parts")));
-    }
-    Ok(archive)
 }
 
 /// A manifest that is being read.

@@ -247,6 +247,47 @@ fn what_is_no_manifest_is_refused_at_once() {
     assert!(Reader::new(Cursor::new(b"{serial\nA1\n"), &forced).is_ok());
 }
 
+/// People put titles above their tables, also in CSV.
+#[test]
+fn the_header_is_found_under_a_title() {
+    let check = |text: &str, header_row, expected: (u32, char, &str, usize)| {
+        let options = ReadOptions {
+            header_row,
+            ..options("a.csv")
+        };
+        let mut reader = Reader::new(Cursor::new(text), &options).unwrap();
+        let rows = rows(&mut reader);
+        let delimiter = char::from(reader.delimiter().unwrap());
+        assert_eq!(
+            (
+                reader.header_row(),
+                delimiter,
+                reader.columns()[0].as_str(),
+                rows.len()
+            ),
+            expected,
+            "{text}"
+        );
+    };
+    check(
+        "Delivery 7, November, draft\n\nSN;MAC;Model\nA1;;GW-200\n",
+        None,
+        (3, ';', "SN", 1),
+    );
+    check(
+        "Model,GW-200\nLot,7\nname,model,site\nA1,GW-200,MUC-01\nA2,,\n",
+        None,
+        (3, ',', "name", 2),
+    );
+    check("a,b\nc,model\nd,e\n", None, (1, ',', "a", 2));
+    check("serial,x\nA1,model\nmodel,site\n", None, (1, ',', "serial", 2));
+    check("serial,x\na,b\nA1,y\n", Some(2), (2, ',', "a", 1));
+    let low = format!("{}serial;mac\nA1;\n", "note\n".repeat(49));
+    check(&low, None, (50, ';', "serial", 1));
+    let lower = format!("{}serial;mac\nA1;\n", "note\n".repeat(50));
+    check(&lower, None, (1, ',', "note", 51));
+}
+
 #[test]
 fn limits_hold_at_their_boundary() {
     let header = |columns: usize| vec!["x"; columns].join(",");

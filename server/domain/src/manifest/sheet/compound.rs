@@ -112,12 +112,13 @@ impl Compound {
         Some(next)
     }
 
-    /// The bytes of a chain of sectors.
+    /// The bytes of a chain of sectors, as far as the file has them: whoever needs all of them knows how many.
     fn chain(&self, start: u32) -> Option<Vec<u8>> {
         let mut bytes = Vec::new();
         let mut sector = start;
         while sector < LAST_SECTOR {
-            bytes.extend_from_slice(self.sector_at(sector)?);
+            let Some(more) = self.sector_at(sector) else { break };
+            bytes.extend_from_slice(more);
             sector = *self.next.get(place(sector))?;
             if bytes.len() > self.bytes.len() {
                 return None;

@@ -192,11 +192,11 @@ impl Book {
         if self.sheets.len() == SHEET_LIMIT {
             return Err(too_large(format!("has more than {SHEET_LIMIT} sheets")).into());
         }
-        let mut name = String::new();
+        let mut name = Vec::new();
         let text = data.get(8..).unwrap_or_default();
         biff::characters(text, count.into(), flags & 1 == 1, &mut name).ok_or_else(cut)?;
         self.sheets.push(Listed {
-            name,
+            name: biff::decoded(&name),
             is_hidden: state & 3 != 0,
         });
         self.starts.push(place(start));
