@@ -115,6 +115,25 @@ const JSON: &[&str] = &[
     " ",
 ];
 
+const XML: &[&str] = &[
+    "<b>",
+    "</b>",
+    "<b x='1'/>",
+    "<b><c>ü€😀</c></b>",
+    "text",
+    "&amp;",
+    "&#228;",
+    "<!-- -->",
+    "<![CDATA[<]]>",
+    "\r\n",
+    " ",
+];
+
+/// Bytes that look like XML to various degrees.
+fn xml() -> impl Strategy<Value = Vec<u8>> {
+    joined(XML, 40)
+}
+
 /// Bytes that look like CSV to various degrees.
 fn csv() -> impl Strategy<Value = Vec<u8>> {
     joined(CSV, 80)
@@ -145,7 +164,12 @@ proptest! {
 
     #[test]
     fn how_the_bytes_arrive_changes_nothing(
-        bytes in prop_oneof![csv(), json().prop_map(|tail| [b"{}\n", tail.as_slice()].concat())],
+        bytes in prop_oneof![
+            csv(),
+            json().prop_map(|tail| [b"{}\n", tail.as_slice()].concat()),
+            json().prop_map(|tail| [b"[", tail.as_slice(), b"]"].concat()),
+            xml().prop_map(|tail| [b"<a>", tail.as_slice(), b"</a>"].concat()),
+        ],
         lengths in vec(0usize..9, 1..20),
     ) {
         prop_assume!(lengths.iter().any(|&length| length > 0));
