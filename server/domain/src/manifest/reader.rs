@@ -9,7 +9,7 @@ use super::{
     lines::{Cut, Lines},
     list::List,
     record::Record,
-    sheet::{Ods, Xls, Xlsx},
+    sheet::{Ods, PART_LIMIT, Xls, Xlsx},
     xml::Xml,
 };
 use crate::{Code, Refusal};
@@ -58,11 +58,10 @@ impl<R: Read + Seek> Source<R> {
     }
 
     fn open_archive(source: R, format: Option<Format>, options: &ReadOptions) -> Result<Self, ReadError> {
-        let mut archive = Archive::open(source)?;
+        let mut archive = Archive::open(source, PART_LIMIT)?;
         match detect::packed(&mut archive, format)? {
             Packed::Xlsx => Ok(Self::Xlsx(Box::new(Xlsx::open(archive, options)?))),
             Packed::Ods => Ok(Self::Ods(Box::new(Ods::open(archive, options)?))),
-            // Certificates, one a device: the parts are in `archive`.
             Packed::Certificates => Err(unread()),
         }
     }
