@@ -18,6 +18,8 @@ const UNPACKED_LIMIT: u64 = 2 << 30;
 const RATIO_LIMIT: u64 = 100;
 /// Parts that unpack to no more than this may have any ratio.
 const RATIO_FLOOR: u64 = 4 << 20;
+/// Most bytes of the directory, which is held.
+const DIRECTORY_LIMIT: u64 = 32 << 20;
 /// Longest name of an entry.
 const NAME_LIMIT: u16 = 1024;
 /// The end record and the longest comment behind it.
@@ -73,6 +75,9 @@ impl<R: Read + Seek> Archive<R> {
         let directory = find_directory(&mut source, length)?;
         if directory.entries > entry_limit {
             return Err(too_large(format!("holds more than {entry_limit} parts")).into());
+        }
+        if directory.length > DIRECTORY_LIMIT {
+            return Err(too_large(format!("has a directory of more than {DIRECTORY_LIMIT} bytes")).into());
         }
         let entries = read_directory(&mut source, &directory)?;
         let unpacked = entries

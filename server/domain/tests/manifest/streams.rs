@@ -56,7 +56,13 @@ fn swallow(name: &str, bytes: &[u8]) {
     let intake = Arc::new(Intake::new(Arc::new(catalog())));
     let mut checker = Checker::new(intake, mapping, Some("GW-200".parse().unwrap()), [1; 16]).unwrap();
     let mut record = Record::default();
-    while reader.read(&mut record).unwrap() {
+    loop {
+        match reader.read(&mut record) {
+            Ok(true) => {}
+            // Lists can break off, and only their end shows it.
+            Ok(false) | Err(ReadError::Refused(_)) => break,
+            Err(ReadError::Input(error)) => panic!("{error}"),
+        }
         if let Err(found) = checker.check(&record) {
             assert!(!found.is_empty());
             let place = format!("rows[{}]", record.row());
