@@ -1,6 +1,7 @@
 //! Manifests, from bytes to outcomes.
 #![expect(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
 
+mod broken;
 mod expected;
 mod hostile;
 mod lists;
