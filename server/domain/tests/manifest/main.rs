@@ -1,9 +1,9 @@
 //! Manifests, from bytes to outcomes.
 #![expect(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
 
-mod broken;
 mod expected;
 mod hostile;
+mod hostile_bytes;
 mod lists;
 mod mapping;
 mod outcomes;
