@@ -77,7 +77,6 @@ const ADMIN: Rule = Rule::Roles(&[Role::Admin]);
 
 /// Every RPC by its full method name. One that is missing here is denied to all, and fails a test.
 pub const TABLE: &[(&str, Rule)] = &[
-    ("muster.v1.Manifests/ImportManifest", WRITE),
     ("muster.v1.Manifests/CreateBatch", WRITE),
     ("muster.v1.Manifests/UploadManifest", WRITE),
     ("muster.v1.Manifests/ImportRows", WRITE),

@@ -63,18 +63,8 @@ fn typed(asked: v1::ImportRowsRequest) -> Result<Typed, Status> {
 
 #[tonic::async_trait]
 impl Manifests for Api {
-    type ImportManifestStream = Sending<v1::ImportManifestResponse>;
     type UploadManifestStream = ReceiverStream<Result<v1::UploadManifestResponse, Status>>;
     type WatchBatchStream = Sending<v1::WatchBatchResponse>;
-
-    async fn import_manifest(
-        &self,
-        _: Request<Streaming<v1::ImportManifestRequest>>,
-    ) -> Result<Response<Self::ImportManifestStream>, Status> {
-        Err(Status::unimplemented(
-            "send the file with CreateBatch and UploadManifest",
-        ))
-    }
 
     async fn create_batch(
         &self,

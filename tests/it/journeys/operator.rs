@@ -59,7 +59,6 @@ const TABLE: &[(&str, May)] = &[
     ("muster.v1.Manifests/CancelBatch", May::Write),
     ("muster.v1.Manifests/CreateBatch", May::Write),
     ("muster.v1.Manifests/GetBatch", May::Read),
-    ("muster.v1.Manifests/ImportManifest", May::Write),
     ("muster.v1.Manifests/ImportRows", May::Write),
     ("muster.v1.Manifests/ListBatches", May::Read),
     ("muster.v1.Manifests/UndoBatch", May::Write),

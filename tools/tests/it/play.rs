@@ -195,14 +195,6 @@ type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 impl manifests_server::Manifests for Fake {
     type UploadManifestStream = Answers<v1::UploadManifestResponse>;
     type WatchBatchStream = Answers<v1::WatchBatchResponse>;
-    type ImportManifestStream = Answers<v1::ImportManifestResponse>;
-
-    async fn import_manifest(
-        &self,
-        _: Request<Streaming<v1::ImportManifestRequest>>,
-    ) -> Result<Response<Self::ImportManifestStream>, Status> {
-        Err(Status::unimplemented("import_manifest"))
-    }
 
     async fn create_batch(
         &self,
