@@ -10,6 +10,7 @@ use super::{
 };
 use crate::failure::Failure;
 use muster_proto::v1::{CredentialKind, RowResult, RowStatus};
+use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
 /// What stands beside the answers.
@@ -85,7 +86,7 @@ pub(super) struct Pairing {
 }
 
 /// The files of a pairing that was finished.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Written {
     pub(super) results: Option<PathBuf>,
     pub(super) failed: Option<PathBuf>,
