@@ -3,13 +3,14 @@
 use super::{
     ImportOptions,
     cause::Causes,
+    identities::IdentityFiles,
     problems::ProblemsFile,
     results::{Columns, Keeping, ResultsFile},
     rows::{Cell, Row, Rows, Style, Table, TextForm},
     ticket::Output,
 };
 use crate::failure::Failure;
-use muster_proto::v1::{CredentialKind, RowResult, RowStatus};
+use muster_proto::v1::{CredentialKind, ImportResults, RowResult, RowStatus};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -74,6 +75,7 @@ pub(super) struct Pairing {
     results: Option<ResultsFile>,
     failed: Option<ResultsFile>,
     problems: Option<ProblemsFile>,
+    identities: Option<IdentityFiles>,
     outputs: Vec<Output>,
     causes: Causes,
     warnings: Causes,
@@ -145,6 +147,7 @@ impl Pairing {
             results,
             failed,
             problems,
+            identities: IdentityFiles::begin(options)?,
             outputs,
             causes: Causes::default(),
             warnings: Causes::default(),
@@ -182,7 +185,11 @@ impl Pairing {
 
     /// Writes the rows up to the last of these answers, and the answers beside them. Gives those that are new: an answer
     /// that came before stands in the file already.
-    pub(super) fn take<'a>(&mut self, answers: &'a [RowResult]) -> Result<&'a [RowResult], Failure> {
+    pub(super) fn take<'a>(&mut self, results: &'a ImportResults) -> Result<&'a [RowResult], Failure> {
+        if let Some(identities) = &mut self.identities {
+            identities.issued_by(&results.issuers);
+        }
+        let answers = &results.rows;
         let known = answers.partition_point(|answer| answer.row <= self.last);
         let answers = &answers[known..];
         for answer in answers {
@@ -215,6 +222,9 @@ impl Pairing {
 
     fn pair(&mut self, answers: &[RowResult]) -> Result<(), Failure> {
         for answer in answers {
+            if let Some(identities) = &self.identities {
+                identities.push(answer)?;
+            }
             if self.results.is_some() || self.failed.is_some() {
                 let row = self.row_of(answer.row)?;
                 self.write(&row, Some(answer))?;

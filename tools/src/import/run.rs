@@ -197,7 +197,7 @@ impl<'a> Run<'a> {
                 total: progress.total,
             }),
             Message::Results(results) => {
-                let fresh = self.pairing.take(&results.rows)?;
+                let fresh = self.pairing.take(&results)?;
                 on_event(ImportEvent::Results(fresh));
             }
             Message::Summary(summary) => return Ok(Some(summary)),

@@ -47,7 +47,10 @@ pub(crate) fn refused(row: u32) -> RowResult {
 }
 
 pub(crate) fn results(rows: Vec<RowResult>) -> Message {
-    Message::Results(ImportResults { rows })
+    Message::Results(ImportResults {
+        rows,
+        ..ImportResults::default()
+    })
 }
 
 pub(crate) fn script() -> Vec<Message> {
