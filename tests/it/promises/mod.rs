@@ -5,5 +5,6 @@ mod guesses;
 mod mappings;
 mod race;
 mod refusals;
+mod refused_batches;
 mod secrets;
 mod upload;

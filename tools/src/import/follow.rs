@@ -58,6 +58,9 @@ pub async fn follow(
     };
     let mut pairing = Pairing::begin(own, &writes, |_| false)?;
     pairing.belongs_to(&batch.name);
+    if batch.attempt > 0 {
+        pairing.sent_again();
+    }
     let mut watch = Watch::new(client, &batch.name, options.patience);
     let summary = loop {
         match watch.next().await? {
@@ -134,5 +137,10 @@ async fn own(batch: &v1::Batch, options: &FollowOptions) -> Result<(Own, Vec<u8>
         ..ReadOptions::default()
     };
     let rows = Rows::open(file, read)?;
+    let rows = if batch.attempt > 0 {
+        rows.sent_again()
+    } else {
+        rows
+    };
     Ok((Own::File(Box::new(rows)), source.sha256))
 }

@@ -82,6 +82,8 @@ pub(super) struct Pairing {
     last: u32,
     /// Of an import that applies all rows or none: the answers, until it is known which. The server limits how many.
     held: Option<Vec<RowResult>>,
+    /// Mended rows have the numbers of another file, in whatever order their user left them: each answer is for the next row.
+    is_sent_again: bool,
 }
 
 /// The files of a pairing that was finished.
@@ -150,6 +152,7 @@ impl Pairing {
             strays: 0,
             last: 0,
             held: (options.all_or_nothing && !options.dry_run).then(Vec::new),
+            is_sent_again: false,
         };
         pairing.applied(!options.dry_run);
         Ok(pairing)
@@ -167,6 +170,11 @@ impl Pairing {
         }
     }
 
+    /// The file is one of mended rows.
+    pub(super) const fn sent_again(&mut self) {
+        self.is_sent_again = true;
+    }
+
     /// Has any answer come?
     pub(super) const fn is_answered(&self) -> bool {
         self.last > 0
@@ -182,7 +190,10 @@ impl Pairing {
     /// Writes the rows up to the last of these answers, and the answers beside them. Gives those that are new: an answer
     /// that came before stands in the file already.
     pub(super) fn take<'a>(&mut self, answers: &'a [RowResult]) -> Result<&'a [RowResult], Failure> {
-        let known = answers.partition_point(|answer| answer.row <= self.last);
+        let known = match self.is_sent_again {
+            true => 0,
+            false => answers.partition_point(|answer| answer.row <= self.last),
+        };
         let answers = &answers[known..];
         for answer in answers {
             self.causes.add(answer.row, &answer.refusals);
@@ -233,7 +244,7 @@ impl Pairing {
                 None => self.own.next()?,
             };
             match next {
-                Some(row) if row.number < number => self.write(&row, None)?,
+                Some(row) if row.number < number && !self.is_sent_again => self.write(&row, None)?,
                 Some(row) if row.number == number => return Ok(row),
                 // An answer is never dropped: it may hold a code.
                 other => {

@@ -76,6 +76,11 @@ impl<'a> Run<'a> {
         let rows = Rows::open(file, spec::read_options(&options))?;
         let named = || retry::batch_of(file, &spec::read_options(&options));
         let retry_of = options.retry_of.clone().or_else(named);
+        let rows = if retry_of.is_some() {
+            rows.sent_again()
+        } else {
+            rows
+        };
         let request = spec::request(&options, retry_of);
         let errand = Errand {
             server: client.server(),
@@ -84,7 +89,7 @@ impl<'a> Run<'a> {
         };
         let mut ticket = Ticket::take(options.ticket.as_deref(), &errand)?;
         let begun = Pairing::begin(Own::File(Box::new(rows)), &options, |path| ticket.made(path));
-        let pairing = match begun {
+        let mut pairing = match begun {
             Ok(pairing) => pairing,
             Err(failure) => {
                 // Of a batch that was made, the ticket must stay.
@@ -94,6 +99,9 @@ impl<'a> Run<'a> {
                 return Err(failure);
             }
         };
+        if !request.retry_of.is_empty() {
+            pairing.sent_again();
+        }
         ticket.writes(pairing.outputs())?;
         Ok(Self {
             client,
