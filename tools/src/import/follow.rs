@@ -137,10 +137,5 @@ async fn own(batch: &v1::Batch, options: &FollowOptions) -> Result<(Own, Vec<u8>
         ..ReadOptions::default()
     };
     let rows = Rows::open(file, read)?;
-    let rows = if batch.attempt > 0 {
-        rows.sent_again()
-    } else {
-        rows
-    };
     Ok((Own::File(Box::new(rows)), source.sha256))
 }

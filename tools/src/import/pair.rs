@@ -245,7 +245,7 @@ impl Pairing {
             };
             match next {
                 Some(row) if row.number < number && !self.is_sent_again => self.write(&row, None)?,
-                Some(row) if row.number == number => return Ok(row),
+                Some(row) if self.number_of(&row) == number => return Ok(row),
                 // An answer is never dropped: it may hold a code.
                 other => {
                     self.waiting = other;
@@ -253,6 +253,14 @@ impl Pairing {
                     return Ok(self.own.absent(number));
                 }
             }
+        }
+    }
+
+    /// The number under which the server answers: mended rows say which of their batch they are.
+    fn number_of(&self, row: &Row) -> u32 {
+        match self.is_sent_again {
+            true => row.earlier.row.trim().parse().unwrap_or(row.number),
+            false => row.number,
         }
     }
 

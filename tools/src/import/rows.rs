@@ -32,8 +32,6 @@ pub(super) struct Rows {
     hash: Arc<Mutex<Passed>>,
     /// Which columns are ours: the file is the results of an earlier import, or its refused rows.
     marks: Vec<Option<Mark>>,
-    /// Rows have the numbers that they had in the file they were refused from.
-    is_sent_again: bool,
 }
 
 /// What was read of a file.
@@ -116,15 +114,7 @@ impl Rows {
             record: Record::default(),
             hash,
             marks,
-            is_sent_again: false,
         })
-    }
-
-    /// The file is one of mended rows: where it says of a row which one of its batch it is, that is its number, as the
-    /// server counts.
-    pub(super) const fn sent_again(mut self) -> Self {
-        self.is_sent_again = true;
-        self
     }
 
     pub(super) const fn style(&self) -> &Style {
@@ -158,8 +148,7 @@ impl Rows {
             }
             Style::Xml { .. } => self.element(),
         };
-        let earlier = self.is_sent_again.then(|| row.earlier.row.trim().parse().ok());
-        row.number = earlier.flatten().unwrap_or_else(|| self.record.row());
+        row.number = self.record.row();
         row
     }
 

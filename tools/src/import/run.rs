@@ -76,11 +76,6 @@ impl<'a> Run<'a> {
         let rows = Rows::open(file, spec::read_options(&options))?;
         let named = || retry::batch_of(file, &spec::read_options(&options));
         let retry_of = options.retry_of.clone().or_else(named);
-        let rows = if retry_of.is_some() {
-            rows.sent_again()
-        } else {
-            rows
-        };
         let request = spec::request(&options, retry_of);
         let errand = Errand {
             server: client.server(),
