@@ -18,6 +18,34 @@ use std::{ffi::OsString, io::Write, path::PathBuf};
 /// Where help puts the options that all commands have.
 const GLOBAL: &str = "Options of every command";
 
+const NAMING: &str = "\
+Example, rooms.toml, for `muster naming apply -f rooms.toml`:
+  [[naming_rules]]
+  name = \"rooms\"
+  description = \"As on the doors\"
+  field = \"position\"                # or serial, hardware, site, labels.KEY, variables.NAME
+  pattern = \"[A-Z]-[0-9]{3}\"        # must match the whole value
+  example = \"B-017\"
+  models = [\"GW-200\"]               # left out: all
+  required = true
+
+Rows that break a rule are refused with M2167, rows without a required value with M2165.";
+const MAPPING: &str = "\
+Example, line-7.toml, for `muster mapping apply -f line-7.toml`:
+  name = \"line-7\"
+  unmapped = \"keep\"                 # or variables, labels, ignore, refuse
+  [[fields]]
+  field = \"serial\"
+  columns = [\"Serial No.\", \"SN\"]
+  steps = [{ capture = \"SN:(.+)\" }, { pad = { width = 7, with = \"0\" } }, { prefix = \"GW2-\" }]
+  [[fields]]
+  field = \"site\"
+  columns = [\"Plant\"]
+  steps = [{ lookup = { MUNICH = \"MUC-01\" }, otherwise = \"refuse\" }]
+
+An import proposes one and keeps it: `muster import FILE --save-mapping line-7`, then `muster mapping show line-7 -o json`, change
+it, and apply it as the next revision. `muster import FILE --mapping line-7@2` uses one of them.";
+
 /// Operate a Muster fleet registry.
 #[derive(Debug, Parser)]
 #[command(name = "muster", version, after_help = Exit::table(), propagate_version = true)]
@@ -66,10 +94,10 @@ enum Command {
     #[command(subcommand, visible_alias = "sites")]
     Site(catalog::Command<catalog::Sites>),
     /// Naming rules: what serials, positions, labels and other values look like.
-    #[command(subcommand, visible_alias = "naming-rules")]
+    #[command(subcommand, visible_alias = "naming-rules", after_long_help = NAMING)]
     Naming(catalog::Command<catalog::NamingRules>),
     /// Mappings: what the columns of manifests mean.
-    #[command(subcommand, visible_alias = "mappings")]
+    #[command(subcommand, visible_alias = "mappings", after_long_help = MAPPING)]
     Mapping(catalog::Command<catalog::Mappings>),
     /// Configuration templates.
     #[command(subcommand, visible_alias = "profiles")]

@@ -132,7 +132,6 @@ codes! {
     2182 CredentialMissing Invalid "CREDENTIAL_MISSING" "The row has no certificate request, public key or certificate, which this import needs."
     2183 CredentialMalformed Invalid "CREDENTIAL_MALFORMED" "The certificate request, public key or certificate of the row cannot be used; why is said."
     2184 CredentialRepeated Invalid "CREDENTIAL_REPEATED" "The key stands in an earlier row of this file, or another device holds it. Every device needs a key of its own."
-    2191 BatchCancelled Invalid "BATCH_CANCELLED" "The batch was cancelled before this row was applied. Send the refused rows again."
 
     3001 ModelInvalid Invalid "MODEL_INVALID" "The model cannot be accepted; the field is named."
     3002 SiteInvalid Invalid "SITE_INVALID" "The site cannot be accepted; the field is named."

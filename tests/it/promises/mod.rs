@@ -6,5 +6,6 @@ mod kills;
 mod mappings;
 mod race;
 mod refusals;
+mod refused_batches;
 mod secrets;
 mod upload;

@@ -1,7 +1,7 @@
 //! Every numbered "no" is answered to somebody: each is provoked where a user would meet it, and the union is all of
 //! them. A number that nothing provokes would be superfluous, or hide a bug.
 
-use super::upload::Upload;
+use super::{refused_batches::batches, upload::Upload};
 use muster_domain::{Code, access::Role};
 use muster_proto::{
     payload::{self, ClaimResult, Digest, Facet, FacetState, FacetStatus, Report},
@@ -23,12 +23,12 @@ use tonic::Status;
 
 /// What was reached so far.
 #[derive(Default)]
-struct Reached(BTreeSet<Code>);
+pub(super) struct Reached(BTreeSet<Code>);
 
 impl Reached {
     /// The answer was this refusal; a status says so in its details, and in its text for people.
     #[track_caller]
-    fn status<T: std::fmt::Debug>(&mut self, expected: Code, answer: Result<T, Status>) {
+    pub(super) fn status<T: std::fmt::Debug>(&mut self, expected: Code, answer: Result<T, Status>) {
         let status = answer.unwrap_err();
         assert_eq!(grpc::refusal(&status), Some(expected), "{status}");
         self.text(expected, status.message());
@@ -42,6 +42,11 @@ impl Reached {
             .and_then(|text| text.split(':').next()?.parse().ok());
         assert_eq!(number.map(Code::try_from), Some(Ok(expected)), "{text:?}");
         self.0.insert(expected);
+    }
+
+    /// The refusal was found where it says something else than a status.
+    pub(super) fn row(&mut self, code: Code) {
+        self.0.insert(code);
     }
 
     #[track_caller]
@@ -58,10 +63,10 @@ impl Reached {
 }
 
 /// A world with a past: a device that has claimed, one that has not, a disabled operator.
-struct Stage {
-    world: World,
+pub(super) struct Stage {
+    pub(super) world: World,
     millis: Arc<AtomicU64>,
-    claimed: (String, Pair),
+    pub(super) claimed: (String, Pair),
     open: Vec<(String, String)>,
 }
 
@@ -510,23 +515,22 @@ async fn clock(stage: &Stage, reached: &mut Reached) {
     enrollment.claim(request(&key)).await.unwrap();
 }
 
-/// More imports than the server takes, and then it stops under one.
+/// More batches than the server works at, and then it stops under one.
 async fn load_and_stop(mut stage: Stage, reached: &mut Reached) {
-    let mut uploads = Vec::new();
+    let mut ours = Upload::begin(&stage.world, "x.csv").await.unwrap();
+    let mut others = 0;
+    // Their calls are cut; they wait for the rest of their files.
     let busy = loop {
         match Upload::begin(&stage.world, "x.csv").await {
-            Ok(upload) => uploads.push(upload),
+            Ok(_) => others += 1,
             Err(status) => break status,
         }
+        assert!(others < 1000, "there is no limit");
     };
-    assert_eq!(uploads.len(), 4, "imports at once");
     reached.status::<()>(Code::Busy, Err(busy));
-    let mut upload = uploads.pop().unwrap();
-    // The others go away; this one is in the middle of its file.
-    uploads.clear();
-    upload.send("serial,model\nGW2-1").await;
+    ours.send("serial,model\nGW2-1").await;
     stage.world.stop();
-    reached.status::<()>(Code::Stopping, Err(upload.refused().await));
+    reached.status::<()>(Code::Stopping, Err(ours.refused().await));
     stage.world.stopped().await.unwrap();
 }
 
@@ -536,6 +540,7 @@ async fn every_refusal_is_reached() {
     let mut reached = Reached::default();
     requests(&stage, &mut reached).await;
     whole_manifests(&stage, &mut reached).await;
+    batches(&stage, &mut reached).await;
     rows(&stage, &mut reached).await;
     ruled_rows(&stage, &mut reached).await;
     catalog(&stage, &mut reached).await;

@@ -28,12 +28,18 @@ pub(crate) struct Upload<'a> {
 impl<'a> Upload<'a> {
     /// Makes a batch and begins to send its file.
     pub(crate) async fn begin(world: &'a World, file_name: &str) -> Result<Self, Status> {
+        let spec = BatchSpec {
+            file_name: file_name.into(),
+            ..BatchSpec::default()
+        };
+        Self::of(world, spec).await
+    }
+
+    /// The same, told more of the file.
+    pub(crate) async fn of(world: &'a World, spec: BatchSpec) -> Result<Self, Status> {
         let request = CreateBatchRequest {
             request_id: format!("upload-{}", REQUESTS.fetch_add(1, Ordering::Relaxed)),
-            spec: Some(BatchSpec {
-                file_name: file_name.into(),
-                ..BatchSpec::default()
-            }),
+            spec: Some(spec),
             ..CreateBatchRequest::default()
         };
         let mut manifests = world.client.manifests.clone();

@@ -49,7 +49,6 @@ pub(crate) enum Command {
         #[arg(long)]
         dry_run: bool,
     },
-    /// Fetch the results of an import that was sent by somebody else, or broken off.
     Results(Fetch),
 }
 
@@ -111,7 +110,7 @@ pub(crate) struct Watch {
     results: Results,
 }
 
-/// Fetch results.
+/// Fetch the results of an import that was sent by somebody else, or broken off.
 ///
 /// With --out they are written there, and the server forgets their codes when the file is durable, unless --keep is
 /// given. Results can be fetched until then, or until they expire.

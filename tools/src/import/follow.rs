@@ -65,6 +65,9 @@ pub async fn follow(
     };
     let mut pairing = Pairing::begin(own, &writes, |_| false)?;
     pairing.belongs_to(&batch.name);
+    if batch.attempt > 0 {
+        pairing.sent_again();
+    }
     let mut watch = Watch::new(client, &batch.name, options.patience);
     let summary = loop {
         match watch.next().await? {

@@ -85,6 +85,8 @@ pub(super) struct Pairing {
     last: u32,
     /// Of an import that applies all rows or none: the answers, until it is known which. The server limits how many.
     held: Option<Vec<RowResult>>,
+    /// Mended rows have the numbers of another file, in whatever order their user left them: each answer is for the next row.
+    is_sent_again: bool,
 }
 
 /// The files of a pairing that was finished.
@@ -154,6 +156,7 @@ impl Pairing {
             strays: 0,
             last: 0,
             held: (options.all_or_nothing && !options.dry_run).then(Vec::new),
+            is_sent_again: false,
         };
         pairing.applied(!options.dry_run);
         Ok(pairing)
@@ -169,6 +172,11 @@ impl Pairing {
         for file in [&mut self.results, &mut self.failed].into_iter().flatten() {
             batch.clone_into(&mut file.batch);
         }
+    }
+
+    /// The file is one of mended rows.
+    pub(super) const fn sent_again(&mut self) {
+        self.is_sent_again = true;
     }
 
     /// Has any answer come?
@@ -190,7 +198,10 @@ impl Pairing {
             identities.issued_by(&results.issuers);
         }
         let answers = &results.rows;
-        let known = answers.partition_point(|answer| answer.row <= self.last);
+        let known = match self.is_sent_again {
+            true => 0,
+            false => answers.partition_point(|answer| answer.row <= self.last),
+        };
         let answers = &answers[known..];
         for answer in answers {
             self.causes.add(answer.row, &answer.refusals);
@@ -244,8 +255,8 @@ impl Pairing {
                 None => self.own.next()?,
             };
             match next {
-                Some(row) if row.number < number => self.write(&row, None)?,
-                Some(row) if row.number == number => return Ok(row),
+                Some(row) if row.number < number && !self.is_sent_again => self.write(&row, None)?,
+                Some(row) if self.number_of(&row) == number => return Ok(row),
                 // An answer is never dropped: it may hold a code.
                 other => {
                     self.waiting = other;
@@ -253,6 +264,14 @@ impl Pairing {
                     return Ok(self.own.absent(number));
                 }
             }
+        }
+    }
+
+    /// The number under which the server answers: mended rows say which of their batch they are.
+    fn number_of(&self, row: &Row) -> u32 {
+        match self.is_sent_again {
+            true => row.earlier.row.trim().parse().unwrap_or(row.number),
+            false => row.number,
         }
     }
 

@@ -198,7 +198,11 @@ fn open(sink: Sink, style: &Style, form: TextForm, columns: Columns) -> io::Resu
         Style::Sheet { is_ods, name, table } => {
             let book = if *is_ods { Book::Ods } else { Book::Xlsx };
             let names = columns.names(&table.header);
-            Writer::Sheet(SheetWriter::begin(sink, (table, book, name), &names)?)
+            let sheet = SheetWriter::begin(sink, (table, book, name), &names)?;
+            Writer::Sheet(match columns {
+                Columns::OfRefused => sheet.dense(),
+                Columns::WithAnswers { .. } => sheet,
+            })
         }
         Style::Xml {
             path,

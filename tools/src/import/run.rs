@@ -91,7 +91,7 @@ impl<'a> Run<'a> {
             (options.results, options.failed, options.problems) = (None, None, None);
         }
         let begun = Pairing::begin(Own::File(Box::new(rows)), &options, |path| ticket.made(path));
-        let pairing = match begun {
+        let mut pairing = match begun {
             Ok(pairing) => pairing,
             Err(failure) => {
                 // Of a batch that was made, the ticket must stay.
@@ -101,6 +101,9 @@ impl<'a> Run<'a> {
                 return Err(failure);
             }
         };
+        if !request.retry_of.is_empty() {
+            pairing.sent_again();
+        }
         if written.is_none() {
             ticket.writes(pairing.outputs())?;
         }

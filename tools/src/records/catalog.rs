@@ -254,6 +254,11 @@ impl Record for Profile {
     ];
 }
 
+/// What a resource says, as JSON; a text only if it is none.
+fn said(json: String) -> Value {
+    serde_json::from_str(&json).unwrap_or(Value::String(json))
+}
+
 /// A firmware rule set.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct FirmwarePolicy {
@@ -269,7 +274,7 @@ impl From<v1::FirmwarePolicy> for FirmwarePolicy {
     fn from(wire: v1::FirmwarePolicy) -> Self {
         Self {
             name: wire.name,
-            source: serde_json::from_str(&wire.source_json).unwrap_or(Value::String(wire.source_json)),
+            source: said(wire.source_json),
             revision: wire.revision.map(Revision::from),
         }
     }
@@ -303,7 +308,7 @@ impl From<v1::Mapping> for Mapping {
     fn from(wire: v1::Mapping) -> Self {
         Self {
             name: wire.name,
-            source: serde_json::from_str(&wire.source_json).unwrap_or(Value::String(wire.source_json)),
+            source: said(wire.source_json),
             revision: wire.revision.map(Revision::from),
         }
     }

@@ -396,10 +396,26 @@ async fn an_upload_goes_on_where_it_was_cut() {
 
 #[tokio::test]
 async fn refused_rows_that_are_mended_go_into_their_batch() {
-    let bench = Bench::start(Script::Answer(vec![results(vec![created(2)])])).await;
-    bench.write("failed.csv", "serial,muster_batch,muster_row\nGW2-3,b7,5\n");
+    let bench = Bench::start(Script::Answer(vec![results(vec![created(9), created(5)])])).await;
+    // Rows are answered under the numbers that they had, in the order that they have.
+    bench.write(
+        "failed.csv",
+        "serial,muster_batch,muster_row\nGW2-7,b7,9\nGW2-3,b7,5\n",
+    );
     let (exit, _, notes) = bench.muster(&["import", "DIR/failed.csv"]).await;
     assert_eq!(exit, Exit::Done, "{notes}");
+    let written = bench.read("failed.results.csv");
+    let rows: Vec<_> = written.lines().skip(1).collect();
+    assert_eq!(rows.len(), 2, "{written}");
+    for (row, (serial, code)) in rows.iter().zip([
+        ("GW2-7", created(9).activation_code),
+        ("GW2-3", created(5).activation_code),
+    ]) {
+        assert!(
+            row.starts_with(&format!("{serial},created,")) && row.ends_with(&code),
+            "{written}"
+        );
+    }
     bench.write("other.csv", "serial\nGW2-3\n");
     bench.muster(&["import", "DIR/other.csv", "--batch", "b8"]).await;
     bench

@@ -8,7 +8,7 @@ use super::{
     growing::{Growing, Stalled, stalled},
     retry::{Numbers, unnumbered},
     spool::{Spool, SpoolWriter},
-    understand::{Meaning, Understood, given, options, understand},
+    understand::{Given, Meaning, Understood, given, options, understand},
 };
 use crate::{
     fault::{Failure, Fault},
@@ -110,7 +110,7 @@ pub(super) fn check(job: &Job) -> Result<Checked, Stop> {
     let growing = Growing::new(file, Arc::clone(&running.arrival));
     let catalog = job.intake.catalog();
     let given = given(catalog, spec)?;
-    let how = options(spec, given.map(|revision| &revision.content));
+    let how = options(spec, given.as_ref().map(Given::content));
     let mut reader = Reader::new(growing, &how).map_err(unread)?;
     let meaning = understand(&mut reader, spec, catalog, given, unread)?;
     let seed = random::bytes().or_fault("seed the search for repeated rows")?;

@@ -129,11 +129,7 @@ impl Driver {
             BatchState::Done(_)
             | BatchState::Cancelled(_)
             | BatchState::Failed { .. }
-            | BatchState::Undone(_) => {
-                if !batch.is_open() {
-                    drop(self.service.forget_files(batch.id, batch.attempt).await);
-                }
-            }
+            | BatchState::Undone(_) => drop(self.service.forget_files(&batch).await),
         }
     }
 

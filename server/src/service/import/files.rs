@@ -1,7 +1,7 @@
 //! Where the files of batches lie: `batches/ID.ATTEMPT` as it was sent, with what belongs to it beside it.
 //!
 //! Only this user may read them (0600 in a directory of 0700). They hold what the factory sent and no secret of ours;
-//! they go when the results are acknowledged or expired.
+//! they go when the batch has ended, and what watchers are told from them when its results are acknowledged or expired.
 
 use muster_domain::{Code, Refusal, ids::BatchId};
 use std::{
@@ -38,7 +38,10 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 3] = [Self::Manifest, Self::Plan, Self::Columns];
+    /// Everything.
+    pub(super) const ALL: &[Self] = &[Self::Manifest, Self::Plan, Self::Columns];
+    /// What nobody needs once every row has its outcome.
+    pub(super) const WORK: &[Self] = &[Self::Manifest, Self::Plan];
 
     const fn ending(self) -> &'static str {
         match self {
@@ -56,7 +59,7 @@ fn owner(name: &str) -> Option<(BatchId, u32, Kind)> {
         Some((attempt, _)) => (attempt, &rest[attempt.len()..]),
         None => (rest, ""),
     };
-    let kind = Kind::ALL.into_iter().find(|kind| kind.ending() == ending)?;
+    let kind = *Kind::ALL.iter().find(|kind| kind.ending() == ending)?;
     Some((id.parse().ok()?, attempt.parse().ok()?, kind))
 }
 
@@ -174,10 +177,12 @@ impl Files {
         debug_assert!(lowered.is_ok(), "it never declines");
     }
 
-    /// Removes what belongs to a batch, up to this attempt: the next one may have begun.
-    pub(super) fn remove(&self, id: BatchId, newest: u32) -> io::Result<()> {
-        let listed = self.list()?.into_iter();
-        for (_, attempt, kind) in listed.filter(|(owner, attempt, _)| *owner == id && *attempt <= newest) {
+    /// Removes files of these kinds of a batch, up to this attempt: the next one may have begun.
+    pub(super) fn remove(&self, id: BatchId, newest: u32, kinds: &[Kind]) -> io::Result<()> {
+        let is_meant = |(owner, attempt, kind): &(BatchId, u32, Kind)| {
+            *owner == id && *attempt <= newest && kinds.contains(kind)
+        };
+        for (_, attempt, kind) in self.list()?.into_iter().filter(is_meant) {
             let path = self.path(id, attempt, kind);
             let length = fs::metadata(&path).map_or(0, |found| found.len());
             gone_is_fine(fs::remove_file(&path))?;
@@ -225,9 +230,13 @@ mod tests {
         }
         fs::write(directory.path().join("notes.txt"), "not ours").unwrap();
         assert_eq!(files.owners().unwrap(), [ID, other]);
-        files.remove(ID, 11).unwrap();
+        files.remove(ID, 11, Kind::ALL).unwrap();
         assert_eq!(files.owners().unwrap(), [ID, other], "the newest attempt stays");
-        files.remove(ID, 12).unwrap();
+        files.write(ID, 12, Kind::Columns).unwrap();
+        files.remove(ID, 12, Kind::WORK).unwrap();
+        assert!(!files.path(ID, 12, Kind::Manifest).exists());
+        assert!(files.path(ID, 12, Kind::Columns).exists());
+        files.remove(ID, 12, Kind::ALL).unwrap();
         assert_eq!(files.owners().unwrap(), [other]);
         assert!(directory.path().join("notes.txt").exists());
     }

@@ -190,7 +190,7 @@ impl Seek for Growing {
 
 /// What an operator's cancel does to a file that is read.
 pub(super) fn cancelled() -> Refusal {
-    Refusal::new(Code::BatchCancelled, "the batch was cancelled")
+    Refusal::new(Code::BatchState, "the batch was cancelled")
 }
 
 #[cfg(test)]

@@ -160,10 +160,7 @@ impl Service {
             return Ok(());
         }
         let batch = self.acknowledge(id, place.part, actor).await?;
-        if !batch.is_open() {
-            self.forget_files(id, batch.attempt).await?;
-        }
-        Ok(())
+        self.forget_files(&batch).await
     }
 
     /// Erases what codes and keys of the first parts are made from.

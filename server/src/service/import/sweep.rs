@@ -1,6 +1,6 @@
 //! What a stop or a crash left, and what nobody wants any more.
 
-use super::Service;
+use super::{Service, files::Kind};
 use crate::{
     fault::Failure,
     service::{OrFault as _, blocking},
@@ -44,9 +44,8 @@ impl Service {
         let owners = blocking("list manifests", move || files.owners()).await?;
         for id in owners.or_fault("list manifests")? {
             match self.store.batch(id).await.or_fault("load a batch")? {
-                Some(batch) if batch.is_open() => {}
-                Some(batch) => self.forget_files(id, batch.attempt).await?,
-                None => self.forget_files(id, u32::MAX).await?,
+                Some(batch) => self.forget_files(&batch).await?,
+                None => self.remove_files(id, u32::MAX, Kind::ALL).await?,
             }
         }
         Ok(())
@@ -73,10 +72,29 @@ impl Service {
         Ok(())
     }
 
-    /// Removes the files of a batch, up to this attempt.
-    pub(super) async fn forget_files(&self, id: BatchId, newest: u32) -> Result<(), Failure> {
+    /// Removes the files of a batch that nobody needs any more: of one that has ended the manifest, and when its results
+    /// are acknowledged the rest. What a factory sends back may hold codes, so it does not lie about.
+    pub(super) async fn forget_files(&self, batch: &Batch) -> Result<(), Failure> {
+        let kinds = match &batch.state {
+            BatchState::Uploading
+            | BatchState::Checking
+            | BatchState::Planned { .. }
+            | BatchState::Applying
+            | BatchState::Undoing { .. } => return Ok(()),
+            BatchState::Done(_)
+            | BatchState::Cancelled(_)
+            | BatchState::Failed { .. }
+            | BatchState::Undone(_) => match batch.is_open() {
+                true => Kind::WORK,
+                false => Kind::ALL,
+            },
+        };
+        self.remove_files(batch.id, batch.attempt, kinds).await
+    }
+
+    async fn remove_files(&self, id: BatchId, newest: u32, kinds: &'static [Kind]) -> Result<(), Failure> {
         let files = self.files.clone();
-        let removed = blocking("remove a manifest", move || files.remove(id, newest)).await?;
+        let removed = blocking("remove a manifest", move || files.remove(id, newest, kinds)).await?;
         Ok(removed.or_fault("remove a manifest")?)
     }
 

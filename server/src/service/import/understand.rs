@@ -1,5 +1,5 @@
-//! What the columns of a file mean: by the mapping that was asked for, by one that was made for such files, or by one
-//! that is proposed from names and values.
+//! What the columns of a file mean: by the mapping that was asked for, by one that was made for such files, by one that
+//! comes with the registry, or by one that is proposed from names and values.
 
 use super::{check::Stop, typed};
 use crate::{
@@ -8,19 +8,19 @@ use crate::{
 };
 use muster_domain::{
     Code, Refusal,
-    batch::BatchSpec,
+    batch::{BatchSpec, CredentialKind},
     catalog::{Applied, Catalog, Resource, Revision, RevisionNumber},
     manifest::{
-        CheckedMapping, Format, Mapping, MappingSource, ReadOptions, Reader, Record, SAMPLE_LIMIT, Survey,
-        suggested_name,
+        CheckedMapping, FieldSource, Format, Mapping, MappingSource, Preset, ReadOptions, Reader, Record,
+        SAMPLE_LIMIT, Survey, suggested_name,
     },
     names::{MappingName, OperatorName},
 };
 use serde::{Deserialize, Serialize};
-use std::{
-    io::{Read, Seek},
-    sync::Arc,
-};
+use std::io::{Read, Seek};
+
+/// The field of certificate requests, keys and certificates.
+const CREDENTIAL: &str = "credential";
 
 /// How a file was understood.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,11 +71,25 @@ fn together(refusals: Vec<Refusal>) -> Refusal {
     }
 }
 
-/// The mapping that the caller names.
-pub(super) fn given<'c>(
-    catalog: &'c Catalog,
-    spec: &BatchSpec,
-) -> Result<Option<&'c Arc<Revision<CheckedMapping>>>, Refusal> {
+/// A mapping that somebody made.
+pub(super) enum Given<'c> {
+    /// An operator, and it is on record.
+    Kept(&'c Revision<CheckedMapping>),
+    /// It comes with the registry.
+    Preset(Box<CheckedMapping>),
+}
+
+impl Given<'_> {
+    pub(super) const fn content(&self) -> &CheckedMapping {
+        match self {
+            Self::Kept(revision) => &revision.content,
+            Self::Preset(checked) => checked,
+        }
+    }
+}
+
+/// The mapping that the caller names. An operator's own goes before one of the registry's of the same name.
+pub(super) fn given<'c>(catalog: &'c Catalog, spec: &BatchSpec) -> Result<Option<Given<'c>>, Refusal> {
     let Some((name, number)) = &spec.mapping else {
         return Ok(None);
     };
@@ -83,12 +97,46 @@ pub(super) fn given<'c>(
         Some(number) => catalog.mapping_at(name, *number),
         None => catalog.mapping(name),
     };
-    found.map(Some).ok_or_else(|| {
-        let revision = number
-            .map(|number| format!("/revisions/{number}"))
-            .unwrap_or_default();
-        Refusal::new(Code::NotFound, format!("there is no mappings/{name}{revision}")).at("spec.mapping")
-    })
+    if let Some(revision) = found {
+        return Ok(Some(Given::Kept(revision)));
+    }
+    match Preset::named(name.as_str()).filter(|_| number.is_none()) {
+        Some(preset) => Ok(Some(Given::Preset(Box::new(
+            preset.source().check().map_err(together)?,
+        )))),
+        None => {
+            let revision = number
+                .map(|number| format!("/revisions/{number}"))
+                .unwrap_or_default();
+            let why = format!("there is no mappings/{name}{revision}");
+            Err(Refusal::new(Code::NotFound, why).at("spec.mapping"))
+        }
+    }
+}
+
+/// The mapping of the registry for files of this form. Makers list columns for credentials that not every product has: where
+/// nobody asked for credentials and no row seen brings one, there is none to read.
+fn preset<R: Read + Seek>(
+    reader: &Reader<R>,
+    sample: &[Record],
+    wanted: CredentialKind,
+) -> Option<MappingSource> {
+    let mut source = Preset::of(reader.format(), reader.columns())?.source();
+    let wants = match wanted {
+        CredentialKind::Code | CredentialKind::Key => false,
+        CredentialKind::Csr | CredentialKind::Pinned => true,
+    };
+    let brings = |field: &FieldSource| {
+        field.field == CREDENTIAL
+            && sample.iter().any(|record| {
+                let mut filled = record.fields().filter(|(_, text)| !text.is_empty());
+                filled.any(|(name, _)| field.columns.iter().any(|column| column == name))
+            })
+    };
+    if !wants && !source.fields.iter().any(brings) {
+        source.fields.retain(|field| field.field != CREDENTIAL);
+    }
+    Some(source)
 }
 
 /// How to read the file, as the caller says and else the mapping.
@@ -145,7 +193,7 @@ pub(super) fn understand<R: Read + Seek>(
     reader: &mut Reader<R>,
     spec: &BatchSpec,
     catalog: &Catalog,
-    given: Option<&Arc<Revision<CheckedMapping>>>,
+    given: Option<Given<'_>>,
     unread: impl Fn(muster_domain::manifest::ReadError) -> Stop,
 ) -> Result<Meaning, Stop> {
     let has_model = spec.default_model.is_some();
@@ -167,11 +215,28 @@ pub(super) fn understand<R: Read + Seek>(
     };
     let survey = Survey::new(reader.columns(), &sample);
     let default_model = spec.default_model.as_ref();
-    let found = given.or_else(|| survey.find(catalog, default_model));
+    let found = match given {
+        Some(given) => Some(given),
+        None => match survey.find(catalog, default_model) {
+            Some(revision) => Some(Given::Kept(revision)),
+            None => preset(reader, &sample, spec.credential)
+                .map(|source| source.check().map(Box::new).map(Given::Preset))
+                .transpose()
+                .map_err(together)?,
+        },
+    };
     let (checked, used) = match found {
-        Some(revision) => {
+        Some(Given::Kept(revision)) => {
             let used = of_revision(revision, spec.save_mapping.clone())?;
             (revision.content.clone(), used)
+        }
+        Some(Given::Preset(checked)) => {
+            let used = UsedMapping {
+                kept: None,
+                keep_as: spec.save_mapping.clone(),
+                source: json(checked.source())?,
+            };
+            (*checked, used)
         }
         None => {
             let source = survey.propose(catalog, default_model);

@@ -5,6 +5,7 @@ use crate::{
     output::{Look, table, text},
     records::hex,
 };
+use muster_domain::manifest::Preset;
 use muster_proto::v1::{ImportMapping, batch::State};
 use std::fmt::Write as _;
 
@@ -100,8 +101,17 @@ fn mapping_name(summary: &ImportSummary, told: &Told<'_>) -> Option<String> {
         return Some(text::line(name).replace("/revisions/", "@"));
     }
     let proposed = told.mapping?.mapping.as_ref()?;
+    if let Some(preset) = preset_name(&proposed.source_json) {
+        return Some(format!("{preset}, which comes with the registry"));
+    }
     let is_kept = proposed.revision.as_ref().is_some_and(|kept| kept.number > 0);
     (told.is_dry && !is_kept).then(|| "proposed; --save-mapping NAME keeps it".to_owned())
+}
+
+/// The name of a mapping that comes with the registry.
+fn preset_name(source: &str) -> Option<&'static str> {
+    let source: serde_json::Value = serde_json::from_str(source).ok()?;
+    Preset::named(source["name"].as_str()?).map(|preset| preset.name)
 }
 
 const fn ended(summary: &ImportSummary, is_dry: bool) -> &'static str {

@@ -59,6 +59,8 @@ pub(in crate::import) struct SheetWriter {
     next: u32,
     /// XML of a row; kept for its memory.
     xml: String,
+    /// Rows stand one below the other, whatever their numbers.
+    is_dense: bool,
 }
 
 /// The same file is made of the same rows, whenever.
@@ -115,6 +117,7 @@ impl SheetWriter {
             width,
             next: 1,
             xml: String::new(),
+            is_dense: false,
         };
         for title in &table.titles {
             writer.row(title.number, slots(&title.cells, width, &[]))?;
@@ -133,9 +136,16 @@ impl SheetWriter {
         Ok(writer)
     }
 
+    /// The sheet holds some of many rows, and says itself which: it has no gaps.
+    pub(in crate::import) const fn dense(mut self) -> Self {
+        self.is_dense = true;
+        self
+    }
+
     /// Rows keep their numbers where they can: answers are found by them.
     pub(super) fn push(&mut self, row: &Row, added: &Added<'_>) -> io::Result<()> {
-        self.row(row.number, slots(&row.cells, self.width, added))
+        let number = if self.is_dense { self.next } else { row.number };
+        self.row(number, slots(&row.cells, self.width, added))
     }
 
     /// Writes a row under its number, or the next one where that is used already.

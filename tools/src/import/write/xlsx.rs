@@ -37,7 +37,8 @@ const STYLES: &str = "<numFmts count=\"3\"><numFmt numFmtId=\"164\" formatCode=\
 <xf numFmtId=\"49\" fontId=\"1\" fillId=\"2\" applyNumberFormat=\"1\" applyFont=\"1\" applyFill=\"1\"/>\
 <xf numFmtId=\"49\" fontId=\"1\" fillId=\"3\" applyNumberFormat=\"1\" applyFont=\"1\" applyFill=\"1\"/>\
 <xf numFmtId=\"164\" applyNumberFormat=\"1\"/><xf numFmtId=\"165\" applyNumberFormat=\"1\"/>\
-<xf numFmtId=\"166\" applyNumberFormat=\"1\"/></cellXfs>";
+<xf numFmtId=\"166\" applyNumberFormat=\"1\"/></cellXfs>\
+<cellStyles count=\"1\"><cellStyle name=\"Normal\" xfId=\"0\" builtinId=\"0\"/></cellStyles>";
 
 /// The parts of the archive beside the sheet.
 pub(super) fn parts(sheet: &str) -> Vec<Part> {
