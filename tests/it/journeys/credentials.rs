@@ -1,16 +1,20 @@
 //! Identities that come with a manifest: requests to be signed, keys made for the device, keys and certificates that it
 //! has from its maker.
 
-use base64::{Engine as _, prelude::BASE64_STANDARD};
+use base64::{
+    Engine as _,
+    prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD},
+};
 use muster_agent::{AdoptError, adopt, request};
 use muster_domain::Code;
 use muster_proto::{
-    payload::{self, Digest, Facet, FacetState, FacetStatus, Report},
+    payload::{self, ClaimResult, Digest, Facet, FacetState, FacetStatus, Report},
     topic::{Channel, Encoding, Topic},
     v1::{self, CredentialKind, KeyFormat, RowStatus, device::State},
 };
-use muster_tests::{Ended, Imported, Key, Pair, Program, Running, World, until};
+use muster_tests::{Ended, ForeignCa, Imported, Key, Pair, Program, Running, World, until};
 use muster_tools::import::ImportOptions;
+use rcgen::{KeyPair, PublicKeyData as _};
 use rumqttc::v5::mqttbytes::v5::ConnectReturnCode;
 use std::{fs, io::Read as _, path::Path, process::Command};
 
@@ -90,6 +94,13 @@ async fn state(world: &World, serial: &str) -> State {
     world.device(serial).await.state()
 }
 
+fn hello() -> String {
+    format!(
+        r#"{{"generation": 0, "digest": "{}", "agent_version": "test", "firmware": "2.3.1", "boot_id": 7}}"#,
+        "0".repeat(64)
+    )
+}
+
 /// Connects as a device; hears its desired state; says that it applied it.
 async fn works(world: &World, serial: &str, pair: &Pair) {
     let device = world.device(serial).await;
@@ -101,12 +112,8 @@ async fn works(world: &World, serial: &str, pair: &Pair) {
         ConnectReturnCode::Success
     );
     mqtt.subscribe(&topic(Channel::Desired)).await.unwrap();
-    let hello = format!(
-        r#"{{"generation": 0, "digest": "{}", "agent_version": "test", "firmware": "2.3.1", "boot_id": 7}}"#,
-        "0".repeat(64)
-    );
     // The desired state may come before the acknowledgement of hello; either is heard.
-    mqtt.publish(&topic(Channel::Hello), hello.into_bytes())
+    mqtt.publish(&topic(Channel::Hello), hello().into_bytes())
         .await
         .unwrap();
     let desired = device.desired.unwrap();
@@ -388,4 +395,176 @@ async fn keys_that_the_server_makes_are_opened_at_the_station() {
     let again = world.import_with(again).await;
     assert_eq!(statuses(&again), [RowStatus::Unchanged; 2]);
     assert!(again.rows.iter().all(|row| row.key.is_empty()));
+}
+
+/// A public key as files have it.
+fn written(key: &KeyPair, form: &str) -> String {
+    let (x, y) = key.public_key_raw()[1..].split_at(32);
+    match form {
+        "PEM" => key.public_key_pem(),
+        "DER" => BASE64_STANDARD.encode(key.subject_public_key_info()),
+        "JWK" => format!(
+            r#"{{"kty": "EC", "crv": "P-256", "x": "{}", "y": "{}"}}"#,
+            BASE64_URL_SAFE_NO_PAD.encode(x),
+            BASE64_URL_SAFE_NO_PAD.encode(y)
+        ),
+        other => panic!("{other} is no form"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pinned_key_claims_without_a_code() {
+    let world = World::start().await;
+    let forms = ["PEM", "DER", "JWK"];
+    let keys = forms.map(|_| KeyPair::generate().unwrap());
+    let mut cells: Vec<_> = keys
+        .iter()
+        .zip(forms)
+        .map(|(key, form)| written(key, form))
+        .collect();
+    cells.extend([
+        KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384)
+            .unwrap()
+            .public_key_pem(),
+        csr(&Key::new().csr()),
+        keys[0].serialize_pem(),
+    ]);
+    let import = options(&world, CredentialKind::Pinned, "keys.csv", &manifest(&cells));
+    let done = world.import_with(import.clone()).await;
+    assert_eq!(
+        statuses(&done)[..3],
+        [RowStatus::Created; 3],
+        "{:?}",
+        done.summary.causes
+    );
+    for row in &done.rows[3..] {
+        assert_eq!(codes(row), [u32::from(Code::CredentialMalformed.number())]);
+        assert!(!format!("{row:?}").contains("BEGIN"), "{row:?}");
+    }
+    for i in 1..=3 {
+        assert_eq!(state(&world, &serial(i)).await, State::Registered);
+    }
+    // Somebody else's key gets nothing, whatever it brings for a code.
+    for code in ["", "00000-00000-00000-00000-00000"] {
+        let stranger = Key::new().csr();
+        let answer = world
+            .dial(None)
+            .await
+            .unwrap()
+            .claim(&serial(1), code, stranger)
+            .await;
+        let Some(ClaimResult::Refused(refused)) = answer else {
+            panic!("another key is refused: {answer:?}");
+        };
+        assert_eq!(refused.code, Code::ClaimRefused.number());
+    }
+    let mut agents = Vec::new();
+    for (i, key) in (1..).zip(&keys) {
+        let settings = || {
+            let settings = world.agent_settings(&serial(i), world.mqtt());
+            settings.pinned_key().build().unwrap()
+        };
+        assert_eq!(adopt(&settings(), key.serialize_pem().as_bytes()).unwrap(), None);
+        agents.push(Running::start(settings()));
+        world.verified(&serial(i), 1).await;
+    }
+    // Devices that have claimed are what the file says already.
+    let again = world.import_with(import).await;
+    assert_eq!(statuses(&again)[..3], [RowStatus::Unchanged; 3]);
+}
+
+/// Mosquitto's client with a device's certificate: is its hello acknowledged?
+async fn mosquitto_works(world: &World, serial: &str, pair: &Pair, version: &str) -> bool {
+    for (name, text) in [("m.pem", &pair.chain), ("m.key", &pair.key)] {
+        fs::write(world.path(name), text).unwrap();
+    }
+    let device = world.device(serial).await;
+    let id = device.name.trim_start_matches("devices/");
+    let topic = Topic::Device(id, Channel::Hello, Encoding::Json).to_string();
+    let mut client = Command::new("mosquitto_pub");
+    client.args(["-h", "localhost", "-V", "5", "-q", "1", "--tls-version", version]);
+    client.args(["-i", id, "-t", &topic, "-m", &hello()]);
+    client.args(["-p", &world.mqtt().port().to_string()]);
+    client
+        .arg("--cafile")
+        .arg(world.registry().join("operator/root.pem"));
+    client.arg("--cert").arg(world.path("m.pem"));
+    client.arg("--key").arg(world.path("m.key"));
+    Program::run(&mut client).await.code == Some(0)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_makers_certificate_opens_the_gate_at_once() {
+    let world = World::start().await;
+    let maker = ForeignCa::new();
+    let p256 = maker.client("esp-6d1d54ba");
+    let rsa = maker.client_with(
+        "esp-6d1d54bb",
+        &KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap(),
+        4096,
+    );
+    let ended = maker.client_with("esp-6d1d54bc", &KeyPair::generate().unwrap(), 2020);
+    let unknown = maker.client("esp-6d1d54bd");
+    let cells = [&p256.chain, &rsa.chain, &ended.chain, &p256.chain];
+    let import = ImportOptions {
+        certificates: Some(world.path("issued")),
+        ..options(&world, CredentialKind::Pinned, "makers.csv", &manifest(&cells))
+    };
+    let done = world.import_with(import.clone()).await;
+    assert_eq!(
+        statuses(&done)[..2],
+        [RowStatus::Created; 2],
+        "{:?}",
+        done.summary.causes
+    );
+    for (row, code) in done.rows[2..]
+        .iter()
+        .zip([Code::CredentialMalformed, Code::CredentialRepeated])
+    {
+        assert_eq!(codes(row), [u32::from(code.number())], "{row:?}");
+    }
+    // What comes back is the maker's certificate, with none of ours above it.
+    let back = fs::read_to_string(world.path("issued").join(serial(1) + ".pem")).unwrap();
+    assert!(p256.chain.replace("\r\n", "\n").starts_with(&back), "{back}");
+    for (i, pair) in [(1, &p256), (2, &rsa)] {
+        assert_eq!(state(&world, &serial(i)).await, State::Claimed);
+        for version in ["tlsv1.2", "tlsv1.3"] {
+            assert!(
+                mosquitto_works(&world, &serial(i), pair, version).await,
+                "{version}"
+            );
+        }
+        works(&world, &serial(i), pair).await;
+    }
+    // Another certificate of the same maker is nobody's.
+    assert!(!is_let_in(&world, &unknown).await);
+    assert!(!is_let_in(&world, &ended).await);
+    let thief = Pair {
+        chain: p256.chain.clone(),
+        key: unknown.key.clone(),
+    };
+    assert!(!mosquitto_works(&world, &serial(1), &thief, "tlsv1.3").await);
+    // Our switches work as on our own.
+    let mut devices = world.client.devices.clone();
+    let name = format!("devices/serial:{}", serial(1));
+    let suspend = v1::SuspendDeviceRequest {
+        name: name.clone(),
+        ..v1::SuspendDeviceRequest::default()
+    };
+    devices.suspend_device(suspend).await.unwrap();
+    assert!(!is_let_in(&world, &p256).await);
+    let resume = v1::ResumeDeviceRequest {
+        name: name.clone(),
+        ..v1::ResumeDeviceRequest::default()
+    };
+    devices.resume_device(resume).await.unwrap();
+    assert!(is_let_in(&world, &p256).await);
+    let retire = v1::RetireDeviceRequest {
+        name,
+        ..v1::RetireDeviceRequest::default()
+    };
+    devices.retire_device(retire).await.unwrap();
+    assert!(!is_let_in(&world, &p256).await);
+    let again = world.import_with(import).await;
+    assert_eq!(statuses(&again)[..2], [RowStatus::Unchanged; 2]);
 }
