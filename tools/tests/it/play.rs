@@ -148,7 +148,6 @@ impl Fake {
     fn answers(&self) -> (Vec<Message>, Option<Status>, bool) {
         let script = self.script.lock().unwrap().clone();
         let batch = self.batch();
-        let is_dry = batch.spec.as_ref().is_some_and(|spec| spec.validate_only);
         match script {
             Script::Refuse(status) => (vec![], Some(status), true),
             Script::Break(messages) => (messages, Some(Status::internal("the server failed")), true),
@@ -158,8 +157,7 @@ impl Fake {
                 (messages, None, true)
             }
             Script::Nothing(mut messages) => {
-                let state = if is_dry { State::Planned } else { State::Failed };
-                messages.push(Message::Summary(summary_of(&messages, &batch, state)));
+                messages.push(Message::Summary(summary_of(&messages, &batch, State::Planned)));
                 (messages, None, true)
             }
         }

@@ -121,8 +121,9 @@ const fn ended(summary: &ImportSummary, is_dry: bool) -> &'static str {
     match summary.state {
         State::Cancelled => " (cancelled: rows behind them were not applied)",
         State::Undone | State::Undoing => " (and taken back)",
-        State::Planned => " (planned: nothing was changed)",
+        // Of a real import, only one of all rows or none is left as a plan.
         State::Unspecified
+        | State::Planned
         | State::Applying
         | State::Done
         | State::Uploading
