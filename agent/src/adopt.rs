@@ -7,6 +7,7 @@ use crate::{
     identity::{self, DeviceId, DeviceKey, Identity, Trust, TrustError},
     record::StateError,
 };
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use muster_proto::payload::{Binary, ClaimAccepted};
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer, pem, pem::PemObject as _};
 use zeroize::Zeroizing;
@@ -63,6 +64,30 @@ fn read(text: &[u8]) -> Result<Handover, AdoptError> {
         return Err(AdoptError::Malformed);
     }
     Ok(Handover { key, chain })
+}
+
+/// Characters of a line of PEM (RFC 7468).
+const PEM_WIDTH: usize = 64;
+
+/// A request (PKCS#10) for a certificate for this device's key, in PEM. The key is made, and durable, when there is none; it
+/// stays here. What the registry issues for the request is for [`adopt`].
+///
+/// # Errors
+/// The agent cannot be opened, or its key cannot be read or made.
+pub fn request(settings: &Settings) -> Result<String, AgentError> {
+    let Locked { state, .. } = Locked::open(settings)?;
+    let (key, _) = DeviceKey::load_or_make(&*state)?;
+    let text = STANDARD.encode(key.request()?);
+    let mut pem = "-----BEGIN CERTIFICATE REQUEST-----\n".to_owned();
+    let mut rest = text.as_str();
+    while !rest.is_empty() {
+        let (line, behind) = rest.split_at(rest.len().min(PEM_WIDTH));
+        pem.push_str(line);
+        pem.push('\n');
+        rest = behind;
+    }
+    pem.push_str("-----END CERTIFICATE REQUEST-----\n");
+    Ok(pem)
 }
 
 /// Makes a key, a certificate chain (the device's own first), or both this device's own. `text` is PEM. A key alone is for

@@ -54,7 +54,7 @@ mod worker;
 #[cfg(test)]
 mod testing;
 
-pub use adopt::{AdoptError, adopt};
+pub use adopt::{AdoptError, adopt, request};
 pub use agent::{Agent, AgentError};
 pub use clock::TimeSource;
 pub use config::{Problem, Problems, Settings, SettingsBuilder};

@@ -1,6 +1,6 @@
 //! `muster-agent`: the agent as a process.
 
-use muster_agent::{AdoptError, Agent, AgentError, DeviceId, Settings, adopt};
+use muster_agent::{AdoptError, Agent, AgentError, DeviceId, Settings, adopt, request};
 use std::{
     ffi::OsString,
     fs,
@@ -16,10 +16,11 @@ use zeroize::Zeroizing;
 const HELP: &str = "\
 The device side of Muster: claims an identity, applies desired state, reports back.
 
-usage: muster-agent [check | adopt FILE] [--config FILE] [--verbose | --quiet]
+usage: muster-agent [check | request | adopt FILE] [--config FILE] [--verbose | --quiet]
        muster-agent --help | --version
 
   check            check settings, pinned roots and state directory, then end; connects to nothing
+  request          print a certificate request for this device's key, PEM; makes the key when there is none
   adopt FILE       take over a key (PKCS#8), a certificate chain, or both, in PEM; `-` reads the standard input,
                    as in: age -d -i station.key device.pem.age | muster-agent adopt -
   --config FILE    settings (default: /etc/muster-agent/agent.toml)
@@ -71,6 +72,7 @@ enum Command {
     Help,
     Version,
     Check(PathBuf),
+    Request(PathBuf),
     Adopt(PathBuf, PathBuf),
     Run(PathBuf, LevelFilter),
 }
@@ -87,6 +89,14 @@ fn main() -> ExitCode {
             }),
             Err((code, message)) => failed(code, &message),
         },
+        Ok(Command::Request(config)) => {
+            let made = settings(&config)
+                .and_then(|settings| request(&settings).map_err(|error| (exit_code(&error), told(&error))));
+            match made {
+                Ok(pem) => printed(&pem),
+                Err((code, message)) => failed(code, &message),
+            }
+        }
         Ok(Command::Adopt(file, config)) => match take_over(&file, &config) {
             Ok(Some(device)) => printed(&format!("this device is {device} now\n")),
             Ok(None) => printed("the key is this device's now; it claims with it when pinned_key is set\n"),
@@ -99,13 +109,15 @@ fn main() -> ExitCode {
 fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, String> {
     let mut arguments = arguments.into_iter();
     let mut adopt = None;
-    let (mut check, mut config, mut level) = (false, PathBuf::from(DEFAULT_CONFIG), LevelFilter::INFO);
+    let (mut check, mut request) = (false, false);
+    let (mut config, mut level) = (PathBuf::from(DEFAULT_CONFIG), LevelFilter::INFO);
     while let Some(argument) = arguments.next() {
         match argument.to_str() {
             Some("--help" | "-h") => return Ok(Command::Help),
             Some("--version" | "-V") => return Ok(Command::Version),
-            Some("check") if !check && adopt.is_none() => check = true,
-            Some("adopt") if !check && adopt.is_none() => {
+            Some("check") if !check && !request && adopt.is_none() => check = true,
+            Some("request") if !check && !request && adopt.is_none() => request = true,
+            Some("adopt") if !check && !request && adopt.is_none() => {
                 adopt = Some(
                     arguments
                         .next()
@@ -122,6 +134,7 @@ fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, Strin
     Ok(match adopt {
         Some(file) => Command::Adopt(file.into(), config),
         None if check => Command::Check(config),
+        None if request => Command::Request(config),
         None => Command::Run(config, level),
     })
 }
@@ -251,7 +264,10 @@ mod tests {
         let adopted = |file: &str, config: &str| Ok(Command::Adopt(file.into(), config.into()));
         assert_eq!(read("adopt -"), adopted("-", DEFAULT_CONFIG));
         assert_eq!(read("adopt k.pem --config a.toml"), adopted("k.pem", "a.toml"));
+        assert_eq!(read("request"), Ok(Command::Request(default())));
         for wrong in [
+            "check request",
+            "request adopt x",
             "--config",
             "check check",
             "adopt",

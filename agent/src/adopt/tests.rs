@@ -74,10 +74,8 @@ fn key_and_chain_make_an_identity() {
 #[test]
 fn a_chain_finds_the_key_that_made_its_request() {
     let station = Station::new();
-    let disk = RealDisk::open(station.state()).unwrap();
-    let (key, _) = DeviceKey::load_or_make(&disk).unwrap();
-    let request = key.request().unwrap();
-    let request = rcgen::CertificateSigningRequestParams::from_der(&request.into()).unwrap();
+    let asked = request(&station.settings()).unwrap();
+    let request = rcgen::CertificateSigningRequestParams::from_pem(&asked).unwrap();
     let chain = station.chain(DEVICE, &request.public_key);
     assert_eq!(station.adopt(&chain), Ok(Some(DEVICE.to_owned())));
 }

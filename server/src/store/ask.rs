@@ -11,7 +11,7 @@ use muster_domain::{
     filter::{CheckedFilter, Record},
     ids::{BatchId, DeviceId},
     manifest::{Fresh, Intake, Limits, Problem, RowOutcome, ValidRow},
-    names::{ModelName, OperatorName, SiteCode},
+    names::{ModelName, OperatorName, Serial, SiteCode},
 };
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, sync::Arc};
@@ -105,6 +105,8 @@ pub struct RecordedPart {
     pub keys: BTreeMap<u32, Vec<u8>>,
     /// Certificates with which devices were created, DER, by row.
     pub certificates: BTreeMap<u32, Vec<u8>>,
+    /// Serials of the devices with these certificates, by row.
+    pub serials: BTreeMap<u32, Serial>,
 }
 
 /// Mended rows of a batch, sent as another file.

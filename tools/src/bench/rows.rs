@@ -11,7 +11,8 @@ use std::{
 pub(super) const COLUMNS: [&str; 7] = [
     "serial", "mac", "model", "hardware", "firmware", "site", "position",
 ];
-const SITES: [&str; 6] = ["MUC-01", "AUS-02", "PNQ-03", "SAO-04", "OSA-05", "NBO-06"];
+/// Where rows belong, in turn.
+pub(super) const SITES: [&str; 6] = ["MUC-01", "AUS-02", "PNQ-03", "SAO-04", "OSA-05", "NBO-06"];
 /// Requests that are made at once, by two threads.
 const BLOCK: usize = 4096;
 

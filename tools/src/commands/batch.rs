@@ -81,6 +81,12 @@ pub(crate) struct Results {
     /// Where everything that is wrong or odd goes, a line each: CSV, or by its name .jsonl or .xlsx.
     #[arg(long, value_name = "FILE")]
     problems: Option<PathBuf>,
+    /// Where the encrypted keys of new devices go, a file each: SERIAL.pem.age or SERIAL.p12.age.
+    #[arg(long, value_name = "DIR")]
+    keys: Option<PathBuf>,
+    /// Where the certificates of new devices go, with those above them, a file each: SERIAL.pem.
+    #[arg(long, value_name = "DIR")]
+    certificates: Option<PathBuf>,
     /// Encrypt the results to this age recipient; they get the ending .age, and nothing plain is written.
     #[arg(long, value_name = "age1...")]
     encrypt_to: Option<Recipient>,
@@ -248,6 +254,8 @@ impl Results {
             results: self.out,
             failed: self.failed,
             problems: self.problems,
+            keys: self.keys,
+            certificates: self.certificates,
             recipient: self.encrypt_to,
             replace: self.replace,
             keep: self.keep,

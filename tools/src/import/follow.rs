@@ -26,6 +26,10 @@ pub struct FollowOptions {
     pub failed: Option<PathBuf>,
     /// Where everything that is wrong or odd goes.
     pub problems: Option<PathBuf>,
+    /// A directory for the sealed keys of new devices.
+    pub keys: Option<PathBuf>,
+    /// A directory for the certificates of new devices.
+    pub certificates: Option<PathBuf>,
     /// To whom the results are encrypted.
     pub recipient: Option<Recipient>,
     /// Whether files that are there already may be replaced.
@@ -53,6 +57,9 @@ pub async fn follow(
         problems: options.problems.clone(),
         recipient: options.recipient.clone(),
         credential: spec.credential(),
+        keys: options.keys.clone(),
+        certificates: options.certificates.clone(),
+        key_format: spec.key_format(),
         replace: options.replace,
         ..ImportOptions::default()
     };
@@ -70,7 +77,7 @@ pub async fn follow(
                 done: progress.done,
                 total: progress.total,
             }),
-            Message::Results(results) => on_event(ImportEvent::Results(pairing.take(&results.rows)?)),
+            Message::Results(results) => on_event(ImportEvent::Results(pairing.take(&results)?)),
             Message::Summary(summary) => break summary,
         }
     };

@@ -10,6 +10,7 @@ mod away;
 mod cause;
 mod directory;
 mod follow;
+mod identities;
 mod members;
 mod ours;
 mod pair;
@@ -101,6 +102,10 @@ pub struct ImportOptions {
     pub failed: Option<PathBuf>,
     /// Where everything that is wrong or odd goes, a line each: CSV, or by its name `.jsonl` or `.xlsx`.
     pub problems: Option<PathBuf>,
+    /// A directory for the sealed keys of new devices: `SERIAL.pem.age` or `SERIAL.p12.age`.
+    pub keys: Option<PathBuf>,
+    /// A directory for the certificates of new devices, with those above them: `SERIAL.pem`.
+    pub certificates: Option<PathBuf>,
     /// To whom the results are encrypted, under their name with `.age` behind; `None`: they are plain.
     pub recipient: Option<Recipient>,
     /// Whether files that are there already may be replaced. They may hold the only copy of codes.

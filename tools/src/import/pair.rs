@@ -3,13 +3,15 @@
 use super::{
     ImportOptions,
     cause::Causes,
+    identities::IdentityFiles,
     problems::ProblemsFile,
     results::{Columns, Keeping, ResultsFile},
     rows::{Cell, Row, Rows, Style, Table, TextForm},
     ticket::Output,
 };
 use crate::failure::Failure;
-use muster_proto::v1::{CredentialKind, RowResult, RowStatus};
+use muster_proto::v1::{CredentialKind, ImportResults, RowResult, RowStatus};
+use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
 /// What stands beside the answers.
@@ -73,6 +75,7 @@ pub(super) struct Pairing {
     results: Option<ResultsFile>,
     failed: Option<ResultsFile>,
     problems: Option<ProblemsFile>,
+    identities: Option<IdentityFiles>,
     outputs: Vec<Output>,
     causes: Causes,
     warnings: Causes,
@@ -87,7 +90,7 @@ pub(super) struct Pairing {
 }
 
 /// The files of a pairing that was finished.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Written {
     pub(super) results: Option<PathBuf>,
     pub(super) failed: Option<PathBuf>,
@@ -146,6 +149,7 @@ impl Pairing {
             results,
             failed,
             problems,
+            identities: IdentityFiles::begin(options)?,
             outputs,
             causes: Causes::default(),
             warnings: Causes::default(),
@@ -189,7 +193,11 @@ impl Pairing {
 
     /// Writes the rows up to the last of these answers, and the answers beside them. Gives those that are new: an answer
     /// that came before stands in the file already.
-    pub(super) fn take<'a>(&mut self, answers: &'a [RowResult]) -> Result<&'a [RowResult], Failure> {
+    pub(super) fn take<'a>(&mut self, results: &'a ImportResults) -> Result<&'a [RowResult], Failure> {
+        if let Some(identities) = &mut self.identities {
+            identities.issued_by(&results.issuers);
+        }
+        let answers = &results.rows;
         let known = match self.is_sent_again {
             true => 0,
             false => answers.partition_point(|answer| answer.row <= self.last),
@@ -225,6 +233,9 @@ impl Pairing {
 
     fn pair(&mut self, answers: &[RowResult]) -> Result<(), Failure> {
         for answer in answers {
+            if let Some(identities) = &self.identities {
+                identities.push(answer)?;
+            }
             if self.results.is_some() || self.failed.is_some() {
                 let row = self.row_of(answer.row)?;
                 self.write(&row, Some(answer))?;

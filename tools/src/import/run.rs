@@ -61,6 +61,8 @@ struct Run<'a> {
     request: v1::CreateBatchRequest,
     ticket: Ticket,
     pairing: Pairing,
+    /// Files that a run before this one has written to their end.
+    written: Option<Written>,
     /// Where an acknowledgement reaches to.
     token: String,
 }
@@ -83,6 +85,11 @@ impl<'a> Run<'a> {
             request: &spec::digest(&request),
         };
         let mut ticket = Ticket::take(options.ticket.as_deref(), &errand)?;
+        let written = ticket.written().cloned();
+        if written.is_some() {
+            // The server may have forgotten the codes already: the files stay as they are.
+            (options.results, options.failed, options.problems) = (None, None, None);
+        }
         let begun = Pairing::begin(Own::File(Box::new(rows)), &options, |path| ticket.made(path));
         let mut pairing = match begun {
             Ok(pairing) => pairing,
@@ -97,7 +104,9 @@ impl<'a> Run<'a> {
         if !request.retry_of.is_empty() {
             pairing.sent_again();
         }
-        ticket.writes(pairing.outputs())?;
+        if written.is_none() {
+            ticket.writes(pairing.outputs())?;
+        }
         Ok(Self {
             client,
             options,
@@ -106,6 +115,7 @@ impl<'a> Run<'a> {
             request,
             ticket,
             pairing,
+            written,
             token: String::new(),
         })
     }
@@ -190,7 +200,7 @@ impl<'a> Run<'a> {
                 total: progress.total,
             }),
             Message::Results(results) => {
-                let fresh = self.pairing.take(&results.rows)?;
+                let fresh = self.pairing.take(&results)?;
                 on_event(ImportEvent::Results(fresh));
             }
             Message::Summary(summary) => return Ok(Some(summary)),
@@ -198,11 +208,20 @@ impl<'a> Run<'a> {
         Ok(None)
     }
 
-    /// Files get their names, then the server may forget the codes, then the ticket goes.
+    /// Files get their names, which is put on record; then the server may forget the codes, then the ticket goes.
     async fn finish(mut self, summary: v1::ImportSummary) -> Result<ImportSummary, Failure> {
         let is_applied = is_applied(&summary);
-        self.ticket.naming()?;
+        if self.written.is_none() {
+            self.ticket.naming()?;
+        }
         let (causes, warnings, written) = self.pairing.finish(&self.source.sha256, is_applied)?;
+        let written = match self.written {
+            Some(written) => written,
+            None => {
+                self.ticket.wrote(&written)?;
+                written
+            }
+        };
         let batch = self.ticket.batch().unwrap_or_default().to_owned();
         if is_applied && written.results.is_some() {
             acknowledge(self.client, &batch, &self.token, self.options.patience).await?;

@@ -3,7 +3,7 @@
 //! A ticket is a file of lines, each the whole state as JSON; the last whole line counts. So a write that is cut leaves
 //! the state before it, and the file stays the same file: its lock keeps a second run away.
 
-use super::source::Source;
+use super::{pair::Written, source::Source};
 use crate::{failure::Failure, records::hex};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -66,6 +66,13 @@ struct State {
     outputs: Vec<Output>,
     /// The outputs are about to get their names, or have them.
     is_naming: bool,
+    /// Paths that outputs of earlier runs got: this import may replace them.
+    #[serde(default)]
+    named: Vec<PathBuf>,
+    /// Files that are whole and have their names. From here on the server may have been told to forget the codes, so
+    /// they are never written again.
+    #[serde(default)]
+    written: Option<Written>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -104,6 +111,8 @@ impl Ticket {
             is_sent: false,
             outputs: Vec::new(),
             is_naming: false,
+            named: Vec::new(),
+            written: None,
         };
         let Some(path) = path else {
             return Ok(Self {
@@ -143,14 +152,36 @@ impl Ticket {
 
     /// Did an earlier run of this ticket give this file its name? Then it may be replaced: it is made anew.
     pub(super) fn made(&self, path: &Path) -> bool {
-        let is_named = |output: &Output| output.path == path && !output.temporary.exists();
-        self.state.is_naming && self.state.outputs.iter().any(is_named)
+        self.state.named.iter().any(|named| named == path) || self.named().any(|output| output.path == path)
+    }
+
+    /// Outputs that have their names.
+    fn named(&self) -> impl Iterator<Item = &Output> {
+        let outputs = self.state.is_naming.then_some(&self.state.outputs);
+        let outputs = outputs.into_iter().flatten();
+        outputs.filter(|output| !output.temporary.exists() && output.path.exists())
+    }
+
+    /// What an earlier run has written to its end, if its results are still there.
+    pub(super) fn written(&self) -> Option<&Written> {
+        let written = self.state.written.as_ref();
+        written.filter(|written| written.results.as_ref().is_some_and(|path| path.exists()))
+    }
+
+    /// All files have their names. To be called before the server may forget what stands in them.
+    pub(super) fn wrote(&mut self, written: &Written) -> Result<(), Failure> {
+        self.state.written = Some(written.clone());
+        self.save()
     }
 
     /// The files that this run writes, in the place of those of an earlier one.
     pub(super) fn writes(&mut self, outputs: Vec<Output>) -> Result<(), Failure> {
+        // A run that is killed before it names its files must not forget whose the ones there are.
+        let named: Vec<_> = self.named().map(|output| output.path.clone()).collect();
+        self.state.named.extend(named);
         let earlier = std::mem::replace(&mut self.state.outputs, outputs);
         self.state.is_naming = false;
+        self.state.written = None;
         for output in earlier {
             // They hold codes. One that is gone was named, or removed before.
             match std::fs::remove_file(&output.temporary) {
@@ -376,6 +407,30 @@ mod tests {
         assert_eq!(pending(&path).unwrap().results, Some(named("results")));
         ticket.writes(vec![]).unwrap();
         assert!(!named(".failed").exists() && named("results").exists());
+        // Killed again, before it named anything: the results are still its own.
+        drop(ticket);
+        assert!(take(&path, 1, 1).unwrap().made(&named("results")));
+    }
+
+    #[test]
+    fn results_that_are_whole_are_not_written_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("gw.csv.muster-import");
+        let results = directory.path().join("results");
+        std::fs::write(&results, "codes").unwrap();
+        let mut ticket = take(&path, 1, 1).unwrap();
+        ticket.made_batch("batches/b1").unwrap();
+        let written = Written {
+            results: Some(results.clone()),
+            ..Written::default()
+        };
+        assert!(ticket.written().is_none());
+        ticket.wrote(&written).unwrap();
+        drop(ticket);
+        let ticket = take(&path, 1, 1).unwrap();
+        assert_eq!(ticket.written(), Some(&written));
+        std::fs::remove_file(&results).unwrap();
+        assert_eq!(ticket.written(), None);
     }
 
     #[test]

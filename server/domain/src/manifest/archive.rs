@@ -18,9 +18,7 @@ const UNPACKED_LIMIT: u64 = 2 << 30;
 const RATIO_LIMIT: u64 = 100;
 /// Parts that unpack to no more than this may have any ratio.
 const RATIO_FLOOR: u64 = 4 << 20;
-/// Most entries of an archive: certificates of a large delivery, one each.
-const ENTRY_LIMIT: u64 = 1 << 18;
-/// Most bytes of the directory, which is held: 128 for each entry.
+/// Most bytes of the directory, which is held.
 const DIRECTORY_LIMIT: u64 = 32 << 20;
 /// Longest name of an entry.
 const NAME_LIMIT: u16 = 1024;
@@ -64,18 +62,22 @@ struct Directory {
 }
 
 impl<R: Read + Seek> Archive<R> {
-    /// Reads the directory.
+    /// Reads the directory: `entry_limit` entries at most.
     ///
     /// # Errors
     /// [`Code::ManifestUnreadable`] when the archive is damaged, [`Code::ManifestTooLarge`] when it is over a limit.
-    pub(super) fn open(mut source: R) -> Result<Self, ReadError> {
+    pub(super) fn open(source: R, entry_limit: u64) -> Result<Self, ReadError> {
+        let mut source = source;
         let length = source.seek(SeekFrom::End(0)).map_err(ReadError::Input)?;
         if length > FILE_LIMIT {
             return Err(too_large(format!("is over {FILE_LIMIT} bytes")).into());
         }
         let directory = find_directory(&mut source, length)?;
-        if directory.entries > ENTRY_LIMIT || directory.length > DIRECTORY_LIMIT {
-            return Err(too_large(format!("holds more than {ENTRY_LIMIT} parts")).into());
+        if directory.entries > entry_limit {
+            return Err(too_large(format!("holds more than {entry_limit} parts")).into());
+        }
+        if directory.length > DIRECTORY_LIMIT {
+            return Err(too_large(format!("has a directory of more than {DIRECTORY_LIMIT} bytes")).into());
         }
         let entries = read_directory(&mut source, &directory)?;
         let unpacked = entries
@@ -89,14 +91,6 @@ impl<R: Read + Seek> Archive<R> {
             entries,
             length,
         })
-    }
-
-    /// Refuses an archive of more parts than its kind has.
-    pub(super) fn bound(&self, parts: usize) -> Result<(), ReadError> {
-        if self.entries.len() > parts {
-            return Err(too_large(format!("holds more than {parts} parts")).into());
-        }
-        Ok(())
     }
 
     /// Unpacks a part.

@@ -19,6 +19,8 @@ use std::{
 
 /// The names of an archive's cells.
 pub(super) const COLUMNS: [&str; 5] = ["file", "serial", "not_after", "subject", "certificate"];
+/// Most entries of an archive: its directory is held in memory, some 150 bytes each.
+pub(super) const ENTRY_LIMIT: u64 = 100_000;
 /// Largest file that is taken for a certificate, in bytes: a chain of twenty in PEM.
 const FILE_LIMIT: u64 = 64 << 10;
 /// Most bytes of all certificates together, unpacked: 5 KiB each.

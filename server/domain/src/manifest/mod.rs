@@ -3,6 +3,10 @@
 //! A [`Reader`] turns any byte stream into [`Record`]s with bounded memory: the user's own cells, in order. A
 //! [`Mapping`] says what the columns mean. A [`Checker`] makes a [`ValidRow`] of each record, or every reason why
 //! not. [`Intake::decide`] sets a valid row against the registry. The dry run and the import take the same way.
+//!
+//! `detect` says what a file is, by what is in it. Text comes through `input` and `encoding` to `lines` (CSV, NDJSON),
+//! `list` (JSON) and `xml`; archives through `archive` and `part` to `sheet` (XLSX, ODS), and old Excel to `sheet` at
+//! once. `markup` is the XML of all of them. Where a row names the columns, `header` finds it.
 
 mod archive;
 mod carried;

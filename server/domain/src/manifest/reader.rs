@@ -3,6 +3,7 @@
 use super::{
     Encoding, Format, ReadError, ReadOptions,
     archive::Archive,
+    carried::too_large,
     certificates::{self, Certificates},
     detect::{self, Container, Packed, Text},
     header,
@@ -11,9 +12,10 @@ use super::{
     list::List,
     microchip::{self, Microchip},
     record::Record,
-    sheet::{Ods, Xls, Xlsx},
+    sheet::{Ods, PART_LIMIT, Xls, Xlsx},
     xml::Xml,
 };
+use crate::Refusal;
 use std::{
     collections::VecDeque,
     io::{Read, Seek},
@@ -64,10 +66,11 @@ impl<R: Read + Seek> Source<R> {
     }
 
     fn open_archive(source: R, format: Option<Format>, options: &ReadOptions) -> Result<Self, ReadError> {
-        let mut archive = Archive::open(source)?;
+        // What it holds is found by names, so the higher limit is for all; workbooks have one of their own.
+        let mut archive = Archive::open(source, certificates::ENTRY_LIMIT)?;
         match detect::packed(&mut archive, format)? {
-            Packed::Xlsx => Ok(Self::Xlsx(Box::new(Xlsx::open(archive, options)?))),
-            Packed::Ods => Ok(Self::Ods(Box::new(Ods::open(archive, options)?))),
+            Packed::Xlsx => Ok(Self::Xlsx(Box::new(Xlsx::open(workbook(archive)?, options)?))),
+            Packed::Ods => Ok(Self::Ods(Box::new(Ods::open(workbook(archive)?, options)?))),
             Packed::Certificates => Ok(Self::Certificates(Box::new(Certificates::open(archive)?))),
         }
     }
@@ -114,6 +117,14 @@ impl<R> Source<R> {
             Self::Certificates(_) => Format::Certificates,
         }
     }
+}
+
+/// Workbooks have few parts, and more of them are no workbook.
+fn workbook<R>(archive: Archive<R>) -> Result<Archive<R>, Refusal> {
+    if archive.entries().len() as u64 > PART_LIMIT {
+        return Err(too_large(format!("holds more than {PART_LIMIT} parts")));
+    }
+    Ok(archive)
 }
 
 /// A manifest that is being read.

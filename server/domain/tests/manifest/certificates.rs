@@ -121,7 +121,7 @@ fn certificates_are_read_in_every_form() {
         found,
         [
             (1, "a/one.DER", "SN-1", None),
-            (2, "a\\one.crt", "2", None),
+            (2, "a/one.crt", "2", None),
             (3, "three.pem", "3", None),
             (4, "four.cer", "4", None),
             (5, "../../../etc/five.cert", "5", None),

@@ -5,6 +5,7 @@ mod certificates;
 mod credentials;
 mod expected;
 mod hostile;
+mod hostile_bytes;
 mod lists;
 mod maker;
 mod mapping;

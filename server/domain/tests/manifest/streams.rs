@@ -1,7 +1,9 @@
 //! However the bytes come, and whatever they are.
 
 use crate::support::{Forward, catalog, options};
-use muster_domain::manifest::{Checker, Fault, Intake, Mapping, ReadError, Reader, Record};
+use muster_domain::manifest::{
+    Checker, Fault, Format, Intake, Mapping, ReadError, ReadOptions, Reader, Record,
+};
 use proptest::{collection::vec, prelude::*};
 use std::{
     io::{self, Cursor, Read},
@@ -45,9 +47,18 @@ fn read(name: &str, input: impl Read) -> Result<(Vec<String>, Rows), String> {
     Ok((reader.columns().to_vec(), rows))
 }
 
-/// Reads and checks; the outcome does not matter here.
+/// Reads and checks rows of text, which never break off; the outcome does not matter here.
 fn swallow(name: &str, bytes: &[u8]) {
-    let Ok(mut reader) = Reader::new(Cursor::new(bytes), &options(name)) else {
+    let format = if name.ends_with(".csv") {
+        Format::Csv
+    } else {
+        Format::Ndjson
+    };
+    let options = ReadOptions {
+        format: Some(format),
+        ..options(name)
+    };
+    let Ok(mut reader) = Reader::new(Cursor::new(bytes), &options) else {
         return;
     };
     let Ok(mapping) = Mapping::of(&reader, true) else {
@@ -117,6 +128,25 @@ const JSON: &[&str] = &[
     " ",
 ];
 
+const XML: &[&str] = &[
+    "<b>",
+    "</b>",
+    "<b x='1'/>",
+    "<b><c>ü€😀</c></b>",
+    "text",
+    "&amp;",
+    "&#228;",
+    "<!-- -->",
+    "<![CDATA[<]]>",
+    "\r\n",
+    " ",
+];
+
+/// Bytes that look like XML to various degrees.
+fn xml() -> impl Strategy<Value = Vec<u8>> {
+    joined(XML, 40)
+}
+
 /// Bytes that look like CSV to various degrees.
 fn csv() -> impl Strategy<Value = Vec<u8>> {
     joined(CSV, 80)
@@ -147,7 +177,12 @@ proptest! {
 
     #[test]
     fn how_the_bytes_arrive_changes_nothing(
-        bytes in prop_oneof![csv(), json().prop_map(|tail| [b"{}\n", tail.as_slice()].concat())],
+        bytes in prop_oneof![
+            csv(),
+            json().prop_map(|tail| [b"{}\n", tail.as_slice()].concat()),
+            json().prop_map(|tail| [b"[", tail.as_slice(), b"]"].concat()),
+            xml().prop_map(|tail| [b"<a>", tail.as_slice(), b"</a>"].concat()),
+        ],
         lengths in vec(0usize..9, 1..20),
     ) {
         prop_assume!(lengths.iter().any(|&length| length > 0));

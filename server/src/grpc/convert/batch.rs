@@ -111,6 +111,7 @@ pub(crate) fn row(line: RowLine) -> v1::RowResult {
         certificate: line.certificate,
         key: line.key,
         changes: line.changes,
+        serial: line.serial.map(|serial| serial.to_string()).unwrap_or_default(),
     }
 }
 
@@ -178,8 +179,9 @@ pub(crate) fn told(told: Told) -> v1::WatchBatchResponse {
                 total,
             })
         }
-        Event::Results(rows) => Message::Results(v1::ImportResults {
-            rows: rows.into_iter().map(row).collect(),
+        Event::Results(lines) => Message::Results(v1::ImportResults {
+            rows: lines.rows.into_iter().map(row).collect(),
+            issuers: lines.issuers,
         }),
         Event::Summary(batch) => Message::Summary(summary(&batch)),
     };
@@ -193,8 +195,9 @@ pub(crate) fn told(told: Told) -> v1::WatchBatchResponse {
 pub(crate) fn typed(answer: TypedAnswer) -> v1::ImportRowsResponse {
     v1::ImportRowsResponse {
         summary: Some(summary(&answer.batch)),
-        rows: answer.rows.into_iter().map(row).collect(),
+        rows: answer.lines.rows.into_iter().map(row).collect(),
         resume_token: answer.token,
+        issuers: answer.lines.issuers,
     }
 }
 

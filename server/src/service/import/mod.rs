@@ -36,7 +36,7 @@ pub use upload::Upload;
 pub use watch::{Event, Telling, Told};
 
 use super::{Service, actor, operator};
-use muster_domain::{activation::ActivationCode, ids::DeviceId, manifest::Problem};
+use muster_domain::{activation::ActivationCode, ids::DeviceId, manifest::Problem, names::Serial};
 
 /// What a batch is at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,4 +83,15 @@ pub struct RowLine {
     pub certificate: Vec<u8>,
     /// Key and certificate, encrypted to the station.
     pub key: Vec<u8>,
+    /// The serial of a new device that has a certificate.
+    pub serial: Option<Serial>,
+}
+
+/// Answers to some rows.
+#[derive(Debug)]
+pub struct Lines {
+    /// In the order of the file.
+    pub rows: Vec<RowLine>,
+    /// What stands above certificates that were issued, DER, nearest first; empty where none are.
+    pub issuers: Vec<Vec<u8>>,
 }

@@ -1,6 +1,6 @@
 //! Typed rows in one call, for manufacturing systems: a small file of ours that takes the same way as any other.
 
-use super::{Created, Event, RowLine, Service, Told};
+use super::{Created, Event, Lines, Service, Told};
 use crate::fault::{Failure, Fault};
 use bytes::Bytes;
 use muster_domain::{
@@ -38,7 +38,7 @@ pub struct Typed {
 #[derive(Debug)]
 pub struct TypedAnswer {
     /// One a row, in their order.
-    pub rows: Vec<RowLine>,
+    pub lines: Lines,
     /// The batch as it ended.
     pub batch: Batch,
     /// For the acknowledgement.
@@ -96,15 +96,21 @@ fn reused() -> Refusal {
 }
 
 async fn gather(mut told: mpsc::Receiver<Result<Told, Failure>>) -> Result<TypedAnswer, Failure> {
-    let mut rows = Vec::new();
+    let mut lines = Lines {
+        rows: Vec::new(),
+        issuers: Vec::new(),
+    };
     while let Some(next) = told.recv().await {
         let Told { event, token } = next?;
         match event {
             Event::Mapping(_) | Event::Progress { .. } => {}
-            Event::Results(more) => rows.extend(more),
+            Event::Results(more) => {
+                lines.rows.extend(more.rows);
+                lines.issuers = more.issuers;
+            }
             Event::Summary(batch) => {
                 let batch = *batch;
-                return Ok(TypedAnswer { rows, batch, token });
+                return Ok(TypedAnswer { lines, batch, token });
             }
         }
     }

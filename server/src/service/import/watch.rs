@@ -1,7 +1,7 @@
 //! What a batch has to say, to anybody who asks, as often as they ask: the answers are made from what is on record.
 
 use super::{
-    Phase, RowLine, RowStatus, check,
+    Lines, Phase, RowLine, RowStatus, check,
     desk::Notes,
     files::Kind,
     plan::PlannedRow,
@@ -43,7 +43,7 @@ pub enum Event {
         total: u64,
     },
     /// Answers to the next rows, in the order of the file.
-    Results(Vec<RowLine>),
+    Results(Lines),
     /// The end.
     Summary(Box<Batch>),
 }
@@ -269,11 +269,21 @@ impl Watcher {
             let slots = part.record.slots.iter().skip(from as usize);
             messages(slots.map(|slot| line(slot, Some(&part), codes)))
         });
-        for lines in made.await? {
-            self.place.slot += u32::try_from(lines.len()).unwrap_or(u32::MAX);
-            self.tell(Event::Results(lines)).await?;
+        let issuers = self.issuers(batch);
+        for rows in made.await? {
+            self.place.slot += u32::try_from(rows.len()).unwrap_or(u32::MAX);
+            let issuers = issuers.clone();
+            self.tell(Event::Results(Lines { rows, issuers })).await?;
         }
         Ok(())
+    }
+
+    /// What stands above the certificates of such a batch: those that it brought are of others.
+    fn issuers(&self, batch: &Batch) -> Vec<Vec<u8>> {
+        match batch.spec.credential {
+            CredentialKind::Csr | CredentialKind::Key => self.service.ca.device_chain(),
+            CredentialKind::Code | CredentialKind::Pinned => Vec::new(),
+        }
     }
 
     /// What a plan says of each row, from the file beside the manifest.
@@ -302,9 +312,10 @@ impl Watcher {
             if lines.is_empty() {
                 return Ok(());
             }
-            for lines in messages(lines.into_iter()) {
-                self.place.slot += u32::try_from(lines.len()).unwrap_or(u32::MAX);
-                self.tell(Event::Results(lines)).await?;
+            for rows in messages(lines.into_iter()) {
+                self.place.slot += u32::try_from(rows.len()).unwrap_or(u32::MAX);
+                let issuers = Vec::new();
+                self.tell(Event::Results(Lines { rows, issuers })).await?;
             }
         }
     }
@@ -356,6 +367,7 @@ fn line(slot: &Slot, part: Option<&RecordedPart>, codes: Option<&CodeKey>) -> Ro
         changes: Vec::new(),
         certificate: Vec::new(),
         key: Vec::new(),
+        serial: None,
     };
     match &slot.outcome {
         SlotOutcome::Created { offset } => {
@@ -367,6 +379,7 @@ fn line(slot: &Slot, part: Option<&RecordedPart>, codes: Option<&CodeKey>) -> Ro
             line.key = key.cloned().unwrap_or_default();
             let certificate = part.and_then(|part| part.certificates.get(&slot.row));
             line.certificate = certificate.cloned().unwrap_or_default();
+            line.serial = part.and_then(|part| part.serials.get(&slot.row)).cloned();
         }
         SlotOutcome::Updated { device, changes } => {
             line.status = RowStatus::Updated;

@@ -36,13 +36,15 @@ impl Store {
                 let (place, key) = entry?;
                 keys.insert(place.value().2, key.value().to_vec());
             }
-            let certificates = certificates(txn, id, &record)?;
-            Ok(Some(RecordedPart {
+            let mut part = RecordedPart {
                 record,
                 seed,
                 keys,
-                certificates,
-            }))
+                certificates: BTreeMap::new(),
+                serials: BTreeMap::new(),
+            };
+            add_certificates(txn, id, &mut part)?;
+            Ok(Some(part))
         })
         .await
     }
@@ -54,31 +56,29 @@ impl Store {
     }
 }
 
-/// The certificates with which a part's devices were created, by row; none where devices claim theirs.
-fn certificates(
-    txn: &ReadTransaction,
-    id: BatchId,
-    record: &PartRecord,
-) -> Result<BTreeMap<u32, Vec<u8>>, StoreError> {
-    let mut found = BTreeMap::new();
+/// Adds the certificates with which a part's devices were created; none where devices claim theirs.
+fn add_certificates(txn: &ReadTransaction, id: BatchId, part: &mut RecordedPart) -> Result<(), StoreError> {
     let batch = load::<Batch>(&txn.open_table(BATCHES)?, id.as_u128())?;
     let claims = |batch: &Batch| batch.spec.credential == CredentialKind::Code;
     if batch.as_ref().is_none_or(claims) {
-        return Ok(found);
+        return Ok(());
     }
     let (devices, certificates) = (txn.open_table(DEVICES)?, txn.open_table(CERTIFICATES)?);
-    for slot in &record.slots {
+    for slot in &part.record.slots {
         let SlotOutcome::Created { offset } = slot.outcome else {
             continue;
         };
-        let device = load::<Device>(&devices, record.first.offset(offset).as_u128())?;
-        let serial = device.and_then(|device| device.lifecycle.certificate());
-        let Some(serial) = serial else { continue };
+        let device = load::<Device>(&devices, part.record.first.offset(offset).as_u128())?;
+        let Some(device) = device else { continue };
+        let Some(serial) = device.lifecycle.certificate() else {
+            continue;
+        };
         if let Some(certificate) = load::<CertificateRecord>(&certificates, serial.as_u128())? {
-            found.insert(slot.row, certificate.der);
+            part.certificates.insert(slot.row, certificate.der);
+            part.serials.insert(slot.row, device.serial);
         }
     }
-    Ok(found)
+    Ok(())
 }
 
 /// Rows that stand refused after the parts before `end`: of a row that was sent again, the last word counts.

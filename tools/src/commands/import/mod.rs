@@ -46,6 +46,8 @@ Examples:
   muster import sensors.ndjson --model TS-10 --code-ttl 30d -o json
   muster import line-2.xlsx --sheet Gateways --mapping line-2@3
   muster import trust.json --signer log-signer.crt --credential pinned
+  muster import requests.csv --credential csr --certificates issued/
+  muster import sensors.csv --credential key --key-recipient age1... --keys keys/
 
 With -o json: one object that sums up. With -o jsonl: one object a row: row (as the file counts it), status (created, updated,
 unchanged, refused; in a dry run create, update, unchanged, refused), code, column and message of its first problem,
@@ -71,6 +73,12 @@ pub(crate) struct Import {
     /// Where everything that is wrong or odd goes, a line each: CSV, or by its name .jsonl or .xlsx.
     #[arg(long, value_name = "FILE")]
     problems: Option<PathBuf>,
+    /// Where the encrypted keys of new devices go (--credential key), a file each: SERIAL.pem.age or SERIAL.p12.age.
+    #[arg(long, value_name = "DIR")]
+    keys: Option<PathBuf>,
+    /// Where the certificates of new devices go, with those above them, a file each: SERIAL.pem.
+    #[arg(long, value_name = "DIR")]
+    certificates: Option<PathBuf>,
     /// Encrypt the results to this age recipient; they get the ending .age, and nothing plain is written.
     #[arg(long, value_name = "age1...")]
     encrypt_to: Option<Recipient>,
@@ -188,6 +196,8 @@ impl Import {
             results,
             failed: self.failed,
             problems: self.problems,
+            keys: self.keys,
+            certificates: self.certificates,
             recipient: self.encrypt_to,
             replace: self.replace,
             ticket,

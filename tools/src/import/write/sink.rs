@@ -113,6 +113,8 @@ impl Sink {
         } else {
             temporary.persist_noclobber(&self.path)
         };
+        let parent = self.path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let parent = parent.unwrap_or_else(|| Path::new(".")).to_owned();
         named.map(drop).or_else(|error| {
             // Better a file with an odd name than codes that nobody has.
             let (cause, temporary) = (error.error, error.file);
@@ -122,6 +124,9 @@ impl Sink {
                 format!("{cause}; the results are in {}", kept.display()),
             ))
         })?;
+        // The name must outlive a loss of power, too: what the file holds is forgotten elsewhere. Some network file
+        // systems cannot do that.
+        drop(std::fs::File::open(parent).and_then(|directory| directory.sync_all()));
         Ok(self.path)
     }
 }

@@ -21,7 +21,7 @@ use super::{ReadError, ReadOptions, header::Found};
 use crate::{Code, Refusal};
 
 /// Most parts of a workbook; one with many pictures has hundreds.
-const PART_LIMIT: usize = 4096;
+pub(super) const PART_LIMIT: u64 = 4096;
 /// Most sheets of a workbook.
 const SHEET_LIMIT: usize = 1024;
 /// In how many sheets a header is looked for.

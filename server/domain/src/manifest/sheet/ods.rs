@@ -1,7 +1,7 @@
 //! ODS (OpenDocument 1.3, part 3): all sheets are in one part, `content.xml`, which is read as it is unpacked.
 
 use super::{
-    Listed, PART_LIMIT, SHEET_LIMIT, choose,
+    Listed, SHEET_LIMIT, choose,
     date::duration,
     line::{Line, add},
     number,
@@ -44,7 +44,6 @@ impl<R: Read + Seek> Ods<R> {
         mut archive: Archive<R>,
         options: &ReadOptions,
     ) -> Result<Self, ReadError> {
-        archive.bound(PART_LIMIT)?;
         refuse_encrypted(&mut archive)?;
         let entry = archive.entry("content.xml").ok_or_else(|| {
             Refusal::new(

@@ -1,7 +1,7 @@
 //! XLSX (ECMA-376): the rows of a sheet as they are unpacked; only the shared texts are held.
 
 use super::{
-    PART_LIMIT, choose,
+    choose,
     date::Epoch,
     line::{Line, add},
     number,
@@ -45,7 +45,6 @@ impl<R: Read + Seek> Xlsx<R> {
         mut archive: Archive<R>,
         options: &ReadOptions,
     ) -> Result<Self, ReadError> {
-        archive.bound(PART_LIMIT)?;
         let workbook = Workbook::read(&mut archive)?;
         let book = Book {
             epoch: workbook.epoch,
