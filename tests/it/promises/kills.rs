@@ -70,7 +70,7 @@ fn points(count: u32, seed: u64) -> Vec<Point> {
     let mut chance = Random::seeded(seed);
     let count = u64::from(count);
     let point = |place: u64| Point {
-        victim: if place % 2 == 0 {
+        victim: if place.is_multiple_of(2) {
             Victim::Client
         } else {
             Victim::Server
