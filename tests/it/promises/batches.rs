@@ -298,6 +298,18 @@ async fn one_request_id_is_one_batch() {
     assert_eq!(first.name, again.name);
     let other = create(&world, request("once", named("b.csv"))).await.unwrap_err();
     assert_eq!(other.code(), Code::InvalidArgument, "{other:?}");
+    for credential in [
+        v1::CredentialKind::Csr,
+        v1::CredentialKind::Key,
+        v1::CredentialKind::Pinned,
+    ] {
+        let spec = BatchSpec {
+            credential: credential.into(),
+            ..named("a.csv")
+        };
+        let refused = create(&world, request("other", spec)).await.unwrap_err();
+        assert!(refused.message().contains("spec.credential"), "{refused:?}");
+    }
     let empty = create(&world, request("", named("a.csv"))).await.unwrap_err();
     assert_eq!(empty.code(), Code::InvalidArgument);
 }

@@ -12,7 +12,7 @@ use muster_domain::{
     access::Permit,
     activation::Seed,
     audit::{Action, Actor, Event},
-    batch::{Batch, BatchSpec, BatchState, BatchStep, PlanHash, REQUEST_ID_LIMIT, RetryFile},
+    batch::{Batch, BatchSpec, BatchState, BatchStep, CredentialKind, PlanHash, REQUEST_ID_LIMIT, RetryFile},
     ids::BatchId,
 };
 
@@ -34,6 +34,18 @@ fn checked(request_id: &str) -> Result<(), Refusal> {
     Err(Refusal::new(Code::RequestInvalid, why).at("request_id"))
 }
 
+/// Codes are what new devices can be given; another wish must not end as a code unnoticed.
+fn offered(credential: CredentialKind) -> Result<(), Refusal> {
+    let what = match credential {
+        CredentialKind::Code => return Ok(()),
+        CredentialKind::Csr => "certificates for requests in rows",
+        CredentialKind::Key => "keys made by the server",
+        CredentialKind::Pinned => "pinned keys",
+    };
+    let why = format!("this server gives activation codes, not {what}");
+    Err(Refusal::new(Code::RequestInvalid, why).at("spec.credential"))
+}
+
 impl Service {
     /// Makes a batch that waits for its file; the same request again gives the same batch.
     ///
@@ -46,6 +58,9 @@ impl Service {
         what: Created,
     ) -> Result<Batch, Failure> {
         checked(&request_id)?;
+        if let Created::Fresh(spec) = &what {
+            offered(spec.credential)?;
+        }
         match what {
             Created::Fresh(spec) => self.fresh_batch(permit, request_id, *spec).await,
             Created::Retry(batch, file) => {
