@@ -2,7 +2,7 @@
 //!
 //! The file is kept as it was sent, and rows are checked while it arrives; nothing has changed before it is whole and
 //! checked. Each step is on record before the next begins, so a batch outlives its caller and the server. One task
-//! works at a batch ([`drive`]); callers send bytes ([`upload`]) and watch ([`watch`]), as many and as often as they
+//! works at a batch (`drive`); callers send bytes (`upload`) and watch (`watch`), as many and as often as they
 //! like.
 
 mod apply;
