@@ -16,6 +16,7 @@
     reason = "a harness panics: that is how a test fails"
 )]
 
+pub mod corpus;
 pub mod fixture;
 pub mod grpc;
 mod mqtt;

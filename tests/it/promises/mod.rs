@@ -2,6 +2,7 @@
 
 mod batches;
 mod guesses;
+mod hostile;
 mod kills;
 mod mappings;
 mod race;
