@@ -43,7 +43,7 @@ mod sheet;
 mod siphash;
 mod xml;
 
-pub use checker::{Checker, RowCheck};
+pub use checker::{Checker, Finisher, Looked, RowCheck};
 pub use credential::{CREDENTIAL_LIMIT, KeyKind, RowCredential};
 pub use encoding::Encoding;
 pub use format::{Format, ReadError, ReadOptions};

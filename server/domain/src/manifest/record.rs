@@ -115,6 +115,11 @@ impl Record {
         Some(self.source.as_str()).filter(|source| !source.is_empty())
     }
 
+    /// Bytes of its cells' texts, about.
+    pub const fn bytes(&self) -> usize {
+        self.text.len()
+    }
+
     /// Why it cannot be used.
     pub const fn fault(&self) -> Option<&Fault> {
         self.fault.as_ref()

@@ -2,11 +2,12 @@
 
 use super::{
     Phase,
-    credentials::{BLOCK, RowKey, Unverified, verify},
+    blocks::Blocks,
+    credentials::RowKey,
     desk::Running,
     files::{Files, Kind},
     growing::{Growing, Stalled, stalled},
-    retry::{Numbers, unnumbered},
+    retry::Numbers,
     spool::{Spool, SpoolWriter},
     understand::{Given, Meaning, Understood, given, options, understand},
 };
@@ -16,16 +17,17 @@ use crate::{
     service::OrFault as _,
 };
 use muster_domain::{
-    Timestamp,
+    Refusal, Timestamp,
     batch::BatchSpec,
     ids::BatchId,
-    manifest::{Checker, Intake, Problem, ReadError, Reader, Record, RowCheck, ValidRow},
+    manifest::{Checker, Intake, Problem, ReadError, Reader, Record, ValidRow},
 };
 use serde::{Deserialize, Serialize};
 use std::{
-    io::{self, Read as _, Write as _},
+    io::{self, Read, Seek, Write as _},
     path::Path,
     sync::Arc,
+    thread,
 };
 
 /// Rows between two notes of progress.
@@ -134,32 +136,16 @@ pub(super) fn check(job: &Job) -> Result<Checked, Stop> {
     running
         .notes
         .send_modify(|notes| notes.understood = Some(Arc::clone(&understood)));
-    let mut spool = SpoolWriter::nameless(&job.spool).or_fault("make a spool")?;
-    let mut rows = 0;
-    let mut block = Vec::with_capacity(BLOCK);
-    for record in &sample {
-        block.push(row(&mut checker, &numbers, reader.columns(), record));
-        rows += 1;
-    }
-    let mut record = Record::default();
-    while reader.read(&mut record).map_err(unread)? {
-        block.push(row(&mut checker, &numbers, reader.columns(), &record));
-        if block.len() >= BLOCK {
-            settle(&checker, &mut block, job.now, &mut spool)?;
-        }
-        rows += 1;
-        if rows % PROGRESS_EVERY == 0 {
-            if let Some(why) = running.arrival.broken() {
-                return Err(why.into());
-            }
-            // Until the file is whole, its bytes are the better measure.
-            if running.whole.is_cancelled() {
-                running.progress(Phase::Checking, rows, 0);
-            }
-        }
-    }
-    settle(&checker, &mut block, job.now, &mut spool)?;
-    let spool = spool.into_spool().or_fault("write a spool")?;
+    let spool = SpoolWriter::nameless(&job.spool).or_fault("make a spool")?;
+    let rows = Rows {
+        running,
+        numbers,
+        sample: &sample,
+    };
+    let (spool, rows) = thread::scope(|scope| {
+        let blocks = Blocks::new(scope, spool, job.now);
+        rows.check(&mut reader, &mut checker, blocks)
+    })?;
     Ok(Checked {
         spool,
         rows,
@@ -168,39 +154,59 @@ pub(super) fn check(job: &Job) -> Result<Checked, Stop> {
     })
 }
 
-fn row(checker: &mut Checker, numbers: &Numbers, columns: &[String], record: &Record) -> Unverified {
-    let RowCheck {
-        outcome,
-        warnings,
-        credential,
-    } = checker.check(record);
-    let (row, outcome) = match numbers.number(columns, record) {
-        Some(row) => (row, outcome),
-        None => (record.row(), Err(vec![unnumbered(record.row())])),
-    };
-    let entry = Entry {
-        row,
-        outcome,
-        warnings,
-        key: None,
-    };
-    Unverified { entry, credential }
+/// The rows of a file.
+struct Rows<'a> {
+    running: &'a Running,
+    numbers: Numbers,
+    /// Those that were read already.
+    sample: &'a [Record],
 }
 
-/// Verifies what a block of rows brings, and puts them on the spool.
-fn settle(
-    checker: &Checker,
-    block: &mut Vec<Unverified>,
-    now: Timestamp,
-    spool: &mut SpoolWriter<Entry>,
-) -> Result<(), Fault> {
-    if block.iter().any(|row| row.credential.is_some()) {
-        verify(block, &checker.column_of("credential"), now);
+impl Rows<'_> {
+    /// Checks all of them; on the spool they lie in the order of the file.
+    fn check<R: Read + Seek>(
+        &self,
+        reader: &mut Reader<R>,
+        checker: &mut Checker,
+        mut blocks: Blocks<'_, '_>,
+    ) -> Result<(Spool<Entry>, u64), Stop> {
+        for record in self.sample {
+            self.look(reader.columns(), checker, &mut blocks, record)?;
+        }
+        let mut rows = self.sample.len() as u64;
+        let mut record = Record::default();
+        while reader.read(&mut record).map_err(unread)? {
+            self.look(reader.columns(), checker, &mut blocks, &record)?;
+            rows += 1;
+            if rows.is_multiple_of(PROGRESS_EVERY) {
+                self.progress(rows)?;
+            }
+        }
+        Ok((blocks.finish(checker)?, rows))
     }
-    block
-        .drain(..)
-        .try_for_each(|row| spool.push(&row.entry))
-        .or_fault("write a spool")
+
+    fn look(
+        &self,
+        columns: &[String],
+        checker: &mut Checker,
+        blocks: &mut Blocks<'_, '_>,
+        record: &Record,
+    ) -> Result<(), Fault> {
+        let looked = (checker.look(record), record.bytes());
+        let number = self.numbers.number(columns, record);
+        blocks.push(checker, looked, (record.row(), number))
+    }
+
+    fn progress(&self, rows: u64) -> Result<(), Refusal> {
+        if let Some(why) = self.running.arrival.broken() {
+            return Err(why);
+        }
+        // Until the file is whole, its bytes are the better measure.
+        if self.running.whole.is_cancelled() {
+            self.running.progress(Phase::Checking, rows, 0);
+        }
+        Ok(())
+    }
 }
 
 /// Keeps how the columns were understood for those who watch later.

@@ -12,8 +12,6 @@ use muster_domain::{
 use serde::{Deserialize, Serialize};
 use std::{num::NonZero, thread};
 
-/// Rows that are verified together; each thread takes a stretch of them.
-pub(super) const BLOCK: usize = 1024;
 /// Most threads for one block: more would find no work.
 const THREADS: usize = 16;
 
@@ -86,25 +84,14 @@ pub(super) fn on_all_cores<T: Send>(items: &mut [T], work: impl Fn(&mut T) + Syn
     });
 }
 
-/// A row of the file whose credential waits to be verified.
-pub(super) struct Unverified {
-    pub(super) entry: Entry,
-    pub(super) credential: Option<RowCredential>,
-}
-
-/// Verifies the credentials of a block of rows, which stand in this column. What is wrong is added to what is wrong with
-/// their rows.
-pub(super) fn verify(block: &mut [Unverified], column: &str, now: Timestamp) {
-    on_all_cores(block, |row| {
-        let Some(credential) = row.credential.take() else {
-            return;
-        };
-        match RowKey::verify(credential, now) {
-            Ok(key) => row.entry.key = Some(key),
-            Err(refusal) => {
-                let problem = Problem::new(refusal.at("credential")).in_column(column);
-                row.entry.refuse(problem.in_row(row.entry.row));
-            }
+/// Verifies the credential of a row, which stands in this column. What is wrong is added to what is wrong with the row.
+pub(super) fn verify(entry: &mut Entry, credential: RowCredential, column: &str, now: Timestamp) {
+    match RowKey::verify(credential, now) {
+        Ok(key) => entry.key = Some(key),
+        Err(refusal) => {
+            let problem = Problem::new(refusal.at("credential")).in_column(column);
+            let row = entry.row;
+            entry.refuse(problem.in_row(row));
         }
-    });
+    }
 }

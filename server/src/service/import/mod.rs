@@ -6,6 +6,7 @@
 //! like.
 
 mod apply;
+mod blocks;
 mod check;
 mod credentials;
 mod desk;

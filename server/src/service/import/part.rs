@@ -20,6 +20,8 @@ use std::sync::Arc;
 /// thousands of rows).
 pub(super) const PLAN_PART: usize = PART;
 const PART: usize = 1 << 15;
+/// Rows after which room for a whole part is made: they are large, and a list that grows copies them again and again.
+const FEW: usize = 1 << 10;
 /// Most rows of an all-or-nothing import, which is one part: its rows are in memory together.
 const WHOLE_LIMIT: usize = 1 << 18;
 /// The same where every row has a certificate, of a kilobyte, and perhaps a sealed key of another.
@@ -128,6 +130,9 @@ impl Maker {
                         certificate: None,
                         key: None,
                     };
+                    if waiting.len() == FEW {
+                        waiting.reserve_exact(self.rows.min(PART).saturating_sub(FEW));
+                    }
                     waiting.push(Waiting::new(row, key));
                 }
             }

@@ -13,6 +13,8 @@ use std::{
 /// Most bytes of one entry: a row of 64 KiB with a problem for each of its cells stays far below.
 const ENTRY_LIMIT: usize = 4 << 20;
 const BUFFER: usize = 1 << 18;
+/// Bytes of an entry's length.
+const LENGTH: usize = 4;
 
 /// Writes entries one behind the other.
 pub(super) struct SpoolWriter<T> {
@@ -34,6 +36,18 @@ pub(super) struct SpoolReader<T> {
     of: PhantomData<fn() -> T>,
 }
 
+/// Appends an entry as it lies in a file: its length in four bytes, then itself.
+pub(super) fn encode<T: Serialize>(entry: &T, into: &mut Vec<u8>) -> io::Result<()> {
+    let start = into.len();
+    into.extend_from_slice(&[0; LENGTH]);
+    let bytes = postcard::to_extend(entry, std::mem::take(into)).map_err(io::Error::other)?;
+    *into = bytes;
+    let length = into.len() - start - LENGTH;
+    let length = u32::try_from(length).map_err(io::Error::other)?;
+    into[start..start + LENGTH].copy_from_slice(&length.to_le_bytes());
+    Ok(())
+}
+
 impl<T: Serialize> SpoolWriter<T> {
     /// In a file without a name.
     pub(super) fn nameless(directory: &Path) -> io::Result<Self> {
@@ -52,12 +66,15 @@ impl<T: Serialize> SpoolWriter<T> {
     pub(super) fn push(&mut self, entry: &T) -> io::Result<()> {
         let mut bytes = std::mem::take(&mut self.entry);
         bytes.clear();
-        bytes = postcard::to_extend(entry, bytes).map_err(io::Error::other)?;
-        let length = u32::try_from(bytes.len()).map_err(io::Error::other)?;
-        self.file.write_all(&length.to_le_bytes())?;
+        encode(entry, &mut bytes)?;
         self.file.write_all(&bytes)?;
         self.entry = bytes;
         Ok(())
+    }
+
+    /// Entries that are encoded already.
+    pub(super) fn append(&mut self, entries: &[u8]) -> io::Result<()> {
+        self.file.write_all(entries)
     }
 
     fn into_file(self) -> io::Result<File> {
@@ -96,7 +113,7 @@ impl<T: DeserializeOwned> SpoolReader<T> {
 
     /// The length of the next entry; `None` at the end.
     fn length(&mut self) -> io::Result<Option<usize>> {
-        let mut length = [0; 4];
+        let mut length = [0; LENGTH];
         // The writer flushed whole entries, so an end can only be between two of them.
         match self.file.read_exact(&mut length) {
             Ok(()) => {}

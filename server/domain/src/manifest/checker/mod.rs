@@ -5,6 +5,7 @@
 
 mod credential;
 mod findings;
+mod finish;
 mod identity;
 mod naming;
 mod references;
@@ -12,15 +13,17 @@ mod shape;
 mod target;
 mod values;
 
+pub use finish::{Finisher, Looked};
 pub(super) use naming::name as rule_name;
 
 use super::{
     DeviceRow, Intake, Mapping, Problem, Record, RowCredential, ValidRow,
-    cells::{Cells, Gatherer},
+    cells::{Cells, Gatherer, Misfit},
     seen::Seen,
 };
 use crate::{Code, Refusal, batch::CredentialKind, names::ModelName};
 use findings::Findings;
+use finish::finish;
 use std::sync::Arc;
 
 /// Checks the rows of one file, in order: it remembers serials and addresses.
@@ -28,6 +31,8 @@ use std::sync::Arc;
 pub struct Checker {
     intake: Arc<Intake>,
     mapping: Mapping,
+    /// The same for other threads, as of when they asked for it.
+    shared: Option<Arc<Mapping>>,
     default_model: Option<ModelName>,
     serials: Seen,
     macs: Seen,
@@ -75,6 +80,7 @@ impl Checker {
         Ok(Self {
             intake,
             mapping,
+            shared: None,
             default_model,
             serials,
             macs,
@@ -125,30 +131,36 @@ impl Checker {
 
     /// Checks one record.
     pub fn check(&mut self, record: &Record) -> RowCheck {
+        let looked = self.look(record);
+        finish(&self.intake, &self.mapping, looked, &mut self.scratch)
+    }
+
+    /// The half of a check that must be done in the order of the file; a [`Finisher`] does the rest.
+    pub fn look(&mut self, record: &Record) -> Looked {
         let mut findings = Findings::default();
         let mut credential = None;
-        let row = match self.broken(record) {
+        let sound = match self.broken(record) {
             Some(misfit) => {
                 findings.refuse(misfit);
                 None
             }
             None => self.row(record, &mut findings, &mut credential),
         };
-        let (problems, warnings) = findings.shown(record.row(), &self.mapping);
-        RowCheck {
-            outcome: row.ok_or(problems),
-            warnings,
+        Looked {
+            row: record.row(),
+            sound,
+            findings,
             credential,
         }
     }
 
-    /// The row, if nothing is wrong with it.
+    /// The row and what it lacks, if nothing is wrong with it so far.
     fn row(
         &mut self,
         record: &Record,
         findings: &mut Findings,
         brought: &mut Option<RowCredential>,
-    ) -> Option<ValidRow> {
+    ) -> Option<(DeviceRow, Vec<Misfit>)> {
         let intake = Arc::clone(&self.intake);
         // 1. What each cell is, and what no field can hold.
         let (cells, misfits) = self.gatherer.gather(&mut self.mapping, record);
@@ -195,7 +207,6 @@ impl Checker {
             etag,
             kept,
         };
-        let target = self.target(&row, plan, place.map(|(_, place)| place), lacking, findings)?;
-        Some(ValidRow { row, target })
+        Some((row, lacking))
     }
 }

@@ -1,42 +1,39 @@
 //! The profile, rendered with the values of a row: a wrong value is found now, not on the device.
 
-use super::super::{DeviceRow, Rendered, cells::Misfit, intake::Plan};
-use super::{Checker, Findings};
-use crate::{Refusal, catalog::Facts, desired::Place};
+use super::super::{DeviceRow, cells::Misfit, intake::Plan};
+use super::Findings;
+use crate::{
+    Refusal,
+    catalog::Facts,
+    desired::{Place, Target},
+};
 use std::collections::BTreeMap;
 
-impl Checker {
-    /// What the device must be if the row creates it. `lacking` is what the row should have and has not.
-    pub(super) fn target(
-        &mut self,
-        row: &DeviceRow,
-        plan: &Plan,
-        place: Option<&Place>,
-        lacking: Vec<Misfit>,
-        findings: &mut Findings,
-    ) -> Option<Rendered> {
-        let recipe = plan.recipe().map_err(|refusal| misfit(refusal.at("model"), ""));
-        let recipe = findings.take(recipe)?;
-        let refusals = match recipe.target(&facts(row), place, 1, &mut self.scratch) {
-            Ok(target) if lacking.is_empty() => return Some(Rendered::Whole(target)),
-            Ok(_) => Vec::new(),
-            Err(refusals) => refusals,
-        };
-        let mut lacking = lacking;
-        for refusal in refusals {
-            // A value that the row has and that is wrong stays wrong; a registered device may have what it lacks.
-            let variable = refusal.field.strip_prefix("variables.");
-            match variable.and_then(|name| row.variables.get(name)) {
-                Some(value) => findings.refuse(misfit(refusal, value)),
-                None => lacking.push(misfit(refusal, "")),
-            }
+/// What the device must be if the row creates it; or what the row should have for that and has not, which a registered
+/// device may have: `lacking`, and what the profile misses. `None` when something is wrong.
+pub(super) fn target(
+    row: &DeviceRow,
+    (plan, place): (&Plan, Option<&Place>),
+    mut lacking: Vec<Misfit>,
+    findings: &mut Findings,
+    scratch: &mut Vec<u8>,
+) -> Option<Result<Target, Vec<Misfit>>> {
+    let recipe = plan.recipe().map_err(|refusal| misfit(refusal.at("model"), ""));
+    let recipe = findings.take(recipe)?;
+    let refusals = match recipe.target(&facts(row), place, 1, scratch) {
+        Ok(target) if lacking.is_empty() => return Some(Ok(target)),
+        Ok(_) => Vec::new(),
+        Err(refusals) => refusals,
+    };
+    for refusal in refusals {
+        // A value that the row has and that is wrong stays wrong; a registered device may have what it lacks.
+        let variable = refusal.field.strip_prefix("variables.");
+        match variable.and_then(|name| row.variables.get(name)) {
+            Some(value) => findings.refuse(misfit(refusal, value)),
+            None => lacking.push(misfit(refusal, "")),
         }
-        if !findings.is_sound() {
-            return None;
-        }
-        let lacking = lacking.into_iter().map(|misfit| misfit.shown(&self.mapping));
-        Some(Rendered::Lacking(lacking.collect()))
     }
+    findings.is_sound().then_some(Err(lacking))
 }
 
 /// Finds the values of the wrong type in a row that is refused anyway, so that all is said at once.
