@@ -145,8 +145,9 @@ impl<R: Read + Seek> Reader<R> {
     /// sought in; archives and workbooks are.
     ///
     /// # Errors
-    /// [`Code::ManifestUnreadable`] when it is no manifest, [`Code::ManifestTooLarge`] when it is over a limit,
-    /// [`Code::SheetUnknown`] when a workbook has no such sheet.
+    /// [`Code::ManifestUnreadable`](crate::Code::ManifestUnreadable) when it is no manifest,
+    /// [`Code::ManifestTooLarge`](crate::Code::ManifestTooLarge) when it is over a limit,
+    /// [`Code::SheetUnknown`](crate::Code::SheetUnknown) when a workbook has no such sheet.
     pub fn new(input: R, options: &ReadOptions) -> Result<Self, ReadError> {
         let mut reader = Self {
             source: Source::open(input, options)?,
@@ -192,9 +193,9 @@ impl<R: Read + Seek> Reader<R> {
     /// Reads the next record that holds anything; `false` at the end. Empty rows are counted and passed over.
     ///
     /// # Errors
-    /// [`Code::ManifestTooLarge`] when the file is over a limit, [`Code::ManifestUnreadable`] when it breaks off or
-    /// cannot be unpacked, or the stream's own error. A record that is wrong in itself is no error: see
-    /// [`Record::fault`].
+    /// [`Code::ManifestTooLarge`](crate::Code::ManifestTooLarge) when the file is over a limit,
+    /// [`Code::ManifestUnreadable`](crate::Code::ManifestUnreadable) when it breaks off or cannot be unpacked,
+    /// or the stream's own error. A record that is wrong in itself is no error: see [`Record::fault`].
     pub fn read(&mut self, record: &mut Record) -> Result<bool, ReadError> {
         match self.ahead.pop_front() {
             Some(ahead) => {
