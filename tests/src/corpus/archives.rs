@@ -9,8 +9,13 @@ pub(super) const fn packed() -> SimpleFileOptions {
     SimpleFileOptions::DEFAULT.compression_method(CompressionMethod::Deflated)
 }
 
+/// Writes what a file holds.
+pub(super) type Fill<'f> = &'f dyn Fn(&mut dyn std::io::Write) -> std::io::Result<()>;
+/// A file of an archive: its name, and what it holds.
+pub(super) type Part<'p> = (&'p str, Fill<'p>);
+
 /// An archive of files; each is written by a function, so that it may be larger than memory.
-pub(super) fn archive(files: &[(&str, &dyn Fn(&mut dyn std::io::Write) -> std::io::Result<()>)]) -> Vec<u8> {
+pub(super) fn archive(files: &[Part<'_>]) -> Vec<u8> {
     let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
     for (name, write) in files {
         archive.start_file(*name, packed()).expect("an entry");

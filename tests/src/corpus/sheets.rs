@@ -1,11 +1,13 @@
 //! Workbooks of three kinds.
 
-use super::{Answer, Bench, archives::archive, good};
+use super::{
+    Answer, Bench,
+    archives::{Fill, Part, archive},
+    good,
+};
 use crate::fixture;
 use muster_domain::Code;
 use std::io::Write;
-
-type Part<'p> = (&'p str, &'p dyn Fn(&mut dyn Write) -> std::io::Result<()>);
 
 const WORKBOOK: &str = r#"<workbook xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main" xmlns:r="http://schemas.openxmlformats.org/officeDocument/2006/relationships"><sheets><sheet name="A" sheetId="1" r:id="rId1"/></sheets></workbook>"#;
 const RELATIONS: &str = r#"<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships"><Relationship Id="rId1" Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/worksheet" Target="worksheets/sheet1.xml"/><Relationship Id="rId2" Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/sharedStrings" Target="sharedStrings.xml"/></Relationships>"#;
@@ -30,10 +32,7 @@ fn camera(number: u32) -> String {
 }
 
 /// A workbook with these rows and these shared strings.
-fn xlsx(
-    sheet: &dyn Fn(&mut dyn Write) -> std::io::Result<()>,
-    strings: Option<&dyn Fn(&mut dyn Write) -> std::io::Result<()>>,
-) -> Vec<u8> {
+fn xlsx(sheet: Fill<'_>, strings: Option<Fill<'_>>) -> Vec<u8> {
     let text = |text: &'static str| move |out: &mut dyn Write| out.write_all(text.as_bytes());
     let (types, root, workbook, relations) = (text(TYPES), text(ROOT), text(WORKBOOK), text(RELATIONS));
     let whole = |out: &mut dyn Write| {
@@ -105,12 +104,7 @@ fn bombs(bench: &mut Bench<'_>) {
     let names: Vec<String> = (0..600).map(|number| format!("xl/media/{number}.bin")).collect();
     let parts: Vec<Part<'_>> = names
         .iter()
-        .map(|name| {
-            (
-                name.as_str(),
-                &write as &dyn Fn(&mut dyn Write) -> std::io::Result<()>,
-            )
-        })
+        .map(|name| (name.as_str(), &write as Fill<'_>))
         .collect();
     bench.put("bomb-of-parts.xlsx", archive(&parts), Answer::Not(""));
 }
