@@ -8,5 +8,6 @@ mod mappings;
 mod race;
 mod refusals;
 mod refused_batches;
+mod refused_credentials;
 mod secrets;
 mod upload;

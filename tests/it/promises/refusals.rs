@@ -1,7 +1,7 @@
 //! Every numbered "no" is answered to somebody: each is provoked where a user would meet it, and the union is all of
 //! them. A number that nothing provokes would be superfluous, or hide a bug.
 
-use super::{refused_batches::batches, upload::Upload};
+use super::{refused_batches::batches, refused_credentials, upload::Upload};
 use muster_domain::{Code, access::Role};
 use muster_proto::{
     payload::{self, ClaimResult, Digest, Facet, FacetState, FacetStatus, Report},
@@ -534,6 +534,10 @@ async fn load_and_stop(mut stage: Stage, reached: &mut Reached) {
     stage.world.stopped().await.unwrap();
 }
 
+/// Met only by who changes a device between the last look at a plan and the commit of its part: no caller can do so at
+/// will. The store's own tests do (`a_row_that_moved_since_the_plan_is_left_alone`).
+const RACES: [Code; 1] = [Code::RowMoved];
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_refusal_is_reached() {
     let stage = Stage::set().await;
@@ -544,6 +548,9 @@ async fn every_refusal_is_reached() {
     rows(&stage, &mut reached).await;
     ruled_rows(&stage, &mut reached).await;
     catalog(&stage, &mut reached).await;
+    reached
+        .0
+        .extend(refused_credentials::provoked(&stage.world).await);
     claims(&stage, &mut reached).await;
     operators(&stage, &mut reached).await;
     clock(&stage, &mut reached).await;
@@ -551,7 +558,7 @@ async fn every_refusal_is_reached() {
     load_and_stop(stage, &mut reached).await;
     let missing: Vec<_> = Code::ALL
         .iter()
-        .filter(|code| !reached.0.contains(code))
+        .filter(|code| !reached.0.contains(code) && !RACES.contains(code))
         .collect();
     assert!(missing.is_empty(), "nothing provokes {missing:?}");
 }

@@ -3,6 +3,7 @@
 use super::{
     Service, Upload, actor,
     growing::cancelled,
+    issue::Issuing,
     operator,
     token::{Place, invalid},
 };
@@ -69,6 +70,8 @@ impl Service {
         spec: BatchSpec,
     ) -> Result<Batch, Failure> {
         let now = self.clock.now();
+        // Before anything is kept: what was given for a recipient may be a secret.
+        Issuing::of(&spec, now)?;
         let id = BatchId::new(now, random::number().or_fault("make an id")?);
         let seed = Seed::from_bytes(random::bytes().or_fault("make a seed")?);
         let author = operator(permit)?.name.clone();
