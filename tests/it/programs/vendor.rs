@@ -7,6 +7,7 @@ use muster_tests::{Ended, Program, Registry, fixture};
 use std::path::PathBuf;
 
 /// A maker's file, if it is there.
+#[expect(clippy::print_stderr, reason = "what was not checked must be said")]
 fn found(name: &str) -> Option<PathBuf> {
     let path = fixture::in_repository("../shared/data/vendor").join(name);
     let is_there = path.exists();

@@ -87,7 +87,6 @@ fn wrong(file: &Hostile, seen: &Seen) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[expect(clippy::print_stderr, reason = "what each file costs is worth knowing")]
 async fn e1_hostile_files_are_answered_in_little_memory() {
     let registry = Registry::new();
     let (musterd, _, _) = registry.serve("info").await;
