@@ -80,12 +80,12 @@ pub(super) fn make(bench: &mut Bench<'_>) {
         Answer::Rows(vec![(1, Some(Code::CredentialMalformed.number()))]),
     );
     bench.put_with(
-        "entries-100k.zip",
-        many(100_001),
+        "entries-90k.zip",
+        many(90_000),
         OPTIONS,
         Answer::Many {
             first: vec![(1, Some(Code::CredentialMalformed.number()))],
-            count: 100_001,
+            count: 90_000,
         },
     );
     bench.put_with("entries-300k.zip", many(300_000), OPTIONS, Answer::Not(""));
