@@ -29,7 +29,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let out = std::path::PathBuf::from(std::env::var("OUT_DIR")?);
     std::fs::write(out.join("muster.bin"), descriptors.encode_to_vec())?;
     tonic_prost_build::configure()
-        .bytes(".muster.v1.ImportManifestRequest.chunk")
+        .bytes(".muster.v1.UploadManifestRequest.chunk")
         .compile_fds(descriptors)?;
     Ok(())
 }

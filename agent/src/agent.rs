@@ -42,6 +42,9 @@ pub enum AgentError {
     /// The state directory cannot be used.
     #[error("cannot use the state directory")]
     State(#[from] StateError),
+    /// There is no identity yet, and no key that the registry could know.
+    #[error("this device has no key to claim with; give it one with `muster-agent adopt`")]
+    Key,
     /// There is no identity yet, and no code to earn one.
     #[error("cannot read the activation code")]
     Code(#[source] io::Error),
@@ -68,15 +71,40 @@ impl fmt::Debug for Agent {
     }
 }
 
-impl Agent {
-    /// Opens the state directory and the pinned roots. Makes the directories when they are not there; connects to
-    /// nothing, and makes no key yet.
-    pub fn new(settings: Settings) -> Result<Self, AgentError> {
+/// The state directory, held by this process alone, and the roots that the device pinned.
+pub(crate) struct Locked {
+    pub(crate) state: Arc<dyn Disk>,
+    pub(crate) trust: Trust,
+    clock: Clock,
+    lock: File,
+}
+
+impl Locked {
+    pub(crate) fn open(settings: &Settings) -> Result<Self, AgentError> {
         let clock = Clock::new(settings.clock());
         let pem = settings.roots().map_err(AgentError::Roots)?;
         let trust = Trust::from_pem(&pem, clock.clone())?;
         let state = open(settings.state_directory())?;
         let lock = lock(settings.state_directory())?;
+        Ok(Self {
+            state,
+            trust,
+            clock,
+            lock,
+        })
+    }
+}
+
+impl Agent {
+    /// Opens the state directory and the pinned roots. Makes the directories when they are not there; connects to
+    /// nothing, and makes no key yet.
+    pub fn new(settings: Settings) -> Result<Self, AgentError> {
+        let Locked {
+            state,
+            trust,
+            clock,
+            lock,
+        } = Locked::open(&settings)?;
         let target = open(&settings.apply_directory())?;
         let identity = Identity::load(&*state)?;
         let mut ledger = Ledger::open(Arc::clone(&state), &clock)?;
@@ -84,6 +112,9 @@ impl Agent {
             Some(identity) => {
                 clock.raise(identity.not_before());
                 ledger.revive(identity.device(), &trust);
+            }
+            None if settings.code().is_key() => {
+                DeviceKey::load(&*state)?.ok_or(AgentError::Key)?;
             }
             None => drop(enroll::code(settings.code()).map_err(AgentError::Code)?),
         }

@@ -95,6 +95,7 @@ pub(crate) fn code(source: &CodeSource) -> io::Result<Zeroizing<String>> {
             }
             Ok(Zeroizing::new(code.to_owned()))
         }
+        CodeSource::Key => Ok(Zeroizing::default()),
         CodeSource::Absent => Err(io::Error::new(
             io::ErrorKind::NotFound,
             "no activation code is set",

@@ -34,6 +34,7 @@
 //! ```
 #![warn(missing_docs)]
 
+mod adopt;
 mod agent;
 mod apply;
 mod clock;
@@ -53,6 +54,7 @@ mod worker;
 #[cfg(test)]
 mod testing;
 
+pub use adopt::{AdoptError, adopt, request};
 pub use agent::{Agent, AgentError};
 pub use clock::TimeSource;
 pub use config::{Problem, Problems, Settings, SettingsBuilder};

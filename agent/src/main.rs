@@ -1,24 +1,28 @@
 //! `muster-agent`: the agent as a process.
 
-use muster_agent::{Agent, AgentError, Settings};
+use muster_agent::{AdoptError, Agent, AgentError, DeviceId, Settings, adopt, request};
 use std::{
     ffi::OsString,
     fs,
     future::Future,
-    io::{self, Write as _},
+    io::{self, Read, Write as _},
     path::{Path, PathBuf},
     process::ExitCode,
 };
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::level_filters::LevelFilter;
+use zeroize::Zeroizing;
 
 const HELP: &str = "\
 The device side of Muster: claims an identity, applies desired state, reports back.
 
-usage: muster-agent [check] [--config FILE] [--verbose | --quiet]
+usage: muster-agent [check | request | adopt FILE] [--config FILE] [--verbose | --quiet]
        muster-agent --help | --version
 
   check            check settings, pinned roots and state directory, then end; connects to nothing
+  request          print a certificate request for this device's key, PEM; makes the key when there is none
+  adopt FILE       take over a key (PKCS#8), a certificate chain, or both, in PEM; `-` reads the standard input,
+                   as in: age -d -i station.key device.pem.age | muster-agent adopt -
   --config FILE    settings (default: /etc/muster-agent/agent.toml)
   --verbose        log each step in detail
   --quiet          log warnings only
@@ -31,6 +35,7 @@ settings (TOML; only the first four are required):
   state_directory = \"/var/lib/muster-agent\"
   root = \"/etc/muster-agent/root.pem\"                 the pinned root certificates
   activation_code_file = \"/etc/muster-agent/code\"     needed until the claim is granted, then wiped
+  pinned_key = true                                   instead of a code: the registry knows this device's key
   server_name = \"registry.example\"                    if other than the host of server
   firmware = \"2.4.0\"                                  what runs; or firmware_file = \"/etc/firmware-version\"
   apply_directory = \"/var/lib/muster-agent/config\"    files are found in current/ below it
@@ -46,10 +51,13 @@ exit codes:
   0  stopped by a signal, or the check found nothing
   2  the command line is wrong
   3  settings, pinned roots or activation code are wrong or missing
+     (and: what is to be adopted is not for this device)
   4  the state directory cannot be used: damaged, of a newer version, or in use by another agent
   5  the system refused something that the agent needs to start
 ";
 
+/// Most bytes of a file to adopt: a key and a chain of eight certificates stay far below.
+const HANDOVER_LIMIT: usize = 64 << 10;
 const DEFAULT_CONFIG: &str = "/etc/muster-agent/agent.toml";
 
 /// Documented in [`HELP`].
@@ -64,6 +72,8 @@ enum Command {
     Help,
     Version,
     Check(PathBuf),
+    Request(PathBuf),
+    Adopt(PathBuf, PathBuf),
     Run(PathBuf, LevelFilter),
 }
 
@@ -79,18 +89,41 @@ fn main() -> ExitCode {
             }),
             Err((code, message)) => failed(code, &message),
         },
+        Ok(Command::Request(config)) => {
+            let made = settings(&config)
+                .and_then(|settings| request(&settings).map_err(|error| (exit_code(&error), told(&error))));
+            match made {
+                Ok(pem) => printed(&pem),
+                Err((code, message)) => failed(code, &message),
+            }
+        }
+        Ok(Command::Adopt(file, config)) => match take_over(&file, &config) {
+            Ok(Some(device)) => printed(&format!("this device is {device} now\n")),
+            Ok(None) => printed("the key is this device's now; it claims with it when pinned_key is set\n"),
+            Err((code, message)) => failed(code, &message),
+        },
         Ok(Command::Run(config, level)) => run(&config, level),
     }
 }
 
 fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, String> {
     let mut arguments = arguments.into_iter();
-    let (mut check, mut config, mut level) = (false, PathBuf::from(DEFAULT_CONFIG), LevelFilter::INFO);
+    let mut adopt = None;
+    let (mut check, mut request) = (false, false);
+    let (mut config, mut level) = (PathBuf::from(DEFAULT_CONFIG), LevelFilter::INFO);
     while let Some(argument) = arguments.next() {
         match argument.to_str() {
             Some("--help" | "-h") => return Ok(Command::Help),
             Some("--version" | "-V") => return Ok(Command::Version),
-            Some("check") if !check => check = true,
+            Some("check") if !check && !request && adopt.is_none() => check = true,
+            Some("request") if !check && !request && adopt.is_none() => request = true,
+            Some("adopt") if !check && !request && adopt.is_none() => {
+                adopt = Some(
+                    arguments
+                        .next()
+                        .ok_or("adopt wants a file, or - for the standard input")?,
+                );
+            }
             Some("--config") => config = arguments.next().ok_or("--config wants a file")?.into(),
             Some("--verbose") => level = LevelFilter::DEBUG,
             Some("--quiet") => level = LevelFilter::WARN,
@@ -98,28 +131,56 @@ fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, Strin
             _ => return Err("unknown argument".into()),
         }
     }
-    Ok(if check {
-        Command::Check(config)
-    } else {
-        Command::Run(config, level)
+    Ok(match adopt {
+        Some(file) => Command::Adopt(file.into(), config),
+        None if check => Command::Check(config),
+        None if request => Command::Request(config),
+        None => Command::Run(config, level),
     })
 }
 
-fn open(config: &Path) -> Result<Agent, (u8, String)> {
+fn settings(config: &Path) -> Result<Settings, (u8, String)> {
     let text = fs::read_to_string(config).map_err(|error| {
         (
             EXIT_SETTINGS,
             format!("cannot read {}: {error}", config.display()),
         )
     })?;
-    let settings = Settings::parse(&text)
-        .map_err(|problems| (EXIT_SETTINGS, format!("{}:\n{problems}", config.display())))?;
-    Agent::new(settings).map_err(|error| (exit_code(&error), told(&error)))
+    Settings::parse(&text).map_err(|problems| (EXIT_SETTINGS, format!("{}:\n{problems}", config.display())))
+}
+
+fn open(config: &Path) -> Result<Agent, (u8, String)> {
+    Agent::new(settings(config)?).map_err(|error| (exit_code(&error), told(&error)))
+}
+
+fn take_over(file: &Path, config: &Path) -> Result<Option<DeviceId>, (u8, String)> {
+    let settings = settings(config)?;
+    // The buffer has its full size at once: growing would leave copies of the key in memory.
+    let mut text = Zeroizing::new(Vec::with_capacity(HANDOVER_LIMIT));
+    let source: Box<dyn Read> = if file == Path::new("-") {
+        Box::new(io::stdin())
+    } else {
+        let opened = fs::File::open(file);
+        Box::new(opened.map_err(|error| (EXIT_SETTINGS, format!("cannot read {}: {error}", file.display())))?)
+    };
+    let limit = u64::try_from(HANDOVER_LIMIT).unwrap_or(u64::MAX);
+    source
+        .take(limit)
+        .read_to_end(&mut text)
+        .map_err(|error| (EXIT_SETTINGS, format!("cannot read {}: {error}", file.display())))?;
+    adopt(&settings, &text).map_err(|error| match &error {
+        AdoptError::Agent(inner) => (exit_code(inner), told(&error)),
+        AdoptError::Malformed
+        | AdoptError::NoKey
+        | AdoptError::OtherKey
+        | AdoptError::Claimed(_)
+        | AdoptError::Untrusted(_) => (EXIT_SETTINGS, told(&error)),
+    })
 }
 
 fn exit_code(error: &AgentError) -> u8 {
     match error {
-        AgentError::Roots(_) | AgentError::Trust(_) | AgentError::Code(_) => EXIT_SETTINGS,
+        AgentError::Roots(_) | AgentError::Trust(_) | AgentError::Code(_) | AgentError::Key => EXIT_SETTINGS,
         AgentError::Directory(..) | AgentError::State(_) => EXIT_STATE,
     }
 }
@@ -200,7 +261,20 @@ mod tests {
         assert_eq!(read("--quiet"), Ok(Command::Run(default(), LevelFilter::WARN)));
         assert_eq!(read("check --help"), Ok(Command::Help));
         assert_eq!(read("-V"), Ok(Command::Version));
-        for wrong in ["--config", "check check", "run", "--code=SECRET"] {
+        let adopted = |file: &str, config: &str| Ok(Command::Adopt(file.into(), config.into()));
+        assert_eq!(read("adopt -"), adopted("-", DEFAULT_CONFIG));
+        assert_eq!(read("adopt k.pem --config a.toml"), adopted("k.pem", "a.toml"));
+        assert_eq!(read("request"), Ok(Command::Request(default())));
+        for wrong in [
+            "check request",
+            "request adopt x",
+            "--config",
+            "check check",
+            "adopt",
+            "check adopt x",
+            "run",
+            "--code=SECRET",
+        ] {
             let message = read(wrong).unwrap_err();
             assert!(!message.contains("SECRET"), "{message}");
         }

@@ -11,9 +11,10 @@ use crate::{
         gate,
         throttle::{ClaimRates, Rate, Throttle},
     },
-    service::Service,
+    service::{Service, import::Files},
     store::{Store, StoreError},
     tls::{self, ServerIdentity, TlsError},
+    workers,
 };
 use std::{
     io,
@@ -89,6 +90,14 @@ pub struct App {
     identity: Arc<ServerIdentity>,
 }
 
+/// Where manifests lie until their results are acknowledged.
+const BATCHES: &str = "batches";
+
+fn batch_files(directory: &Path) -> Result<Files, AppError> {
+    let path = directory.join(BATCHES);
+    Files::open(&path).map_err(|source| AppError::Directory { path, source })
+}
+
 fn spool_directory(directory: &Path) -> Result<PathBuf, AppError> {
     let path = directory.join("tmp");
     match std::fs::create_dir(&path) {
@@ -119,7 +128,8 @@ impl App {
         }
         descriptors::raise_for(settings.connections() + Limits::default().strangers);
         let spool = spool_directory(settings.directory())?;
-        let service = Service::new(store, ca, clock, Bus::start()?, &spool);
+        let files = batch_files(settings.directory())?;
+        let service = Service::new(store, ca, clock, Bus::start()?, &spool, files);
         let per_second = settings.claims_per_second();
         let source = Rate {
             per_second,
@@ -182,9 +192,11 @@ impl App {
         });
         running.spawn({
             let (registry, bus, parts) = (service.clone(), service.bus.clone(), parts.clone());
+            let pins = service.clone();
+            let pins = Arc::new(move |leaf: &[u8]| pins.is_current(leaf));
             let serve = gate::serve(
                 mqtt_port,
-                tls::mqtt_config(&ca, &identity, &clock)?,
+                tls::mqtt_config(&ca, &identity, &clock, pins)?,
                 registry,
                 bus,
                 claims,
@@ -194,6 +206,13 @@ impl App {
             async move { Ok(serve.await?) }
         });
         running.spawn(renew(service.clone(), identity, parts.clone()));
+        running.spawn({
+            let work = workers::batches(service.clone(), parts.clone());
+            async move {
+                work.await;
+                Ok(())
+            }
+        });
         let dead = service.bus.clone();
         let ended = tokio::select! {
             () = stop.cancelled() => Ok(()),

@@ -22,3 +22,4 @@ pub mod random;
 pub mod service;
 pub mod store;
 pub mod tls;
+mod workers;

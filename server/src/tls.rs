@@ -1,15 +1,23 @@
 //! TLS for both ports: handshakes under a deadline, client certificates by port, no resumption.
 
+mod pinned;
+
+pub use pinned::Pins;
+
 use crate::{
     ca::{Ca, CaError, ServerCertificate, ServerNames},
     clock::Clock,
 };
 use muster_domain::Timestamp;
+use pinned::PinnedVerifier;
 use rustls::{
     RootCertStore, ServerConfig,
     crypto::{CryptoProvider, aws_lc_rs},
     pki_types::{CertificateDer, UnixTime},
-    server::{ClientHello, NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier},
+    server::{
+        ClientHello, NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier,
+        danger::ClientCertVerifier,
+    },
     sign::CertifiedKey,
     time_provider::TimeProvider,
 };
@@ -144,10 +152,10 @@ pub fn grpc_config(
     identity: &Arc<ServerIdentity>,
     clock: &Clock,
 ) -> Result<Arc<ServerConfig>, TlsError> {
-    config(ca.operator_chain(), H2, identity, clock)
+    config(own_certificates(ca.operator_chain())?, H2, identity, clock)
 }
 
-/// TLS of the MQTT port: devices may show a certificate of the device CA. No other is accepted.
+/// TLS of the MQTT port: devices may show a certificate of the device CA, or one that is pinned. No other is accepted.
 ///
 /// # Errors
 ///
@@ -156,17 +164,14 @@ pub fn mqtt_config(
     ca: &Ca,
     identity: &Arc<ServerIdentity>,
     clock: &Clock,
+    pins: Pins,
 ) -> Result<Arc<ServerConfig>, TlsError> {
-    config(ca.device_chain(), MQTT, identity, clock)
+    let own = own_certificates(ca.device_chain())?;
+    config(Arc::new(PinnedVerifier { own, pins }), MQTT, identity, clock)
 }
 
-fn config(
-    anchors: Vec<Vec<u8>>,
-    protocol: &[u8],
-    identity: &Arc<ServerIdentity>,
-    clock: &Clock,
-) -> Result<Arc<ServerConfig>, TlsError> {
-    let provider: Arc<CryptoProvider> = Arc::new(aws_lc_rs::default_provider());
+/// Takes certificates under these authorities, and no others.
+fn own_certificates(anchors: Vec<Vec<u8>>) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
     // The issuing authority is the anchor, not the root: the other authorities under it are not for this port.
     let mut roots = RootCertStore::empty();
     for anchor in anchors {
@@ -175,9 +180,21 @@ fn config(
             .map_err(TlsError::Anchor)?;
     }
     // Optional, since a claim comes from a device that has none yet. A usage other than clientAuth is refused.
-    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
-        .allow_unauthenticated()
-        .build()?;
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    Ok(
+        WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
+            .allow_unauthenticated()
+            .build()?,
+    )
+}
+
+fn config(
+    verifier: Arc<dyn ClientCertVerifier>,
+    protocol: &[u8],
+    identity: &Arc<ServerIdentity>,
+    clock: &Clock,
+) -> Result<Arc<ServerConfig>, TlsError> {
+    let provider: Arc<CryptoProvider> = Arc::new(aws_lc_rs::default_provider());
     let mut config = ServerConfig::builder_with_details(provider, Arc::new(clock.clone()))
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
         .map_err(TlsError::Versions)?

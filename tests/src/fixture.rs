@@ -44,7 +44,9 @@ fn code(why: &str) -> Code {
         "model unknown" => Code::ModelUnknown,
         "site unknown" => Code::SiteUnknown,
         "not a semantic version" => Code::VersionMalformed,
-        "spreadsheet damage: scientific notation" => Code::SerialDamaged,
+        "spreadsheet damage: scientific notation" | "number cell in an identifier column" => {
+            Code::SerialDamaged
+        }
         "serial with inner blank" => Code::SerialMalformed,
         "formula" => Code::FormulaCell,
         other => panic!("{other} has no code here"),

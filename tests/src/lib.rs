@@ -16,10 +16,12 @@
     reason = "a harness panics: that is how a test fails"
 )]
 
+pub mod corpus;
 pub mod fixture;
 pub mod grpc;
 mod mqtt;
 mod pki;
+mod process;
 mod program;
 mod proxy;
 mod random;
@@ -31,6 +33,7 @@ mod world;
 
 pub use mqtt::{Mqtt, Packet};
 pub use pki::{ForeignCa, Key, Pair};
+pub use process::Counts;
 pub use program::{Ended, Program, Registry, free_ports};
 pub use proxy::Proxy;
 pub use random::Random;

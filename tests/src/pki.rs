@@ -92,11 +92,16 @@ impl ForeignCa {
 
     /// A client certificate under any common name.
     pub fn client(&self, name: &str) -> Pair {
+        self.client_with(name, &KeyPair::generate().expect("a key"), 4096)
+    }
+
+    /// The same for a key of any kind, with an end at the beginning of this year.
+    pub fn client_with(&self, name: &str, key: &KeyPair, end: i32) -> Pair {
         let mut params = CertificateParams::new([]).expect("no names");
         params.distinguished_name.push(rcgen::DnType::CommonName, name);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-        let key = KeyPair::generate().expect("a key");
-        let certificate = params.signed_by(&key, &self.0).expect("a certificate");
+        params.not_after = rcgen::date_time_ymd(end, 1, 1);
+        let certificate = params.signed_by(key, &self.0).expect("a certificate");
         Pair {
             chain: certificate.pem() + &self.0.pem(),
             key: key.serialize_pem(),

@@ -1,6 +1,6 @@
 //! Our binaries as processes, as a user starts them.
 
-use crate::{template, wait};
+use crate::{process::Counts, template, wait};
 use std::{
     ffi::OsStr,
     fmt, fs,
@@ -9,7 +9,10 @@ use std::{
     os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     thread::JoinHandle,
 };
 use tempfile::TempDir;
@@ -17,9 +20,14 @@ use tempfile::TempDir;
 /// Below the range that systems take for outgoing connections, so that a port found free stays so.
 const PORTS: std::ops::Range<u64> = 20_000..30_000;
 
+/// Searches for ports so far.
+static CALLS: AtomicU64 = AtomicU64::new(0);
+
 /// Ports of the loopback address that are free now, for programs that must be told them beforehand.
 pub fn free_ports<const N: usize>() -> [u16; N] {
-    let mut chance = crate::Random::seeded(u64::from(std::process::id()));
+    // Tests of one process look elsewhere, each time: ports that were found may not be taken yet.
+    let call = CALLS.fetch_add(1, Ordering::Relaxed);
+    let mut chance = crate::Random::seeded(u64::from(std::process::id()) << 32 | call);
     // All are held until all are found, so that none is found twice.
     let mut held = Vec::new();
     while held.len() < N {
@@ -153,6 +161,16 @@ impl Program {
         self.log.so_far()
     }
 
+    /// What it has written to its standard output so far.
+    pub fn out(&self) -> String {
+        self.out.so_far()
+    }
+
+    /// What the kernel counts of it; of one that has ended, `None`.
+    pub fn counts(&self) -> Option<Counts> {
+        Counts::of(self.child.id())
+    }
+
     /// Waits for a line of the log.
     pub async fn logged(&mut self, what: &str) -> String {
         wait::until(&format!("{} logs {what:?}", self.name), async || {
@@ -185,10 +203,10 @@ impl Program {
         );
     }
 
-    /// `kill -9`.
-    pub async fn killed(mut self) {
+    /// `kill -9`. One that has ended before keeps its exit code.
+    pub async fn killed(mut self) -> Ended {
         self.child.kill().expect("a process");
-        self.ended().await;
+        self.ended().await
     }
 
     /// Waits for its end.
@@ -239,6 +257,26 @@ impl Registry {
             .expect("a directory");
         template::copy_tree(template::template(), directory.path());
         Self { directory }
+    }
+
+    /// A copy of everything here, for a registry that is not served.
+    pub fn copy(&self) -> Self {
+        let directory = tempfile::Builder::new()
+            .prefix("muster-program-")
+            .tempdir()
+            .expect("a directory");
+        template::copy_tree(self.directory.path(), directory.path());
+        Self { directory }
+    }
+
+    /// Gives the next servers ports that stay the same when one is started again.
+    pub fn keep_ports(&self) {
+        let settings = self.path("registry/musterd.toml");
+        let mut text = fs::read_to_string(&settings).expect("settings");
+        for port in free_ports::<2>() {
+            text = text.replacen("127.0.0.1:0\"", &format!("127.0.0.1:{port}\""), 1);
+        }
+        fs::write(&settings, text).expect("settings");
     }
 
     /// A place beside the registry.

@@ -4,17 +4,47 @@
 use crate::{bench, demo};
 use crate::{
     client::Client,
-    commands::{apply, audit, batch, catalog, context, device, fleet, import, operator, profile, refusal},
+    commands::{
+        apply, audit, batch, catalog, context, device, fleet, import, manifest, operator, profile, refusal,
+    },
     context::{Context, Contexts},
     exit::Exit,
     failure::Failure,
-    output::Format,
+    output::{Format, Target, TargetParser},
 };
 use clap::{Args, Parser, Subcommand};
-use std::{ffi::OsString, io::Write};
+use std::{ffi::OsString, io::Write, path::PathBuf};
 
 /// Where help puts the options that all commands have.
 const GLOBAL: &str = "Options of every command";
+
+const NAMING: &str = "\
+Example, rooms.toml, for `muster naming apply -f rooms.toml`:
+  [[naming_rules]]
+  name = \"rooms\"
+  description = \"As on the doors\"
+  field = \"position\"                # or serial, hardware, site, labels.KEY, variables.NAME
+  pattern = \"[A-Z]-[0-9]{3}\"        # must match the whole value
+  example = \"B-017\"
+  models = [\"GW-200\"]               # left out: all
+  required = true
+
+Rows that break a rule are refused with M2167, rows without a required value with M2165.";
+const MAPPING: &str = "\
+Example, line-7.toml, for `muster mapping apply -f line-7.toml`:
+  name = \"line-7\"
+  unmapped = \"keep\"                 # or variables, labels, ignore, refuse
+  [[fields]]
+  field = \"serial\"
+  columns = [\"Serial No.\", \"SN\"]
+  steps = [{ capture = \"SN:(.+)\" }, { pad = { width = 7, with = \"0\" } }, { prefix = \"GW2-\" }]
+  [[fields]]
+  field = \"site\"
+  columns = [\"Plant\"]
+  steps = [{ lookup = { MUNICH = \"MUC-01\" }, otherwise = \"refuse\" }]
+
+An import proposes one and keeps it: `muster import FILE --save-mapping line-7`, then `muster mapping show line-7 -o json`, change
+it, and apply it as the next revision. `muster import FILE --mapping line-7@2` uses one of them.";
 
 /// Operate a Muster fleet registry.
 #[derive(Debug, Parser)]
@@ -26,17 +56,18 @@ struct Cli {
     #[arg(long, global = true, value_name = "NAME|PATH", help_heading = GLOBAL)]
     context: Option<String>,
 
-    /// How to print: `table` for people, the others with every field for programs.
+    /// How to print: `table` for people, the others with every field for programs. Where a command makes a file: its
+    /// name.
     #[arg(
         short,
         long,
         global = true,
-        value_enum,
-        default_value_t,
+        value_parser = TargetParser,
+        default_value = "table",
         value_name = "FORMAT",
         help_heading = GLOBAL
     )]
-    output: Format,
+    output: Target,
 
     #[command(subcommand)]
     command: Command,
@@ -44,11 +75,15 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Import(import::Import),
+    Import(Box<import::Import>),
+
+    /// Templates of manifests.
+    #[command(subcommand, visible_alias = "manifests")]
+    Manifest(manifest::Command),
     /// List, show, explain and change devices.
     #[command(subcommand, visible_alias = "devices")]
     Device(device::Command),
-    /// Past imports.
+    /// Imports, past and under way.
     #[command(subcommand, visible_alias = "batches")]
     Batch(batch::Command),
     Apply(apply::Apply),
@@ -58,6 +93,12 @@ enum Command {
     /// Places.
     #[command(subcommand, visible_alias = "sites")]
     Site(catalog::Command<catalog::Sites>),
+    /// Naming rules: what serials, positions, labels and other values look like.
+    #[command(subcommand, visible_alias = "naming-rules", after_long_help = NAMING)]
+    Naming(catalog::Command<catalog::NamingRules>),
+    /// Mappings: what the columns of manifests mean.
+    #[command(subcommand, visible_alias = "mappings", after_long_help = MAPPING)]
+    Mapping(catalog::Command<catalog::Mappings>),
     /// Configuration templates.
     #[command(subcommand, visible_alias = "profiles")]
     Profile(profile::Command),
@@ -115,8 +156,12 @@ impl ListArgs {
 
 /// What a command works with.
 pub(crate) struct Session<'a> {
+    /// The command line, to be shown again.
+    pub(crate) arguments: Vec<OsString>,
     context: Option<String>,
     pub(crate) format: Format,
+    /// The file that `-o` names, for a command that makes one.
+    pub(crate) file: Option<PathBuf>,
     pub(crate) out: &'a mut dyn Write,
     /// For notes beside the answer: warnings, summaries.
     pub(crate) notes: &'a mut dyn Write,
@@ -127,7 +172,7 @@ impl Session<'_> {
         Contexts::of_user()?.load(self.context.as_deref())
     }
 
-    pub(crate) fn context_path(&self) -> Result<std::path::PathBuf, Failure> {
+    pub(crate) fn context_path(&self) -> Result<PathBuf, Failure> {
         Contexts::of_user()?.resolve(self.context.as_deref())
     }
 
@@ -156,13 +201,20 @@ pub async fn run(
     out: &mut (dyn Write + Send),
     notes: &mut (dyn Write + Send),
 ) -> Exit {
-    let cli = match Cli::try_parse_from(arguments) {
+    let arguments: Vec<_> = arguments.into_iter().collect();
+    let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
         Err(error) => return parse_failed(&error, out, notes),
     };
+    let (format, file) = match cli.output {
+        Target::Format(format) => (format, None),
+        Target::File(file) => (Format::default(), Some(file)),
+    };
     let mut session = Session {
+        arguments,
         context: cli.context,
-        format: cli.output,
+        format,
+        file,
         out,
         notes,
     };
@@ -180,6 +232,12 @@ pub async fn run(
 }
 
 async fn dispatch(command: Command, session: &mut Session<'_>) -> Result<Exit, Failure> {
+    if let (Some(file), false) = (&session.file, matches!(command, Command::Manifest(_))) {
+        return Err(Failure::usage(
+            format!("-o {}: this command makes no file", file.display()),
+            "Give a format: table, json, jsonl or csv.",
+        ));
+    }
     // The demo logs into a file of its own.
     #[cfg(feature = "embedded")]
     let command = match command {
@@ -191,11 +249,14 @@ async fn dispatch(command: Command, session: &mut Session<'_>) -> Result<Exit, F
         #[cfg(feature = "embedded")]
         Command::Demo(_) => {}
         Command::Import(command) => return command.run(session).await,
+        Command::Manifest(command) => command.run(session).await?,
         Command::Device(command) => command.run(session).await?,
-        Command::Batch(command) => command.run(session).await?,
+        Command::Batch(command) => return command.run(session).await,
         Command::Apply(command) => command.run(session).await?,
         Command::Model(command) => command.run(session).await?,
         Command::Site(command) => command.run(session).await?,
+        Command::Naming(command) => command.run(session).await?,
+        Command::Mapping(command) => command.run(session).await?,
         Command::Profile(command) => command.run(session).await?,
         Command::Firmware(command) => command.run(session).await?,
         Command::Fleet(command) => command.run(session).await?,

@@ -39,6 +39,8 @@ pub struct Client {
     pub audit: AuditClient<Channel>,
     /// Counts.
     pub fleet: FleetClient<Channel>,
+    /// Where the server is; empty for a channel that was there already.
+    server: String,
 }
 
 impl Client {
@@ -69,7 +71,18 @@ impl Client {
             .keep_alive_timeout(PING_TIMEOUT);
         let channel = endpoint.connect().await;
         let failed = |error| Failure::Unreachable(Box::new(Unreachable::connecting(&context.server, &error)));
-        channel.map(Self::over).map_err(failed)
+        let server = context.server.clone();
+        channel
+            .map(|channel| Self {
+                server,
+                ..Self::over(channel)
+            })
+            .map_err(failed)
+    }
+
+    /// Where the server is, such as `https://127.0.0.1:8443`; empty where that is not known.
+    pub fn server(&self) -> &str {
+        &self.server
     }
 
     /// All services over a channel that is there already.
@@ -82,6 +95,7 @@ impl Client {
             access: AccessClient::new(channel.clone()),
             audit: AuditClient::new(channel.clone()).max_decoding_message_size(ANSWER_LIMIT),
             fleet: FleetClient::new(channel).max_decoding_message_size(ANSWER_LIMIT),
+            server: String::new(),
         }
     }
 }

@@ -198,6 +198,20 @@ impl Failure {
         }
     }
 
+    /// Is it this refusal?
+    pub fn is(&self, code: muster_domain::Code) -> bool {
+        self.answer().and_then(|answer| answer.number) == Some(code.number())
+    }
+
+    /// Can the same succeed a while later, without anybody mending anything?
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Unreachable(_) => true,
+            Self::Refused(answer) => answer.exit() == Exit::Unavailable,
+            Self::Usage(_) | Self::RowsRefused(_) | Self::OutputClosed | Self::Fault(_) => false,
+        }
+    }
+
     /// Is there anything to tell the user?
     pub const fn is_silent(&self) -> bool {
         matches!(self, Self::OutputClosed | Self::RowsRefused(_))

@@ -27,6 +27,7 @@ mod logs;
 pub mod output;
 pub mod records;
 mod render;
+pub mod template;
 pub mod unreachable;
 
 pub use client::Client;

@@ -90,6 +90,13 @@ impl SettingsBuilder {
         self
     }
 
+    /// No activation code: the registry has pinned this device's key.
+    #[must_use]
+    pub fn pinned_key(mut self) -> Self {
+        self.code = CodeSource::Key;
+        self
+    }
+
     /// The pinned roots, PEM.
     #[must_use]
     pub fn root_pem(mut self, pem: impl Into<Vec<u8>>) -> Self {

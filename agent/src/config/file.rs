@@ -48,6 +48,16 @@ impl Section {
         }
     }
 
+    fn switch(&mut self, name: &str) -> Option<bool> {
+        match self.table.remove(name)? {
+            Value::Boolean(switch) => Some(switch),
+            _ => {
+                self.problem(name, "must be true or false");
+                None
+            }
+        }
+    }
+
     fn words(&mut self, name: &str) -> Option<Vec<String>> {
         let value = self.table.remove(name)?;
         let words = match value {
@@ -145,8 +155,11 @@ fn texts(mut builder: SettingsBuilder, file: &mut Section) -> SettingsBuilder {
     if let Some(name) = file.text("server_name") {
         builder = builder.server_name(name);
     }
-    if let Some(path) = file.text("activation_code_file") {
-        builder = builder.code_file(path);
+    match (file.text("activation_code_file"), file.switch("pinned_key")) {
+        (Some(_), Some(true)) => file.problem("pinned_key", "cannot be set beside activation_code_file"),
+        (Some(path), _) => builder = builder.code_file(path),
+        (None, Some(true)) => builder = builder.pinned_key(),
+        (None, Some(false) | None) => {}
     }
     if let Some(path) = file.text("root") {
         builder = builder.root_file(path);

@@ -64,6 +64,15 @@ pub(crate) enum CodeSource {
     Text(Zeroizing<String>),
     /// In a file that is wiped once the identity is durable.
     File(PathBuf),
+    /// There is none: the registry has pinned this device's key, and the request proves that it is held.
+    Key,
+}
+
+impl CodeSource {
+    /// Does the key alone earn the identity?
+    pub(crate) const fn is_key(&self) -> bool {
+        matches!(self, Self::Key)
+    }
 }
 
 /// Where the pinned roots are.
@@ -186,6 +195,7 @@ impl fmt::Debug for CodeSource {
             Self::Absent => f.write_str("Absent"),
             Self::Text(_) => f.write_str("Text"),
             Self::File(path) => f.debug_tuple("File").field(path).finish(),
+            Self::Key => f.write_str("Key"),
         }
     }
 }

@@ -1,14 +1,19 @@
-//! The little DER (X.690) that the agent needs itself: the validity of a certificate, and a request to sign.
+//! The little DER (X.690) that the agent needs itself: validity and name of a certificate, and a request to sign.
 //!
 //! Certificates are verified by webpki; what is read here is only looked up beside it.
 
 /// Tags used here.
 const INTEGER: u8 = 0x02;
 const BIT_STRING: u8 = 0x03;
+const OID: u8 = 0x06;
 const UTC_TIME: u8 = 0x17;
 const GENERALIZED_TIME: u8 = 0x18;
 const SEQUENCE: u8 = 0x30;
+const SET: u8 = 0x31;
 const CONTEXT_0: u8 = 0xa0;
+
+/// id-at-commonName (RFC 5280, appendix A.1), content of its OBJECT IDENTIFIER.
+const COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
 
 /// AlgorithmIdentifier ecdsa-with-SHA256 (RFC 5758, 3.2).
 const ECDSA_WITH_SHA256: &[u8] = &[
@@ -44,6 +49,30 @@ impl Validity {
             not_after: validity.time()?,
         })
     }
+}
+
+/// The last common name of a certificate's subject (RFC 5280, 4.1.2.6); `None` when there is none that is UTF-8.
+pub(crate) fn common_name(certificate: &[u8]) -> Option<String> {
+    let mut certificate = Reader(Reader(certificate).take(SEQUENCE)?);
+    let mut tbs = Reader(certificate.take(SEQUENCE)?);
+    if tbs.peek() == Some(CONTEXT_0) {
+        tbs.take(CONTEXT_0)?;
+    }
+    tbs.take(INTEGER)?;
+    // Signature algorithm, issuer, validity.
+    for _ in 0..3 {
+        tbs.take(SEQUENCE)?;
+    }
+    let mut subject = Reader(tbs.take(SEQUENCE)?);
+    let mut found = None;
+    while subject.peek().is_some() {
+        let mut attribute = Reader(Reader(subject.take(SET)?).take(SEQUENCE)?);
+        if attribute.take(OID)? == COMMON_NAME {
+            let text = attribute.take(attribute.peek()?)?;
+            found = Some(core::str::from_utf8(text).ok()?.to_owned());
+        }
+    }
+    found
 }
 
 /// Reads elements one after the other.
@@ -217,6 +246,26 @@ mod tests {
             let bytes = element(4, &vec![7; length]);
             assert_eq!(bytes[..head.len()], head);
             assert_eq!(Reader(&bytes).take(4).map(<[u8]>::len), Some(length));
+        }
+    }
+
+    #[test]
+    fn the_common_name_is_the_last_of_the_subject() {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut params = rcgen::CertificateParams::default();
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        let nameless = params.clone().self_signed(&key).unwrap();
+        assert_eq!(common_name(nameless.der()), None);
+        params
+            .distinguished_name
+            .push(rcgen::DnType::OrganizationName, "Example");
+        params
+            .distinguished_name
+            .push(rcgen::DnType::CommonName, "01jnb3zv8k");
+        let certificate = params.self_signed(&key).unwrap();
+        assert_eq!(common_name(certificate.der()).as_deref(), Some("01jnb3zv8k"));
+        for end in 0..certificate.der().len() {
+            assert_eq!(common_name(&certificate.der()[..end]), None, "cut at {end}");
         }
     }
 

@@ -39,23 +39,35 @@ impl DeviceKey {
     /// The key of this device; made and durable before this returns when there is none. It must be durable before
     /// anything is said about it: a claim whose answer is lost is repeated with the same key.
     pub(crate) fn load_or_make(disk: &dyn Disk) -> Result<(Self, Origin), StateError> {
-        let place = place();
-        if let Some(pkcs8) = disk
-            .read(&place, FILE_LIMIT)
-            .map_err(|e| StateError::io("read", &place, e))?
-        {
-            let key = Self::parse(Zeroizing::new(pkcs8)).ok_or_else(|| StateError::damaged(&place))?;
+        if let Some(key) = Self::load(disk)? {
             return Ok((key, Origin::Kept));
         }
         let made = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &SystemRandom::new())
             .map_err(|_| StateError::Random)?;
         let pkcs8 = Zeroizing::new(made.as_ref().to_vec());
-        replace(disk, &place, &pkcs8).map_err(|e| StateError::io("write", &place, e))?;
-        let key = Self::parse(pkcs8).ok_or_else(|| StateError::damaged(&place))?;
+        let key = Self::parse(pkcs8).ok_or_else(|| StateError::damaged(&place()))?;
+        key.save(disk)?;
         Ok((key, Origin::Made))
     }
 
-    fn parse(pkcs8: Zeroizing<Vec<u8>>) -> Option<Self> {
+    /// The key of this device, if it has one.
+    pub(crate) fn load(disk: &dyn Disk) -> Result<Option<Self>, StateError> {
+        let place = place();
+        let kept = disk
+            .read(&place, FILE_LIMIT)
+            .map_err(|e| StateError::io("read", &place, e))?;
+        kept.map(|pkcs8| Self::parse(Zeroizing::new(pkcs8)).ok_or_else(|| StateError::damaged(&place)))
+            .transpose()
+    }
+
+    /// Makes it the key of this device; durable on return.
+    pub(crate) fn save(&self, disk: &dyn Disk) -> Result<(), StateError> {
+        let place = place();
+        replace(disk, &place, &self.pkcs8).map_err(|e| StateError::io("write", &place, e))
+    }
+
+    /// From PKCS#8 DER.
+    pub(crate) fn parse(pkcs8: Zeroizing<Vec<u8>>) -> Option<Self> {
         let pair =
             EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &pkcs8, &SystemRandom::new()).ok()?;
         Some(Self { pkcs8, pair })

@@ -77,7 +77,14 @@ const ADMIN: Rule = Rule::Roles(&[Role::Admin]);
 
 /// Every RPC by its full method name. One that is missing here is denied to all, and fails a test.
 pub const TABLE: &[(&str, Rule)] = &[
-    ("muster.v1.Manifests/ImportManifest", WRITE),
+    ("muster.v1.Manifests/CreateBatch", WRITE),
+    ("muster.v1.Manifests/UploadManifest", WRITE),
+    ("muster.v1.Manifests/ImportRows", WRITE),
+    ("muster.v1.Manifests/WatchBatch", WRITE),
+    ("muster.v1.Manifests/AcknowledgeResults", WRITE),
+    ("muster.v1.Manifests/ApplyBatch", WRITE),
+    ("muster.v1.Manifests/CancelBatch", WRITE),
+    ("muster.v1.Manifests/UndoBatch", WRITE),
     ("muster.v1.Manifests/GetBatch", READ),
     ("muster.v1.Manifests/ListBatches", READ),
     ("muster.v1.Devices/GetDevice", READ),
@@ -96,6 +103,10 @@ pub const TABLE: &[(&str, Rule)] = &[
     ("muster.v1.Catalog/ListProfiles", READ),
     ("muster.v1.Catalog/GetFirmwarePolicy", READ),
     ("muster.v1.Catalog/ListFirmwarePolicies", READ),
+    ("muster.v1.Catalog/GetMapping", READ),
+    ("muster.v1.Catalog/ListMappings", READ),
+    ("muster.v1.Catalog/GetNamingRule", READ),
+    ("muster.v1.Catalog/ListNamingRules", READ),
     ("muster.v1.Enrollment/Claim", Rule::Anyone),
     ("muster.v1.Enrollment/GetTrustBundle", Rule::Anyone),
     ("muster.v1.Access/CreateOperator", ADMIN),

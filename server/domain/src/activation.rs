@@ -4,6 +4,7 @@
 //! `7Q2RK-0XW4M-...`. 120 bits cannot be guessed (A1), so codes need no slow hash and no lock-out; the registry keeps
 //! only an HMAC-SHA-256 under a key that is outside the database.
 
+use crate::{Timestamp, certificate::CertificateSerial};
 use core::{fmt, str::FromStr};
 use hmac::{Hmac, KeyInit, Mac as _};
 use serde::{Deserialize, Serialize};
@@ -31,6 +32,12 @@ pub struct CodeHash([u8; 32]);
 /// The key of [`CodeHash`]; kept outside the database.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
 pub struct CodeKey([u8; 32]);
+
+/// What the codes and certificate serials of one part of an import follow from, under a [`CodeKey`]. It stays on record
+/// until the results of the part are acknowledged, so that the same codes can be shown again; once it is erased, nobody can
+/// make them. Without the key it says nothing.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
+pub struct Seed([u8; 16]);
 
 /// A typed text that cannot be a code: mistyped, or something else. Says nothing about the secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -143,6 +150,51 @@ impl CodeKey {
     }
 }
 
+impl CodeKey {
+    /// The code of a row, always the same for the same seed. 120 bits of an HMAC under a key of 256 bits are as good as random to
+    /// whoever lacks the key.
+    pub fn code(&self, seed: &Seed, row: u32) -> ActivationCode {
+        let mut secret = [0; SECRET_BYTES];
+        secret.copy_from_slice(&self.derive(b"muster batch code v1", seed, row)[..SECRET_BYTES]);
+        ActivationCode(secret)
+    }
+
+    /// The serial of the certificate of a row, always the same for the same seed and instant.
+    pub fn certificate_serial(&self, seed: &Seed, row: u32, at: Timestamp) -> CertificateSerial {
+        let mut random = [0; 16];
+        random.copy_from_slice(&self.derive(b"muster batch serial v1", seed, row)[..16]);
+        CertificateSerial::new(at, u128::from_be_bytes(random))
+    }
+
+    /// The lengths of `what` and seed are fixed, so no two inputs run into each other.
+    fn derive(&self, what: &[u8], seed: &Seed, row: u32) -> [u8; 32] {
+        #[expect(clippy::expect_used, reason = "HMAC takes keys of any length (RFC 2104)")]
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).expect("any length");
+        mac.update(what);
+        mac.update(&seed.0);
+        mac.update(&row.to_be_bytes());
+        mac.finalize().into_bytes().into()
+    }
+}
+
+impl Seed {
+    /// From random bytes, or its stored form.
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    /// Its stored form.
+    pub const fn to_bytes(&self) -> [u8; 16] {
+        self.0
+    }
+}
+
+impl fmt::Debug for Seed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Seed(..)")
+    }
+}
+
 impl fmt::Debug for CodeKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("CodeKey(..)")
@@ -198,11 +250,12 @@ mod tests {
     fn neither_code_nor_hash_shows_in_debug() {
         let code = ActivationCode::from_random([7; 15]);
         let shown = format!(
-            "{code:?} {:?} {:?}",
+            "{code:?} {:?} {:?} {:?}",
             code.hash(&CodeKey([1; 32])),
-            CodeKey([1; 32])
+            CodeKey([1; 32]),
+            Seed([1; 16])
         );
-        assert_eq!(shown, "ActivationCode(..) CodeHash(..) CodeKey(..)");
+        assert_eq!(shown, "ActivationCode(..) CodeHash(..) CodeKey(..) Seed(..)");
     }
 
     #[test]
@@ -210,5 +263,20 @@ mod tests {
         let [a, b] = [[1; 15], [2; 15]].map(ActivationCode::from_random);
         let [k, l] = [[1; 32], [2; 32]].map(CodeKey::from_bytes);
         assert!(a.hash(&k) == a.hash(&k) && a.hash(&k) != b.hash(&k) && a.hash(&k) != a.hash(&l));
+    }
+
+    #[test]
+    fn what_follows_from_a_seed_depends_on_key_seed_and_row() {
+        let [k, l] = [[1; 32], [2; 32]].map(CodeKey::from_bytes);
+        let [s, t] = [[1; 16], [2; 16]].map(Seed::from_bytes);
+        let code = k.code(&s, 7);
+        assert!(code == k.code(&s, 7));
+        assert!(code != l.code(&s, 7) && code != k.code(&t, 7) && code != k.code(&s, 8));
+        // HMAC-SHA-256 of the label, the seed and the row, by another implementation (Python's hmac).
+        assert_eq!(code.reveal(), "3HP5Y-Z8N1K-R3Y5K-2QWMY-MCDEU");
+        let at = Timestamp::from_seconds(1_800_000_000);
+        let serial = k.certificate_serial(&s, 7, at);
+        assert_eq!(serial, k.certificate_serial(&s, 7, at));
+        assert!(serial != k.certificate_serial(&s, 8, at) && serial != k.certificate_serial(&t, 7, at));
     }
 }

@@ -50,6 +50,24 @@ pub enum Action {
     BatchPartCommitted,
     /// An import ended.
     BatchFinished,
+    /// An import was checked, and what it would do was written down.
+    BatchPlanned,
+    /// An import began to change the registry.
+    BatchApplied,
+    /// An import was stopped.
+    BatchCancelled,
+    /// An import was refused as a whole.
+    BatchFailed,
+    /// Mended rows of an import were sent again.
+    BatchRetried,
+    /// The results of an import were kept by the caller: its codes and keys are erased.
+    ResultsAcknowledged,
+    /// An import is being taken back.
+    BatchUndoStarted,
+    /// Something stood in the way of an undo after all.
+    BatchUndoAbandoned,
+    /// An import was taken back.
+    BatchUndone,
     /// A certificate was intended: the code is bound to the key.
     ClaimStarted,
     /// The certificate was recorded, then handed out.

@@ -14,13 +14,13 @@ use crate::{
 /// What a claim presents, already checked for form: the CSR proved possession of the key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Presented {
-    /// Hash of the activation code.
+    /// Hash of the activation code; of any text where the key alone decides.
     pub code: CodeHash,
     /// The key to certify.
     pub spki: SpkiDigest,
 }
 
-/// The right to one certificate. Only [`decide`] makes one; signing consumes it.
+/// The right to one certificate. Only [`decide`] and [`enroll`] make one; signing consumes it.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ClaimPermit {
     device: DeviceId,
@@ -37,6 +37,21 @@ impl ClaimPermit {
     pub const fn intent(&self) -> &ClaimIntent {
         &self.intent
     }
+}
+
+/// The right to the certificate with which a manifest's row creates a device: its request stands in the row, or its key
+/// was made by the registry. `created` is the device as the row creates it, `intent` what is to be signed; `None` when
+/// they are not of each other, or the device is not one that was enrolled so.
+pub fn enroll(created: &Device, intent: ClaimIntent) -> Option<ClaimPermit> {
+    let Lifecycle::Claimed { identity } = &created.lifecycle else {
+        return None;
+    };
+    let said = (identity.certificate, identity.spki, identity.not_after);
+    let fits = said == (intent.certificate, intent.spki, intent.not_after);
+    (fits && created.revision == 1).then_some(ClaimPermit {
+        device: created.id,
+        intent,
+    })
 }
 
 /// The decision on a claim.
@@ -67,6 +82,15 @@ pub fn decide(device: &Device, presented: &Presented, fresh: ClaimIntent, now: T
     const NO: Decision = Decision::Refuse {
         clone_suspected: false,
     };
+    let issue = |intent: &Option<ClaimIntent>| {
+        Decision::Issue(ClaimPermit {
+            device: device.id,
+            intent: intent.unwrap_or(ClaimIntent {
+                spki: presented.spki,
+                ..fresh
+            }),
+        })
+    };
     match &device.lifecycle {
         Lifecycle::Registered {
             credential:
@@ -85,28 +109,28 @@ pub fn decide(device: &Device, presented: &Presented, fresh: ClaimIntent, now: T
                 Some(intent) if intent.spki != presented.spki => Decision::Refuse {
                     clone_suspected: true,
                 },
-                Some(intent) => Decision::Issue(ClaimPermit {
-                    device: device.id,
-                    intent: *intent,
-                }),
-                None => Decision::Issue(ClaimPermit {
-                    device: device.id,
-                    intent: ClaimIntent {
-                        spki: presented.spki,
-                        ..fresh
-                    },
-                }),
+                Some(_) | None => issue(intent),
+            }
+        }
+        Lifecycle::Registered {
+            credential: Credential::Pinned { key, intent },
+        } => {
+            if key.spki == presented.spki {
+                issue(intent)
+            } else {
+                NO
             }
         }
         Lifecycle::Claimed { identity } | Lifecycle::Active { identity } => {
-            if identity.spent != presented.code {
-                NO
-            } else if identity.spki == presented.spki {
-                Decision::Repeat(identity.certificate)
-            } else {
-                Decision::Refuse {
+            let same_key = identity.spki == presented.spki;
+            match identity.spent {
+                Some(spent) if spent != presented.code => NO,
+                Some(_) if !same_key => Decision::Refuse {
                     clone_suspected: true,
-                }
+                },
+                // Without a code the key alone tells who claims: another one is a stranger's.
+                None if !same_key => NO,
+                Some(_) | None => Decision::Repeat(identity.certificate),
             }
         }
         Lifecycle::Suspended { .. } | Lifecycle::Retired { .. } => NO,

@@ -290,6 +290,15 @@ impl Recipe {
         }
     }
 
+    /// The values among these that have not the type of their parameter.
+    pub(crate) fn wrong_values(&self, variables: &BTreeMap<String, String>) -> Vec<Refusal> {
+        let renderer = self
+            .profile
+            .as_ref()
+            .and_then(|revision| revision.content.renderer().ok());
+        renderer.map_or_else(Vec::new, |renderer| renderer.wrong_values(variables))
+    }
+
     /// The content of a device.
     fn content(&self, facts: &Facts<'_>, place: Option<&Place>) -> Result<Content, Vec<Refusal>> {
         Ok(Content {

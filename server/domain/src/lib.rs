@@ -18,6 +18,7 @@ pub mod batch;
 pub mod catalog;
 pub mod certificate;
 pub mod claim;
+pub mod der;
 pub mod desired;
 pub mod device;
 pub mod filter;

@@ -1,7 +1,17 @@
 //! Hardware addresses: EUI-48 and EUI-64 (IEEE 802), in any common notation, kept canonical.
+//!
+//! Read are pairs, fours and sixes of hexadecimal digits with `:`, `-`, `.` or blanks between them, digits alone, with
+//! `0x` in front, and the URNs of RFC 9039. Written are capital pairs with colons.
+
+mod block;
+
+pub use block::{Block, BlockError};
 
 use core::{fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
+
+/// What may stand in front of the digits, in lower case.
+const PREFIXES: [&str; 2] = ["0x", "urn:dev:mac:"];
 
 /// A hardware address of 48 or 64 bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -11,10 +21,6 @@ pub enum Mac {
     /// Eight octets.
     Eui64([u8; 8]),
 }
-
-/// The 24 bits that IEEE assigns to a manufacturer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Oui([u8; 3]);
 
 /// Why a text is not a hardware address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +59,7 @@ fn digits(text: &str, out: &mut [u8; 16]) -> Result<usize, MacError> {
             }
             count += 1;
             run += 1;
-        } else if matches!(c, ':' | '-' | '.') {
+        } else if matches!(c, ':' | '-' | '.' | ' ') {
             if *separator.get_or_insert(c) != c || run == 0 || *group.get_or_insert(run) != run {
                 return Err(MacError::Separators);
             }
@@ -71,12 +77,21 @@ fn digits(text: &str, out: &mut [u8; 16]) -> Result<usize, MacError> {
     }
 }
 
+/// Without what people put in front of the digits.
+fn bare(text: &str) -> &str {
+    let prefixed = PREFIXES.iter().find_map(|prefix| {
+        let (start, rest) = text.split_at_checked(prefix.len())?;
+        start.eq_ignore_ascii_case(prefix).then_some(rest)
+    });
+    prefixed.unwrap_or(text)
+}
+
 impl FromStr for Mac {
     type Err = MacError;
 
     fn from_str(text: &str) -> Result<Self, MacError> {
         let mut nibbles = [0; 16];
-        let count = digits(text, &mut nibbles)?;
+        let count = digits(bare(text), &mut nibbles)?;
         let mut octets = [0u8; 8];
         for (octet, pair) in octets.iter_mut().zip(nibbles.chunks_exact(2)) {
             *octet = pair[0] << 4 | pair[1];
@@ -102,10 +117,9 @@ impl Mac {
         }
     }
 
-    /// The manufacturer's part.
-    pub fn oui(&self) -> Oui {
-        let octets = self.octets();
-        Oui([octets[0], octets[1], octets[2]])
+    /// Was it chosen by whoever runs the device, rather than assigned by IEEE? Then another device may have the same.
+    pub fn is_local(&self) -> bool {
+        self.octets()[0] & 2 == 2
     }
 
     /// A number for indexes: an EUI-48 never equals an EUI-64.
@@ -133,34 +147,19 @@ impl fmt::Display for Mac {
     }
 }
 
-impl fmt::Display for Oui {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_octets(&self.0, f)
-    }
-}
-
-impl FromStr for Oui {
-    type Err = MacError;
-
-    /// Six hexadecimal digits, with `:` or `-` between octets or without.
-    fn from_str(text: &str) -> Result<Self, MacError> {
-        let bare: String = text.chars().filter(|c| !matches!(c, ':' | '-')).collect();
-        if let Some(c) = bare.chars().find(|c| !c.is_ascii_hexdigit()) {
-            return Err(MacError::Character(c));
-        }
-        match u32::from_str_radix(&bare, 16) {
-            Ok(value) if bare.len() == 6 => {
-                let [_, a, b, c] = value.to_be_bytes();
-                Ok(Self([a, b, c]))
-            }
-            _ => Err(MacError::Length(bare.len())),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn no_text_panics(text in "(urn:dev:mac:|0x)?[0-9a-fü:. -]{0,40}") {
+            if let Ok(mac) = text.parse::<Mac>() {
+                prop_assert_eq!(mac.to_string().parse(), Ok(mac));
+            }
+        }
+    }
 
     #[test]
     fn every_notation_means_the_same_address() {
@@ -170,6 +169,12 @@ mod tests {
             "001b.c500.7001",
             "001BC5007001",
             "001bc5-007001",
+            "00 1B C5 00 70 01",
+            "001b c500 7001",
+            "0x001BC5007001",
+            "0X001bc5007001",
+            "urn:dev:mac:001bc5007001",
+            "URN:DEV:MAC:001bc5007001",
         ] {
             assert_eq!(
                 text.parse::<Mac>().unwrap().to_string(),
@@ -192,6 +197,21 @@ mod tests {
         check("00:1B-C5:00:00:09", MacError::Separators);
         check("001:BC5:000:009", MacError::Separators);
         check("00:1B:C5:00:00:09:", MacError::Separators);
+        check("00:1B:C5 00:00:09", MacError::Separators);
+        check("00:1B::C5:00:00:09", MacError::Separators);
+        check("0:1b:c5:0:0:9", MacError::Separators);
+        check("0x0x001BC50000", MacError::Character('x'));
+        check("urn:dev:mac:", MacError::Length(0));
         check("", MacError::Length(0));
+    }
+
+    #[test]
+    fn local_addresses_are_known_by_their_second_bit() {
+        let check =
+            |text: &str, expected| assert_eq!(text.parse::<Mac>().unwrap().is_local(), expected, "{text}");
+        check("00:1B:C5:00:00:09", false);
+        check("02:1B:C5:00:00:09", true);
+        check("FE:1B:C5:00:00:00:00:09", true);
+        check("FC:1B:C5:00:00:09", false);
     }
 }

@@ -119,6 +119,14 @@ name! {
     PolicyName, NAME_LIMIT, b"._-"
 }
 name! {
+    /// A mapping: what the columns of a manifest mean.
+    MappingName, NAME_LIMIT, b"._-"
+}
+name! {
+    /// A naming rule.
+    NamingRuleName, NAME_LIMIT, b"._-"
+}
+name! {
     /// A person or machine that operates the registry.
     OperatorName, NAME_LIMIT, b"._@-"
 }

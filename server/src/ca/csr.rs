@@ -7,6 +7,7 @@ use super::{
     oid,
 };
 use muster_domain::{Code, Refusal, certificate::SpkiDigest};
+use serde::{Deserialize, Serialize};
 
 /// Longest request read, in bytes. One of ours has 220.
 pub const REQUEST_LIMIT: usize = 4 << 10;
@@ -17,6 +18,22 @@ const CHALLENGE_LIMIT: usize = 255;
 #[derive(Debug, Clone)]
 pub struct CertificationRequest {
     key: PublicKey,
+}
+
+/// A request that was checked, as it is put aside until its device is registered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptRequest(PublicKey);
+
+impl KeptRequest {
+    /// The request again.
+    pub const fn request(&self) -> CertificationRequest {
+        CertificationRequest { key: self.0 }
+    }
+
+    /// The name of the key.
+    pub fn digest(&self) -> SpkiDigest {
+        self.0.digest()
+    }
 }
 
 /// The four parts of CertificationRequestInfo, and what signs them.
@@ -70,9 +87,19 @@ impl CertificationRequest {
         Ok(Self { key })
     }
 
+    /// For a key that was made here: no proof is needed.
+    pub(super) const fn of(key: PublicKey) -> Self {
+        Self { key }
+    }
+
     /// The name of the key.
     pub fn digest(&self) -> SpkiDigest {
         self.key.digest()
+    }
+
+    /// To put aside; only this process may read it back, because nothing is checked again.
+    pub const fn keep(&self) -> KeptRequest {
+        KeptRequest(self.key)
     }
 
     pub(super) const fn key(&self) -> &PublicKey {

@@ -57,6 +57,9 @@ pub enum CaError {
     /// The machine gave no random bytes.
     #[error("no random bytes")]
     Random,
+    /// A key could not be put into the form in which it is handed over.
+    #[error("cannot seal a device's key for handover: {0}")]
+    Handover(String),
     /// A certificate could not be put together.
     #[error("cannot build a certificate")]
     Build(#[from] rcgen::Error),

@@ -1,9 +1,9 @@
 //! What the service reads from a certificate that a peer presented. TLS has verified it before.
 
 use super::CaError;
-use muster_domain::certificate::SpkiDigest;
+use muster_domain::{Timestamp, certificate::SpkiDigest};
 use sha2::{Digest as _, Sha256};
-use x509_parser::{certificate::X509Certificate, prelude::FromDer as _};
+use x509_parser::{certificate::X509Certificate, prelude::FromDer as _, time::ASN1Time};
 
 fn parse(leaf: &[u8]) -> Result<X509Certificate<'_>, CaError> {
     match X509Certificate::from_der(leaf) {
@@ -19,6 +19,20 @@ fn parse(leaf: &[u8]) -> Result<X509Certificate<'_>, CaError> {
 /// [`CaError::NotACertificate`].
 pub fn spki_digest(leaf: &[u8]) -> Result<SpkiDigest, CaError> {
     Ok(SpkiDigest(Sha256::digest(parse(leaf)?.public_key().raw).into()))
+}
+
+/// Start and end of a certificate's validity.
+///
+/// # Errors
+///
+/// [`CaError::NotACertificate`], also when it begins before 1970.
+pub fn certificate_validity(leaf: &[u8]) -> Result<(Timestamp, Timestamp), CaError> {
+    let validity = parse(leaf)?.tbs_certificate.validity;
+    let at = |time: ASN1Time| u64::try_from(time.timestamp()).map(Timestamp::from_seconds);
+    match (at(validity.not_before), at(validity.not_after)) {
+        (Ok(start), Ok(end)) => Ok((start, end)),
+        _ => Err(CaError::NotACertificate),
+    }
 }
 
 /// A certificate's serial: the content of its INTEGER.

@@ -11,9 +11,9 @@
 mod authority;
 mod clock;
 mod csr;
-mod der;
 mod error;
 mod files;
+mod handover;
 mod init;
 mod key;
 mod leaf;
@@ -27,12 +27,16 @@ mod sealed;
 mod tests;
 mod weak;
 
+// The reader of what strangers send is one for requests and for manifests.
+use muster_domain::der;
+
 pub use authority::{Authority, Ca, OperatorCredential, ServerCertificate};
-pub use csr::{CertificationRequest, REQUEST_LIMIT};
+pub use csr::{CertificationRequest, KeptRequest, REQUEST_LIMIT};
 pub use error::CaError;
 pub use files::certificate_pem;
+pub use handover::{DeviceKey, HandoverFormat, Recipient};
 pub use init::{InitOptions, Initialised, init};
-pub use leaf::{certificate_serial, spki_digest};
+pub use leaf::{certificate_serial, certificate_validity, spki_digest};
 pub use lint::Defect;
 pub use names::ServerNames;
 pub use passphrase::Passphrase;

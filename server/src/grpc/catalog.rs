@@ -11,7 +11,7 @@ use crate::service::APPLY_LIMIT;
 use muster_domain::{
     Code, Refusal,
     catalog::{Resource, RevisionNumber},
-    names::{ModelName, PolicyName, ProfileName, SiteCode},
+    names::{MappingName, ModelName, NamingRuleName, PolicyName, ProfileName, SiteCode},
 };
 use muster_proto::v1::{self, catalog_server::Catalog};
 use std::{collections::BTreeMap, ops::Bound, str::FromStr};
@@ -255,6 +255,84 @@ impl Catalog for Api {
         let firmware_policies = shown.map_err(|error| broken("show a firmware policy", &error))?;
         Ok(Response::new(v1::ListFirmwarePoliciesResponse {
             firmware_policies,
+            next_page_token,
+        }))
+    }
+
+    async fn get_mapping(
+        &self,
+        request: Request<v1::GetMappingRequest>,
+    ) -> Result<Response<v1::Mapping>, Status> {
+        permit(&request)?;
+        let (name, number) = revisioned::<MappingName>(&request.get_ref().name, "mappings")
+            .map_err(|refusal| refused(&refusal))?;
+        let known = self.service.store().catalog();
+        let revision = match number {
+            Some(number) => known.mapping_at(&name, number),
+            None => known.mapping(&name),
+        };
+        let revision = revision.ok_or_else(|| missing(&request.get_ref().name))?;
+        let shown = catalog::mapping(revision).map_err(|error| broken("show a mapping", &error))?;
+        Ok(Response::new(shown))
+    }
+
+    async fn list_mappings(
+        &self,
+        request: Request<v1::ListMappingsRequest>,
+    ) -> Result<Response<v1::ListMappingsResponse>, Status> {
+        permit(&request)?;
+        let known = self.service.store().catalog();
+        let asked = request.get_ref();
+        let (page, next_page_token) = self
+            .page_of(&known.mappings, "mappings", asked.page_size, &asked.page_token)
+            .map_err(|refusal| refused(&refusal))?;
+        let newest = page.into_iter().filter_map(|(_, revisions)| revisions.last());
+        let shown = newest
+            .map(|last| catalog::mapping(last))
+            .collect::<Result<_, _>>();
+        let mappings = shown.map_err(|error| broken("show a mapping", &error))?;
+        Ok(Response::new(v1::ListMappingsResponse {
+            mappings,
+            next_page_token,
+        }))
+    }
+
+    async fn get_naming_rule(
+        &self,
+        request: Request<v1::GetNamingRuleRequest>,
+    ) -> Result<Response<v1::NamingRule>, Status> {
+        permit(&request)?;
+        let name: NamingRuleName = convert::id(&request.get_ref().name, "namingRules", "name")
+            .map_err(|refusal| refused(&refusal))?;
+        let known = self.service.store().catalog();
+        let rule = known
+            .naming_rules
+            .get(&name)
+            .ok_or_else(|| missing(&request.get_ref().name))?;
+        Ok(Response::new(catalog::naming_rule(rule)))
+    }
+
+    async fn list_naming_rules(
+        &self,
+        request: Request<v1::ListNamingRulesRequest>,
+    ) -> Result<Response<v1::ListNamingRulesResponse>, Status> {
+        permit(&request)?;
+        let known = self.service.store().catalog();
+        let asked = request.get_ref();
+        let (page, next_page_token) = self
+            .page_of(
+                &known.naming_rules,
+                "namingRules",
+                asked.page_size,
+                &asked.page_token,
+            )
+            .map_err(|refusal| refused(&refusal))?;
+        let naming_rules = page
+            .into_iter()
+            .map(|(_, rule)| catalog::naming_rule(rule))
+            .collect();
+        Ok(Response::new(v1::ListNamingRulesResponse {
+            naming_rules,
             next_page_token,
         }))
     }

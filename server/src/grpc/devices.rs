@@ -46,7 +46,10 @@ impl Api {
             .certificate_end(device)
             .await
             .map_err(|failure| failed(&failure))?;
-        Ok(convert::device::device(device, end))
+        Ok(v1::Device {
+            kept: device.kept.clone().into_iter().collect(),
+            ..convert::device::device(device, end)
+        })
     }
 
     async fn change<T>(

@@ -14,6 +14,7 @@ mod manifests;
 mod page;
 mod peer;
 mod status;
+mod upload;
 
 pub use listen::{ServeError, serve};
 

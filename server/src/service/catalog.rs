@@ -1,4 +1,4 @@
-//! Applying models, sites, profiles and firmware policies.
+//! Applying models, sites, profiles, firmware policies and naming rules.
 
 use super::{OrFault as _, Service, operator};
 use crate::{fault::Failure, mqtt::bus::Down, store::DeviceQuery};
@@ -62,7 +62,11 @@ impl Service {
 fn site(resource: &Resource) -> Option<SiteCode> {
     match resource {
         Resource::Site(site) => Some(site.code.clone()),
-        Resource::Model(_) | Resource::Profile(_) | Resource::FirmwarePolicy(..) => None,
+        Resource::Model(_)
+        | Resource::Profile(_)
+        | Resource::FirmwarePolicy(..)
+        | Resource::Mapping(_)
+        | Resource::NamingRule(_) => None,
     }
 }
 

@@ -23,6 +23,7 @@ use crate::{
     mqtt::bus::Bus,
     store::Store,
 };
+use import::{Desk, Files};
 use muster_domain::{
     Code, Refusal, Timestamp,
     access::{Operator, Permit},
@@ -44,6 +45,10 @@ pub struct Service {
     imports: Arc<Semaphore>,
     /// Where files without names go while an import runs.
     spool: Arc<Path>,
+    /// Manifests as they were sent.
+    files: Files,
+    /// Batches under way.
+    desk: Desk,
     /// Cancelled when the server stops: long calls end at their next step.
     pub(crate) stopping: CancellationToken,
 }
@@ -59,7 +64,7 @@ impl std::fmt::Debug for Service {
 
 impl Service {
     /// From its parts.
-    pub fn new(store: Store, ca: Arc<Ca>, clock: Clock, bus: Bus, spool: &Path) -> Self {
+    pub fn new(store: Store, ca: Arc<Ca>, clock: Clock, bus: Bus, spool: &Path, files: Files) -> Self {
         Self {
             store,
             ca,
@@ -67,6 +72,8 @@ impl Service {
             bus,
             imports: Arc::new(Semaphore::new(IMPORT_LIMIT)),
             spool: spool.into(),
+            files,
+            desk: Desk::default(),
             stopping: CancellationToken::new(),
         }
     }

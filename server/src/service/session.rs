@@ -2,13 +2,13 @@
 
 use super::{ClaimInput, OrFault as _, Service};
 use crate::{
+    ca,
     fault::Failure,
     mqtt::registry::{ClaimAttempt, Registry},
 };
 use bytes::Bytes;
 use muster_domain::{
     Code, Refusal,
-    certificate::CertificateSerial,
     device::{Facet, FacetState, FacetStatus, Hello, HelloAnswer, Report},
     ids::DeviceId,
 };
@@ -64,18 +64,24 @@ fn report(wire: payload::Report) -> Result<Report, Refusal> {
     })
 }
 
+impl Service {
+    /// The device that may connect with this certificate, DER, which the handshake showed to be the peer's.
+    fn holder(&self, leaf: &[u8]) -> Result<Option<DeviceId>, Failure> {
+        let spki = ca::spki_digest(leaf).or_fault("read the key of a device certificate")?;
+        Ok(self.store.holder(spki, leaf).or_fault("look up a certificate")?)
+    }
+
+    /// Is it on record as the current certificate of a device that may connect? For the handshake, which waits: a look
+    /// into the cache of the store.
+    pub(crate) fn is_current(&self, leaf: &[u8]) -> bool {
+        self.holder(leaf).is_ok_and(|holder| holder.is_some())
+    }
+}
+
 impl Registry for Service {
     async fn admit(&self, leaf: &[u8]) -> Result<DeviceId, Failure> {
         let barred = || Refusal::new(Code::DeviceBarred, "the certificate is not current");
-        let serial =
-            crate::ca::certificate_serial(leaf).or_fault("read the serial of a device certificate")?;
-        let serial = CertificateSerial::from_bytes(&serial).ok_or_else(barred)?;
-        Ok(self
-            .store
-            .holder(serial)
-            .await
-            .or_fault("look up a certificate")?
-            .ok_or_else(barred)?)
+        Ok(self.holder(leaf)?.ok_or_else(barred)?)
     }
 
     async fn claim(&self, attempt: ClaimAttempt) -> Result<ClaimAccepted, Failure> {

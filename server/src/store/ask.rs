@@ -2,14 +2,16 @@
 
 use muster_domain::{
     Refusal, Timestamp,
+    activation::Seed,
     audit::Actor,
+    batch::{Batch, PartRecord, RetryFile, RowDigest, Slot, UndoBlock},
     certificate::CertificateRecord,
     claim::{ClaimPermit, Presented},
     device::{ClaimIntent, Device, LifecycleState, Transition, VerificationState},
     filter::{CheckedFilter, Record},
     ids::{BatchId, DeviceId},
-    manifest::{Fresh, Intake, ValidRow},
-    names::{ModelName, SiteCode},
+    manifest::{Fresh, Intake, Limits, Problem, RowOutcome, ValidRow},
+    names::{ModelName, OperatorName, Serial, SiteCode},
 };
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, sync::Arc};
@@ -30,21 +32,111 @@ pub struct RegistryInfo {
 pub struct ImportPart {
     /// The import.
     pub batch: BatchId,
-    /// From 0; equals [`Batch::parts`](muster_domain::batch::Batch), so that no part is committed twice.
+    /// From 0; equals [`Batch::parts`], so that no part is committed twice.
     pub number: u32,
+    /// Equals [`Batch::attempt`].
+    pub attempt: u32,
     /// Decides about each row.
     pub intake: Arc<Intake>,
-    /// Valid rows, each with what a new device would get.
-    pub rows: Vec<(ValidRow, Fresh)>,
-    /// Rows that were refused before they came here, for the batch's tally.
-    pub refused: u64,
+    /// What rows may do.
+    pub limits: Limits,
+    /// The ids of new devices count up from here.
+    pub first: DeviceId,
+    /// Valid rows, in the order of the file.
+    pub rows: Vec<PartRow>,
+    /// Rows whose outcome was known before they came here, refused most of them: each with its place among all rows of the part,
+    /// in ascending order.
+    pub settled: Vec<(usize, Slot)>,
     /// Write nothing at all when one of its rows is refused.
     pub whole: bool,
+    /// The seed of the part behind it.
+    pub next_seed: Seed,
     /// Who imports.
     pub actor: Actor,
     /// When.
     pub now: Timestamp,
 }
+
+/// A valid row, and what a new device would get.
+#[derive(Debug)]
+pub struct PartRow {
+    /// What it says.
+    pub row: ValidRow,
+    /// For a new device. Its id counts up from [`ImportPart::first`]; its origin's row is as the first file of the batch counts.
+    pub fresh: Fresh,
+    /// What is odd about it, for the record.
+    pub warnings: Vec<Problem>,
+    /// What was planned for it: where that differs now, the row is refused as moved.
+    pub expected: Option<RowDigest>,
+    /// The certificate of a new device with [`FreshCredential::Certified`](muster_domain::manifest::FreshCredential).
+    pub certificate: Option<CertificateRecord>,
+    /// A key that the server made, encrypted to its recipient; kept until the results are acknowledged.
+    pub key: Option<Vec<u8>>,
+}
+
+/// A part as it was committed.
+#[derive(Debug)]
+pub struct CommittedPart {
+    /// As it is now.
+    pub batch: Batch,
+    /// False when a whole part has a refused row: nothing was written, the part is still due.
+    pub written: bool,
+    /// One a row of [`ImportPart::rows`].
+    pub outcomes: Vec<RowOutcome>,
+}
+
+/// What a commit of a part would do.
+#[derive(Debug, PartialEq, Eq)]
+pub struct PreviewedPart {
+    /// One a row of [`ImportPart::rows`].
+    pub outcomes: Vec<RowOutcome>,
+    /// Of each outcome, for a plan.
+    pub digests: Vec<RowDigest>,
+}
+
+/// A part on record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordedPart {
+    /// Its rows.
+    pub record: PartRecord,
+    /// What its codes follow from; `None` once the results are acknowledged.
+    pub seed: Option<Seed>,
+    /// Keys that the server made, encrypted, by row; none once the results are acknowledged.
+    pub keys: BTreeMap<u32, Vec<u8>>,
+    /// Certificates with which devices were created, DER, by row.
+    pub certificates: BTreeMap<u32, Vec<u8>>,
+    /// Serials of the devices with these certificates, by row.
+    pub serials: BTreeMap<u32, Serial>,
+}
+
+/// Mended rows of a batch, sent as another file.
+#[derive(Debug, Clone)]
+pub struct Retry {
+    /// Of which batch.
+    pub batch: BatchId,
+    /// Chosen by the caller; empty: not repeatable.
+    pub request_id: String,
+    /// What is sent.
+    pub file: RetryFile,
+    /// Who.
+    pub author: OperatorName,
+    /// When.
+    pub now: Timestamp,
+}
+
+/// The answer to a request to take a batch back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UndoAnswer {
+    /// As it is now.
+    pub batch: Batch,
+    /// What stands in the way, at most [`UNDO_BLOCK_LIMIT`]; nothing was changed then.
+    pub blocks: Vec<UndoBlock>,
+    /// All of them.
+    pub blocked: u64,
+}
+
+/// Most devices named that stand in the way of an undo: nobody reads more.
+pub const UNDO_BLOCK_LIMIT: usize = 1000;
 
 /// A claim that arrived.
 #[derive(Debug, Clone)]

@@ -46,15 +46,15 @@ pub enum StoreError {
         /// Its key.
         key: String,
     },
-    /// A part of an import came out of turn, or its batch has ended.
-    #[error("part {part} of {batch} came when part {expected:?} was due")]
+    /// A part of an import came out of turn.
+    #[error("part {part} of {batch} came when part {expected} was due")]
     PartOutOfTurn {
         /// The import.
         batch: BatchId,
         /// What came.
         part: u32,
-        /// What was due; `None` when the batch has ended.
-        expected: Option<u32>,
+        /// What was due.
+        expected: u32,
     },
     /// The file was written by a newer musterd.
     #[error("the store has format {found}; this musterd reads up to {known}: use the newer one")]

@@ -17,8 +17,8 @@ mod error;
 mod tests;
 
 pub use ask::{
-    ClaimBegun, ClaimStart, Counts, DeviceChange, DevicePage, DeviceQuery, FinishedClaim, ImportPart,
-    RegistryInfo,
+    ClaimBegun, ClaimStart, CommittedPart, Counts, DeviceChange, DevicePage, DeviceQuery, FinishedClaim,
+    ImportPart, PartRow, PreviewedPart, RecordedPart, RegistryInfo, Retry, UNDO_BLOCK_LIMIT, UndoAnswer,
 };
 pub use embedded::{FORMAT, Store};
 pub use error::StoreError;

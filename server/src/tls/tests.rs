@@ -90,6 +90,7 @@ mod device {
             position: None,
             labels: Default::default(),
             variables: Default::default(),
+            kept: Default::default(),
             origin: Origin {
                 batch: BatchId::new(NOW, 1),
                 row: 2,
@@ -141,11 +142,20 @@ enum Port {
 }
 
 fn server(port: Port, identity: &Arc<ServerIdentity>, at: Timestamp) -> Arc<ServerConfig> {
-    let make = match port {
-        Port::Grpc => grpc_config,
-        Port::Mqtt => mqtt_config,
-    };
-    make(&FIXTURE.ca, identity, &clock(at)).unwrap()
+    pinning(port, identity, at, |_| false)
+}
+
+fn pinning(
+    port: Port,
+    identity: &Arc<ServerIdentity>,
+    at: Timestamp,
+    pins: impl Fn(&[u8]) -> bool + Send + Sync + 'static,
+) -> Arc<ServerConfig> {
+    match port {
+        Port::Grpc => grpc_config(&FIXTURE.ca, identity, &clock(at)),
+        Port::Mqtt => mqtt_config(&FIXTURE.ca, identity, &clock(at), Arc::new(pins)),
+    }
+    .unwrap()
 }
 
 fn client(
@@ -319,7 +329,7 @@ async fn the_server_certificate_is_renewed_while_serving() {
     // An authority of its own: its clock moves.
     let own = make();
     let identity = ServerIdentity::new(&own.ca, localhost(), NOW).unwrap();
-    let config = mqtt_config(&own.ca, &identity, &clock(NOW)).unwrap();
+    let config = mqtt_config(&own.ca, &identity, &clock(NOW), Arc::new(|_: &[u8]| false)).unwrap();
     let serial = async |at: Timestamp| {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from(own.ca.roots().remove(0))).unwrap();
@@ -340,4 +350,72 @@ async fn the_server_certificate_is_renewed_while_serving() {
     assert_ne!(serial(NOW.plus(60 * DAY)).await.unwrap(), first);
     serial(NOW.plus(91 * DAY)).await.unwrap();
     assert!(!identity.renew_if_due(&own.ca, NOW.plus(61 * DAY)).unwrap());
+}
+
+/// A certificate of somebody else's authority, with a key of this kind.
+fn foreign(algorithm: &'static rcgen::SignatureAlgorithm, from: i64, days: i64) -> Holder {
+    let authority = KeyPair::generate().unwrap();
+    let mut issuer = CertificateParams::default();
+    issuer.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let issuer = rcgen::Issuer::new(issuer, authority);
+    let key = KeyPair::generate_for(algorithm).unwrap();
+    let mut leaf = CertificateParams::new(vec!["esp-test-cn".to_owned()]).unwrap();
+    let start = rcgen::date_time_ymd(1970, 1, 1) + DAY * u32::try_from(from).unwrap();
+    leaf.not_before = start;
+    leaf.not_after = start + DAY * u32::try_from(days).unwrap();
+    let leaf = leaf.signed_by(&key, &issuer).unwrap();
+    Holder {
+        chain: vec![leaf.der().to_vec()],
+        key: key.serialize_der(),
+    }
+}
+
+/// Days from the epoch to `NOW`.
+const TODAY: i64 = 1_795_478_400 / 86_400;
+
+#[tokio::test]
+async fn a_pinned_certificate_of_others_opens_the_gate_alone() {
+    let identity = ServerIdentity::new(&FIXTURE.ca, localhost(), NOW).unwrap();
+    let p256 = foreign(&rcgen::PKCS_ECDSA_P256_SHA256, TODAY - 1, 10);
+    let p384 = foreign(&rcgen::PKCS_ECDSA_P384_SHA384, TODAY - 1, 10);
+    let ended = foreign(&rcgen::PKCS_ECDSA_P256_SHA256, TODAY - 10, 9);
+    let later = foreign(&rcgen::PKCS_ECDSA_P256_SHA256, TODAY + 1, 10);
+    let thief = Holder {
+        chain: p256.chain.clone(),
+        key: FIXTURE.device.key.clone(),
+    };
+    for (port, holder, is_pinned, expected) in [
+        (Port::Mqtt, &p256, true, true),
+        (Port::Mqtt, &p384, true, true),
+        (Port::Mqtt, &p256, false, false),
+        (Port::Mqtt, &ended, true, false),
+        (Port::Mqtt, &later, true, false),
+        (Port::Grpc, &p256, true, false),
+        (Port::Mqtt, &thief, true, false),
+    ] {
+        for version in [&TLS12, &TLS13] {
+            let pinned = holder.chain[0].clone();
+            let server = pinning(port, &identity, NOW, move |leaf| is_pinned && leaf == pinned);
+            let (served, _) = handshake(server, Arc::new(showing(holder, version))).await;
+            let shown = served.ok().and_then(|stream| peer_leaf(&stream));
+            assert_eq!(shown.as_deref(), expected.then_some(holder.chain[0].as_slice()));
+        }
+    }
+}
+
+/// A client that shows a certificate whether or not it fits its key.
+fn showing(holder: &Holder, version: &'static SupportedProtocolVersion) -> ClientConfig {
+    let mut roots = RootCertStore::empty();
+    roots
+        .add(CertificateDer::from(FIXTURE.ca.roots().remove(0)))
+        .unwrap();
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(holder.key.clone()));
+    let key = aws_lc_rs::sign::any_supported_type(&key).unwrap();
+    let chain = holder.chain.iter().cloned().map(CertificateDer::from).collect();
+    let certified = Arc::new(CertifiedKey::new(chain, key));
+    ClientConfig::builder_with_details(Arc::new(aws_lc_rs::default_provider()), Arc::new(clock(NOW)))
+        .with_protocol_versions(&[version])
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_client_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(certified)))
 }

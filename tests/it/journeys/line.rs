@@ -1,7 +1,7 @@
 //! Line: a factory's file, sent as it is, becomes devices with codes that work.
 
 use muster_domain::Code;
-use muster_proto::v1::{self, RowResult, RowStatus, device::State};
+use muster_proto::v1::{self, RowResult, RowStatus, batch::State as BatchState, device::State};
 use muster_tests::{
     Imported, World,
     fixture::{self, Expected, Fault},
@@ -125,7 +125,7 @@ fn cells(file: &Path) -> Vec<Vec<String>> {
     use muster_domain::manifest::{ReadOptions, Reader, Record};
     let options = ReadOptions {
         file_name: file.display().to_string(),
-        format: None,
+        ..ReadOptions::default()
     };
     let mut reader = Reader::new(fs::File::open(file).unwrap(), &options).unwrap();
     let mut rows = vec![reader.columns().to_vec()];
@@ -247,7 +247,13 @@ async fn all_or_nothing_writes_nothing_when_one_row_is_refused() {
         .await
         .unwrap()
         .into_inner();
-    assert_eq!(batches.batches, []);
+    // What it would have done stays to be looked at, as after a dry run.
+    let looked: Vec<_> = batches
+        .batches
+        .iter()
+        .map(|batch| (batch.state(), batch.refused))
+        .collect();
+    assert_eq!(looked, [(BatchState::Planned, 12)]);
     let done = world.import_with(whole(&fixture::manifest("gateways.csv"))).await;
     assert_eq!((done.summary.created, world.counts().await.devices), (1000, 1000));
 }
@@ -268,13 +274,41 @@ async fn refused_rows_alone_can_be_mended_and_sent_again() {
     world
         .apply_text("[[sites]]\ncode = \"XXX-99\"\nname = \"New hall\"\ntime_zone = \"UTC\"\n")
         .await;
-    let second = world.import(&failed).await;
-    assert_eq!(second.summary.created, 1, "{:?}", second.summary.causes);
-    let created = second
+    let results = world.path("mended.csv");
+    let second = world
+        .import_with(ImportOptions {
+            results: Some(results.clone()),
+            ..ImportOptions::of(&failed)
+        })
+        .await;
+    // The batch is the same one, and counts all of its rows.
+    assert_eq!(second.summary.batch, first.summary.batch);
+    assert_eq!(
+        (second.summary.created, second.summary.refused),
+        (first.summary.created + 1, 11),
+        "{:?}",
+        second.summary.causes
+    );
+    let created: Vec<_> = second
         .rows
         .iter()
-        .find(|row| row.status() == RowStatus::Created)
+        .filter(|row| row.status() == RowStatus::Created)
+        .collect();
+    assert_eq!(created.len(), 1);
+    let created = created[0];
+    // Its code stands beside it, and nobody else's.
+    let written = cells(&results);
+    let code = written[0]
+        .iter()
+        .position(|name| name == "activation_code")
         .unwrap();
+    let with_codes: Vec<_> = written[1..].iter().filter(|row| !row[code].is_empty()).collect();
+    assert_eq!(with_codes.len(), 1, "{with_codes:?}");
+    assert_eq!(with_codes[0][code], created.activation_code);
+    assert!(
+        with_codes[0].iter().any(|cell| cell == "XXX-99"),
+        "{with_codes:?}"
+    );
     let device = world
         .client
         .devices
@@ -318,8 +352,8 @@ async fn a_mended_results_file_brings_no_answers_as_values() {
         );
         for serial in [format!("GW2-800000{number}"), format!("GW2-900000{number}")] {
             let device = world.device(&serial).await;
-            let variables: Vec<_> = device.variables.into_iter().collect();
-            assert_eq!(variables, [(own.to_owned(), "mine".to_owned())], "{serial}");
+            let kept: Vec<_> = device.kept.into_iter().collect();
+            assert_eq!(kept, [(own.to_owned(), "mine".to_owned())], "{serial}");
         }
     }
 }

@@ -154,3 +154,50 @@ async fn every_listing_comes_in_every_format() {
         }
     }
 }
+
+/// The words of each line of a table.
+fn words(table: &str) -> Vec<Vec<&str>> {
+    table
+        .lines()
+        .map(|line| line.split_whitespace().collect())
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mapping_is_shown_corrected_and_kept() {
+    let registry = Registry::new();
+    let (_musterd, _, _) = registry.serve("info").await;
+    let shell = Shell { registry };
+    let file = shell.registry.path("line-7.toml");
+    let text =
+        "name = 'line-7'\n[[fields]]\nfield = 'serial'\ncolumns = ['S/N']\nsteps = [{ prefix = 'GW2-' }]\n";
+    std::fs::write(&file, text).unwrap();
+    shell
+        .good("mapping apply -f line-7.toml -m 'as the tester writes it'")
+        .await;
+    // What is shown can be edited and applied again.
+    let shown = shell.good("mapping show line-7 -o json").await;
+    let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
+    let mut source = shown["source"].clone();
+    std::fs::write(shell.registry.path("same.json"), source.to_string()).unwrap();
+    let same = shell.good("mapping apply -f same.json").await;
+    assert!(same.contains("UNCHANGED"), "{same}");
+    source["unmapped"] = "ignore".into();
+    std::fs::write(shell.registry.path("mended.json"), source.to_string()).unwrap();
+    shell.good("mapping apply -f mended.json").await;
+    let listed = shell.good("mapping list").await;
+    let listed = words(&listed);
+    assert_eq!(listed[1][0], "line-7");
+    assert!(listed[1].contains(&"2"), "{listed:?}");
+    for (name, unmapped) in [("line-7@1", "keep"), ("line-7@2", "ignore"), ("line-7", "ignore")] {
+        let shown = shell.good(&format!("mapping show {name}")).await;
+        let shown = words(&shown);
+        for line in [
+            vec!["source.fields[0].steps[0].prefix", "GW2-"],
+            vec!["source.unmapped", unmapped],
+        ] {
+            assert!(shown.contains(&line), "{line:?} is not in {shown:?}");
+        }
+    }
+    assert_eq!(shell.run("mapping show line-7@3").await.code, Some(5));
+}

@@ -7,6 +7,7 @@ mod mosquitto;
 mod openssl;
 mod readme;
 mod stop;
+mod vendor;
 
 use muster_proto::v1::{self, RowResult};
 use muster_tests::{Registry, World};

@@ -1,7 +1,13 @@
 //! What the server promises whatever happens.
 
+mod batches;
 mod guesses;
+mod hostile;
+mod kills;
+mod mappings;
 mod race;
 mod refusals;
+mod refused_batches;
+mod refused_credentials;
 mod secrets;
 mod upload;

@@ -1,7 +1,7 @@
 //! Every numbered "no" is answered to somebody: each is provoked where a user would meet it, and the union is all of
 //! them. A number that nothing provokes would be superfluous, or hide a bug.
 
-use super::upload::Upload;
+use super::{refused_batches::batches, refused_credentials, upload::Upload};
 use muster_domain::{Code, access::Role};
 use muster_proto::{
     payload::{self, ClaimResult, Digest, Facet, FacetState, FacetStatus, Report},
@@ -23,12 +23,12 @@ use tonic::Status;
 
 /// What was reached so far.
 #[derive(Default)]
-struct Reached(BTreeSet<Code>);
+pub(super) struct Reached(BTreeSet<Code>);
 
 impl Reached {
     /// The answer was this refusal; a status says so in its details, and in its text for people.
     #[track_caller]
-    fn status<T: std::fmt::Debug>(&mut self, expected: Code, answer: Result<T, Status>) {
+    pub(super) fn status<T: std::fmt::Debug>(&mut self, expected: Code, answer: Result<T, Status>) {
         let status = answer.unwrap_err();
         assert_eq!(grpc::refusal(&status), Some(expected), "{status}");
         self.text(expected, status.message());
@@ -42,6 +42,11 @@ impl Reached {
             .and_then(|text| text.split(':').next()?.parse().ok());
         assert_eq!(number.map(Code::try_from), Some(Ok(expected)), "{text:?}");
         self.0.insert(expected);
+    }
+
+    /// The refusal was found where it says something else than a status.
+    pub(super) fn row(&mut self, code: Code) {
+        self.0.insert(code);
     }
 
     #[track_caller]
@@ -58,10 +63,10 @@ impl Reached {
 }
 
 /// A world with a past: a device that has claimed, one that has not, a disabled operator.
-struct Stage {
-    world: World,
+pub(super) struct Stage {
+    pub(super) world: World,
     millis: Arc<AtomicU64>,
-    claimed: (String, Pair),
+    pub(super) claimed: (String, Pair),
     open: Vec<(String, String)>,
 }
 
@@ -135,7 +140,7 @@ async fn whole_manifests(stage: &Stage, reached: &mut Reached) {
     ] {
         let mut upload = Upload::begin(&stage.world, "file").await.unwrap();
         upload.send(file).await;
-        upload.end();
+        upload.end().await;
         reached.status::<()>(code, Err(upload.refused().await));
     }
 }
@@ -226,6 +231,61 @@ const ROWS: &[(&str, Code)] = &[
     ),
 ];
 
+/// Rows for a model with a check digit and naming rules.
+const RULED_ROWS: &[(&str, Code)] = &[
+    ("7992739871-0,,Hall 1,A", Code::SerialCheckDigit),
+    ("7992739871-3,7.0E+11,Hall 1,A", Code::MacDamaged),
+    ("7992739871-3,,Roof,A", Code::NamingRule),
+    ("7992739871-3,,#REF!,A", Code::CellDamaged),
+    ("0000000000-0,,Hall 1,", Code::ValueMissing),
+];
+
+async fn ruled_rows(stage: &Stage, reached: &mut Reached) {
+    let rule = |name: &str, field: &str, pattern: &str| v1::NamingRule {
+        name: format!("namingRules/{name}"),
+        field: field.into(),
+        pattern: pattern.into(),
+        models: vec!["METER".into()],
+        required: true,
+        ..v1::NamingRule::default()
+    };
+    let meter = v1::Model {
+        name: "models/METER".into(),
+        check_digit: "luhn".into(),
+        ..v1::Model::default()
+    };
+    let resources = [
+        Wire::Model(meter),
+        Wire::NamingRule(rule("halls", "position", "Hall [0-9]")),
+        Wire::NamingRule(rule("revisions", "hardware", "")),
+    ];
+    let resources = resources.map(|resource| v1::Resource {
+        resource: Some(resource),
+    });
+    let request = v1::ApplyRequest {
+        resources: resources.into(),
+        validate_only: false,
+    };
+    stage.world.client.catalog.clone().apply(request).await.unwrap();
+    for &(row, code) in RULED_ROWS {
+        let (serial, rest) = row.split_once(',').unwrap();
+        let text = format!("serial,model,mac,position,hardware\n{serial},METER,{rest}\n");
+        let imported = stage.world.import_text("ruled.csv", &text).await;
+        let numbers: Vec<_> = imported.rows[0]
+            .refusals
+            .iter()
+            .map(|refusal| refusal.code)
+            .collect();
+        assert_eq!(
+            numbers,
+            [u32::from(code.number())],
+            "{row:?}: {:?}",
+            imported.rows[0]
+        );
+        reached.0.insert(code);
+    }
+}
+
 async fn rows(stage: &Stage, reached: &mut Reached) {
     let mut text = "serial,mac,model,firmware,site,position,report_seconds\n\
                     GW2-5000001,00:1B:C5:10:00:01,GW-200,2.3.1,MUC-01,Roof,60\n"
@@ -275,11 +335,24 @@ async fn catalog(stage: &Stage, reached: &mut Reached) {
         source_json: r#"{"permit": {"range": "newest"}}"#.into(),
         revision: None,
     };
+    let mapping = v1::Mapping {
+        name: "mappings/m".into(),
+        source_json: r#"{"name": "m", "fields": [{"field": "colour", "columns": ["C"]}]}"#.into(),
+        revision: None,
+    };
+    let rule = v1::NamingRule {
+        name: "namingRules/r".into(),
+        field: "mac".into(),
+        pattern: "x".into(),
+        ..v1::NamingRule::default()
+    };
     for (code, resource) in [
+        (Code::MappingInvalid, Wire::Mapping(mapping)),
         (Code::ModelInvalid, model("M", "[", "")),
         (Code::SiteInvalid, Wire::Site(site)),
         (Code::ProfileInvalid, Wire::Profile(profile)),
         (Code::PolicyInvalid, Wire::FirmwarePolicy(policy)),
+        (Code::NamingRuleInvalid, Wire::NamingRule(rule)),
         (Code::ReferenceMissing, model("M", "", "profiles/nowhere")),
     ] {
         let resources = vec![v1::Resource {
@@ -442,25 +515,28 @@ async fn clock(stage: &Stage, reached: &mut Reached) {
     enrollment.claim(request(&key)).await.unwrap();
 }
 
-/// More imports than the server takes, and then it stops under one.
+/// More batches than the server works at, and then it stops under one.
 async fn load_and_stop(mut stage: Stage, reached: &mut Reached) {
-    let mut uploads = Vec::new();
+    let mut ours = Upload::begin(&stage.world, "x.csv").await.unwrap();
+    let mut others = 0;
+    // Their calls are cut; they wait for the rest of their files.
     let busy = loop {
         match Upload::begin(&stage.world, "x.csv").await {
-            Ok(upload) => uploads.push(upload),
+            Ok(_) => others += 1,
             Err(status) => break status,
         }
+        assert!(others < 1000, "there is no limit");
     };
-    assert_eq!(uploads.len(), 4, "imports at once");
     reached.status::<()>(Code::Busy, Err(busy));
-    let mut upload = uploads.pop().unwrap();
-    // The others go away; this one is in the middle of its file.
-    uploads.clear();
-    upload.send("serial,model\nGW2-1").await;
+    ours.send("serial,model\nGW2-1").await;
     stage.world.stop();
-    reached.status::<()>(Code::Stopping, Err(upload.refused().await));
+    reached.status::<()>(Code::Stopping, Err(ours.refused().await));
     stage.world.stopped().await.unwrap();
 }
+
+/// Met only by who changes a device between the last look at a plan and the commit of its part: no caller can do so at
+/// will. The store's own tests do (`a_row_that_moved_since_the_plan_is_left_alone`).
+const RACES: [Code; 1] = [Code::RowMoved];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_refusal_is_reached() {
@@ -468,8 +544,13 @@ async fn every_refusal_is_reached() {
     let mut reached = Reached::default();
     requests(&stage, &mut reached).await;
     whole_manifests(&stage, &mut reached).await;
+    batches(&stage, &mut reached).await;
     rows(&stage, &mut reached).await;
+    ruled_rows(&stage, &mut reached).await;
     catalog(&stage, &mut reached).await;
+    reached
+        .0
+        .extend(refused_credentials::provoked(&stage.world).await);
     claims(&stage, &mut reached).await;
     operators(&stage, &mut reached).await;
     clock(&stage, &mut reached).await;
@@ -477,7 +558,7 @@ async fn every_refusal_is_reached() {
     load_and_stop(stage, &mut reached).await;
     let missing: Vec<_> = Code::ALL
         .iter()
-        .filter(|code| !reached.0.contains(code))
+        .filter(|code| !reached.0.contains(code) && !RACES.contains(code))
         .collect();
     assert!(missing.is_empty(), "nothing provokes {missing:?}");
 }

@@ -1,7 +1,10 @@
 //! The text of a file as resources.
 
 use super::{Kind, Resource, profile::ProfileDocument, wire};
-use muster_domain::catalog::{ModelSource, SiteSource};
+use muster_domain::{
+    catalog::{ModelSource, NamingRuleSource, SiteSource},
+    manifest::MappingSource,
+};
 use muster_firmware_policy::PolicySource;
 use muster_proto::v1::resource::Resource as Wire;
 use serde::{Deserialize, de::DeserializeOwned};
@@ -9,7 +12,14 @@ use serde_json::Value;
 use std::path::Path;
 
 /// The keys of a file that names kinds.
-const PLURALS: [&str; 4] = ["models", "sites", "profiles", "firmware_policies"];
+const PLURALS: [&str; 6] = [
+    "models",
+    "sites",
+    "profiles",
+    "firmware_policies",
+    "naming_rules",
+    "mappings",
+];
 
 /// A file that names kinds.
 #[derive(Debug, Default, Deserialize)]
@@ -23,6 +33,10 @@ struct Mixed {
     profiles: Vec<ProfileDocument>,
     #[serde(default)]
     firmware_policies: Vec<PolicySource>,
+    #[serde(default)]
+    naming_rules: Vec<NamingRuleSource>,
+    #[serde(default)]
+    mappings: Vec<MappingSource>,
 }
 
 /// What one file needs to become resources.
@@ -48,6 +62,8 @@ impl Document<'_> {
             (Kind::Sites, PLURALS[1], mixed.sites.len()),
             (Kind::Profiles, PLURALS[2], mixed.profiles.len()),
             (Kind::FirmwarePolicies, PLURALS[3], mixed.firmware_policies.len()),
+            (Kind::NamingRules, PLURALS[4], mixed.naming_rules.len()),
+            (Kind::Mappings, PLURALS[5], mixed.mappings.len()),
         ];
         let foreign = present
             .iter()
@@ -83,6 +99,18 @@ impl Document<'_> {
                 .into_iter()
                 .map(|site| Ok(self.resource(Wire::Site(wire::site(site))))),
         );
+        resources.extend(
+            mixed
+                .naming_rules
+                .into_iter()
+                .map(|rule| Ok(self.resource(Wire::NamingRule(wire::naming_rule(rule))))),
+        );
+        resources.extend(
+            mixed
+                .mappings
+                .iter()
+                .map(|mapping| wire::mapping(mapping).map(|wire| self.resource(wire))),
+        );
         resources.into_iter().collect()
     }
 
@@ -99,6 +127,8 @@ impl Document<'_> {
             Kind::Sites => Wire::Site(wire::site(read.read()?)),
             Kind::Profiles => Wire::Profile(read.read::<ProfileDocument>()?.into_wire(self.base)?),
             Kind::FirmwarePolicies => wire::policy(&read.read::<PolicySource>()?)?,
+            Kind::NamingRules => Wire::NamingRule(wire::naming_rule(read.read()?)),
+            Kind::Mappings => wire::mapping(&read.read::<MappingSource>()?)?,
         };
         Ok(self.resource(wire))
     }

@@ -1,4 +1,5 @@
-//! From files of models, sites, profiles and firmware policies to the registry.
+//! From files of models, sites, profiles, firmware policies, naming rules and mappings to the
+//! registry.
 
 mod document;
 mod profile;
@@ -24,6 +25,10 @@ pub enum Kind {
     Profiles,
     /// Firmware policies only.
     FirmwarePolicies,
+    /// Naming rules only.
+    NamingRules,
+    /// Mappings only.
+    Mappings,
 }
 
 /// A resource and where it was written.
@@ -45,7 +50,8 @@ Examples:
 Files are TOML, JSON or, for sites, CSV; the ending of the name decides, and --format overrides it. One file holds
   - one resource:            name = \"GW-200\" ...
   - several of one kind:     [[models]] name = ... [[models]] name = ...     (JSON: an array, or one object after another)
-  - several kinds:           [[models]] [[sites]] [[profiles]] [[firmware_policies]]     (`muster apply` only)
+  - several kinds:           [[models]] [[sites]] [[profiles]] [[firmware_policies]] [[naming_rules]] [[mappings]]
+                             (`muster apply` only)
 A CSV of sites has the columns code, name, country, parent, latitude, longitude, time_zone, in any order.
 A profile's template is written in place, or read from a file beside it: files.\"network.toml\" = { file = \"network.toml.j2\" }
 Up to 1000 resources are applied in one step, all or none; they may refer to each other in any order.";

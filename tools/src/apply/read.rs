@@ -185,10 +185,45 @@ mod tests {
             &["firmwarePolicies/w", "profiles/p", "models/m", "sites/s"],
         );
         check(
+            "[[naming_rules]]\nname = 'rooms'\nfield = 'position'\npattern = '[A-Z]'\nexample = 'A'\nmodels = ['m']\nrequired = true\n[[models]]\nname = 'm'\ncheck_digit = 'luhn'",
+            Kind::Any,
+            &["models/m", "namingRules/rooms"],
+        );
+        check(
+            "[[mappings]]\nname = 'line-7'\n[[mappings.fields]]\nfield = 'serial'\ncolumns = ['SN']\nsteps = [{ trim = true }, { pad = { width = 7, with = '0' } }]",
+            Kind::Any,
+            &["mappings/line-7"],
+        );
+        check(
+            "name = 'line-7'\nunmapped = 'ignore'",
+            Kind::Mappings,
+            &["mappings/line-7"],
+        );
+        check(
+            "name = 'rooms'\nfield = 'site'",
+            Kind::NamingRules,
+            &["namingRules/rooms"],
+        );
+        check(
             r#"{"sites": [{"code": "s"}], "models": []}"#,
             Kind::Any,
             &["sites/s"],
         );
+    }
+
+    #[test]
+    fn the_mapping_of_the_protocols_description_is_one() {
+        let readme = include_str!("../../../proto/README.md");
+        let (_, rest) = readme.split_once("<!-- mapping -->\n```toml\n").unwrap();
+        let (text, _) = rest.split_once("```").unwrap();
+        let found = read(text, Kind::Mappings, None).unwrap();
+        assert_eq!(names(&found), ["mappings/line-7"]);
+        let Some(Wire::Mapping(mapping)) = &found[0].wire.resource else {
+            panic!()
+        };
+        let source: muster_domain::manifest::MappingSource =
+            serde_json::from_str(&mapping.source_json).unwrap();
+        assert_eq!(source.check().map(|checked| checked.models().len()), Ok(1));
     }
 
     #[test]

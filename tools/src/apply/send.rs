@@ -15,7 +15,7 @@ const CALL_BYTES: usize = 3 << 20;
 pub struct ApplyOptions {
     /// Check everything, change nothing.
     pub dry_run: bool,
-    /// Why, for profiles and firmware policies that bring no message of their own.
+    /// Why, for profiles, firmware policies and mappings that bring no message of their own.
     pub message: String,
 }
 
@@ -55,7 +55,8 @@ fn explain(resource: &mut v1::Resource, message: &str) {
     let revision = match &mut resource.resource {
         Some(Wire::Profile(profile)) => &mut profile.revision,
         Some(Wire::FirmwarePolicy(policy)) => &mut policy.revision,
-        Some(Wire::Model(_) | Wire::Site(_)) | None => return,
+        Some(Wire::Mapping(mapping)) => &mut mapping.revision,
+        Some(Wire::Model(_) | Wire::Site(_) | Wire::NamingRule(_)) | None => return,
     };
     let revision = revision.get_or_insert_default();
     if revision.message.is_empty() {
@@ -113,6 +114,7 @@ fn ordered(mut resources: Vec<Resource>) -> Vec<Resource> {
     };
     resources.sort_by_cached_key(|resource| match &resource.wire.resource {
         Some(Wire::FirmwarePolicy(_)) | None => (0, 0),
+        Some(Wire::Mapping(_) | Wire::NamingRule(_)) => (4, 0),
         Some(Wire::Profile(_)) => (1, 0),
         Some(Wire::Model(_)) => (2, 0),
         Some(wire @ Wire::Site(_)) => (3, depth(wire::name(wire))),

@@ -1,6 +1,9 @@
 //! Written resources as messages of the wire.
 
-use muster_domain::catalog::{ModelSource, SiteSource};
+use muster_domain::{
+    catalog::{ModelSource, NamingRuleSource, SiteSource},
+    manifest::MappingSource,
+};
 use muster_firmware_policy::PolicySource;
 use muster_proto::v1::{self, resource::Resource as Wire};
 
@@ -21,6 +24,8 @@ pub(super) fn model(source: ModelSource) -> v1::Model {
         ouis: source.ouis,
         profile: named("profiles", &source.profile),
         firmware_policy: named("firmwarePolicies", &source.firmware_policy),
+        check_digit: source.check_digit,
+        allow_local_addresses: source.allow_local_addresses,
     }
 }
 
@@ -36,10 +41,32 @@ pub(super) fn site(source: SiteSource) -> v1::Site {
     }
 }
 
+pub(super) fn naming_rule(source: NamingRuleSource) -> v1::NamingRule {
+    v1::NamingRule {
+        name: format!("namingRules/{}", source.name),
+        description: source.description,
+        field: source.field,
+        pattern: source.pattern,
+        example: source.example,
+        models: source.models,
+        required: source.required,
+    }
+}
+
 pub(super) fn policy(source: &PolicySource) -> Result<Wire, String> {
     let source_json = serde_json::to_string(source).map_err(|error| error.to_string())?;
     let name = format!("firmwarePolicies/{}", source.name);
     Ok(Wire::FirmwarePolicy(v1::FirmwarePolicy {
+        name,
+        source_json,
+        revision: Some(v1::RevisionInfo::default()),
+    }))
+}
+
+pub(super) fn mapping(source: &MappingSource) -> Result<Wire, String> {
+    let source_json = serde_json::to_string(source).map_err(|error| error.to_string())?;
+    let name = format!("mappings/{}", source.name);
+    Ok(Wire::Mapping(v1::Mapping {
         name,
         source_json,
         revision: Some(v1::RevisionInfo::default()),
@@ -57,5 +84,7 @@ pub(super) fn name(wire: &Wire) -> &str {
         Wire::Site(site) => &site.name,
         Wire::Profile(profile) => &profile.name,
         Wire::FirmwarePolicy(policy) => &policy.name,
+        Wire::Mapping(mapping) => &mapping.name,
+        Wire::NamingRule(rule) => &rule.name,
     }
 }

@@ -55,6 +55,39 @@ pub(super) struct Host {
     pub(super) root: PathBuf,
 }
 
+/// The memory of a process, as the kernel counts it (proc(5)).
+#[derive(Debug, Clone)]
+pub(super) struct Memory(PathBuf);
+
+impl Memory {
+    pub(super) fn of_this_process() -> Self {
+        Self("/proc/self".into())
+    }
+
+    /// Bytes in memory now.
+    pub(super) fn resident(&self) -> anyhow::Result<u64> {
+        self.line("VmRSS:")
+    }
+
+    /// Most bytes that were in memory since the start, or since the peak was forgotten.
+    pub(super) fn peak(&self) -> anyhow::Result<u64> {
+        self.line("VmHWM:")
+    }
+
+    /// Begins to look for the peak anew.
+    pub(super) fn forget_peak(&self) -> anyhow::Result<()> {
+        // 5 resets the peak and nothing else.
+        std::fs::write(self.0.join("clear_refs"), "5").context("cannot reset the peak of memory")
+    }
+
+    fn line(&self, name: &str) -> anyhow::Result<u64> {
+        let status = std::fs::read_to_string(self.0.join("status"))?;
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        let kilobytes = line.with_context(|| format!("no {name}"))?;
+        Ok(kilobytes.trim().trim_end_matches(" kB").parse::<u64>()? * 1024)
+    }
+}
+
 /// What the kernel says of a process.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Usage {
@@ -109,15 +142,15 @@ impl Host {
         })
     }
 
+    /// The memory of the server.
+    pub(super) fn memory(&self) -> anyhow::Result<Memory> {
+        let id = self.child.id().context("the server has ended")?;
+        Ok(Memory(format!("/proc/{id}").into()))
+    }
+
     /// Peak memory and CPU time of the server so far (proc(5)).
     pub(super) fn usage(&self) -> anyhow::Result<Usage> {
         let id = self.child.id().context("the server has ended")?;
-        let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
-        let peak = status
-            .lines()
-            .find_map(|line| line.strip_prefix("VmHWM:"))
-            .context("no VmHWM")?;
-        let kilobytes: u64 = peak.trim().trim_end_matches(" kB").parse()?;
         let stat = std::fs::read_to_string(format!("/proc/{id}/stat"))?;
         // Fields count from behind the name, which may hold blanks: utime and stime are the 12th and 13th there.
         let fields: Vec<&str> = stat
@@ -134,7 +167,7 @@ impl Host {
             .sum::<Result<f64, _>>()?;
         // USER_HZ is 100 on every Linux we run on.
         Ok(Usage {
-            peak_rss_bytes: kilobytes * 1024,
+            peak_rss_bytes: self.memory()?.peak()?,
             cpu_seconds: ticks / 100.0,
         })
     }

@@ -6,9 +6,12 @@
 mod claim;
 mod host;
 mod import;
+mod limit;
 mod mqtt;
 mod postgres;
 mod rows;
+mod sheet;
+mod workbook;
 
 use crate::{cli::Session, output::Format};
 use anyhow::Context as _;
@@ -31,6 +34,8 @@ enum Name {
     Import(import::Options),
     /// Claims a second over MQTT with TLS: handshake, claim, certificate, durable.
     Claim(claim::Options),
+    /// Rows a second of a generated workbook, and what it costs client and server in memory.
+    Workbook(workbook::Options),
 }
 
 impl Bench {
@@ -39,6 +44,7 @@ impl Bench {
         match self.name {
             Name::Import(options) => print(&import::run(&options).await?, options.json, session),
             Name::Claim(options) => print(&claim::run(&options).await?, options.json, session),
+            Name::Workbook(options) => print(&workbook::run(&options).await?, options.json, session),
         }
     }
 }

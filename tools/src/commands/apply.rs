@@ -23,7 +23,7 @@ pub(crate) struct Apply {
     /// Check everything, change nothing.
     #[arg(long)]
     dry_run: bool,
-    /// Why, for the history of profiles and firmware policies that bring no message.
+    /// Why, for the history of profiles, firmware policies and mappings that bring no message.
     #[arg(
         short,
         long,

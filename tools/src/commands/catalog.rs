@@ -1,4 +1,4 @@
-//! `muster model|site|profile|firmware`: apply, list, get.
+//! `muster model|site|profile|firmware|naming|mapping`: apply, list, get.
 
 use super::{apply::Apply, list, resource};
 use crate::{
@@ -21,13 +21,22 @@ pub(crate) enum Command<K: Noun + 'static> {
     /// List all, the newest revision of each.
     #[command(visible_alias = "ls")]
     List(ListArgs),
-    /// Show one; NAME/revisions/N shows an older revision, where there are some.
+    /// Show one; NAME@N shows an older revision, where there are some.
+    #[command(visible_alias = "show")]
     Get {
         /// Its name.
         name: String,
         #[arg(skip)]
         kind: PhantomData<K>,
     },
+}
+
+/// The resource name of `NAME`, `NAME@N` or `NAME/revisions/N`.
+fn revision(collection: &str, name: &str) -> String {
+    match name.rsplit_once('@') {
+        Some((base, number)) => resource(collection, &format!("{base}/revisions/{number}")),
+        None => resource(collection, name),
+    }
 }
 
 /// A kind of resource: how it is called, fetched and printed.
@@ -57,7 +66,7 @@ impl<K: Noun> Command<K> {
                 .await
             }
             Self::Get { name, .. } => {
-                let found = K::get(&mut session.client().await?, resource(K::COLLECTION, &name)).await?;
+                let found = K::get(&mut session.client().await?, revision(K::COLLECTION, &name)).await?;
                 print_one(session.out, session.format, &K::Shown::from(found))
             }
         }
@@ -92,4 +101,6 @@ nouns! {
     Sites Sites "sites" Site get_site(GetSiteRequest) list_sites(ListSitesRequest) sites
     Profiles Profiles "profiles" Profile get_profile(GetProfileRequest) list_profiles(ListProfilesRequest) profiles
     FirmwarePolicies FirmwarePolicies "firmwarePolicies" FirmwarePolicy get_firmware_policy(GetFirmwarePolicyRequest) list_firmware_policies(ListFirmwarePoliciesRequest) firmware_policies
+    Mappings Mappings "mappings" Mapping get_mapping(GetMappingRequest) list_mappings(ListMappingsRequest) mappings
+    NamingRules NamingRules "namingRules" NamingRule get_naming_rule(GetNamingRuleRequest) list_naming_rules(ListNamingRulesRequest) naming_rules
 }

@@ -8,6 +8,7 @@ pub(crate) mod context;
 pub(crate) mod device;
 pub(crate) mod fleet;
 pub(crate) mod import;
+pub(crate) mod manifest;
 pub(crate) mod operator;
 pub(crate) mod profile;
 pub(crate) mod refusal;

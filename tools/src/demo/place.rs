@@ -85,7 +85,7 @@ impl Place {
     pub(super) fn codes(&self) -> anyhow::Result<HashMap<String, Zeroizing<String>>> {
         let options = ReadOptions {
             file_name: self.results().to_string_lossy().into_owned(),
-            format: None,
+            ..ReadOptions::default()
         };
         let mut reader = Reader::new(File::open(self.results())?, &options)?;
         let columns = reader.columns().to_vec();

@@ -1,14 +1,17 @@
-//! Refused rows, grouped by why.
+//! What is wrong with rows, grouped by why.
 
-use muster_proto::v1::RowResult;
+use muster_proto::v1::Refusal;
 use serde::Serialize;
 use std::{cmp::Reverse, collections::BTreeMap};
 
 /// How many rows of a cause are named.
 const NAMED: usize = 5;
+/// How many causes are told apart by column and rule. What comes behind them is counted by its number alone: a hostile
+/// file could give each row a rule of its own.
+const CAUSES: usize = 1000;
 
-/// Rows that were refused for the same reason.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+/// Rows that were refused for the same reason, or of which the same is odd.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Cause {
     /// The number of the refusal.
     pub code: u32,
@@ -22,33 +25,51 @@ pub struct Cause {
     pub example: String,
     /// What to do.
     pub help: String,
+    /// The column, as the file names it; empty where the whole row is meant.
+    pub column: String,
+    /// What its cell holds in the first row.
+    pub value: String,
+    /// The rule that it breaks, where there is one.
+    pub rule: String,
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Causes(BTreeMap<u32, Cause>);
+pub(super) struct Causes(BTreeMap<(u32, String, String), Cause>);
 
 impl Causes {
-    pub(super) fn add(&mut self, row: &RowResult) {
-        for (place, refusal) in row.refusals.iter().enumerate() {
-            // A row with the same refusal in two cells is one row.
-            if row.refusals[..place]
-                .iter()
-                .any(|earlier| earlier.code == refusal.code)
-            {
-                continue;
+    /// Counts what is wrong with a row.
+    pub(super) fn add(&mut self, row: u32, refusals: &[Refusal]) {
+        for (place, refusal) in refusals.iter().enumerate() {
+            // A row with the same fault in two cells of a column, or of no column, is one row.
+            let is_counted = |earlier: &Refusal| {
+                (earlier.code, &earlier.column, &earlier.rule)
+                    == (refusal.code, &refusal.column, &refusal.rule)
+            };
+            if !refusals[..place].iter().any(is_counted) {
+                self.count(row, refusal);
             }
-            let cause = self.0.entry(refusal.code).or_insert_with(|| Cause {
-                code: refusal.code,
-                reason: refusal.reason.clone(),
-                rows: 0,
-                first_rows: Vec::new(),
-                example: super::results::place_and_message(refusal),
-                help: refusal.help.clone(),
-            });
-            cause.rows += 1;
-            if cause.first_rows.len() < NAMED {
-                cause.first_rows.push(row.row);
-            }
+        }
+    }
+
+    fn count(&mut self, row: u32, refusal: &Refusal) {
+        let mut key = (refusal.code, refusal.column.clone(), refusal.rule.clone());
+        if self.0.len() >= CAUSES && !self.0.contains_key(&key) {
+            key = (refusal.code, String::new(), String::new());
+        }
+        let cause = self.0.entry(key).or_insert_with(|| Cause {
+            code: refusal.code,
+            reason: refusal.reason.clone(),
+            rows: 0,
+            first_rows: Vec::new(),
+            example: super::results::place_and_message(refusal),
+            help: refusal.help.clone(),
+            column: refusal.column.clone(),
+            value: refusal.value.clone(),
+            rule: refusal.rule.clone(),
+        });
+        cause.rows += 1;
+        if cause.first_rows.len() < NAMED {
+            cause.first_rows.push(row);
         }
     }
 
@@ -62,43 +83,58 @@ impl Causes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use muster_proto::v1::Refusal;
 
-    #[test]
-    fn causes_count_rows_and_name_the_first() {
-        let refusal = |code, row| Refusal {
+    fn refusal(code: u32, row: u32, column: &str, rule: &str) -> Refusal {
+        Refusal {
             code,
             reason: format!("R{code}"),
             field: format!("rows[{row}].mac"),
             message: format!("is wrong in {row}"),
             help: "Mend it.".into(),
-        };
+            column: column.into(),
+            value: format!("v{row}"),
+            rule: rule.into(),
+        }
+    }
+
+    #[test]
+    fn causes_count_rows_and_name_the_first() {
         let mut causes = Causes::default();
         for row in 2..10 {
-            causes.add(&RowResult {
+            causes.add(
                 row,
-                refusals: vec![refusal(2111, row), refusal(2111, row)],
-                ..RowResult::default()
-            });
+                &[refusal(2111, row, "MAC", ""), refusal(2111, row, "MAC", "")],
+            );
         }
-        causes.add(&RowResult {
-            row: 10,
-            refusals: vec![refusal(2101, 10)],
-            ..RowResult::default()
-        });
-        causes.add(&RowResult {
-            row: 11,
-            ..RowResult::default()
-        });
+        causes.add(10, &[refusal(2101, 10, "", "")]);
+        causes.add(11, &[]);
+        causes.add(
+            12,
+            &[refusal(2113, 12, "MAC", "one"), refusal(2113, 12, "MAC", "two")],
+        );
         let causes = causes.sorted();
         assert_eq!(
             causes
                 .iter()
-                .map(|cause| (cause.code, cause.rows))
+                .map(|cause| (cause.code, cause.rows, cause.rule.as_str()))
                 .collect::<Vec<_>>(),
-            [(2111, 8), (2101, 1)]
+            [(2111, 8, ""), (2101, 1, ""), (2113, 1, "one"), (2113, 1, "two")]
         );
         assert_eq!(causes[0].first_rows, [2, 3, 4, 5, 6]);
-        assert_eq!(causes[0].example, "mac: is wrong in 2");
+        assert_eq!(
+            (causes[0].example.as_str(), causes[0].value.as_str()),
+            ("MAC: is wrong in 2", "v2")
+        );
+    }
+
+    #[test]
+    fn rules_without_end_are_counted_together() {
+        let mut causes = Causes::default();
+        for row in 0..5000 {
+            causes.add(row, &[refusal(2167, row, "c", &row.to_string())]);
+        }
+        let causes = causes.sorted();
+        assert_eq!(causes.len(), CAUSES + 1);
+        assert_eq!(causes[0].rows, 4000);
     }
 }

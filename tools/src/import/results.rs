@@ -1,117 +1,122 @@
-//! The results file: the user's own columns, and how each row ended.
+//! The results file: the user's own file, and how each row ended.
 
 use super::{
-    OWN_PREFIX,
+    answers::{of_refused, of_result},
+    ours::{CREDENTIAL_COLUMNS, REFUSED_COLUMNS, prefix},
+    recipient::Recipient,
     rows::{Row, Style, TextForm},
+    write::{Book, CsvWriter, JsonForm, JsonWriter, SheetWriter, Sink, Writer, XmlWriter},
 };
-use crate::{
-    failure::Failure,
-    output::formula::{neutralise, neutralise_own},
-};
-use muster_proto::v1::{self, RowResult, RowStatus};
+use crate::failure::Failure;
+use muster_proto::v1::RowResult;
 use std::{
-    io::{self, BufWriter, Write},
+    io,
     path::{Path, PathBuf},
 };
-use tempfile::NamedTempFile;
 
+pub(super) use super::answers::place_and_message;
 /// The columns that are added, in order: those that the server knows as ours when a results file comes back. Where the
 /// user has one of them, all get the prefix `muster_`.
 pub use muster_domain::manifest::RESULT_COLUMNS;
 
-/// Whether answers are written beside the user's columns.
+/// What is written beside the user's columns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Columns {
-    /// The user's own and ours.
-    WithAnswers,
-    /// The user's own only, to be sent again.
-    OwnOnly,
+    /// How each row ended.
+    WithAnswers {
+        /// A column for certificates.
+        certificates: bool,
+        /// A column for keys that the server made.
+        keys: bool,
+    },
+    /// Batch, row and reason, for refused rows that are to be mended and sent again.
+    OfRefused,
+}
+
+impl Columns {
+    /// Answers without certificates and keys.
+    #[cfg(test)]
+    pub(super) const PLAIN: Self = Self::WithAnswers {
+        certificates: false,
+        keys: false,
+    };
+
+    fn has(self, name: &str) -> bool {
+        match self {
+            Self::WithAnswers { certificates, keys } => {
+                RESULT_COLUMNS.contains(&name)
+                    || (certificates && name == CREDENTIAL_COLUMNS[0])
+                    || (keys && name == CREDENTIAL_COLUMNS[1])
+            }
+            Self::OfRefused => REFUSED_COLUMNS.contains(&name),
+        }
+    }
+
+    /// With the columns that the file has from an earlier import: what they hold is kept.
+    const fn and(self, style: &Style) -> Self {
+        match (self, style) {
+            (
+                Self::WithAnswers { certificates, keys },
+                Style::Csv { table, .. } | Style::Sheet { table, .. },
+            ) => Self::WithAnswers {
+                certificates: certificates || table.has_certificates,
+                keys: keys || table.has_keys,
+            },
+            (columns, _) => columns,
+        }
+    }
+
+    /// The headings, beside the user's own.
+    fn names(self, own: &[String]) -> Vec<String> {
+        let all = RESULT_COLUMNS
+            .iter()
+            .chain(&CREDENTIAL_COLUMNS)
+            .chain(&REFUSED_COLUMNS);
+        let prefix = match self {
+            Self::WithAnswers { .. } => prefix(own.iter().map(String::as_str)),
+            Self::OfRefused => "",
+        };
+        all.filter(|name| self.has(name))
+            .map(|name| format!("{prefix}{name}"))
+            .collect()
+    }
+}
+
+/// How a file is kept.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Keeping<'a> {
+    /// A file that is there already may be replaced. It may hold the only copy of codes.
+    pub(super) replace: bool,
+    /// Encrypted to this recipient before it leaves the process, under its name with `.age` behind.
+    pub(super) recipient: Option<&'a Recipient>,
+}
+
+/// The ending that the results of a manifest have beside it: its own, unless they are written in another format.
+pub(crate) fn results_ending(manifest: &Path) -> String {
+    let ending = manifest.extension().unwrap_or_default().to_string_lossy();
+    match ending.to_ascii_lowercase().as_str() {
+        _ if manifest.is_dir() => "csv".to_owned(),
+        "" | "zip" => "csv".to_owned(),
+        "xls" | "xlsm" => "xlsx".to_owned(),
+        _ => ending.into_owned(),
+    }
 }
 
 /// A file of rows that appears under its name whole, or not at all; readable by its owner only, since it may hold
 /// activation codes.
 pub(super) struct ResultsFile {
-    out: BufWriter<NamedTempFile>,
+    writer: Writer,
     path: PathBuf,
-    replace: bool,
-    style: Style,
-    form: TextForm,
+    temporary: PathBuf,
     columns: Columns,
+    is_table: bool,
+    /// Rows are looked up in the user's document, by their numbers.
+    is_document: bool,
     pub(super) written: u64,
     /// False: what the answers say would be done, nothing was.
     pub(super) is_applied: bool,
-}
-
-/// `rows[5].mac` + `contains 'G'` -> `mac: contains 'G'`: the row is beside it.
-pub(super) fn place_and_message(refusal: &v1::Refusal) -> String {
-    let in_row = refusal
-        .field
-        .strip_prefix("rows[")
-        .and_then(|rest| rest.split_once(']'));
-    let field = in_row.map_or(refusal.field.as_str(), |(_, field)| field.trim_start_matches('.'));
-    if field.is_empty() {
-        refusal.message.clone()
-    } else {
-        format!("{field}: {}", refusal.message)
-    }
-}
-
-/// The added cells of a row. The code of an earlier import stays: a device has one code, and that is it.
-fn answers(row: &Row, result: Option<&RowResult>, is_applied: bool) -> [String; 5] {
-    let earlier = row.earlier_code.clone();
-    let Some(result) = result else {
-        return [
-            String::new(),
-            String::new(),
-            String::new(),
-            String::new(),
-            earlier,
-        ];
-    };
-    let status = match RowStatus::try_from(result.status) {
-        Ok(RowStatus::Created) if is_applied => "created",
-        Ok(RowStatus::Updated) if is_applied => "updated",
-        Ok(RowStatus::Created) => "would be created",
-        Ok(RowStatus::Updated) => "would be updated",
-        Ok(RowStatus::Unchanged) => "unchanged",
-        Ok(RowStatus::Refused) => "refused",
-        Ok(RowStatus::Unspecified) | Err(_) => "unknown",
-    };
-    let joined = |each: fn(&v1::Refusal) -> String| {
-        let all: Vec<_> = result.refusals.iter().map(each).collect();
-        all.join("; ")
-    };
-    let device = result.device.strip_prefix("devices/").unwrap_or(&result.device);
-    [
-        status.to_owned(),
-        joined(|refusal| format!("M{}", refusal.code)),
-        // A row that could not be taken apart has no cells of its own to be known by.
-        if row.cells.is_empty() && row.source.is_empty() && !result.refusals.is_empty() {
-            format!("row {}: {}", result.row, joined(place_and_message))
-        } else {
-            joined(place_and_message)
-        },
-        device.to_owned(),
-        if result.activation_code.is_empty() {
-            earlier
-        } else {
-            result.activation_code.clone()
-        },
-    ]
-}
-
-fn names(style: &Style) -> [String; 5] {
-    let taken = |name: &str| match style {
-        Style::Csv { header, .. } => header.iter().any(|own| own.trim().eq_ignore_ascii_case(name)),
-        // The keys of objects may differ from line to line, so they cannot be compared beforehand.
-        Style::Ndjson => false,
-    };
-    let prefix = if RESULT_COLUMNS.iter().any(|name| taken(name)) {
-        OWN_PREFIX
-    } else {
-        ""
-    };
-    RESULT_COLUMNS.map(|name| format!("{prefix}{name}"))
+    /// The batch that refused rows belong to, as soon as it is known.
+    pub(super) batch: String,
 }
 
 impl ResultsFile {
@@ -119,173 +124,100 @@ impl ResultsFile {
     /// anything is sent.
     pub(super) fn begin(
         path: &Path,
-        replace: bool,
+        keeping: Keeping<'_>,
         (style, form): (&Style, TextForm),
         columns: Columns,
     ) -> Result<Self, Failure> {
-        let failed = |error: io::Error| Failure::file("write", path, &error);
-        if !replace && path.exists() {
-            return Err(Failure::usage(
-                format!("{} is there already", path.display()),
-                "It may hold activation codes that exist nowhere else. Choose another name, or give --replace.",
-            ));
-        }
-        let parent = path
-            .parent()
-            .filter(|parent| !parent.as_os_str().is_empty())
-            .unwrap_or_else(|| Path::new("."));
-        if !parent.is_dir() {
-            return Err(Failure::usage(
-                format!(
-                    "cannot write {}: {} is no directory",
-                    path.display(),
-                    parent.display()
-                ),
-                "",
-            ));
-        }
-        let temporary = tempfile::Builder::new()
-            .prefix(".muster-results-")
-            .tempfile_in(parent)
-            .map_err(failed)?;
-        let names = names(style);
-        let mut file = Self {
-            out: BufWriter::new(temporary),
-            path: path.to_owned(),
-            replace,
-            style: style.clone(),
-            form,
+        let columns = columns.and(style);
+        let sink = Sink::begin(&style.named(path), keeping.replace, keeping.recipient)?;
+        let (path, temporary) = (sink.path().to_owned(), sink.temporary().to_owned());
+        let writer =
+            open(sink, style, form, columns).map_err(|error| Failure::file("write", &path, &error))?;
+        Ok(Self {
+            writer,
+            path,
+            temporary,
             columns,
+            is_table: matches!(style, Style::Csv { .. } | Style::Sheet { .. }),
+            is_document: matches!(style, Style::Xml { .. }),
             written: 0,
             is_applied: true,
-        };
-        // Only the header needs the names: in NDJSON each object decides for itself.
-        if let Style::Csv { header, .. } = style {
-            let ours = match columns {
-                Columns::WithAnswers => names.as_slice(),
-                Columns::OwnOnly => &[],
-            };
-            let own: Vec<_> = header.iter().map(String::as_str).collect();
-            let ours: Vec<_> = ours.iter().map(String::as_str).collect();
-            let mark = if form.has_mark { "\u{feff}" } else { "" };
-            file.out.write_all(mark.as_bytes()).map_err(failed)?;
-            file.csv(&own, &ours).map_err(failed)?;
-        }
-        Ok(file)
+            batch: String::new(),
+        })
     }
 
     /// Adds a row; without an answer where none came.
     pub(super) fn push(&mut self, row: &Row, result: Option<&RowResult>) -> Result<(), Failure> {
-        let written = match &self.style {
-            Style::Csv { header, .. } => {
-                let answers = answers(row, result, self.is_applied);
-                let mut own: Vec<_> = row.cells.iter().map(String::as_str).collect();
-                let answers: Vec<_> = answers.iter().map(String::as_str).collect();
-                match self.columns {
-                    Columns::WithAnswers => {
-                        // A short row is filled up, or the answers would stand under the user's headings.
-                        own.resize(own.len().max(header.len()), "");
-                        self.csv(&own, &answers)
-                    }
-                    Columns::OwnOnly => self.csv(&own, &[]),
-                }
-            }
-            Style::Ndjson => self.json(row, result),
+        // A row that could not be taken apart has no cells of its own to be known by.
+        let is_nameless = row.cells.is_empty() && row.source.is_empty() && !self.is_document;
+        let mut added = match self.columns {
+            Columns::WithAnswers { .. } => of_result(&row.earlier, is_nameless, result, self.is_applied),
+            Columns::OfRefused => of_refused(&row.earlier, row.number, result, &self.batch),
         };
+        // Objects have what they need.
+        added.retain(|(name, value)| self.columns.has(name) || (!self.is_table && !value.is_empty()));
         self.written += 1;
-        written.map_err(|error| Failure::file("write", &self.path, &error))
+        self.writer
+            .push(row, &added)
+            .map_err(|error| Failure::file("write", &self.path, &error))
     }
 
-    fn csv(&mut self, own: &[&str], ours: &[&str]) -> io::Result<()> {
-        let Style::Csv { delimiter, .. } = self.style else {
-            return Ok(());
-        };
-        let mut writer = csv::WriterBuilder::new()
-            .delimiter(delimiter)
-            .flexible(true)
-            .terminator(match self.form.has_returns {
-                true => csv::Terminator::CRLF,
-                false => csv::Terminator::Any(b'\n'),
-            })
-            .from_writer(&mut self.out);
-        let own = own.iter().map(|cell| neutralise_own(cell));
-        let ours = ours.iter().map(|cell| neutralise(cell));
-        writer
-            .write_record(own.chain(ours).map(std::borrow::Cow::into_owned))
-            .map_err(io::Error::other)?;
-        writer.flush()
+    /// Where it is until it gets its name.
+    pub(super) fn temporary(&self) -> &Path {
+        &self.temporary
     }
 
-    /// The user's object with our fields at its end; a line that is no object stands as text in one.
-    fn json(&mut self, row: &Row, result: Option<&RowResult>) -> io::Result<()> {
-        let source = row.source.trim();
-        let end = if self.form.has_returns { "\r\n" } else { "\n" };
-        if self.columns == Columns::OwnOnly {
-            return write!(self.out, "{source}{end}");
-        }
-        let object = serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(source).ok();
-        let (own, is_bare, taken) = match &object {
-            // An object ends with its brace, whatever it holds.
-            Some(map) => {
-                let own = source.strip_suffix('}').unwrap_or(source).trim_end();
-                let taken = RESULT_COLUMNS.iter().any(|name| map.contains_key(*name));
-                (own.to_owned(), map.is_empty(), taken)
-            }
-            None => (
-                format!("{{\"line\": {}", serde_json::to_string(source)?),
-                false,
-                false,
-            ),
-        };
-        write!(self.out, "{own}")?;
-        let prefix = if taken { OWN_PREFIX } else { "" };
-        let answers = answers(row, result, self.is_applied);
-        for (place, (name, value)) in RESULT_COLUMNS.iter().zip(answers).enumerate() {
-            let separator = if is_bare && place == 0 { "" } else { ", " };
-            write!(
-                self.out,
-                "{separator}\"{prefix}{name}\": {}",
-                serde_json::to_string(&value)?
-            )?;
-        }
-        write!(self.out, "}}{end}")
-    }
-
-    /// Brings what was pushed to the file, still under its temporary name: codes survive the end of this process.
+    /// Brings what was pushed to the file, still under its temporary name: codes survive the end of this process,
+    /// where the format is one of lines and nothing is encrypted.
     pub(super) fn flush(&mut self) -> Result<(), Failure> {
-        self.out
+        self.writer
             .flush()
             .map_err(|error| Failure::file("write", &self.path, &error))
     }
 
-    /// Makes the file durable and gives it its name.
+    /// Makes the file durable and gives it its name, which is returned.
     pub(super) fn finish(self) -> Result<PathBuf, Failure> {
-        let (path, replace) = (self.path, self.replace);
-        let named = self
-            .out
-            .into_inner()
-            .map_err(io::IntoInnerError::into_error)
-            .and_then(|temporary| {
-                temporary.as_file().sync_all()?;
-                let named = if replace {
-                    temporary.persist(&path)
-                } else {
-                    temporary.persist_noclobber(&path)
-                };
-                named.map(drop).or_else(|error| {
-                    // Better a file with an odd name than codes that nobody has.
-                    let (cause, temporary) = (error.error, error.file);
-                    let (_, kept) = temporary.keep().map_err(|error| error.error)?;
-                    Err(io::Error::new(
-                        cause.kind(),
-                        format!("{cause}; the results are in {}", kept.display()),
-                    ))
-                })
-            });
-        named.map_err(|error| Failure::file("write", &path, &error))?;
-        Ok(path)
+        self.writer
+            .finish()
+            .map_err(|error| Failure::file("write", &self.path, &error))
     }
 }
 
+/// The writer for a file of this style.
+fn open(sink: Sink, style: &Style, form: TextForm, columns: Columns) -> io::Result<Writer> {
+    let json = |sink, kind| Writer::Json(JsonWriter::begin(sink, kind, form.has_returns));
+    Ok(match style {
+        Style::Csv { delimiter, table } => Writer::Csv(CsvWriter::begin(
+            sink,
+            (table, *delimiter, form),
+            &columns.names(&table.header),
+        )?),
+        Style::Ndjson => json(sink, JsonForm::Lines),
+        Style::Json => json(sink, JsonForm::List),
+        Style::Microchip => json(sink, JsonForm::Nested),
+        Style::Sheet { is_ods, name, table } => {
+            let book = if *is_ods { Book::Ods } else { Book::Xlsx };
+            let names = columns.names(&table.header);
+            let sheet = SheetWriter::begin(sink, (table, book, name), &names)?;
+            Writer::Sheet(match columns {
+                Columns::OfRefused => sheet.dense(),
+                Columns::WithAnswers { .. } => sheet,
+            })
+        }
+        Style::Xml {
+            path,
+            record,
+            encoding,
+        } => Writer::Xml(Box::new(XmlWriter::begin(
+            sink,
+            path,
+            (record, *encoding),
+            columns == Columns::OfRefused,
+        )?)),
+    })
+}
+
+#[cfg(test)]
+mod sheets;
 #[cfg(test)]
 mod tests;

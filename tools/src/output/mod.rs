@@ -6,11 +6,14 @@
 pub mod formula;
 mod listing;
 mod single;
+mod target;
 pub(crate) mod text;
 mod value;
 
 pub use listing::Listing;
+pub(crate) use listing::table;
 pub use single::print_one;
+pub(crate) use target::{Target, TargetParser};
 
 use clap::ValueEnum;
 use serde::Serialize;

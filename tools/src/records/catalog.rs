@@ -1,4 +1,5 @@
-//! Models, sites, profiles, firmware policies, and what applying them did.
+//! Models, sites, profiles, firmware policies, naming rules, mappings, and what
+//! applying them did.
 
 use super::{state, time};
 use crate::output::{Column, Look, Record};
@@ -22,6 +23,10 @@ pub struct Model {
     pub profile: String,
     /// `firmwarePolicies/{name}`
     pub firmware_policy: String,
+    /// How serials check themselves, such as `luhn`; or empty.
+    pub check_digit: String,
+    /// Locally administered addresses are no reason for a warning.
+    pub allow_local_addresses: bool,
 }
 
 impl From<v1::Model> for Model {
@@ -33,6 +38,8 @@ impl From<v1::Model> for Model {
             ouis,
             profile,
             firmware_policy,
+            check_digit,
+            allow_local_addresses,
         } = wire;
         Self {
             name,
@@ -41,6 +48,8 @@ impl From<v1::Model> for Model {
             ouis,
             profile,
             firmware_policy,
+            check_digit,
+            allow_local_addresses,
         }
     }
 }
@@ -52,6 +61,62 @@ impl Record for Model {
         Column::shown("ouis", "OUIS", Look::Plain),
         Column::shown("profile", "PROFILE", Look::Name),
         Column::shown("firmware_policy", "FIRMWARE POLICY", Look::Name),
+        Column::shown("description", "DESCRIPTION", Look::Plain),
+        Column::extra("check_digit", Look::Plain),
+        Column::extra("allow_local_addresses", Look::Plain),
+    ];
+}
+
+/// What values of a field look like.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct NamingRule {
+    /// `namingRules/{name}`
+    pub name: String,
+    /// For people.
+    pub description: String,
+    /// Whose values, such as `labels.floor`.
+    pub field: String,
+    /// A regular expression for whole values.
+    pub pattern: String,
+    /// A value that follows the rule.
+    pub example: String,
+    /// The models it is for; empty: all.
+    pub models: Vec<String>,
+    /// Every device must have a value.
+    pub required: bool,
+}
+
+impl From<v1::NamingRule> for NamingRule {
+    fn from(wire: v1::NamingRule) -> Self {
+        let v1::NamingRule {
+            name,
+            description,
+            field,
+            pattern,
+            example,
+            models,
+            required,
+        } = wire;
+        Self {
+            name,
+            description,
+            field,
+            pattern,
+            example,
+            models,
+            required,
+        }
+    }
+}
+
+impl Record for NamingRule {
+    const COLUMNS: &'static [Column] = &[
+        Column::shown("name", "NAME", Look::Name),
+        Column::shown("field", "FIELD", Look::Plain),
+        Column::shown("pattern", "PATTERN", Look::Plain),
+        Column::shown("required", "REQUIRED", Look::Plain),
+        Column::shown("models", "MODELS", Look::Plain),
+        Column::shown("example", "EXAMPLE", Look::Plain),
         Column::shown("description", "DESCRIPTION", Look::Plain),
     ];
 }
@@ -189,6 +254,11 @@ impl Record for Profile {
     ];
 }
 
+/// What a resource says, as JSON; a text only if it is none.
+fn said(json: String) -> Value {
+    serde_json::from_str(&json).unwrap_or(Value::String(json))
+}
+
 /// A firmware rule set.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct FirmwarePolicy {
@@ -204,7 +274,7 @@ impl From<v1::FirmwarePolicy> for FirmwarePolicy {
     fn from(wire: v1::FirmwarePolicy) -> Self {
         Self {
             name: wire.name,
-            source: serde_json::from_str(&wire.source_json).unwrap_or(Value::String(wire.source_json)),
+            source: said(wire.source_json),
             revision: wire.revision.map(Revision::from),
         }
     }
@@ -215,6 +285,40 @@ impl Record for FirmwarePolicy {
         Column::shown("name", "NAME", Look::Name),
         Column::shown("source.update.target.version", "TARGET", Look::Plain),
         Column::shown("source.applies_to.models", "MODELS", Look::Plain),
+        Column::shown("revision.number", "REVISION", Look::Number),
+        Column::shown("revision.create_time", "CREATED", Look::Time),
+        Column::shown("revision.author", "AUTHOR", Look::Name),
+        Column::shown("revision.message", "MESSAGE", Look::Plain),
+        Column::extra("source", Look::Plain),
+    ];
+}
+
+/// What the columns of a manifest mean.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Mapping {
+    /// `mappings/{name}`
+    pub name: String,
+    /// The mapping; a text only if it is not JSON.
+    pub source: Value,
+    /// Which revision this is.
+    pub revision: Option<Revision>,
+}
+
+impl From<v1::Mapping> for Mapping {
+    fn from(wire: v1::Mapping) -> Self {
+        Self {
+            name: wire.name,
+            source: said(wire.source_json),
+            revision: wire.revision.map(Revision::from),
+        }
+    }
+}
+
+impl Record for Mapping {
+    const COLUMNS: &'static [Column] = &[
+        Column::shown("name", "NAME", Look::Name),
+        Column::shown("source.models", "MODELS", Look::Plain),
+        Column::shown("source.description", "DESCRIPTION", Look::Plain),
         Column::shown("revision.number", "REVISION", Look::Number),
         Column::shown("revision.create_time", "CREATED", Look::Time),
         Column::shown("revision.author", "AUTHOR", Look::Name),

@@ -53,6 +53,9 @@ pub struct Device {
     pub certificate_serial: String,
     /// When that ends.
     pub certificate_not_after: Option<String>,
+    /// What else its row held, by column; only of a device that is asked for alone.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub kept: BTreeMap<String, String>,
 }
 
 /// What a device must be, by reference.
@@ -171,6 +174,7 @@ impl From<v1::Device> for Device {
             reported: wire.reported.map(Reported::from),
             verification: wire.verification.map(Verification::from),
             certificate_serial: wire.certificate_serial,
+            kept: wire.kept.into_iter().collect(),
         }
     }
 }

@@ -10,14 +10,18 @@ mod device;
 mod fleet;
 mod manifest;
 mod refusal;
+mod row;
 
 pub use access::Operator;
 pub use audit::AuditEntry;
-pub use catalog::{FirmwarePolicy, Model, Outcome, Parameter, Profile, RenderedFile, Revision, Site};
+pub use catalog::{
+    FirmwarePolicy, Mapping, Model, NamingRule, Outcome, Parameter, Profile, RenderedFile, Revision, Site,
+};
 pub use device::{Device, Explanation, ReissuedCode, Step};
 pub use fleet::Counts;
-pub use manifest::{Batch, ImportReport};
+pub use manifest::{Batch, ImportReport, ReportColumn, UndoBlock};
 pub use refusal::KnownRefusal;
+pub use row::{RowProblem, RowReport};
 
 use std::fmt::Write as _;
 

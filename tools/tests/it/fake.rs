@@ -1,49 +1,30 @@
 //! A server that answers as it is told, with a CA of its own.
 
+use crate::play::{self, Event, Played, Point, Script};
 use muster_domain::{
     Timestamp,
-    audit::{Action, Actor, Event},
+    audit::{self, Action, Actor},
 };
-use muster_proto::v1::{
-    self, access_server, audit_server, fleet_server, import_manifest_request::Message as Asked,
-    import_manifest_response::Message, manifests_server,
-};
+use muster_proto::v1::{self, access_server, audit_server, fleet_server, manifests_server};
 use muster_tools::Exit;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair};
-use sha2::{Digest as _, Sha256};
 use std::{
     ffi::OsString,
     net::SocketAddr,
     path::{Path, PathBuf},
-    pin::Pin,
     sync::{Arc, Mutex},
 };
-use tokio_stream::{Stream, StreamExt as _, wrappers::TcpListenerStream};
+use tokio::sync::Notify;
+use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{
-    Request, Response, Status, Streaming,
+    Request, Response, Status,
     transport::{Certificate, Identity, Server, ServerTlsConfig},
 };
-
-/// What the server does with an import.
-#[derive(Debug, Clone)]
-pub(crate) enum Script {
-    /// Sends these, then a summary of the file it got.
-    Answer(Vec<Message>),
-    /// The same, with a summary that says that nothing was applied.
-    Nothing(Vec<Message>),
-    /// Sends these, then fails.
-    Break(Vec<Message>),
-    /// Sends these, then nothing more.
-    Hang(Vec<Message>),
-    /// Says no.
-    Refuse(Status),
-}
 
 /// What the server saw.
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
-    pub(crate) header: Option<v1::ImportHeader>,
-    pub(crate) bytes: Vec<u8>,
+    pub(crate) batches: Played,
     pub(crate) operators: Vec<v1::CreateOperatorRequest>,
 }
 
@@ -53,90 +34,14 @@ pub(crate) struct Fake {
     pub(crate) seen: Arc<Mutex<Seen>>,
     /// Flips a bit of this audit entry's leaf.
     pub(crate) altered: Arc<Mutex<Option<u64>>>,
-}
-
-type Events = Pin<Box<dyn Stream<Item = Result<v1::ImportManifestResponse, Status>> + Send>>;
-
-#[tonic::async_trait]
-impl manifests_server::Manifests for Fake {
-    type ImportManifestStream = Events;
-
-    async fn import_manifest(
-        &self,
-        request: Request<Streaming<v1::ImportManifestRequest>>,
-    ) -> Result<Response<Events>, Status> {
-        let mut stream = request.into_inner();
-        while let Some(asked) = stream.message().await? {
-            let mut seen = self.seen.lock().unwrap();
-            match asked.message.unwrap() {
-                Asked::Header(header) => {
-                    seen.header = Some(header);
-                    seen.bytes.clear();
-                }
-                Asked::Chunk(chunk) => seen.bytes.extend_from_slice(&chunk),
-            }
-        }
-        let file_sha256 = Sha256::digest(&self.seen.lock().unwrap().bytes).to_vec();
-        let ok = |message| {
-            Ok(v1::ImportManifestResponse {
-                message: Some(message),
-            })
-        };
-        let script = self.script.lock().unwrap().clone();
-        let is_nothing = matches!(script, Script::Nothing(_));
-        let answers: Events = match script {
-            Script::Refuse(status) => return Err(status),
-            Script::Answer(messages) | Script::Nothing(messages) => {
-                let mut summary = summary_of(&messages, file_sha256);
-                if is_nothing {
-                    summary.batch.clear();
-                }
-                Box::pin(tokio_stream::iter(
-                    messages.into_iter().chain([Message::Summary(summary)]).map(ok),
-                ))
-            }
-            Script::Break(messages) => {
-                let end = [Err(Status::internal("the server failed"))];
-                Box::pin(tokio_stream::iter(messages.into_iter().map(ok).chain(end)))
-            }
-            Script::Hang(messages) => {
-                Box::pin(tokio_stream::iter(messages.into_iter().map(ok)).chain(tokio_stream::pending()))
-            }
-        };
-        Ok(Response::new(answers))
-    }
-
-    async fn get_batch(&self, _: Request<v1::GetBatchRequest>) -> Result<Response<v1::Batch>, Status> {
-        Err(Status::not_found("there is no such batch"))
-    }
-
-    async fn list_batches(
-        &self,
-        _: Request<v1::ListBatchesRequest>,
-    ) -> Result<Response<v1::ListBatchesResponse>, Status> {
-        Ok(Response::new(v1::ListBatchesResponse::default()))
-    }
-}
-
-fn summary_of(messages: &[Message], file_sha256: Vec<u8>) -> v1::ImportSummary {
-    let rows = messages.iter().flat_map(|message| match message {
-        Message::Results(results) => results.rows.as_slice(),
-        _ => &[],
-    });
-    let mut summary = v1::ImportSummary {
-        batch: "batches/b1".into(),
-        file_sha256,
-        ..v1::ImportSummary::default()
-    };
-    for row in rows {
-        match row.status() {
-            v1::RowStatus::Created => summary.created += 1,
-            v1::RowStatus::Updated => summary.updated += 1,
-            v1::RowStatus::Unchanged => summary.unchanged += 1,
-            _ => summary.refused += 1,
-        }
-    }
-    summary
+    /// What happens on the way, the next first.
+    pub(crate) plan: Arc<Mutex<Vec<(Point, Event)>>>,
+    /// A point was reached at which everything stops.
+    pub(crate) stopped: Arc<Notify>,
+    /// Is the file whole?
+    pub(crate) whole: Arc<tokio::sync::watch::Sender<bool>>,
+    /// Breaks the connections that are open.
+    pub(crate) cuts: Arc<tokio::sync::watch::Sender<u64>>,
 }
 
 /// Entries of the audit log.
@@ -158,7 +63,7 @@ impl audit_server::Audit for Fake {
         let end = ENTRIES.min(first + 2);
         let altered = *self.altered.lock().unwrap();
         let entry = |index| {
-            let event = Event::new(
+            let event = audit::Event::new(
                 Timestamp::from_seconds(index),
                 Actor::System,
                 Action::CatalogApplied,
@@ -306,12 +211,17 @@ impl Bench {
             .identity(Identity::from_pem(server, server_key))
             .client_ca_root(Certificate::from_pem(issuer.pem()));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
+        let inner = listener.local_addr().unwrap();
         let fake = Fake {
             script: Arc::new(Mutex::new(script)),
             seen: Arc::default(),
             altered: Arc::default(),
+            plan: Arc::default(),
+            stopped: Arc::default(),
+            whole: Arc::new(tokio::sync::watch::channel(false).0),
+            cuts: Arc::new(tokio::sync::watch::channel(0).0),
         };
+        let address = play::wire(inner, &fake.cuts).await;
         let serving = Server::builder()
             .tls_config(tls)
             .unwrap()

@@ -1,6 +1,7 @@
 //! Directories for operators.
 
-use crate::fake::{Bench, Script};
+use crate::fake::Bench;
+use crate::play::Script;
 use muster_proto::v1::operator::Role;
 use muster_tools::{Context, Exit};
 

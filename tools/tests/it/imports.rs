@@ -1,37 +1,42 @@
 //! Imports: the file up, the answers beside its rows.
 
-use crate::fake::{Bench, Script};
+use crate::{
+    fake::Bench,
+    play::{Event, Point, Script, refusal},
+};
+use muster_domain::Code;
 use muster_proto::v1::{
     self, ImportMapping, ImportProgress, ImportResults, MappedColumn, Refusal, RowResult, RowStatus,
-    import_manifest_response::Message, import_progress::Phase,
+    import_progress::Phase, watch_batch_response::Message,
 };
 use muster_tools::{
     Exit,
     import::{ImportEvent, ImportOptions, run, run_until},
 };
 use std::io::Write as _;
-use tonic::Status;
-use tonic_types::{ErrorDetails, StatusExt as _};
 
-const MANIFEST: &str = "Serial No.;Note\nGW2-1;a\nGW2-2;\"b;b\"\n\nGW2-3;=1+1\n";
+pub(crate) const MANIFEST: &str = "Serial No.;Note\nGW2-1;a\nGW2-2;\"b;b\"\n\nGW2-3;=1+1\n";
 
-fn created(row: u32) -> RowResult {
+pub(crate) fn created(row: u32) -> RowResult {
     RowResult {
         row,
         status: RowStatus::Created.into(),
-        refusals: vec![],
         device: format!("devices/d{row}"),
         activation_code: format!("CODE-{row}"),
+        ..RowResult::default()
     }
 }
 
-fn refused(row: u32) -> RowResult {
+pub(crate) fn refused(row: u32) -> RowResult {
     let refusal = Refusal {
         code: 2161,
         reason: "FORMULA_CELL".into(),
         field: format!("rows[{row}].variables.note"),
         message: "starts with '='".into(),
         help: "Write the plain value.".into(),
+        column: "Note".into(),
+        value: "=1+1".into(),
+        ..Refusal::default()
     };
     RowResult {
         row,
@@ -41,18 +46,24 @@ fn refused(row: u32) -> RowResult {
     }
 }
 
-fn results(rows: Vec<RowResult>) -> Message {
-    Message::Results(ImportResults { rows })
+pub(crate) fn results(rows: Vec<RowResult>) -> Message {
+    Message::Results(ImportResults {
+        rows,
+        ..ImportResults::default()
+    })
 }
 
-fn script() -> Vec<Message> {
+pub(crate) fn script() -> Vec<Message> {
     let column = |column: &str, field: &str| MappedColumn {
         column: column.into(),
         field: field.into(),
     };
     let columns = vec![column("Serial No.", "serial"), column("Note", "variables.note")];
     vec![
-        Message::Mapping(ImportMapping { columns }),
+        Message::Mapping(ImportMapping {
+            columns,
+            ..ImportMapping::default()
+        }),
         Message::Progress(ImportProgress {
             phase: Phase::Applying.into(),
             done: 0,
@@ -63,9 +74,9 @@ fn script() -> Vec<Message> {
     ]
 }
 
-const RESULTS: &str = "Serial No.;Note;status;code;message;device;activation_code\n\
+pub(crate) const RESULTS: &str = "Serial No.;Note;status;code;message;device;activation_code\n\
     GW2-1;a;created;;;d2;CODE-2\nGW2-2;\"b;b\";created;;;d3;CODE-3\n\
-    GW2-3;'=1+1;refused;M2161;variables.note: starts with '=';;\n";
+    GW2-3;'=1+1;refused;M2161;Note: starts with '=';;\n";
 
 #[tokio::test]
 async fn an_import_gives_the_user_their_file_with_answers() {
@@ -90,20 +101,26 @@ async fn an_import_gives_the_user_their_file_with_answers() {
         out,
         "columns: Serial No. -> serial, Note -> variables.note\n\
          2 created, 0 updated, 0 unchanged, 1 refused\n  \
-         M2161 1 row (5): variables.note: starts with '='\n        Write the plain value.\n\
+         M2161 1 row (5): Note: starts with '='\n        row 5, column Note: \"=1+1\"\n        Write the plain value.\n\
          batch:   b1\nresults: DIR/r.csv\nrefused: DIR/f.csv  (mend these rows and import them alone)\n"
     );
     assert_eq!(bench.read("r.csv"), RESULTS);
-    assert_eq!(bench.read("f.csv"), "Serial No.;Note\nGW2-3;'=1+1\n");
+    assert_eq!(
+        bench.read("f.csv"),
+        "Serial No.;Note;muster_batch;muster_row;muster_code;muster_message\nGW2-3;'=1+1;b1;5;M2161;Note: starts with '='\n"
+    );
     let seen = bench.fake.seen.lock().unwrap();
-    assert_eq!(seen.bytes, MANIFEST.as_bytes());
-    let header = v1::ImportHeader {
+    assert_eq!(seen.batches.bytes, MANIFEST.as_bytes());
+    let spec = v1::BatchSpec {
         file_name: "gw.csv".into(),
         default_model: "models/GW-200".into(),
         code_ttl_seconds: 30 * 86_400,
-        ..v1::ImportHeader::default()
+        ..v1::BatchSpec::default()
     };
-    assert_eq!(seen.header.as_ref(), Some(&header));
+    assert_eq!(seen.batches.spec(), spec);
+    assert_eq!(seen.batches.acknowledged, ["5"]);
+    drop(seen);
+    assert_eq!(bench.files(), ["f.csv", "gw.csv", "r.csv"]);
 }
 
 #[tokio::test]
@@ -138,17 +155,15 @@ async fn a_dry_run_writes_no_results_unless_asked() {
         out.contains("3 created, 0 updated, 0 unchanged, 0 refused (dry run: nothing was changed)"),
         "{out}"
     );
+    let hash = "ab".repeat(32);
     assert!(
-        bench
-            .fake
-            .seen
-            .lock()
-            .unwrap()
-            .header
-            .as_ref()
-            .unwrap()
-            .validate_only
+        out.contains(&format!(
+            "plan:    {hash}\napply:   muster --context DIR/ import DIR/gw.csv --plan {hash}\n"
+        )),
+        "{out}"
     );
+    assert!(bench.fake.seen.lock().unwrap().batches.spec().validate_only);
+    assert_eq!(bench.fake.seen.lock().unwrap().batches.acknowledged, [""; 0]);
     assert_eq!(bench.files(), ["gw.csv"]);
 }
 
@@ -193,23 +208,17 @@ async fn an_all_or_nothing_import_says_what_was_done() {
 
 #[tokio::test]
 async fn a_refused_file_leaves_nothing_behind() {
-    let metadata = [
-        ("code".to_owned(), "2003".to_owned()),
-        ("help".to_owned(), "Name the columns.".to_owned()),
-    ];
-    let details = ErrorDetails::with_error_info("HEADER_MISSING", "muster", metadata);
-    let status = Status::with_error_details(
-        tonic::Code::InvalidArgument,
-        "M2003: no column holds the serial",
-        details,
-    );
+    let status = refusal(Code::HeaderMissing, "no column holds the serial");
     let bench = Bench::start(Script::Refuse(status)).await;
     bench.write("gw.csv", MANIFEST);
     let (exit, out, notes) = bench.muster(&["import", "DIR/gw.csv"]).await;
     assert_eq!((exit, out.as_str()), (Exit::Refused, ""));
     assert_eq!(
         notes,
-        "error[M2003]: no column holds the serial\n  help: Name the columns.\n"
+        format!(
+            "error[M2003]: no column holds the serial\n  help: {}\n",
+            Code::HeaderMissing.help()
+        )
     );
     assert_eq!(bench.files(), ["gw.csv"]);
 }
@@ -244,7 +253,10 @@ async fn codes_survive_an_interruption() {
     let on_event = |event: ImportEvent<'_>| match event {
         ImportEvent::Results(_) => stop.take().unwrap().send(()).unwrap(),
         ImportEvent::Partial(path) => partial = Some(path.to_owned()),
-        ImportEvent::Mapping(_) | ImportEvent::Progress { .. } | ImportEvent::Sent => {}
+        ImportEvent::Batch { .. }
+        | ImportEvent::Mapping(_)
+        | ImportEvent::Progress { .. }
+        | ImportEvent::Sent => {}
     };
     let client = bench.client().await;
     let failure = run_until(&client, options, on_event, async { stopped.await.unwrap() })
@@ -307,7 +319,7 @@ async fn results_that_are_there_are_not_replaced() {
     assert!(notes.contains("DIR/r.csv is there already"), "{notes}");
     assert_eq!(bench.read("r.csv"), "codes of yesterday");
     assert!(
-        bench.fake.seen.lock().unwrap().header.is_none(),
+        bench.fake.seen.lock().unwrap().batches.created.is_empty(),
         "nothing was sent"
     );
     bench
@@ -325,5 +337,192 @@ async fn a_large_file_arrives_whole() {
         .await
         .unwrap();
     assert_eq!((summary.created, summary.results), (1, None));
-    assert!(bench.fake.seen.lock().unwrap().bytes == text.as_bytes());
+    assert!(bench.fake.seen.lock().unwrap().batches.bytes == text.as_bytes());
+}
+
+/// An import with this plan of mishaps; what the fake saw is left in the bench.
+async fn mishap(bench: &Bench, plan: &[(Point, Event)], text: &str) -> String {
+    *bench.fake.plan.lock().unwrap() = plan.to_vec();
+    bench.write("gw.csv", text);
+    let (exit, _, notes) = bench
+        .muster(&["import", "DIR/gw.csv", "--out", "DIR/r.csv", "--replace"])
+        .await;
+    assert_eq!((exit, notes.as_str()), (Exit::RowsRefused, ""), "{plan:?}");
+    assert!(bench.fake.plan.lock().unwrap().is_empty(), "{plan:?} happened");
+    assert_eq!(bench.files(), ["gw.csv", "r.csv"]);
+    bench.read("r.csv")
+}
+
+#[tokio::test]
+async fn cuts_do_not_change_how_an_import_ends() {
+    for plan in [
+        vec![(Point::Created, Event::Cut)],
+        vec![(Point::Received(1), Event::Cut)],
+        vec![(Point::Whole, Event::Cut)],
+        vec![(Point::Told(1), Event::Cut)],
+        vec![(Point::Told(3), Event::Cut), (Point::Told(4), Event::Cut)],
+        vec![(Point::Told(5), Event::Cut)],
+        vec![(Point::Acknowledged, Event::Cut)],
+    ] {
+        let bench = Bench::start(Script::Answer(script())).await;
+        assert_eq!(mishap(&bench, &plan, MANIFEST).await, RESULTS, "{plan:?}");
+        let seen = bench.fake.seen.lock().unwrap();
+        let ids: std::collections::BTreeSet<_> =
+            seen.batches.created.iter().map(|made| &made.request_id).collect();
+        assert_eq!(ids.len(), 1, "{plan:?}: one batch");
+        assert_eq!(seen.batches.bytes, MANIFEST.as_bytes(), "{plan:?}");
+        assert!(
+            seen.batches.acknowledged.iter().all(|token| token == "5"),
+            "{plan:?}: everything was there"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_upload_goes_on_where_it_was_cut() {
+    let bench = Bench::start(Script::Answer(script())).await;
+    let text = format!("{MANIFEST}{}", "GW2-9;x\n".repeat(1 << 17));
+    let plan = [
+        (Point::Received(300_000), Event::Cut),
+        (Point::Received(600_000), Event::Cut),
+    ];
+    mishap(&bench, &plan, &text).await;
+    let seen = bench.fake.seen.lock().unwrap();
+    assert!(seen.batches.bytes == text.as_bytes());
+    let offsets = &seen.batches.offsets;
+    assert_eq!((offsets.len(), offsets[0]), (3, 0));
+    assert!(offsets[1] >= 300_000 && offsets[2] >= 600_000, "{offsets:?}");
+}
+
+#[tokio::test]
+async fn refused_rows_that_are_mended_go_into_their_batch() {
+    let bench = Bench::start(Script::Answer(vec![results(vec![created(9), created(5)])])).await;
+    // Rows are answered under the numbers that they had, in the order that they have.
+    bench.write(
+        "failed.csv",
+        "serial,muster_batch,muster_row\nGW2-7,b7,9\nGW2-3,b7,5\n",
+    );
+    let (exit, _, notes) = bench.muster(&["import", "DIR/failed.csv"]).await;
+    assert_eq!(exit, Exit::Done, "{notes}");
+    let written = bench.read("failed.results.csv");
+    let rows: Vec<_> = written.lines().skip(1).collect();
+    assert_eq!(rows.len(), 2, "{written}");
+    for (row, (serial, code)) in rows.iter().zip([
+        ("GW2-7", created(9).activation_code),
+        ("GW2-3", created(5).activation_code),
+    ]) {
+        assert!(
+            row.starts_with(&format!("{serial},created,")) && row.ends_with(&code),
+            "{written}"
+        );
+    }
+    bench.write("other.csv", "serial\nGW2-3\n");
+    bench.muster(&["import", "DIR/other.csv", "--batch", "b8"]).await;
+    bench.write("own.csv", "serial\nGW2-3\n");
+    bench.muster(&["import", "DIR/own.csv"]).await;
+    let seen = bench.fake.seen.lock().unwrap();
+    let of: Vec<_> = seen
+        .batches
+        .created
+        .iter()
+        .map(|made| made.retry_of.as_str())
+        .collect();
+    assert_eq!(of, ["batches/b7", "batches/b8", ""]);
+}
+
+#[tokio::test]
+async fn rows_are_printed_one_object_a_line() {
+    let mut planned = script();
+    planned.truncate(2);
+    planned.push(results(vec![
+        RowResult {
+            device: String::new(),
+            activation_code: String::new(),
+            ..created(2)
+        },
+        refused(5),
+    ]));
+    let bench = Bench::start(Script::Nothing(planned)).await;
+    bench.write("gw.csv", MANIFEST);
+    let (exit, out, _) = bench
+        .muster(&["import", "DIR/gw.csv", "--dry-run", "-o", "jsonl"])
+        .await;
+    assert_eq!(exit, Exit::RowsRefused);
+    let rows: Vec<serde_json::Value> = out
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(rows.len(), 2);
+    assert_eq!(
+        (&rows[0]["row"], &rows[0]["status"]),
+        (&2.into(), &"create".into())
+    );
+    assert_eq!(
+        (
+            &rows[1]["row"],
+            &rows[1]["status"],
+            &rows[1]["code"],
+            &rows[1]["column"]
+        ),
+        (&5.into(), &"refused".into(), &2161.into(), &"Note".into())
+    );
+    *bench.fake.script.lock().unwrap() = Script::Answer(script());
+    let (_, out, _) = bench.muster(&["import", "DIR/gw.csv", "-o", "jsonl"]).await;
+    assert!(
+        out.contains("\"status\":\"created\"") && !out.contains("CODE-"),
+        "{out}"
+    );
+}
+
+#[tokio::test]
+async fn every_option_reaches_the_server() {
+    let bench = Bench::start(Script::Answer(vec![])).await;
+    bench.write("gw.csv", MANIFEST);
+    let hash = "0f".repeat(32);
+    let line = format!(
+        "import DIR/gw.csv --format csv --sheet S --header-row 3 --record-path r --mapping m@2 --save-mapping k \
+         --plan {hash} --all-or-nothing --create-only --update-mask site,labels.rack --credential key \
+         --key-format pkcs12 --key-recipient age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"
+    );
+    let (exit, _, notes) = bench.muster(&line.split_whitespace().collect::<Vec<_>>()).await;
+    assert_eq!(exit, Exit::Done, "{notes}");
+    let expected = v1::BatchSpec {
+        file_name: "gw.csv".into(),
+        format: v1::ManifestFormat::Csv.into(),
+        sheet: "S".into(),
+        header_row: 3,
+        record_path: "r".into(),
+        mapping: "mappings/m/revisions/2".into(),
+        save_mapping: "mappings/k".into(),
+        plan_hash: vec![0x0f; 32],
+        all_or_nothing: true,
+        writes: v1::Writes::CreateOnly.into(),
+        update_mask: Some(prost_types::FieldMask {
+            paths: vec!["site".into(), "labels.rack".into()],
+        }),
+        credential: v1::CredentialKind::Key.into(),
+        key_format: v1::KeyFormat::Pkcs12.into(),
+        key_recipient: "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p".into(),
+        ..v1::BatchSpec::default()
+    };
+    assert_eq!(bench.fake.seen.lock().unwrap().batches.spec(), expected);
+}
+
+#[tokio::test]
+async fn nobody_has_to_wait() {
+    let bench = Bench::start(Script::Answer(script())).await;
+    bench.write("gw.csv", MANIFEST);
+    let (exit, _, notes) = bench.muster(&["import", "DIR/gw.csv", "--no-wait"]).await;
+    assert_eq!(exit, Exit::Done, "{notes}");
+    assert!(
+        notes.contains("muster --context DIR/ import DIR/gw.csv fetches"),
+        "{notes}"
+    );
+    assert_eq!(bench.files(), ["gw.csv", "gw.csv.muster-import"]);
+    let (exit, _, notes) = bench.muster(&["import", "DIR/gw.csv"]).await;
+    assert_eq!(exit, Exit::RowsRefused);
+    assert!(notes.contains("went on with batch b1"), "{notes}");
+    assert_eq!(bench.read("gw.results.csv"), RESULTS);
+    assert_eq!(bench.files(), ["gw.csv", "gw.results.csv"]);
+    assert_eq!(bench.fake.seen.lock().unwrap().batches.created.len(), 1);
 }

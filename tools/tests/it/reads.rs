@@ -1,6 +1,7 @@
 //! Listings and single answers, and what is said when there is none.
 
-use crate::fake::{Bench, ENTRIES, Script};
+use crate::fake::{Bench, ENTRIES};
+use crate::play::Script;
 use muster_tools::Exit;
 
 async fn check(bench: &Bench, arguments: &[&str], exit: Exit, out: &str, notes: &str) {

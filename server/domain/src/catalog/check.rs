@@ -5,14 +5,14 @@ use core::fmt;
 
 /// Every mistake found so far, all of one code.
 #[derive(Debug)]
-pub(super) struct Problems {
+pub(crate) struct Problems {
     code: Code,
     found: Vec<Refusal>,
 }
 
 impl Problems {
     /// None yet.
-    pub(super) const fn new(code: Code) -> Self {
+    pub(crate) const fn new(code: Code) -> Self {
         Self {
             code,
             found: Vec::new(),
@@ -20,22 +20,22 @@ impl Problems {
     }
 
     /// One more.
-    pub(super) fn add(&mut self, field: &str, why: impl Into<String>) {
+    pub(crate) fn add(&mut self, field: &str, why: impl Into<String>) {
         self.found.push(Refusal::new(self.code, why).at(field));
     }
 
     /// The value, or one more mistake.
-    pub(super) fn take<T, E: fmt::Display>(&mut self, field: &str, result: Result<T, E>) -> Option<T> {
+    pub(crate) fn take<T, E: fmt::Display>(&mut self, field: &str, result: Result<T, E>) -> Option<T> {
         result.map_err(|why| self.add(field, why.to_string())).ok()
     }
 
     /// Mistakes that another check found.
-    pub(super) fn extend(&mut self, found: Vec<Refusal>) {
+    pub(crate) fn extend(&mut self, found: Vec<Refusal>) {
         self.found.extend(found);
     }
 
     /// The value if there was no mistake at all.
-    pub(super) fn none_or<T>(self, value: T) -> Result<T, Vec<Refusal>> {
+    pub(crate) fn none_or<T>(self, value: T) -> Result<T, Vec<Refusal>> {
         if self.found.is_empty() {
             Ok(value)
         } else {

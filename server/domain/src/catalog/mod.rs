@@ -1,16 +1,25 @@
-//! What devices are measured against: models, sites, profiles, firmware policies.
+//! What devices are measured against: models, sites, profiles, firmware policies, naming rules; and what the columns of
+//! manifests mean.
 //!
 //! Each comes in as a *source* (what a person writes, every mistake reported at once) and is kept as a checked
-//! value. Models and sites are replaced as a whole; profiles and firmware policies grow immutable revisions.
+//! value. Models, sites and naming rules are replaced as a whole; profiles, firmware policies and
+//! mappings grow immutable revisions.
 
-mod check;
+pub(crate) mod check;
+mod check_digit;
 mod model;
+mod naming;
 mod parameter;
+mod pattern;
+mod plain;
 mod profile;
 mod render;
 mod site;
 
-pub use model::{Model, ModelSource, SerialRule};
+pub use check_digit::{CheckDigit, CheckDigitError, UnknownCheckDigit};
+pub use model::{Model, ModelSource};
+pub use naming::{NamingRule, NamingRuleSource, RuledField};
+pub use pattern::Pattern;
 pub use profile::{
     DEFAULT_LIMIT, FILE_LIMIT, KEY_LIMIT, MESSAGE_LIMIT, PARAMETER_LIMIT, Parameter, ParameterSource,
     ParameterType, Profile, ProfileFile, ProfileSource, TEMPLATE_LIMIT,
@@ -20,7 +29,8 @@ pub use site::{Site, SiteSource};
 
 use crate::{
     Timestamp,
-    names::{ModelName, OperatorName, PolicyName, ProfileName, SiteCode},
+    manifest::CheckedMapping,
+    names::{MappingName, ModelName, NamingRuleName, OperatorName, PolicyName, ProfileName, SiteCode},
 };
 use muster_firmware_policy::FirmwarePolicy;
 use serde::{Deserialize, Serialize};
@@ -29,7 +39,7 @@ use std::{collections::BTreeMap, sync::Arc};
 /// The number of an immutable revision, from 1.
 pub type RevisionNumber = u32;
 
-/// One revision of a profile or firmware policy.
+/// One revision of a profile, firmware policy or mapping.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Revision<T> {
     /// From 1, without gaps.
@@ -46,10 +56,6 @@ pub struct Revision<T> {
 
 /// A checked resource, ready to store.
 #[derive(Debug, Clone, PartialEq)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "a few exist at a time, each for one call"
-)]
 pub enum Resource {
     /// A hardware kind.
     Model(Model),
@@ -59,6 +65,10 @@ pub enum Resource {
     Profile(Profile),
     /// A firmware rule set.
     FirmwarePolicy(PolicyName, FirmwarePolicy),
+    /// What values of a field look like.
+    NamingRule(NamingRule),
+    /// What the columns of a manifest mean.
+    Mapping(CheckedMapping),
 }
 
 impl Resource {
@@ -69,6 +79,8 @@ impl Resource {
             Self::Site(site) => format!("sites/{}", site.code),
             Self::Profile(profile) => format!("profiles/{}", profile.name),
             Self::FirmwarePolicy(name, _) => format!("firmwarePolicies/{name}"),
+            Self::NamingRule(rule) => format!("namingRules/{}", rule.name),
+            Self::Mapping(mapping) => format!("mappings/{}", mapping.name()),
         }
     }
 }
@@ -96,6 +108,10 @@ pub struct Catalog {
     pub profiles: BTreeMap<ProfileName, Vec<Arc<Revision<Profile>>>>,
     /// Every revision, oldest first.
     pub policies: BTreeMap<PolicyName, Vec<Arc<Revision<FirmwarePolicy>>>>,
+    /// By name.
+    pub naming_rules: BTreeMap<NamingRuleName, Arc<NamingRule>>,
+    /// Every revision, oldest first.
+    pub mappings: BTreeMap<MappingName, Vec<Arc<Revision<CheckedMapping>>>>,
 }
 
 impl Catalog {
@@ -107,6 +123,23 @@ impl Catalog {
     /// One revision of a profile.
     pub fn profile_at(&self, name: &ProfileName, number: RevisionNumber) -> Option<&Arc<Revision<Profile>>> {
         self.profiles
+            .get(name)?
+            .iter()
+            .find(|revision| revision.number == number)
+    }
+
+    /// The newest revision of a mapping.
+    pub fn mapping(&self, name: &MappingName) -> Option<&Arc<Revision<CheckedMapping>>> {
+        self.mappings.get(name)?.last()
+    }
+
+    /// One revision of a mapping.
+    pub fn mapping_at(
+        &self,
+        name: &MappingName,
+        number: RevisionNumber,
+    ) -> Option<&Arc<Revision<CheckedMapping>>> {
+        self.mappings
             .get(name)?
             .iter()
             .find(|revision| revision.number == number)

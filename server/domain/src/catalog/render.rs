@@ -6,7 +6,7 @@
 //! have is undefined: using it fails, `is defined` and the filter `default` ask first. Values are inserted as they
 //! are; write `{{ value | tojson }}` where the file's format needs quotes.
 
-use super::{ParameterType, Profile, Site};
+use super::{ParameterType, Profile, Site, plain::Plain};
 use crate::{
     Code, Refusal,
     mac::Mac,
@@ -72,7 +72,8 @@ struct Slot {
 #[derive(Debug)]
 pub struct Renderer {
     environment: Environment<'static>,
-    keys: Vec<String>,
+    /// File keys, and the templates that need no engine.
+    files: Vec<(String, Option<Plain>)>,
     slots: Arc<[Slot]>,
 }
 
@@ -107,9 +108,16 @@ impl Renderer {
         });
         let renderer = Self {
             environment,
-            keys: profile.files.keys().cloned().collect(),
+            files: Vec::new(),
             slots: slots.collect(),
         };
+        let plain = |template: &str| Plain::parse(template, |name| renderer.slot(name));
+        let files = profile
+            .files
+            .iter()
+            .map(|(key, file)| (key.clone(), plain(&file.template)))
+            .collect();
+        let renderer = Self { files, ..renderer };
         if problems.is_empty() {
             Ok(renderer)
         } else {
@@ -123,15 +131,21 @@ impl Renderer {
     /// [`Code::VariableInvalid`] at `variables.KEY` for each parameter without a value or with one of another type;
     /// [`Code::RenderFailed`] at `files.KEY` for each template that cannot be rendered within its limits.
     pub fn render(&self, facts: &Facts<'_>) -> Result<BTreeMap<String, String>, Vec<Refusal>> {
-        let scope = Value::from_object(self.scope(facts)?);
+        let values = self.values(facts)?;
+        let mut scope = None;
         let mut problems = Vec::new();
         let mut files = BTreeMap::new();
         let mut total = 0;
-        for key in &self.keys {
-            let rendered = self
-                .environment
-                .get_template(key)
-                .and_then(|template| template.render(scope.clone()));
+        for (key, plain) in &self.files {
+            let rendered = match plain.as_ref().and_then(|plain| plain.render(facts, &values)) {
+                Some(text) => Ok(text),
+                None => {
+                    let scope = scope.get_or_insert_with(|| self.scope(facts, &values)).clone();
+                    self.environment
+                        .get_template(key)
+                        .and_then(|template| template.render(scope))
+                }
+            };
             let problem = match rendered {
                 Ok(text) if text.len() > OUTPUT_LIMIT => {
                     format!("is rendered to more than {OUTPUT_LIMIT} bytes")
@@ -161,7 +175,25 @@ impl Renderer {
         }
     }
 
-    fn scope(&self, facts: &Facts<'_>) -> Result<Scope, Vec<Refusal>> {
+    /// [`Code::VariableInvalid`] at `variables.KEY` for each value that has not the type of its parameter.
+    pub fn wrong_values(&self, variables: &BTreeMap<String, String>) -> Vec<Refusal> {
+        let wrong = |slot: &Slot| {
+            let text = variables.get(&slot.key).filter(|text| !text.is_empty())?;
+            let why = slot.kind.read(text).err()?.to_string();
+            Some(Refusal::new(Code::VariableInvalid, why).at(format!("variables.{}", slot.key)))
+        };
+        self.slots.iter().filter_map(wrong).collect()
+    }
+
+    /// The place of a parameter.
+    fn slot(&self, name: &str) -> Option<usize> {
+        self.slots
+            .binary_search_by(|slot| slot.key.as_str().cmp(name))
+            .ok()
+    }
+
+    /// The values of the parameters, in their order.
+    fn values(&self, facts: &Facts<'_>) -> Result<Vec<Value>, Vec<Refusal>> {
         let mut problems = Vec::new();
         let mut values = Vec::with_capacity(self.slots.len());
         for slot in &*self.slots {
@@ -186,15 +218,20 @@ impl Renderer {
             }
         }
         if problems.is_empty() {
-            Ok(Scope {
-                slots: Arc::clone(&self.slots),
-                values,
-                device: device(facts),
-                site: facts.site.map(site),
-            })
+            Ok(values)
         } else {
             Err(problems)
         }
+    }
+
+    /// All that templates can name, for the engine.
+    fn scope(&self, facts: &Facts<'_>, values: &[Value]) -> Value {
+        Value::from_object(Scope {
+            slots: Arc::clone(&self.slots),
+            values: values.to_vec(),
+            device: device(facts),
+            site: facts.site.map(site),
+        })
     }
 }
 
@@ -359,4 +396,163 @@ fn site(site: &Site) -> Value {
         ),
         ("time_zone", text(&site.time_zone)),
     ]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::{ParameterSource, ProfileSource, SiteSource};
+    use proptest::{collection::vec, option, prelude::*, sample::select};
+
+    /// A profile of one file with a parameter of each type.
+    fn profile(template: &str) -> Option<Profile> {
+        let parameters = [
+            ("text", ParameterType::String, "a b"),
+            ("count", ParameterType::Integer, "-7"),
+            ("share", ParameterType::Number, "1.0"),
+            ("is_on", ParameterType::Boolean, "TRUE"),
+        ];
+        let parameter = |(name, kind, default): (&str, ParameterType, &str)| {
+            let source = ParameterSource {
+                kind,
+                default: Some(default.into()),
+            };
+            (name.to_owned(), source)
+        };
+        ProfileSource {
+            name: "p".into(),
+            parameters: parameters.map(parameter).into_iter().collect(),
+            files: [("f".to_owned(), template.to_owned())].into(),
+            ..ProfileSource::default()
+        }
+        .check()
+        .ok()
+    }
+
+    type Rendered = Result<BTreeMap<String, String>, Vec<Refusal>>;
+
+    /// What the engine makes of it, and what this module does.
+    fn both(template: &str, facts: &Facts<'_>) -> Option<[Rendered; 2]> {
+        let profile = profile(template)?;
+        let mut renderer = Renderer::compile(&profile).ok()?;
+        let ours = renderer.render(facts);
+        for (_, plain) in &mut renderer.files {
+            *plain = None;
+        }
+        Some([renderer.render(facts), ours])
+    }
+
+    const PIECES: [&str; 33] = [
+        "{{ device.serial }}",
+        "{{device.mac}}",
+        "{{ device.model|lower }}",
+        "{{ device.hardware | upper }}",
+        "{{ device.firmware }}",
+        "{{ device.position | lower }}",
+        "{{ device.labels.rack }}",
+        "{{ device.labels.no }}",
+        "{{ site.code }}",
+        "{{ site.name | upper }}",
+        "{{ site.country }}",
+        "{{ site.time_zone }}",
+        "{{ site.latitude }}",
+        "{{ text }}",
+        "{{ text | lower }}",
+        "{{ count }}",
+        "{{ share }}",
+        "{{ is_on }}",
+        "{{- text -}}",
+        "{{ text | tojson }}",
+        "{% if is_on %}on{% endif %}\n",
+        "{# note #}",
+        "{{ 'a' }}",
+        "{{ text.x }}",
+        "}}",
+        "{",
+        " \t",
+        "\r\n",
+        "\n",
+        "x = ",
+        "{{ device.labels['rack'] }}",
+        "{{\n text }}",
+        "ÄÖ",
+    ];
+
+    proptest! {
+        #[test]
+        fn plain_templates_say_what_the_engine_says(
+            pieces in vec(select(&PIECES[..]), 0..8),
+            mac: bool, hardware in option::of("[A-Za-z0-9İß ]{0,6}"), position in option::of("\\PC{0,8}"),
+            label in option::of("\\PC{0,8}"), value in "[a-zA-Z0-9 {}%]{0,8}", has_site: bool,
+        ) {
+            let source = SiteSource { code: "MUC-01".into(), name: "München".into(), ..SiteSource::default() };
+            let site = source.check().unwrap();
+            let (serial, model) = ("Gw2-7".parse().unwrap(), "GW-200".parse().unwrap());
+            let labels = label.map(|label| ("rack".to_owned(), label)).into_iter().collect();
+            let variables = [("text".to_owned(), value)].into();
+            let facts = Facts {
+                serial: &serial,
+                mac: mac.then(|| "00:1b:c5:00:00:01".parse().unwrap()),
+                model: &model,
+                hardware: hardware.as_deref(),
+                firmware: None,
+                site: has_site.then_some(&site),
+                position: position.as_deref(),
+                labels: &labels,
+                variables: &variables,
+            };
+            // Pieces side by side may make a template that is none.
+            if let Some([engine, ours]) = both(&pieces.concat(), &facts) {
+                prop_assert_eq!(ours, engine, "{:?}", pieces);
+            }
+        }
+    }
+
+    #[test]
+    fn every_two_pieces_say_what_the_engine_says() {
+        let (serial, model) = ("Gw2-7".parse().unwrap(), "GW-200".parse().unwrap());
+        let labels = [("rack".to_owned(), "R 7".to_owned())].into();
+        let facts = Facts {
+            serial: &serial,
+            mac: None,
+            model: &model,
+            hardware: Some("b0"),
+            firmware: None,
+            site: None,
+            position: None,
+            labels: &labels,
+            variables: &BTreeMap::new(),
+        };
+        let mut rendered = 0;
+        for pair in PIECES
+            .iter()
+            .flat_map(|first| PIECES.map(|second| [*first, second]))
+        {
+            let Some([engine, ours]) = both(&pair.concat(), &facts) else {
+                continue;
+            };
+            rendered += u32::from(engine.is_ok());
+            assert_eq!(ours, engine, "{pair:?}");
+        }
+        assert!(rendered > 400, "only {rendered} pairs were rendered");
+    }
+
+    #[test]
+    fn usual_templates_need_no_engine() {
+        let is_plain = |template: &str| {
+            let profile = profile(template).unwrap();
+            Renderer::compile(&profile).unwrap().files[0].1.is_some()
+        };
+        assert!(is_plain(
+            "hostname = \"{{ device.serial | lower }}\"\ncount = {{ count }}\n"
+        ));
+        for other in [
+            "{{ text | tojson }}",
+            "{% if is_on %}{% endif %}",
+            "{{- text }}",
+            "{{ site.latitude }}",
+        ] {
+            assert!(!is_plain(other), "{other}");
+        }
+    }
 }

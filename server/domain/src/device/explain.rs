@@ -96,7 +96,8 @@ fn finding(device: &Device, connected: bool, now: Timestamp) -> Finding {
         ),
         (
             Lifecycle::Registered {
-                credential: Credential::Code { intent: Some(_), .. },
+                credential:
+                    Credential::Code { intent: Some(_), .. } | Credential::Pinned { intent: Some(_), .. },
             },
             _,
         ) => found(
@@ -104,6 +105,22 @@ fn finding(device: &Device, connected: bool, now: Timestamp) -> Finding {
             false,
             "a claim began and its answer was lost; the device will repeat it".into(),
             &["see that the device has power and network; it finishes the claim with the same key".into()],
+        ),
+        (
+            Lifecycle::Registered {
+                credential: Credential::Pinned { .. },
+            },
+            _,
+        ) => found(
+            1,
+            false,
+            "waiting for its first claim with the key that is pinned".into(),
+            &[
+                "power the device on; it must reach the MQTT port of this server, and sign its request with the key in its \
+                 secure element"
+                    .into(),
+                format!("if that key is lost, issue a code with `muster device reissue-code {id}`"),
+            ],
         ),
         (Lifecycle::Registered { .. }, _) => found(
             1,

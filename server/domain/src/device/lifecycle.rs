@@ -36,6 +36,65 @@ pub enum Credential {
         /// Set by the first claim.
         intent: Option<ClaimIntent>,
     },
+    /// With the key that its maker put into it; it needs no code, since its certificate request proves that it holds the key.
+    Pinned {
+        /// Which.
+        key: PinnedKey,
+        /// Set by the first claim.
+        intent: Option<ClaimIntent>,
+    },
+}
+
+/// A key that was made where nobody can take it out: a secure element.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PinnedKey {
+    /// The public key.
+    pub spki: SpkiDigest,
+    /// SHA-256 of the maker's certificate for it (DER), if there is one.
+    pub certificate: Option<[u8; 32]>,
+}
+
+impl Credential {
+    /// What a claim that began will get.
+    pub const fn intent(&self) -> Option<&ClaimIntent> {
+        match self {
+            Self::Code { intent, .. } | Self::Pinned { intent, .. } => intent.as_ref(),
+        }
+    }
+
+    /// The key that only this device may use.
+    pub fn key(&self) -> Option<SpkiDigest> {
+        match self {
+            Self::Code { intent, .. } => intent.map(|intent| intent.spki),
+            Self::Pinned { key, .. } => Some(key.spki),
+        }
+    }
+
+    /// The same, with the intent of its first claim, which stays.
+    fn intended(self, fresh: ClaimIntent) -> Self {
+        match self {
+            Self::Code {
+                hash,
+                expires,
+                intent,
+            } => Self::Code {
+                hash,
+                expires,
+                intent: Some(intent.unwrap_or(fresh)),
+            },
+            Self::Pinned { key, intent } => Self::Pinned {
+                key,
+                intent: Some(intent.unwrap_or(fresh)),
+            },
+        }
+    }
+
+    const fn spent(&self) -> Option<CodeHash> {
+        match self {
+            Self::Code { hash, .. } => Some(*hash),
+            Self::Pinned { .. } => None,
+        }
+    }
 }
 
 /// The identity a device has earned.
@@ -47,8 +106,9 @@ pub struct Identity {
     pub spki: SpkiDigest,
     /// When the certificate ends.
     pub not_after: Timestamp,
-    /// The code it was claimed with: answers a lost answer again, recognises a clone.
-    pub spent: CodeHash,
+    /// The code it was claimed with: answers a lost answer again, recognises a clone. `None` when it needed none: its key was
+    /// pinned, or its certificate came with the import.
+    pub spent: Option<CodeHash>,
 }
 
 /// The state before a suspension, to return to.
@@ -218,49 +278,50 @@ impl Lifecycle {
         }
     }
 
+    /// The key that no other device may use.
+    pub fn key(&self) -> Option<SpkiDigest> {
+        match self {
+            Self::Registered { credential }
+            | Self::Suspended {
+                was: Standing::Registered(credential),
+                ..
+            } => credential.key(),
+            Self::Claimed { identity }
+            | Self::Active { identity }
+            | Self::Suspended {
+                was: Standing::Claimed(identity) | Standing::Active(identity),
+                ..
+            } => Some(identity.spki),
+            Self::Retired { .. } => None,
+        }
+    }
+
     /// The next state, or why not.
     pub fn step(self, transition: Transition, now: Timestamp) -> Result<Self, Refusal> {
         use Transition::{Activate, Certify, Intend, Reissue, Resume, Retire, Suspend};
         match (self, transition) {
+            (Self::Registered { credential }, Intend(fresh)) => Ok(Self::Registered {
+                credential: credential.intended(fresh),
+            }),
             (
                 Self::Registered {
                     credential:
-                        Credential::Code {
-                            hash,
-                            expires,
-                            intent,
-                        },
-                },
-                Intend(fresh),
-            ) => {
-                let intent = Some(intent.unwrap_or(fresh));
-                Ok(Self::Registered {
-                    credential: Credential::Code {
-                        hash,
-                        expires,
-                        intent,
-                    },
-                })
-            }
-            (
-                Self::Registered {
-                    credential:
-                        Credential::Code {
-                            hash,
-                            intent: Some(intent),
-                            ..
-                        },
+                        ref credential @ (Credential::Code {
+                            intent: Some(intent), ..
+                        }
+                        | Credential::Pinned {
+                            intent: Some(intent), ..
+                        }),
                 },
                 Certify,
-            ) => {
-                let identity = Identity {
+            ) => Ok(Self::Claimed {
+                identity: Identity {
                     certificate: intent.certificate,
                     spki: intent.spki,
                     not_after: intent.not_after,
-                    spent: hash,
-                };
-                Ok(Self::Claimed { identity })
-            }
+                    spent: credential.spent(),
+                },
+            }),
             (Self::Registered { .. }, Reissue { hash, expires }) => Ok(Self::Registered {
                 credential: Credential::Code {
                     hash,

@@ -8,7 +8,9 @@ mod report;
 
 pub use explain::{Explanation, Step, StepState, explain};
 pub use hear::HelloAnswer;
-pub use lifecycle::{ClaimIntent, Credential, Identity, Lifecycle, LifecycleState, Standing, Transition};
+pub use lifecycle::{
+    ClaimIntent, Credential, Identity, Lifecycle, LifecycleState, PinnedKey, Standing, Transition,
+};
 pub use record::{DeviceField, schema};
 pub use report::{Facet, FacetState, FacetStatus, Hello, Report, Reported, Verification, VerificationState};
 
@@ -55,6 +57,8 @@ pub struct Device {
     pub labels: BTreeMap<String, String>,
     /// Values for its profile.
     pub variables: BTreeMap<String, String>,
+    /// Cells of its row that no field has a place for, by column: kept for the auditor, and given back.
+    pub kept: BTreeMap<String, String>,
     /// File and row.
     pub origin: Origin,
     /// When it was registered.

@@ -99,7 +99,7 @@ mod record;
 mod schema;
 mod span;
 mod suggest;
-mod timestamp;
+pub(crate) mod timestamp;
 
 #[cfg(test)]
 mod tests;

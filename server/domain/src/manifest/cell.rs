@@ -1,12 +1,17 @@
 //! What can be wrong with the text of any cell.
 
+use super::damage::{self, Damage};
 use crate::{Code, Refusal};
+use std::borrow::Cow;
+use unicode_normalization::{IsNormalized, UnicodeNormalization as _, is_nfc_quick};
 
 /// Does the text begin like a formula of a spreadsheet? Signed numbers and mere dashes do not: coordinates and
-/// `-` for "none" are plain values.
+/// `-` for "none" are plain values. Full-width signs count, because spreadsheets of East Asia take them for the others.
 pub(super) fn is_formula(text: &str) -> bool {
     match text.as_bytes() {
         [b'=' | b'@', ..] => true,
+        // The first byte of every full-width sign.
+        [0xEF, ..] => text.starts_with(['＝', '＋', '－', '＠']),
         [b'+' | b'-', rest @ ..] => !is_number(rest) && !rest.iter().all(|&byte| byte == b'-'),
         _ => false,
     }
@@ -44,28 +49,30 @@ pub(super) fn is_plain(text: &str) -> bool {
     text.bytes().all(|byte| (b' '..=b'~').contains(&byte))
 }
 
+/// In the composed form (NFC): one file writes ü as one character and the next as two, and means the same.
+pub(super) fn composed(text: &str) -> Cow<'_, str> {
+    if text.is_ascii() || is_nfc_quick(text.chars()) == IsNormalized::Yes {
+        Cow::Borrowed(text)
+    } else {
+        Cow::Owned(text.nfc().collect())
+    }
+}
+
+/// Does printable text need a closer look? Most does not.
+pub(super) fn is_suspect(text: &str) -> bool {
+    is_formula(text) || damage::may_be_error(text)
+}
+
 /// What is wrong with a trimmed cell, whatever it means.
 pub(super) fn problem(text: &str) -> Option<Refusal> {
     if let Some(c) = text.chars().find(|&c| is_foreign(c)) {
         let why = format!("holds the control character U+{:04X}", u32::from(c));
         return Some(Refusal::new(Code::CellMalformed, why));
     }
-    is_formula(text).then(|| Refusal::new(Code::FormulaCell, "starts like a formula"))
-}
-
-/// Did a spreadsheet make a number of this serial? It writes `2.00E+06`, or adds `.0`.
-pub(super) fn is_damaged(serial: &str) -> bool {
-    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let decimal = |text: &str| match text.split_once(['.', ',']) {
-        Some((whole, part)) => digits(whole) && digits(part),
-        None => digits(text),
-    };
-    if let Some((mantissa, exponent)) = serial.split_once(['E', 'e']) {
-        let signed = exponent.strip_prefix(['+', '-']);
-        return decimal(mantissa) && signed.is_some_and(digits);
+    if damage::is_error(text) {
+        return Some(Refusal::new(Code::CellDamaged, Damage::Error.to_string()));
     }
-    let parts = serial.split_once(['.', ',']);
-    parts.is_some_and(|(whole, part)| digits(whole) && digits(part) && part.bytes().all(|byte| byte == b'0'))
+    is_formula(text).then(|| Refusal::new(Code::FormulaCell, "starts like a formula"))
 }
 
 #[cfg(test)]
@@ -87,6 +94,10 @@ mod tests {
             "+e5",
             "-.",
             "+inf",
+            "＝1",
+            "＋A1",
+            "－1",
+            "＠SUM",
         ] {
             assert!(is_formula(text), "{text}");
         }
@@ -109,15 +120,12 @@ mod tests {
     }
 
     #[test]
-    fn damaged_serials_are_told_from_odd_ones() {
-        for text in ["2.00E+06", "1.2e+12", "1,2E+12", "5E-07", "123.0", "123,00"] {
-            assert!(is_damaged(text), "{text}");
-        }
-        for text in [
-            "", "12E34", "1E5", "123", "1.5", "123.", ".0", "A1.0", "E+5", "1.2.0", "00E+",
-        ] {
-            assert!(!is_damaged(text), "{text}");
-        }
+    fn letters_with_marks_are_one_character() {
+        let check = |text: &str, expected: &str| assert_eq!(composed(text), expected);
+        check("Bu\u{308}ro", "B\u{fc}ro");
+        check("B\u{fc}ro", "B\u{fc}ro");
+        check("A\u{327}\u{30A}", "\u{c5}\u{327}");
+        check("Hall 1", "Hall 1");
     }
 
     #[test]
@@ -131,5 +139,6 @@ mod tests {
             Some("holds the control character U+202E".to_owned()),
         );
         check("a\nb", Some("holds the control character U+000A".to_owned()));
+        check("#REF!", Some("is an error of a spreadsheet".to_owned()));
     }
 }

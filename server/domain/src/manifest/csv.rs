@@ -6,7 +6,7 @@
 
 use super::{
     CELL_LIMIT, ROW_LIMIT,
-    record::{Draft, Fault},
+    record::{CellKind, Draft, Fault},
 };
 
 /// What cells can be separated by, most likely first.
@@ -51,7 +51,7 @@ pub(super) fn split(text: &[u8], delimiter: u8, whole: bool, draft: &mut Draft) 
             (Some(_), _) => Some(end + 1),
             (None, _) => Some(end),
         };
-        draft.end_cell(start, start, false);
+        draft.end_cell(start, start, CellKind::Text);
         match next {
             Some(next) => return Split::Record(next),
             None => place = end + 1,

@@ -1,6 +1,6 @@
 //! Encodings: which one a file has, and its way to UTF-8.
 //!
-//! A byte order mark decides. Without one, a file is UTF-8 if its first block is, and Windows-1252 if not: every
+//! A byte order mark decides, or the declaration of XML. Without either, a file is UTF-8 if its first block is, and Windows-1252 if not: every
 //! byte means something there, so the choice is made once and for the whole file. What cannot be decoded later
 //! becomes bytes that are not UTF-8, and the row they are in is refused.
 
@@ -34,18 +34,26 @@ impl fmt::Display for Encoding {
 const NOT_UTF8: u8 = 0xFF;
 
 /// What files begin with that are no text, and how to name them.
-const FOREIGN: [(&[u8], &str); 6] = [
-    (
-        b"PK\x03\x04",
-        "is a zip archive or an Excel workbook, not text; export it as CSV",
-    ),
-    (
-        b"\xD0\xCF\x11\xE0",
-        "is an old Excel workbook, not text; export it as CSV",
-    ),
+const FOREIGN: [(&[u8], &str); 8] = [
     (b"\x1F\x8B", "is compressed with gzip; send it unpacked"),
     (b"\x28\xB5\x2F\xFD", "is compressed with zstd; send it unpacked"),
-    (b"%PDF", "is a PDF, not text"),
+    (b"\xFD7zXZ", "is compressed with xz; send it unpacked"),
+    (
+        b"7z\xBC\xAF\x27\x1C",
+        "is a 7z archive; unpack it and send what is in it, or a ZIP archive",
+    ),
+    (
+        b"Rar!",
+        "is a RAR archive; unpack it and send what is in it, or a ZIP archive",
+    ),
+    (
+        b"%PDF",
+        "is a PDF, not a table; ask for the file it was made from",
+    ),
+    (
+        b"{\\rtf",
+        "is a text document (RTF), not a table; save the table as CSV",
+    ),
     (b"\xFF\xFE\0\0", "is UTF-32; save it as UTF-8"),
 ];
 
@@ -59,6 +67,9 @@ impl Encoding {
             [0xEF, 0xBB, 0xBF, ..] => Some((Self::Utf8, 3)),
             [0xFF, 0xFE, ..] => Some((Self::Utf16Le, 2)),
             [0xFE, 0xFF, ..] => Some((Self::Utf16Be, 2)),
+            // XML says how it is encoded in characters that need no mark.
+            [b'<', 0, b'?', 0, ..] => Some((Self::Utf16Le, 0)),
+            [0, b'<', 0, b'?', ..] => Some((Self::Utf16Be, 0)),
             _ => None,
         };
         match marked {
@@ -66,6 +77,7 @@ impl Encoding {
             None if block.contains(&0) => {
                 Err("contains NUL bytes: it is binary, or UTF-16 without a byte order mark")
             }
+            None if is_declared_windows(block) => Ok((Self::Windows1252, 0)),
             None => Ok((
                 if is_utf8_so_far(block) {
                     Self::Utf8
@@ -78,7 +90,7 @@ impl Encoding {
     }
 
     /// Appends the UTF-8 of as much of `bytes` as is whole, and returns how much that was.
-    pub(super) fn decode(self, bytes: &[u8], text: &mut Vec<u8>) -> usize {
+    pub fn decode(self, bytes: &[u8], text: &mut Vec<u8>) -> usize {
         match self {
             Self::Utf8 => text.extend_from_slice(bytes),
             Self::Windows1252 => decode_windows(bytes, text),
@@ -94,6 +106,15 @@ impl Encoding {
             text.push(NOT_UTF8);
         }
     }
+}
+
+/// Does an XML declaration say that this is Windows-1252, or Latin-1, which everybody reads as such (WHATWG Encoding)?
+fn is_declared_windows(block: &[u8]) -> bool {
+    let declaration = block.split(|&byte| byte == b'>').next().unwrap_or_default();
+    let declaration = declaration.to_ascii_lowercase();
+    let names: [&[u8]; 4] = [b"windows-1252", b"cp1252", b"iso-8859-1", b"latin1"];
+    let names_one = |name: &&[u8]| declaration.windows(name.len()).any(|part| part == *name);
+    declaration.trim_ascii_start().starts_with(b"<?xml") && names.iter().any(names_one)
 }
 
 /// A character that the end of the block cuts is no mistake.

@@ -1,8 +1,8 @@
 //! The bytes of a manifest as UTF-8 text, a window at a time.
 
-use super::{Encoding, FILE_LIMIT, ReadError};
+use super::{Encoding, FILE_LIMIT, ReadError, carried::carry};
 use crate::{Code, Refusal};
-use std::io::{ErrorKind, Read};
+use std::io::{self, BufRead, ErrorKind, Read};
 
 /// Bytes asked for at once. Blocks are filled before they are used, so what is decided by the first block does not
 /// depend on how the bytes arrive.
@@ -24,7 +24,7 @@ pub(super) struct Input<R> {
 }
 
 impl<R: Read> Input<R> {
-    /// Reads the first block and decides on the encoding.
+    /// Reads the first block, which says what the file is.
     pub(super) fn new(source: R) -> Result<Self, ReadError> {
         let mut input = Self {
             source,
@@ -36,15 +36,19 @@ impl<R: Read> Input<R> {
             ended: false,
         };
         input.load()?;
-        let unreadable = |why: &str| ReadError::from(Refusal::new(Code::ManifestUnreadable, why));
         if input.raw.is_empty() {
-            return Err(unreadable("is empty"));
+            return Err(unreadable("is empty").into());
         }
-        let (encoding, mark) = Encoding::detect(&input.raw).map_err(unreadable)?;
-        input.encoding = encoding;
-        input.raw.drain(..mark);
-        input.decode();
         Ok(input)
+    }
+
+    /// The file as text: decides on the encoding.
+    pub(super) fn decoded(mut self) -> Result<Self, ReadError> {
+        let (encoding, mark) = Encoding::detect(&self.raw).map_err(unreadable)?;
+        self.encoding = encoding;
+        self.raw.drain(..mark);
+        self.decode();
+        Ok(self)
     }
 
     /// One more block of bytes, whole unless the file ends.
@@ -96,7 +100,41 @@ impl<R: Read> Input<R> {
     }
 }
 
+/// XML is read through this; everything else takes the window as it is.
+impl<R: Read> BufRead for Input<R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        while self.text().is_empty() && self.grow().map_err(carry)? {}
+        Ok(self.text())
+    }
+
+    fn consume(&mut self, bytes: usize) {
+        self.advance(bytes);
+    }
+}
+
+impl<R: Read> Read for Input<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let taken = self.fill_buf()?.read(buffer)?;
+        self.advance(taken);
+        Ok(taken)
+    }
+}
+
+fn unreadable(why: &str) -> Refusal {
+    Refusal::new(Code::ManifestUnreadable, why)
+}
+
 impl<R> Input<R> {
+    /// The first block as sent, before it is decoded.
+    pub(super) fn head(&self) -> &[u8] {
+        &self.raw
+    }
+
+    /// The stream, for files that are not read from their beginning.
+    pub(super) fn into_source(self) -> R {
+        self.source
+    }
+
     /// The text not used yet, as far as it is loaded.
     pub(super) fn text(&self) -> &[u8] {
         self.window.get(self.start..).unwrap_or_default()

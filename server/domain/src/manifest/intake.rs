@@ -3,13 +3,14 @@
 //! One decision for the dry run and for the real import, taken inside the store's transaction. It is pure, so the same
 //! file again finds every device as the row wants it.
 
-use super::{DeviceRow, ValidRow};
+use super::{DeviceRow, Limits, Problem, Rendered, ValidRow, Writes, checker::rule_name};
 use crate::{
     Code, Refusal, Timestamp,
     activation::CodeHash,
-    catalog::{Catalog, Model},
+    catalog::{Catalog, Model, NamingRule, RuledField},
+    certificate::SpkiDigest,
     desired::{self, Place, Recipe},
-    device::{Credential, Device, Lifecycle, Origin, Verification},
+    device::{Credential, Device, Identity, Lifecycle, Origin, PinnedKey, Verification},
     ids::DeviceId,
     names::{ModelName, SiteCode},
 };
@@ -20,14 +21,52 @@ use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 pub struct Fresh {
     /// Its id.
     pub id: DeviceId,
-    /// What we keep of its code.
-    pub code: CodeHash,
-    /// When the code ends.
-    pub code_expires: Option<Timestamp>,
+    /// How it comes to its identity.
+    pub credential: FreshCredential,
     /// File and row.
     pub origin: Origin,
     /// Now.
     pub now: Timestamp,
+}
+
+/// How a new device comes to its identity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FreshCredential {
+    /// With a code on its label.
+    Code {
+        /// What we keep of it.
+        hash: CodeHash,
+        /// When it ends.
+        expires: Option<Timestamp>,
+    },
+    /// With the key in it.
+    Pinned(PinnedKey),
+    /// With a certificate that comes with the import.
+    Certified(Identity),
+}
+
+impl FreshCredential {
+    /// The key that only the new device may use.
+    pub const fn key(&self) -> Option<SpkiDigest> {
+        match self {
+            Self::Code { .. } => None,
+            Self::Pinned(key) => Some(key.spki),
+            Self::Certified(identity) => Some(identity.spki),
+        }
+    }
+
+    const fn lifecycle(&self) -> Lifecycle {
+        let credential = match *self {
+            Self::Code { hash, expires } => Credential::Code {
+                hash,
+                expires,
+                intent: None,
+            },
+            Self::Pinned(key) => Credential::Pinned { key, intent: None },
+            Self::Certified(identity) => return Lifecycle::Claimed { identity },
+        };
+        Lifecycle::Registered { credential }
+    }
 }
 
 /// How a row ends.
@@ -35,19 +74,30 @@ pub struct Fresh {
 pub enum RowOutcome {
     /// A new device.
     Created(Box<Device>),
-    /// The device as it is after the update.
-    Updated(Box<Device>),
+    /// A device that changes.
+    Updated {
+        /// As it is after the update.
+        device: Box<Device>,
+        /// The fields that change, such as `site` and `variables.extension`; [`DESIRED_STATE`] where no value of the
+        /// device does, but what its profile and site make of them.
+        changes: Vec<String>,
+    },
     /// The device says the same already.
     Unchanged(DeviceId),
-    /// No.
-    Refused(Refusal),
+    /// No, and everything that keeps it from being taken.
+    Refused(Vec<Problem>),
 }
+
+/// What an update changes when no value does.
+pub const DESIRED_STATE: &str = "desired_state";
 
 /// A model, and how its devices come to their content.
 #[derive(Debug)]
 pub(super) struct Plan {
     model: Arc<Model>,
     recipe: Result<Recipe, Refusal>,
+    /// The naming rules for its devices.
+    rules: Vec<Arc<NamingRule>>,
 }
 
 /// The catalog as it was when the import started, with its profiles compiled.
@@ -79,6 +129,10 @@ impl Plan {
     pub(super) fn recipe(&self) -> Result<&Recipe, Refusal> {
         self.recipe.as_ref().map_err(Clone::clone)
     }
+
+    pub(super) fn rules(&self) -> &[Arc<NamingRule>] {
+        &self.rules
+    }
 }
 
 /// The same refusal, at its field of a row.
@@ -96,11 +150,14 @@ impl Intake {
     pub fn new(catalog: Arc<Catalog>) -> Self {
         let plan = |(name, model): (&ModelName, &Arc<Model>)| {
             let recipe = Recipe::newest(&catalog, model);
+            let rules = catalog.naming_rules.values();
+            let rules = rules.filter(|rule| rule.covers(name)).map(Arc::clone);
             (
                 name.clone(),
                 Plan {
                     model: Arc::clone(model),
                     recipe,
+                    rules: rules.collect(),
                 },
             )
         };
@@ -126,6 +183,16 @@ impl Intake {
         self.plans.get(model)
     }
 
+    /// The names of all models.
+    pub(super) fn models(&self) -> impl Iterator<Item = &str> {
+        self.plans.keys().map(ModelName::as_str)
+    }
+
+    /// The codes of all sites.
+    pub(super) fn sites(&self) -> impl Iterator<Item = &str> {
+        self.places.keys().map(SiteCode::as_str)
+    }
+
     pub(super) fn place(&self, code: &str) -> Option<(&SiteCode, &Place)> {
         self.places.get_key_value(code)
     }
@@ -134,13 +201,40 @@ impl Intake {
     ///
     /// A new serial is a new device, as the row's target says. A known one is updated: values that the row has
     /// replace the device's, labels and variables one by one, and what the row does not have stays. The device keeps
-    /// the profile and policy revisions that it has; where its content differs then, its generation grows.
-    pub fn decide(&self, row: &ValidRow, holders: Holders<'_>, fresh: &Fresh) -> RowOutcome {
+    /// the profile and policy revisions that it has; where its content differs then, its generation grows. `limits`
+    /// can forbid either, and leave fields out.
+    pub fn decide(&self, row: &ValidRow, holders: Holders<'_>, fresh: &Fresh, limits: &Limits) -> RowOutcome {
         let outcome = match holders.serial {
-            None => create(row, holders, fresh),
-            Some(device) => self.update(&row.row, device, holders, fresh.now),
+            None => self.create(row, holders, fresh, limits),
+            Some(device) => self.update(&row.row, device, holders, fresh, limits),
         };
-        outcome.unwrap_or_else(|refusal| RowOutcome::Refused(in_row(row.row.row, refusal)))
+        outcome.unwrap_or_else(|problems| {
+            let problems = problems.into_iter();
+            RowOutcome::Refused(problems.map(|problem| problem.in_row(row.row.row)).collect())
+        })
+    }
+
+    fn create(
+        &self,
+        valid: &ValidRow,
+        holders: Holders<'_>,
+        fresh: &Fresh,
+        limits: &Limits,
+    ) -> Result<RowOutcome, Vec<Problem>> {
+        let row = &valid.row;
+        if limits.writes == Writes::UpdateOnly {
+            let why = format!("{} is not registered", row.serial);
+            return Err(no(Code::DeviceMissing, "serial", why, row.serial.as_str()));
+        }
+        if let Some(etag) = row.etag {
+            let why = format!("{} is not registered, so it has no etag", row.serial);
+            return Err(no(Code::EtagStale, "etag", why, &etag_text(etag)));
+        }
+        mac_is_free(row, holders, None)?;
+        match &valid.target {
+            Rendered::Whole(target) => Ok(RowOutcome::Created(Box::new(created(row, target, fresh)))),
+            Rendered::Lacking(problems) => Err(problems.clone()),
+        }
     }
 
     fn update(
@@ -148,34 +242,55 @@ impl Intake {
         row: &DeviceRow,
         device: &Device,
         holders: Holders<'_>,
-        now: Timestamp,
-    ) -> Result<RowOutcome, Refusal> {
-        if device.model != row.model {
-            let why = format!(
-                "{} is registered as {}, a {}",
-                row.serial,
-                device.name(),
-                device.model
-            );
-            return Err(Refusal::new(Code::SerialTaken, why).at("serial"));
+        fresh: &Fresh,
+        limits: &Limits,
+    ) -> Result<RowOutcome, Vec<Problem>> {
+        let serial = row.serial.as_str();
+        let is_own = device.origin == fresh.origin;
+        // A row that made a device before in this batch, and was not it: a file of refused rows that was not mended.
+        if device.origin.batch == fresh.origin.batch && !is_own {
+            let why = format!("{serial} stands in row {} already", device.origin.row);
+            return Err(no(Code::SerialRepeated, "serial", why, serial));
         }
-        let merged = merge(device, row);
-        let differs = matches!(merged, Cow::Owned(_));
+        if limits.writes == Writes::CreateOnly && !is_own {
+            let why = format!("{serial} is registered as {}", device.name());
+            return Err(no(Code::DeviceExists, "serial", why, serial));
+        }
+        if device.model != row.model {
+            let why = format!("{serial} is registered as {}, a {}", device.name(), device.model);
+            return Err(no(Code::SerialTaken, "serial", why, serial));
+        }
+        let masked = limits.mask.as_ref().map(|mask| mask.masked(row));
+        let row = masked.as_ref().unwrap_or(row);
+        let (merged, mut changes) = merge(device, row);
         if let Lifecycle::Retired { .. } = device.lifecycle {
-            return if differs {
-                Err(frozen(device, "it is retired"))
-            } else {
+            return if changes.is_empty() {
                 Ok(RowOutcome::Unchanged(device.id))
+            } else {
+                Err(frozen(device, "", "it is retired"))
             };
         }
         mac_is_free(row, holders, Some(device.id))?;
         if merged.mac != device.mac && device.lifecycle.certificate().is_some() {
-            return Err(frozen(device, "it has claimed its identity under another address").at("mac"));
+            return Err(frozen(
+                device,
+                "mac",
+                "it has claimed its identity under another address",
+            ));
         }
-        let target = self.retarget(&merged)?;
+        let plan = self.plan(device.model.as_str()).ok_or_else(|| {
+            let why = format!("there is no model {}", device.model);
+            no(Code::ModelUnknown, "model", why, device.model.as_str())
+        })?;
+        let target = self.retarget(&merged, plan)?;
         let rendered = target.digest != device.target.digest;
-        if !differs && !rendered {
+        if changes.is_empty() && !rendered {
             return Ok(RowOutcome::Unchanged(device.id));
+        }
+        is_current(row, device)?;
+        has_required(&merged, plan)?;
+        if changes.is_empty() {
+            changes.push(DESIRED_STATE.to_owned());
         }
         let mut updated = merged.into_owned();
         if rendered {
@@ -183,57 +298,94 @@ impl Intake {
             updated.target.generation = device.target.generation + 1;
             updated.verification = Verification::Pending;
         }
-        Ok(RowOutcome::Updated(Box::new(updated.touched(now))))
+        let device = Box::new(updated.touched(fresh.now));
+        Ok(RowOutcome::Updated { device, changes })
     }
 
     /// What a device must become with the values it has now.
-    fn retarget(&self, device: &Device) -> Result<desired::Target, Refusal> {
-        let unknown =
-            || Refusal::new(Code::ModelUnknown, format!("there is no model {}", device.model)).at("model");
-        let newest = self.plan(device.model.as_str()).ok_or_else(unknown)?.recipe()?;
-        let recipe = newest.kept(&self.catalog, &device.target)?;
+    fn retarget(&self, device: &Device, plan: &Plan) -> Result<desired::Target, Vec<Problem>> {
+        let recipe = plan
+            .recipe()
+            .and_then(|newest| newest.kept(&self.catalog, &device.target));
+        let recipe = recipe.map_err(|refusal| vec![refusal.into()])?;
         let place = device.site.as_ref().map(|code| {
             let found = self.places.get(code);
-            found
-                .ok_or_else(|| Refusal::new(Code::SiteUnknown, format!("there is no site {code}")).at("site"))
+            found.ok_or_else(|| no(Code::SiteUnknown, "site", format!("there is no site {code}"), ""))
         });
-        recipe
-            .target(
-                &desired::facts(device),
-                place.transpose()?,
-                device.target.generation,
-                &mut Vec::new(),
-            )
-            .map_err(|mut problems| {
-                let first = (!problems.is_empty()).then(|| problems.swap_remove(0));
-                first.unwrap_or_else(|| Refusal::new(Code::RenderFailed, "the profile does not render"))
-            })
+        let facts = desired::facts(device);
+        let generation = device.target.generation;
+        let target = recipe.target(&facts, place.transpose()?, generation, &mut Vec::new());
+        target.map_err(|refusals| refusals.into_iter().map(Problem::from).collect())
     }
 }
 
-fn frozen(device: &Device, why: &str) -> Refusal {
-    Refusal::new(Code::RowFrozen, format!("{} cannot change: {why}", device.name()))
+/// One reason, at a field.
+fn no(code: Code, field: &str, why: String, value: &str) -> Vec<Problem> {
+    vec![Problem::new(Refusal::new(code, why).at(field)).with_value(value)]
 }
 
-fn mac_is_free(row: &DeviceRow, holders: Holders<'_>, own: Option<DeviceId>) -> Result<(), Refusal> {
+fn etag_text(revision: u64) -> String {
+    format!("r{revision}")
+}
+
+/// Is the device as it was when its etag was written into the file?
+fn is_current(row: &DeviceRow, device: &Device) -> Result<(), Vec<Problem>> {
+    match row.etag {
+        Some(etag) if etag != device.revision => {
+            let why = format!(
+                "{} has the etag {} now",
+                device.name(),
+                etag_text(device.revision)
+            );
+            Err(no(Code::EtagStale, "etag", why, &etag_text(etag)))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Has the device every value that naming rules demand? Its other values were checked when they came.
+fn has_required(device: &Device, plan: &Plan) -> Result<(), Vec<Problem>> {
+    let lacks = |rule: &&Arc<NamingRule>| rule.required && value(device, &rule.field).is_none();
+    let missing = plan.rules().iter().filter(lacks).filter_map(|rule| {
+        let refusal = rule.check(None).err()?;
+        Some(Problem::new(refusal).with_rule(rule_name(rule)))
+    });
+    let missing: Vec<_> = missing.collect();
+    if missing.is_empty() { Ok(()) } else { Err(missing) }
+}
+
+fn value<'d>(device: &'d Device, field: &RuledField) -> Option<&'d str> {
+    match field {
+        RuledField::Serial => Some(device.serial.as_str()),
+        RuledField::Hardware => device.hardware.as_deref(),
+        RuledField::Site => device.site.as_ref().map(SiteCode::as_str),
+        RuledField::Position => device.position.as_deref(),
+        RuledField::Label(key) => device.labels.get(key).map(String::as_str),
+        RuledField::Variable(name) => device.variables.get(name).map(String::as_str),
+    }
+}
+
+fn frozen(device: &Device, field: &str, why: &str) -> Vec<Problem> {
+    no(
+        Code::RowFrozen,
+        field,
+        format!("{} cannot change: {why}", device.name()),
+        "",
+    )
+}
+
+fn mac_is_free(row: &DeviceRow, holders: Holders<'_>, own: Option<DeviceId>) -> Result<(), Vec<Problem>> {
     match (row.mac, holders.mac) {
         (Some(mac), Some(holder)) if Some(holder) != own => {
             let why = format!("{mac} belongs to devices/{holder}");
-            Err(Refusal::new(Code::MacTaken, why).at("mac"))
+            Err(no(Code::MacTaken, "mac", why, &mac.to_string()))
         }
         (Some(_) | None, _) => Ok(()),
     }
 }
 
-fn create(valid: &ValidRow, holders: Holders<'_>, fresh: &Fresh) -> Result<RowOutcome, Refusal> {
-    let row = &valid.row;
-    mac_is_free(row, holders, None)?;
-    let credential = Credential::Code {
-        hash: fresh.code,
-        expires: fresh.code_expires,
-        intent: None,
-    };
-    Ok(RowOutcome::Created(Box::new(Device {
+fn created(row: &DeviceRow, target: &desired::Target, fresh: &Fresh) -> Device {
+    Device {
         id: fresh.id,
         serial: row.serial.clone(),
         mac: row.mac,
@@ -244,45 +396,38 @@ fn create(valid: &ValidRow, holders: Holders<'_>, fresh: &Fresh) -> Result<RowOu
         position: row.position.clone(),
         labels: row.labels.clone(),
         variables: row.variables.clone(),
+        kept: row.kept.clone(),
         origin: fresh.origin,
         created: fresh.now,
         updated: fresh.now,
         revision: 1,
-        lifecycle: Lifecycle::Registered { credential },
-        target: valid.target.clone(),
+        lifecycle: fresh.credential.lifecycle(),
+        target: target.clone(),
         reported: None,
         verification: Verification::Pending,
-    })))
+    }
 }
 
-/// The device with the values that a row has; borrowed when it says the same already.
-fn merge<'d>(device: &'d Device, row: &DeviceRow) -> Cow<'d, Device> {
+/// The device with the values that a row has, and the fields that change; borrowed when it says the same already.
+fn merge<'d>(device: &'d Device, row: &DeviceRow) -> (Cow<'d, Device>, Vec<String>) {
     let mut merged = Cow::Borrowed(device);
+    let mut changes = Vec::new();
     macro_rules! replace {
-        ($from:ident => $to:ident) => {
+        ($($from:ident => $to:ident)*) => {$(
             if row.$from.is_some() && row.$from != device.$to {
+                changes.push(stringify!($from).to_owned());
                 merged.to_mut().$to = row.$from.clone();
             }
-        };
+        )*};
+        ($($map:ident)*) => {$(
+            let differs = |(key, value): &(&String, &String)| device.$map.get(*key) != Some(*value);
+            for (key, value) in row.$map.iter().filter(differs) {
+                changes.push(format!("{}.{key}", stringify!($map)));
+                merged.to_mut().$map.insert(key.clone(), value.clone());
+            }
+        )*};
     }
-    replace!(mac => mac);
-    replace!(hardware => hardware);
-    replace!(firmware => factory_firmware);
-    replace!(site => site);
-    replace!(position => position);
-    for (key, value) in row
-        .labels
-        .iter()
-        .filter(|(key, value)| device.labels.get(*key) != Some(*value))
-    {
-        merged.to_mut().labels.insert(key.clone(), value.clone());
-    }
-    for (key, value) in row
-        .variables
-        .iter()
-        .filter(|(key, value)| device.variables.get(*key) != Some(*value))
-    {
-        merged.to_mut().variables.insert(key.clone(), value.clone());
-    }
-    merged
+    replace!(mac => mac hardware => hardware firmware => factory_firmware site => site position => position);
+    replace!(labels variables);
+    (merged, changes)
 }

@@ -5,7 +5,7 @@
 
 use super::{
     CELL_LIMIT,
-    record::{Draft, Fault},
+    record::{CellKind, Draft, Fault},
 };
 use core::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
@@ -107,7 +107,7 @@ struct Member<'d> {
 }
 
 impl Member<'_> {
-    fn cell<E: Error>(self, value: fmt::Arguments<'_>, is_number: bool) -> Result<(), E> {
+    fn cell<E: Error>(self, value: fmt::Arguments<'_>, kind: CellKind) -> Result<(), E> {
         if self.draft.names().any(|known| known == self.name.as_slice()) {
             return Err(E::custom(format_args!(
                 "the key {:?} stands twice",
@@ -121,7 +121,7 @@ impl Member<'_> {
             Some(text) => self.draft.bytes.extend_from_slice(text.as_bytes()),
             None => self.draft.bytes.write_fmt(value).map_err(E::custom)?,
         }
-        self.draft.end_cell(name, start, is_number);
+        self.draft.end_cell(name, start, kind);
         Ok(())
     }
 }
@@ -142,27 +142,27 @@ impl<'de> Visitor<'de> for Member<'_> {
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<(), E> {
-        self.cell(format_args!("{text}"), false)
+        self.cell(format_args!("{text}"), CellKind::Text)
     }
 
     fn visit_u64<E: Error>(self, number: u64) -> Result<(), E> {
-        self.cell(format_args!("{number}"), true)
+        self.cell(format_args!("{number}"), CellKind::Number)
     }
 
     fn visit_i64<E: Error>(self, number: i64) -> Result<(), E> {
-        self.cell(format_args!("{number}"), true)
+        self.cell(format_args!("{number}"), CellKind::Number)
     }
 
     fn visit_f64<E: Error>(self, number: f64) -> Result<(), E> {
-        self.cell(format_args!("{number}"), true)
+        self.cell(format_args!("{number}"), CellKind::Number)
     }
 
     fn visit_bool<E: Error>(self, truth: bool) -> Result<(), E> {
-        self.cell(format_args!("{truth}"), false)
+        self.cell(format_args!("{truth}"), CellKind::Boolean)
     }
 
     fn visit_unit<E: Error>(self) -> Result<(), E> {
-        self.cell(format_args!(""), false)
+        self.cell(format_args!(""), CellKind::Text)
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, _: A) -> Result<(), A::Error> {

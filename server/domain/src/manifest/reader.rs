@@ -1,350 +1,309 @@
 //! Reading a manifest record by record, in bounded memory.
 
 use super::{
-    COLUMN_LIMIT, Encoding, Mapping, ROW_COUNT_LIMIT, ROW_LIMIT, csv,
-    csv::Split,
+    Encoding, Format, ReadError, ReadOptions,
+    archive::Archive,
+    carried::too_large,
+    certificates::{self, Certificates},
+    detect::{self, Container, Packed, Text},
+    header,
     input::Input,
-    json,
-    record::{Draft, Fault, Record},
+    lines::{Cut, Lines},
+    list::List,
+    microchip::{self, Microchip},
+    record::Record,
+    sheet::{Ods, PART_LIMIT, Xls, Xlsx},
+    xml::Xml,
 };
-use crate::{Code, Refusal};
-use core::fmt;
-use std::io::{self, Read};
+use crate::Refusal;
+use std::{
+    collections::VecDeque,
+    io::{Read, Seek},
+};
 
-/// What a manifest is written in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
-    /// Cells between commas, semicolons, tabs or bars; the first row names them.
-    Csv,
-    /// A JSON object a line.
-    Ndjson,
-}
-
-/// What is known of a file before it is read.
-#[derive(Debug, Clone, Default)]
-pub struct ReadOptions {
-    /// As the user calls it; its ending hints at the format.
-    pub file_name: String,
-    /// The format, where the user gave it.
-    pub format: Option<Format>,
-}
-
-/// Why a file cannot be read (on).
+/// Where the records come from: one variant a family of formats.
 #[derive(Debug)]
-pub enum ReadError {
-    /// The byte stream failed; the file may be sound.
-    Input(io::Error),
-    /// The file is no manifest, or over a limit.
-    Refused(Refusal),
+enum Source<R> {
+    /// CSV and NDJSON.
+    Lines(Lines<R>),
+    /// Sheets of Excel, or of what writes as it does.
+    Xlsx(Box<Xlsx<R>>),
+    /// Sheets of old Excel.
+    Xls(Box<Xls>),
+    /// Sheets of LibreOffice and others.
+    Ods(Box<Ods<R>>),
+    /// A list of objects.
+    List(List<R>),
+    /// Elements that repeat.
+    Xml(Box<Xml<R>>),
+    /// Secure elements, each entry signed.
+    Microchip(Box<Microchip<R>>),
+    /// An archive of certificates.
+    Certificates(Box<Certificates<R>>),
 }
 
-impl fmt::Display for ReadError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl<R: Read + Seek> Source<R> {
+    /// Decides on the format and reads what it needs before the first record.
+    fn open(input: R, options: &ReadOptions) -> Result<Self, ReadError> {
+        let input = Input::new(input)?;
+        let container = Container::of(input.head());
+        let format = detect::format_in(container, options)?;
+        match container {
+            Container::Text => Self::open_text(input.decoded()?, format, options),
+            Container::Archive => Self::open_archive(input.into_source(), format, options),
+            Container::Compound => Ok(Self::Xls(Box::new(Xls::open(input.into_source(), options)?))),
+        }
+    }
+
+    fn open_text(input: Input<R>, format: Option<Format>, options: &ReadOptions) -> Result<Self, ReadError> {
+        match detect::text(input.text(), format, options)? {
+            Text::Csv => Ok(Self::Lines(Lines::csv(input, options)?)),
+            Text::Ndjson => Ok(Self::Lines(Lines::ndjson(input))),
+            Text::Json => Ok(Self::List(List::open(input, options)?)),
+            Text::Xml => Ok(Self::Xml(Box::new(Xml::open(input, options)?))),
+            Text::Microchip => Ok(Self::Microchip(Box::new(Microchip::open(input, options)?))),
+        }
+    }
+
+    fn open_archive(source: R, format: Option<Format>, options: &ReadOptions) -> Result<Self, ReadError> {
+        // What it holds is found by names, so the higher limit is for all; workbooks have one of their own.
+        let mut archive = Archive::open(source, certificates::ENTRY_LIMIT)?;
+        match detect::packed(&mut archive, format)? {
+            Packed::Xlsx => Ok(Self::Xlsx(Box::new(Xlsx::open(workbook(archive)?, options)?))),
+            Packed::Ods => Ok(Self::Ods(Box::new(Ods::open(workbook(archive)?, options)?))),
+            Packed::Certificates => Ok(Self::Certificates(Box::new(Certificates::open(archive)?))),
+        }
+    }
+
+    /// The next record, or `false` at the end. Empty rows may be given or passed over, but are counted.
+    fn read(&mut self, record: &mut Record) -> Result<bool, ReadError> {
         match self {
-            Self::Input(_) => f.write_str("reading the manifest"),
-            Self::Refused(refusal) => refusal.fmt(f),
+            Self::Lines(lines) => lines.read(record),
+            Self::Xlsx(sheet) => sheet.read(record),
+            Self::Xls(sheet) => sheet.read(record),
+            Self::Ods(sheet) => sheet.read(record),
+            Self::List(list) => list.read(record),
+            Self::Xml(elements) => elements.read(record),
+            Self::Microchip(entries) => entries.read(record),
+            Self::Certificates(files) => files.read(record),
         }
     }
 }
 
-impl core::error::Error for ReadError {
-    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+impl<R> Source<R> {
+    /// The names of all cells, where they are the same in every file.
+    const fn names(&self) -> &'static [&'static str] {
         match self {
-            Self::Input(error) => Some(error),
-            Self::Refused(_) => None,
+            Self::Lines(_) | Self::Xlsx(_) | Self::Xls(_) | Self::Ods(_) | Self::List(_) | Self::Xml(_) => {
+                &[]
+            }
+            Self::Microchip(_) => &microchip::COLUMNS,
+            Self::Certificates(_) => &certificates::COLUMNS,
+        }
+    }
+
+    const fn format(&self) -> Format {
+        match self {
+            Self::Lines(lines) => match lines.cut() {
+                Cut::Csv { .. } => Format::Csv,
+                Cut::Ndjson => Format::Ndjson,
+            },
+            Self::Xlsx(_) => Format::Xlsx,
+            Self::Xls(_) => Format::Xls,
+            Self::Ods(_) => Format::Ods,
+            Self::List(_) => Format::Json,
+            Self::Xml(_) => Format::Xml,
+            Self::Microchip(_) => Format::Microchip,
+            Self::Certificates(_) => Format::Certificates,
         }
     }
 }
 
-impl From<Refusal> for ReadError {
-    fn from(refusal: Refusal) -> Self {
-        Self::Refused(refusal)
+/// Workbooks have few parts, and more of them are no workbook.
+fn workbook<R>(archive: Archive<R>) -> Result<Archive<R>, Refusal> {
+    if archive.entries().len() as u64 > PART_LIMIT {
+        return Err(too_large(format!("holds more than {PART_LIMIT} parts")));
     }
-}
-
-/// How records are told apart.
-#[derive(Debug, Clone, Copy)]
-enum Cut {
-    Csv { delimiter: u8 },
-    Ndjson,
+    Ok(archive)
 }
 
 /// A manifest that is being read.
 #[derive(Debug)]
 pub struct Reader<R> {
-    input: Input<R>,
-    cut: Cut,
+    source: Source<R>,
     columns: Vec<String>,
-    /// Rows passed.
-    row: u32,
-    draft: Draft,
-    /// NDJSON: the first object, read for its keys.
-    first: Option<Record>,
+    /// 0 where no row names the columns.
+    header_row: u32,
+    /// Records that were read while looking for the names of the columns.
+    ahead: VecDeque<Record>,
+    /// Records above the names of the columns: titles.
+    above: Vec<Record>,
 }
 
-impl<R: Read> Reader<R> {
-    /// Reads the beginning: encoding, format, delimiter, header.
+impl<R: Read + Seek> Reader<R> {
+    /// Reads the beginning: encoding, format, delimiter, sheet, header. Text is read from where `input` stands and never
+    /// sought in; archives and workbooks are.
     ///
     /// # Errors
-    /// [`Code::ManifestUnreadable`] when it is no manifest, [`Code::ManifestTooLarge`] when the header is over a limit.
+    /// [`Code::ManifestUnreadable`](crate::Code::ManifestUnreadable) when it is no manifest,
+    /// [`Code::ManifestTooLarge`](crate::Code::ManifestTooLarge) when it is over a limit,
+    /// [`Code::SheetUnknown`](crate::Code::SheetUnknown) when a workbook has no such sheet.
     pub fn new(input: R, options: &ReadOptions) -> Result<Self, ReadError> {
-        let input = Input::new(input)?;
-        let format = format(input.text(), options)?;
         let mut reader = Self {
-            input,
-            cut: Cut::Ndjson,
+            source: Source::open(input, options)?,
             columns: Vec::new(),
-            row: 0,
-            draft: Draft::default(),
-            first: None,
+            header_row: 0,
+            ahead: VecDeque::new(),
+            above: Vec::new(),
         };
-        let mut record = Record::default();
-        match format {
-            Format::Csv => reader.read_header(&mut record, options)?,
-            Format::Ndjson => {
-                if reader.read(&mut record)? {
-                    reader.columns = record.fields().map(|(name, _)| name.to_owned()).collect();
-                    reader.first = Some(record);
-                }
+        match reader.format() {
+            Format::Csv | Format::Xlsx | Format::Xls | Format::Ods => reader.read_header(options)?,
+            Format::Ndjson | Format::Json | Format::Xml | Format::Microchip | Format::Certificates => {
+                reader.read_names()?;
             }
         }
         Ok(reader)
     }
 
-    fn read_header(&mut self, record: &mut Record, options: &ReadOptions) -> Result<(), ReadError> {
-        let delimiter = match declared(self.input.text()) {
-            Some((delimiter, length)) => {
-                self.input.advance(length);
-                self.row += 1;
-                delimiter
-            }
-            None => delimiter(self.input.text(), self.input.is_whole(), options),
-        };
-        self.cut = Cut::Csv { delimiter };
-        if !self.read(record)? {
-            return Err(Refusal::new(Code::ManifestUnreadable, "has no rows").into());
+    /// The columns are named by a row.
+    fn read_header(&mut self, options: &ReadOptions) -> Result<(), ReadError> {
+        let next = |record: &mut Record| read_filled(&mut self.source, record);
+        let found = header::find(next, options.header_row, &mut self.ahead, &mut self.above)?;
+        self.header_row = found.row();
+        self.columns = found.cells().map(|cell| cell.trim().to_owned()).collect();
+        Ok(())
+    }
+
+    /// Each record names its cells; the first stands for them.
+    fn read_names(&mut self) -> Result<(), ReadError> {
+        let mut record = Record::default();
+        if self.read(&mut record)? {
+            // A first record with a fault does not name all; what comes back from us has more names.
+            let fixed = self.source.names();
+            let own = record
+                .fields()
+                .map(|(name, _)| name)
+                .filter(|name| !fixed.contains(name));
+            self.columns = fixed.iter().copied().chain(own).map(str::to_owned).collect();
+            self.ahead.push_back(record);
         }
-        let why = match record.fault() {
-            None => None,
-            Some(Fault::TooWide) => {
-                let why = format!("has more than {COLUMN_LIMIT} columns");
-                return Err(Refusal::new(Code::ManifestTooLarge, why).into());
-            }
-            Some(Fault::TooLong) => Some("has a header over 64 KiB"),
-            Some(Fault::OpenQuote) => Some("opens a quote in its header and never closes it"),
-            Some(Fault::Cell { why, .. }) => Some(*why),
-            Some(Fault::Json(_)) => Some("has no header"),
-        };
-        if let Some(why) = why {
-            return Err(Refusal::new(Code::ManifestUnreadable, why)
-                .at(format!("rows[{}]", record.row()))
-                .into());
-        }
-        self.columns = record.cells().map(|cell| cell.trim().to_owned()).collect();
         Ok(())
     }
 
     /// Reads the next record that holds anything; `false` at the end. Empty rows are counted and passed over.
     ///
     /// # Errors
-    /// [`Code::ManifestTooLarge`] when the file is over a limit, or the stream's own error. A record that is wrong in
-    /// itself is no error: see [`Record::fault`].
+    /// [`Code::ManifestTooLarge`](crate::Code::ManifestTooLarge) when the file is over a limit,
+    /// [`Code::ManifestUnreadable`](crate::Code::ManifestUnreadable) when it breaks off or cannot be unpacked,
+    /// or the stream's own error. A record that is wrong in itself is no error: see [`Record::fault`].
     pub fn read(&mut self, record: &mut Record) -> Result<bool, ReadError> {
-        if let Some(first) = self.first.take() {
-            *record = first;
-            return Ok(true);
-        }
-        loop {
-            let found = match self.cut {
-                Cut::Csv { delimiter } => self.read_csv(delimiter, record)?,
-                Cut::Ndjson => self.read_object(record)?,
-            };
-            if !found {
-                return Ok(false);
+        match self.ahead.pop_front() {
+            Some(ahead) => {
+                *record = ahead;
+                Ok(true)
             }
-            if !record.is_blank() {
-                return Ok(true);
-            }
-        }
-    }
-
-    fn read_csv(&mut self, delimiter: u8, record: &mut Record) -> Result<bool, ReadError> {
-        loop {
-            let whole = self.input.is_whole();
-            if whole && self.input.text().is_empty() {
-                return Ok(false);
-            }
-            match csv::split(self.input.text(), delimiter, whole, &mut self.draft) {
-                Split::Record(length) => {
-                    self.count()?;
-                    self.draft.finish(self.row, &[], record);
-                    self.input.advance(length);
-                    return Ok(true);
-                }
-                Split::Cut => {
-                    self.input.grow()?;
-                }
-                Split::Endless => {
-                    self.count()?;
-                    self.draft.finish(self.row, &[], record);
-                    self.skip_line()?;
-                    return Ok(true);
-                }
-            }
-        }
-    }
-
-    fn read_object(&mut self, record: &mut Record) -> Result<bool, ReadError> {
-        loop {
-            let text = self.input.text();
-            let end = text.iter().position(|&byte| byte == b'\n');
-            match end {
-                None if !self.input.is_whole() && text.len() <= ROW_LIMIT => {
-                    self.input.grow()?;
-                    continue;
-                }
-                None if text.is_empty() => return Ok(false),
-                Some(_) | None => {}
-            }
-            let length = end.unwrap_or(text.len());
-            let endless = end.is_none() && !self.input.is_whole();
-            let line = text[..length].trim_ascii();
-            let blank = line.is_empty();
-            if length > ROW_LIMIT {
-                self.draft.clear();
-                self.draft.fault = Some(Fault::TooLong);
-            } else if !blank {
-                json::object(line, &mut self.draft);
-            }
-            self.count()?;
-            if !blank {
-                let line = self.input.text()[..length].trim_ascii();
-                let source = if length > ROW_LIMIT { &[] } else { line };
-                self.draft.finish(self.row, source, record);
-            }
-            if endless {
-                self.skip_line()?;
-            } else {
-                self.input.advance(length + 1);
-            }
-            if !blank {
-                return Ok(true);
-            }
-        }
-    }
-
-    fn count(&mut self) -> Result<(), ReadError> {
-        if self.row == ROW_COUNT_LIMIT {
-            let why = format!("has more than {ROW_COUNT_LIMIT} rows");
-            return Err(Refusal::new(Code::ManifestTooLarge, why).into());
-        }
-        self.row += 1;
-        Ok(())
-    }
-
-    /// Passes over the rest of a line that does not fit into the window.
-    fn skip_line(&mut self) -> Result<(), ReadError> {
-        loop {
-            let text = self.input.text();
-            if let Some(length) = text.iter().position(|&byte| byte == b'\n') {
-                self.input.advance(length + 1);
-                return Ok(());
-            }
-            let length = text.len();
-            self.input.advance(length);
-            if !self.input.grow()? {
-                return Ok(());
-            }
+            None => read_filled(&mut self.source, record),
         }
     }
 }
 
+fn read_filled<R: Read + Seek>(source: &mut Source<R>, record: &mut Record) -> Result<bool, ReadError> {
+    while source.read(record)? {
+        if !record.is_blank() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 impl<R> Reader<R> {
-    /// The names of the columns, in order; in NDJSON, the keys of the first object.
+    /// The names of the columns, in order; where each record names its cells, the names of the first.
     pub fn columns(&self) -> &[String] {
         &self.columns
     }
 
     /// What the file is written in.
     pub const fn format(&self) -> Format {
-        match self.cut {
-            Cut::Csv { .. } => Format::Csv,
-            Cut::Ndjson => Format::Ndjson,
-        }
+        self.source.format()
     }
 
     /// What stands between the cells of a CSV file.
     pub const fn delimiter(&self) -> Option<u8> {
-        match self.cut {
-            Cut::Csv { delimiter } => Some(delimiter),
-            Cut::Ndjson => None,
+        match &self.source {
+            Source::Lines(lines) => match lines.cut() {
+                Cut::Csv { delimiter } => Some(delimiter),
+                Cut::Ndjson => None,
+            },
+            Source::Xlsx(_)
+            | Source::Xls(_)
+            | Source::Ods(_)
+            | Source::List(_)
+            | Source::Xml(_)
+            | Source::Microchip(_)
+            | Source::Certificates(_) => None,
         }
     }
 
     /// How the file writes characters.
     pub const fn encoding(&self) -> Encoding {
-        self.input.encoding()
+        match &self.source {
+            Source::Lines(lines) => lines.input().encoding(),
+            Source::List(list) => list.input().encoding(),
+            Source::Xml(elements) => elements.input().encoding(),
+            Source::Microchip(entries) => entries.input().encoding(),
+            Source::Xlsx(_) | Source::Xls(_) | Source::Ods(_) | Source::Certificates(_) => Encoding::Utf8,
+        }
     }
 
-    /// Bytes of the file read so far.
+    /// The sheet that is read, as the workbook calls it.
+    pub const fn sheet(&self) -> Option<&str> {
+        match &self.source {
+            Source::Lines(_)
+            | Source::List(_)
+            | Source::Xml(_)
+            | Source::Microchip(_)
+            | Source::Certificates(_) => None,
+            Source::Xlsx(sheet) => Some(sheet.sheet()),
+            Source::Xls(sheet) => Some(sheet.sheet()),
+            Source::Ods(sheet) => Some(sheet.sheet()),
+        }
+    }
+
+    /// The row that names the columns, as the file shows it; 0 where each record names its own cells.
+    pub const fn header_row(&self) -> u32 {
+        self.header_row
+    }
+
+    /// XML: where the elements are that are records, as [`ReadOptions::record_path`] says it.
+    pub fn record_path(&self) -> Option<String> {
+        match &self.source {
+            Source::Xml(elements) => Some(elements.path()),
+            Source::Lines(_)
+            | Source::List(_)
+            | Source::Xlsx(_)
+            | Source::Xls(_)
+            | Source::Ods(_)
+            | Source::Microchip(_)
+            | Source::Certificates(_) => None,
+        }
+    }
+
+    /// What stands above the row that names the columns, such as a title: the first rows of it.
+    pub fn above(&self) -> &[Record] {
+        &self.above
+    }
+
+    /// Bytes of the file read so far; all of them for archives and workbooks, which are read from their end.
     pub const fn bytes(&self) -> u64 {
-        self.input.total()
-    }
-}
-
-/// The format: what the user says, else what the content looks like; the file's name is a hint for an error only.
-fn format(text: &[u8], options: &ReadOptions) -> Result<Format, Refusal> {
-    let first = text.trim_ascii_start().first();
-    let name = options.file_name.to_ascii_lowercase();
-    let named = [".ndjson", ".jsonl", ".json"]
-        .iter()
-        .any(|ending| name.ends_with(ending));
-    let unreadable = |why| Err(Refusal::new(Code::ManifestUnreadable, why));
-    match (options.format, first) {
-        (_, None) => unreadable("has no rows"),
-        (Some(format), _) => Ok(format),
-        (None, Some(b'{')) => Ok(Format::Ndjson),
-        (None, Some(b'[')) => unreadable("is a JSON list; write one object a line"),
-        (None, Some(b'<')) => unreadable("is XML or HTML; send CSV or NDJSON"),
-        (None, Some(_)) if named => unreadable("is called JSON, but does not begin with an object"),
-        (None, Some(_)) => Ok(Format::Csv),
-    }
-}
-
-/// The delimiter that a spreadsheet declares in a first line such as `sep=;`, and the length of that line.
-fn declared(text: &[u8]) -> Option<(u8, usize)> {
-    let (&delimiter, rest) = text.strip_prefix(b"sep=")?.split_first()?;
-    let line_break = match rest {
-        [b'\r', b'\n', ..] => 2,
-        [b'\n' | b'\r', ..] => 1,
-        _ => return None,
-    };
-    let usable = !delimiter.is_ascii_alphanumeric() && delimiter.is_ascii() && delimiter != b'"';
-    usable.then_some((delimiter, b"sep=;".len() + line_break))
-}
-
-/// The delimiter with which the header makes most sense: most columns that we know, then most columns.
-fn delimiter(text: &[u8], whole: bool, options: &ReadOptions) -> u8 {
-    let tabs = options.file_name.to_ascii_lowercase().ends_with(".tsv");
-    let mut draft = Draft::default();
-    let mut best = ((0, 0, false), csv::DELIMITERS[0]);
-    // The last of equals wins, so the likely ones come last.
-    for delimiter in csv::DELIMITERS.into_iter().rev() {
-        let mut record = Record::default();
-        let mut rest = text;
-        // The header is the first row that holds anything.
-        while let Split::Record(length) = csv::split(rest, delimiter, whole, &mut draft) {
-            draft.finish(0, &[], &mut record);
-            rest = rest.get(length..).unwrap_or_default();
-            if !record.is_blank() || length == 0 {
-                break;
-            }
-        }
-        let known = record.cells().filter(|cell| Mapping::knows(cell)).count();
-        let score = (known, record.len(), tabs && delimiter == b'\t');
-        if score >= best.0 {
-            best = (score, delimiter);
+        match &self.source {
+            Source::Lines(lines) => lines.input().total(),
+            Source::List(list) => list.input().total(),
+            Source::Xml(elements) => elements.input().total(),
+            Source::Microchip(entries) => entries.input().total(),
+            Source::Certificates(files) => files.archive().length(),
+            Source::Xlsx(sheet) => sheet.length(),
+            Source::Xls(sheet) => sheet.length(),
+            Source::Ods(sheet) => sheet.length(),
         }
     }
-    best.1
 }

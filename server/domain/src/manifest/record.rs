@@ -20,6 +20,34 @@ pub enum Fault {
     },
     /// Not a flat JSON object; why, for people.
     Json(String),
+    /// Not a flat XML element; why, for people.
+    Xml(String),
+    /// An entry of a manifest of secure elements that is not signed as it must be; why, for people.
+    Signature(String),
+    /// An entry of a manifest of secure elements, or of an archive, that cannot be used.
+    Entry {
+        /// What kind of refusal it is.
+        code: crate::Code,
+        /// Why, for people.
+        why: String,
+    },
+}
+
+/// What a cell was in the file. Its text alone does not tell what a spreadsheet made of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CellKind {
+    /// Text, or nothing.
+    Text,
+    /// A number, which keeps no leading zeros.
+    Number,
+    /// A date or a time of a spreadsheet, as ISO 8601.
+    Date,
+    /// True or false.
+    Boolean,
+    /// An error of a spreadsheet, such as `#N/A`.
+    Error,
+    /// What a formula came to when the file was saved.
+    Formula,
 }
 
 /// One cell: places in the text of its record.
@@ -27,7 +55,7 @@ pub enum Fault {
 struct Cell {
     name: (u32, u32),
     value: (u32, u32),
-    is_number: bool,
+    kind: CellKind,
 }
 
 /// One row of a manifest: its cells in the order of the file. Reused from row to row, so that reading does not
@@ -38,12 +66,13 @@ pub struct Record {
     text: String,
     cells: Vec<Cell>,
     fault: Option<Fault>,
-    /// The object as written; empty for CSV.
+    /// The object as written; empty for all but JSON.
     source: String,
 }
 
 impl Record {
-    /// As the file counts: the header is row 1; in NDJSON, the number of the line.
+    /// As the file shows it: the header is row 1, or further down; in NDJSON the number of the line; in lists of JSON and
+    /// XML the place in the list, from 1.
     pub const fn row(&self) -> u32 {
         self.row
     }
@@ -68,17 +97,27 @@ impl Record {
         self.cells.iter().map(|cell| self.slice(cell.value))
     }
 
-    /// Names and texts. The name is empty in CSV, where the header has it; in NDJSON it is the key, and keys of nested
-    /// objects follow behind a dot.
+    /// Names and texts. The name is empty where the header has it; in JSON it is the key, in XML the element, and names
+    /// within others follow behind a dot.
     pub fn fields(&self) -> impl Iterator<Item = (&str, &str)> {
         self.cells
             .iter()
             .map(|cell| (self.slice(cell.name), self.slice(cell.value)))
     }
 
-    /// The JSON object as written, without the line break; `None` for CSV.
+    /// Do its cells have names of their own, rather than those of a header?
+    pub fn is_named(&self) -> bool {
+        !self.source.is_empty() || self.cells.first().is_some_and(|cell| cell.name.0 < cell.name.1)
+    }
+
+    /// The JSON object as written, without the line break; `None` for all but JSON.
     pub fn source(&self) -> Option<&str> {
         Some(self.source.as_str()).filter(|source| !source.is_empty())
+    }
+
+    /// Bytes of its cells' texts, about.
+    pub const fn bytes(&self) -> usize {
+        self.text.len()
     }
 
     /// Why it cannot be used.
@@ -86,9 +125,14 @@ impl Record {
         self.fault.as_ref()
     }
 
-    /// Was this cell a number in JSON, not a string?
-    pub(super) fn is_number(&self, place: usize) -> bool {
-        self.cells.get(place).is_some_and(|cell| cell.is_number)
+    /// What a cell was in the file; text where there is none.
+    pub fn kind(&self, place: usize) -> CellKind {
+        self.cells.get(place).map_or(CellKind::Text, |cell| cell.kind)
+    }
+
+    /// The same record as another row.
+    pub(super) const fn renumber(&mut self, row: u32) {
+        self.row = row;
     }
 
     /// All cells' texts, one behind the other.
@@ -137,7 +181,7 @@ impl Draft {
     }
 
     /// Ends a cell: its name takes `bytes[name..value]`, its value what follows.
-    pub(super) fn end_cell(&mut self, name: usize, value: usize, is_number: bool) {
+    pub(super) fn end_cell(&mut self, name: usize, value: usize, kind: CellKind) {
         let end = self.bytes.len();
         if self.cells.len() == super::COLUMN_LIMIT {
             self.bytes.truncate(name);
@@ -147,9 +191,18 @@ impl Draft {
             self.cells.push(Cell {
                 name: (start, middle),
                 value: (middle, end),
-                is_number,
+                kind,
             });
         }
+    }
+
+    /// A cell of text with a name.
+    pub(super) fn add(&mut self, name: &str, value: &str) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(name.as_bytes());
+        let middle = self.bytes.len();
+        self.bytes.extend_from_slice(value.as_bytes());
+        self.end_cell(start, middle, CellKind::Text);
     }
 
     /// Is there a cell of this name already? `name` is the end of the bytes.
@@ -196,7 +249,7 @@ impl Draft {
             record.cells.push(Cell {
                 name: (start, middle),
                 value: (middle, end),
-                is_number: cell.is_number,
+                kind: cell.kind,
             });
             let broken = core::str::from_utf8(bytes(cell.name)).is_err()
                 || core::str::from_utf8(bytes(cell.value)).is_err();

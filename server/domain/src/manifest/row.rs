@@ -1,5 +1,6 @@
 //! A row of a manifest, read, mapped and checked.
 
+use super::Problem;
 use crate::{
     desired::Target,
     mac::Mac,
@@ -15,6 +16,8 @@ use std::collections::BTreeMap;
 pub struct DeviceRow {
     /// As the file counts: the header is row 1.
     pub row: u32,
+    /// Its number in the first file of the batch, where this is a file of refused rows that came back.
+    pub retry_row: Option<u32>,
     /// Unique in the registry.
     pub serial: Serial,
     /// Unique in the registry.
@@ -33,6 +36,10 @@ pub struct DeviceRow {
     pub labels: BTreeMap<String, String>,
     /// Variables it sets.
     pub variables: BTreeMap<String, String>,
+    /// The revision that the device must have, from its etag.
+    pub etag: Option<u64>,
+    /// Cells of columns that fill no field, by column: kept with the device as the factory wrote them.
+    pub kept: BTreeMap<String, String>,
 }
 
 /// A row that passed every check which needs no look into the registry.
@@ -40,6 +47,15 @@ pub struct DeviceRow {
 pub struct ValidRow {
     /// What it says.
     pub row: DeviceRow,
-    /// What the device must be if the row creates it: the profile was rendered with the row's values.
-    pub target: Target,
+    /// What the device must be if the row creates it.
+    pub target: Rendered,
+}
+
+/// What comes of a row's values alone, without those that a registered device has already.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Rendered {
+    /// The profile was rendered with them: enough for a new device.
+    Whole(Target),
+    /// Something is missing, so no device can be created; one that exists may have it.
+    Lacking(Vec<Problem>),
 }

@@ -5,7 +5,7 @@ use muster_domain::{
     Code, Timestamp,
     certificate::{CertificateSerial, SpkiDigest},
     claim::{self, Decision, Presented},
-    device::{Device, Transition},
+    device::{Credential, Device, Lifecycle, PinnedKey, Transition},
 };
 
 /// A decision in a form that can be written down: the certificate, or whether a clone is suspected.
@@ -171,4 +171,47 @@ fn the_answer_to_a_stranger_names_neither_part() {
     let refusal = claim::refusal();
     assert_eq!((refusal.code, refusal.field.as_str()), (Code::ClaimRefused, ""));
     assert!(!refusal.message.contains("GW2"));
+}
+
+#[test]
+fn a_pinned_key_claims_without_a_code_and_no_other_key_does() {
+    let credential = |intent| Credential::Pinned {
+        key: PinnedKey {
+            spki: SpkiDigest([4; 32]),
+            certificate: None,
+        },
+        intent,
+    };
+    let pinned = |intent| Device {
+        lifecycle: Lifecycle::Registered {
+            credential: credential(intent),
+        },
+        ..registered()
+    };
+    let issue = |certificate| Told::Issue { key: 4, certificate };
+    for code in [1, 2] {
+        assert_eq!(claim(&pinned(None), code, 4, BEFORE), issue(99));
+        assert_eq!(claim(&pinned(None), code, 5, BEFORE), Told::No);
+        // A repeated claim goes on with its first intent.
+        assert_eq!(claim(&pinned(Some(intent(4, 11))), code, 4, BEFORE), issue(11));
+        assert_eq!(claim(&pinned(Some(intent(4, 11))), code, 5, BEFORE), Told::No);
+    }
+    let lifecycle = pinned(Some(intent(4, 11)))
+        .lifecycle
+        .step(Transition::Certify, BEFORE)
+        .unwrap();
+    assert_eq!(lifecycle.key(), Some(SpkiDigest([4; 32])));
+    let claimed = Device {
+        lifecycle,
+        ..registered()
+    };
+    assert_eq!(claim(&claimed, 2, 4, BEFORE), Told::Repeat(11));
+    assert_eq!(claim(&claimed, 1, 5, BEFORE), Told::No);
+    // An operator may give it a code instead: its key is lost.
+    let reissue = Transition::Reissue {
+        hash: code(1),
+        expires: None,
+    };
+    let lifecycle = pinned(None).lifecycle.step(reissue, BEFORE).unwrap();
+    assert_eq!(lifecycle.key(), None);
 }

@@ -119,7 +119,7 @@ fn the_first_claim_binds_the_code_and_a_suspension_keeps_that() {
         Transition::Intend(intent(2, 22)),
     ]);
     let Lifecycle::Registered {
-        credential: Credential::Code { intent: bound, .. },
+        credential: Credential::Code { intent: bound, .. } | Credential::Pinned { intent: bound, .. },
     } = &second.lifecycle
     else {
         panic!()

@@ -48,6 +48,7 @@ pub(crate) fn registered() -> Device {
         position: None,
         labels: BTreeMap::from([("env".into(), "lab".into())]),
         variables: BTreeMap::from([("port".into(), "8080".into())]),
+        kept: BTreeMap::new(),
         origin: Origin {
             batch: BatchId::from_u128(5),
             row: 12,

@@ -1,12 +1,15 @@
 //! The factory files: every fault is found at its row with its cause, and no other row is refused.
 
-use crate::support::{GATEWAYS, MESSY, SENSORS, catalog, check};
+use crate::{
+    sheets::CAMERAS,
+    support::{GATEWAYS, MESSY, SENSORS, catalog, check, check_sheet},
+};
 use muster_domain::{
     Code,
     manifest::{Encoding, Reader},
 };
 use serde::Deserialize;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, io::Cursor};
 
 const EXPECTED: &str = include_str!("../../../../tests/fixtures/manifests/EXPECTED.json");
 
@@ -19,8 +22,15 @@ struct File {
 #[derive(Deserialize)]
 struct Fault {
     row: u32,
+    /// Workbooks: the columns of serials, and no value, since it is lost.
+    #[serde(default = "serials")]
     column: String,
+    value: Option<String>,
     why: String,
+}
+
+fn serials() -> String {
+    "S/N".into()
 }
 
 fn expected(file: &str) -> (usize, Vec<Fault>) {
@@ -44,7 +54,9 @@ fn code(why: &str) -> Code {
         "model unknown" => Code::ModelUnknown,
         "site unknown" => Code::SiteUnknown,
         "not a semantic version" => Code::VersionMalformed,
-        "spreadsheet damage: scientific notation" => Code::SerialDamaged,
+        "spreadsheet damage: scientific notation" | "number cell in an identifier column" => {
+            Code::SerialDamaged
+        }
         "serial with inner blank" => Code::SerialMalformed,
         "formula" => Code::FormulaCell,
         other => panic!("{other} has no code"),
@@ -53,7 +65,7 @@ fn code(why: &str) -> Code {
 
 fn verify(file: &str, bytes: &[u8]) {
     let (rows, faults) = expected(file);
-    let checked = check(catalog(), file, bytes, None);
+    let checked = check_sheet(catalog(), file, Cursor::new(bytes), None);
     let field = |column: &str| {
         checked
             .columns
@@ -74,6 +86,14 @@ fn verify(file: &str, bytes: &[u8]) {
         .collect();
     assert_eq!(found, wanted, "{file}");
     assert_eq!(checked.rows.len() + wanted.len(), rows, "{file}");
+    // Each names its column and its value.
+    for (fault, problem) in faults.iter().zip(&checked.problems) {
+        assert_eq!(problem.column, fault.column, "{problem}");
+        if let Some(value) = &fault.value {
+            assert_eq!(problem.value, value.trim(), "{problem}");
+        }
+    }
+    assert_eq!(checked.warnings, [], "{file}");
     // A repeated value names the row that had it first.
     for (fault, refusal) in faults.iter().zip(&checked.refusals) {
         if let Some((_, first)) = fault.why.split_once("first at ") {
@@ -90,7 +110,7 @@ fn gateways_are_clean() {
 #[test]
 fn every_fault_of_the_messy_gateways_is_found() {
     verify("gateways-messy.csv", MESSY);
-    let reader = Reader::new(MESSY, &crate::support::options("gateways-messy.csv")).unwrap();
+    let reader = Reader::new(Cursor::new(MESSY), &crate::support::options("gateways-messy.csv")).unwrap();
     assert_eq!(
         (reader.encoding(), reader.delimiter()),
         (Encoding::Windows1252, Some(b';'))
@@ -102,6 +122,11 @@ fn every_fault_of_the_messy_gateways_is_found() {
             .iter()
             .any(|row| row.row.position.as_deref() == Some("Büro 3. Stock"))
     );
+}
+
+#[test]
+fn serials_that_became_numbers_in_a_workbook_are_found() {
+    verify("cameras.xlsx", CAMERAS);
 }
 
 #[test]

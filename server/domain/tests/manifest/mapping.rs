@@ -5,11 +5,12 @@ use muster_domain::{
     Code, Refusal,
     manifest::{Mapping, Reader},
 };
+use std::io::Cursor;
 
 fn mapping(names: &[&str], has_model: bool) -> Result<Mapping, Vec<Refusal>> {
     let header = names.join(";") + "\n";
     Mapping::of(
-        &Reader::new(header.as_bytes(), &options("a.csv")).unwrap(),
+        &Reader::new(Cursor::new(header.as_bytes()), &options("a.csv")).unwrap(),
         has_model,
     )
 }

@@ -9,7 +9,7 @@ use muster_domain::{
     desired,
     device::{ClaimIntent, Device, Origin, Transition, Verification},
     ids::{BatchId, DeviceId},
-    manifest::{Fresh, Holders, Intake, RowOutcome, ValidRow},
+    manifest::{Fresh, FreshCredential, Holders, Intake, Limits, Problem, RowOutcome, ValidRow},
 };
 use proptest::{collection::vec, prelude::*};
 use std::{collections::BTreeMap, sync::Arc};
@@ -18,11 +18,13 @@ fn hash(seed: u8) -> CodeHash {
     ActivationCode::from_random([seed; 15]).hash(&CodeKey::from_bytes([1; 32]))
 }
 
-fn fresh(number: u128) -> Fresh {
+pub(crate) fn fresh(number: u128) -> Fresh {
     Fresh {
         id: DeviceId::from_u128(number),
-        code: hash(1),
-        code_expires: Some(Timestamp::from_seconds(500)),
+        credential: FreshCredential::Code {
+            hash: hash(1),
+            expires: Some(Timestamp::from_seconds(500)),
+        },
         origin: Origin {
             batch: BatchId::from_u128(9),
             row: 2,
@@ -31,14 +33,14 @@ fn fresh(number: u128) -> Fresh {
     }
 }
 
-fn with_profile() -> Catalog {
+pub(crate) fn with_profile() -> Catalog {
     let mut catalog = bare();
     add_profile(&mut catalog, &gateway_profile(), "GW-200");
     catalog
 }
 
-const HEADER: &str = "serial,mac,model,hw,fw,site,position,label:env,extension\n";
-const GOOD: &str = "GW2-7000001,00:1B:C5:00:00:01,GW-200,B0,2.4.0,MUC-01,Hall 1,lab,7\n";
+pub(crate) const HEADER: &str = "serial,mac,model,hw,fw,site,position,label:env,extension\n";
+pub(crate) const GOOD: &str = "GW2-7000001,00:1B:C5:00:00:01,GW-200,B0,2.4.0,MUC-01,Hall 1,lab,7\n";
 
 fn rows(catalog: Catalog, text: &str) -> Vec<ValidRow> {
     let checked = check(catalog, "a.csv", text.as_bytes(), None);
@@ -46,11 +48,11 @@ fn rows(catalog: Catalog, text: &str) -> Vec<ValidRow> {
     checked.rows
 }
 
-fn valid(catalog: Catalog, line: &str) -> ValidRow {
+pub(crate) fn valid(catalog: Catalog, line: &str) -> ValidRow {
     rows(catalog, &format!("{HEADER}{line}")).remove(0)
 }
 
-fn created(catalog: Catalog) -> Device {
+pub(crate) fn created(catalog: Catalog) -> Device {
     let row = valid(catalog.clone(), GOOD);
     match Intake::new(Arc::new(catalog)).decide(
         &row,
@@ -59,6 +61,7 @@ fn created(catalog: Catalog) -> Device {
             mac: None,
         },
         &fresh(1),
+        &Limits::default(),
     ) {
         RowOutcome::Created(device) => *device,
         other => panic!("{other:?}"),
@@ -80,10 +83,11 @@ fn meet(catalog: Catalog, device: &Device, line: &str) -> RowOutcome {
             mac,
         },
         &fresh(2),
+        &Limits::default(),
     )
 }
 
-fn claimed(mut device: Device) -> Device {
+pub(crate) fn claimed(mut device: Device) -> Device {
     let intent = ClaimIntent {
         spki: SpkiDigest([1; 32]),
         certificate: CertificateSerial::from_u128(5),
@@ -99,7 +103,7 @@ fn claimed(mut device: Device) -> Device {
     device
 }
 
-fn retired(mut device: Device) -> Device {
+pub(crate) fn retired(mut device: Device) -> Device {
     device.lifecycle = device
         .lifecycle
         .step(Transition::Retire("scrapped".into()), Timestamp::from_seconds(3))
@@ -169,7 +173,7 @@ fn values_that_a_row_has_replace_the_devices() {
         ..created(with_profile())
     };
     let check = |line: &str, generation: u64, change: fn(&mut Device)| {
-        let RowOutcome::Updated(found) = meet(with_profile(), &device, line) else {
+        let RowOutcome::Updated { device: found, .. } = meet(with_profile(), &device, line) else {
             panic!("{line}")
         };
         let mut expected = device.clone();
@@ -223,7 +227,10 @@ fn values_that_a_row_has_replace_the_devices() {
 fn rows_that_contradict_the_registry_are_refused() {
     let device = created(with_profile());
     let check = |outcome: RowOutcome, code: Code, field: &str, words: &str| match outcome {
-        RowOutcome::Refused(refusal) => {
+        RowOutcome::Refused(problems) => {
+            let [Problem { refusal, .. }] = &problems[..] else {
+                panic!("{problems:?}")
+            };
             assert_eq!((refusal.code, refusal.field.as_str()), (code, field));
             assert!(refusal.message.contains(words), "{refusal}");
         }
@@ -275,6 +282,7 @@ fn rows_that_contradict_the_registry_are_refused() {
                 mac: holder,
             },
             &fresh(3),
+            &Limits::default(),
         ),
         Code::MacTaken,
         "rows[2].mac",
@@ -285,7 +293,7 @@ fn rows_that_contradict_the_registry_are_refused() {
         mac: holder,
     };
     check(
-        intake.decide(&row, taken, &fresh(3)),
+        intake.decide(&row, taken, &fresh(3), &Limits::default()),
         Code::MacTaken,
         "rows[2].mac",
         &words,
@@ -308,7 +316,9 @@ fn a_device_keeps_its_revision_and_takes_one_where_it_has_none() {
         meet(catalog.clone(), &device, GOOD),
         RowOutcome::Unchanged(device.id)
     );
-    let RowOutcome::Updated(moved) = meet(catalog.clone(), &device, &GOOD.replace("MUC-01", "AUS-02")) else {
+    let RowOutcome::Updated { device: moved, .. } =
+        meet(catalog.clone(), &device, &GOOD.replace("MUC-01", "AUS-02"))
+    else {
         panic!()
     };
     assert_eq!(
@@ -322,7 +332,7 @@ fn a_device_keeps_its_revision_and_takes_one_where_it_has_none() {
 
     let without = created(bare());
     assert_eq!(without.target.profile, None);
-    let RowOutcome::Updated(given) = meet(catalog, &without, GOOD) else {
+    let RowOutcome::Updated { device: given, .. } = meet(catalog, &without, GOOD) else {
         panic!()
     };
     assert_eq!(
@@ -337,10 +347,10 @@ fn a_pinned_revision_that_is_gone_refuses_and_does_not_render_something_else() {
     let gone = bare();
     let refusals = desired::of_device(&gone, &device).unwrap_err();
     assert_eq!(refusals[0].code, Code::ReferenceMissing);
-    let RowOutcome::Refused(refusal) = meet(gone, &device, GOOD) else {
+    let RowOutcome::Refused(problems) = meet(gone, &device, GOOD) else {
         panic!()
     };
-    assert_eq!(refusal.code, Code::ReferenceMissing);
+    assert_eq!(problems[0].refusal.code, Code::ReferenceMissing);
 }
 
 #[test]
@@ -378,10 +388,12 @@ impl Registry {
             serial: serial.map(|place| &self.devices[place]),
             mac: mac.map(|device| device.id),
         };
-        let outcome = self.intake.decide(row, holders, &fresh(number));
+        let outcome = self
+            .intake
+            .decide(row, holders, &fresh(number), &Limits::default());
         match &outcome {
             RowOutcome::Created(device) => self.devices.push((**device).clone()),
-            RowOutcome::Updated(device) => self.devices[serial.unwrap()] = (**device).clone(),
+            RowOutcome::Updated { device, .. } => self.devices[serial.unwrap()] = (**device).clone(),
             RowOutcome::Unchanged(_) | RowOutcome::Refused(_) => {}
         }
         outcome
@@ -445,7 +457,7 @@ proptest! {
             let first = registry.take(&row);
             let again = registry.take(&row);
             match first {
-                RowOutcome::Created(device) | RowOutcome::Updated(device) => {
+                RowOutcome::Created(device) | RowOutcome::Updated { device, .. } => {
                     prop_assert_eq!(again, RowOutcome::Unchanged(device.id));
                     let before = generations.insert(device.id, device.target.generation);
                     prop_assert!(before.unwrap_or(0) <= device.target.generation);

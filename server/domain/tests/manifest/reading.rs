@@ -1,6 +1,6 @@
 //! What a file says, whatever it is written in.
 
-use crate::support::options;
+use crate::support::{Forward, options};
 use muster_domain::{
     Code,
     manifest::{
@@ -8,12 +8,12 @@ use muster_domain::{
         ReadOptions, Reader, Record,
     },
 };
-use std::io::{Read, repeat};
+use std::io::{Cursor, Read, Seek, repeat};
 
 /// Row number, cells, fault.
 type Row = (u32, Vec<String>, Option<Fault>);
 
-fn rows(reader: &mut Reader<impl Read>) -> Vec<Row> {
+fn rows(reader: &mut Reader<impl Read + Seek>) -> Vec<Row> {
     let mut rows = Vec::new();
     let mut record = Record::default();
     while reader.read(&mut record).unwrap() {
@@ -27,7 +27,7 @@ fn rows(reader: &mut Reader<impl Read>) -> Vec<Row> {
 }
 
 fn read(name: &str, bytes: &[u8]) -> (Vec<String>, Vec<Row>) {
-    let mut reader = Reader::new(bytes, &options(name)).unwrap();
+    let mut reader = Reader::new(Cursor::new(bytes), &options(name)).unwrap();
     let columns = reader.columns().to_vec();
     let rows = rows(&mut reader);
     (columns, rows)
@@ -73,7 +73,9 @@ fn cells_are_read_as_spreadsheets_write_them() {
 fn the_delimiter_is_the_one_that_makes_sense_of_the_header() {
     let check = |name: &str, text: &str, expected: u8| {
         assert_eq!(
-            Reader::new(text.as_bytes(), &options(name)).unwrap().delimiter(),
+            Reader::new(Cursor::new(text.as_bytes()), &options(name))
+                .unwrap()
+                .delimiter(),
             Some(expected),
             "{text:?}"
         );
@@ -112,7 +114,7 @@ fn every_encoding_says_the_same() {
         (windows, Encoding::Windows1252),
     ];
     for (bytes, encoding) in cases {
-        let mut reader = Reader::new(bytes.as_slice(), &options("a.csv")).unwrap();
+        let mut reader = Reader::new(Cursor::new(bytes.as_slice()), &options("a.csv")).unwrap();
         assert_eq!(reader.encoding(), encoding);
         assert_eq!(reader.columns(), ["sn", "place"], "{encoding}");
         assert_eq!(rows(&mut reader), [row(2, &["A1", "Büro € “3”"])], "{encoding}");
@@ -163,7 +165,7 @@ fn what_cannot_be_decoded_refuses_its_row_only() {
 #[test]
 fn objects_are_flattened_in_their_own_order() {
     let text = "\n{\"serial\": \"A1\", \"port\": 7, \"ok\": true, \"none\": null, \"labels\": {\"env\": \"lab\"}}\r\n\n {\"x\": -1.5}";
-    let mut reader = Reader::new(text.as_bytes(), &options("a.ndjson")).unwrap();
+    let mut reader = Reader::new(Cursor::new(text.as_bytes()), &options("a.ndjson")).unwrap();
     assert_eq!((reader.format(), reader.delimiter()), (Format::Ndjson, None));
     assert_eq!(reader.columns(), ["serial", "port", "ok", "none", "labels.env"]);
     let mut record = Record::default();
@@ -212,7 +214,7 @@ fn lines_that_are_no_flat_objects_are_refused_one_by_one() {
 fn what_is_no_manifest_is_refused_at_once() {
     let check = |name: &str, bytes: &[u8]| {
         assert_eq!(
-            refused(Reader::new(bytes, &options(name))),
+            refused(Reader::new(Cursor::new(bytes), &options(name))),
             Code::ManifestUnreadable,
             "{name} {bytes:?}"
         );
@@ -226,7 +228,12 @@ fn what_is_no_manifest_is_refused_at_once() {
     check("a.csv", b"serial\0,mac");
     check("a.csv", b"s\0e\0r\0");
     check("a.csv", b"\xFF\xFE\0\0s\0\0\0");
-    check("a.json", b"[{\"serial\": \"A1\"}]");
+    check("a.xls", b"\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1....");
+    check("a.numbers", b"7z\xBC\xAF\x27\x1C");
+    check("a.csv", b"%PDF-1.7");
+    check("a.json", b"[{\"serial\": \"A1\"");
+    check("a.json", b"{\"count\": 1,\n");
+    check("a.xml", b"<a>");
     check("a.csv", b"<html>");
     check("a.ndjson", b"serial,mac\n");
     check("a.csv", b"\"serial,mac\nA1,");
@@ -235,17 +242,59 @@ fn what_is_no_manifest_is_refused_at_once() {
     let forced = ReadOptions {
         file_name: "a.csv".into(),
         format: Some(Format::Csv),
+        ..ReadOptions::default()
     };
-    assert!(Reader::new(&b"{serial\nA1\n"[..], &forced).is_ok());
+    assert!(Reader::new(Cursor::new(b"{serial\nA1\n"), &forced).is_ok());
+}
+
+/// People put titles above their tables, also in CSV.
+#[test]
+fn the_header_is_found_under_a_title() {
+    let check = |text: &str, header_row, expected: (u32, char, &str, usize)| {
+        let options = ReadOptions {
+            header_row,
+            ..options("a.csv")
+        };
+        let mut reader = Reader::new(Cursor::new(text), &options).unwrap();
+        let rows = rows(&mut reader);
+        let delimiter = char::from(reader.delimiter().unwrap());
+        assert_eq!(
+            (
+                reader.header_row(),
+                delimiter,
+                reader.columns()[0].as_str(),
+                rows.len()
+            ),
+            expected,
+            "{text}"
+        );
+    };
+    check(
+        "Delivery 7, November, draft\n\nSN;MAC;Model\nA1;;GW-200\n",
+        None,
+        (3, ';', "SN", 1),
+    );
+    check(
+        "Model,GW-200\nLot,7\nname,model,site\nA1,GW-200,MUC-01\nA2,,\n",
+        None,
+        (3, ',', "name", 2),
+    );
+    check("a,b\nc,model\nd,e\n", None, (1, ',', "a", 2));
+    check("serial,x\nA1,model\nmodel,site\n", None, (1, ',', "serial", 2));
+    check("serial,x\na,b\nA1,y\n", Some(2), (2, ',', "a", 1));
+    let low = format!("{}serial;mac\nA1;\n", "note\n".repeat(49));
+    check(&low, None, (50, ';', "serial", 1));
+    let lower = format!("{}serial;mac\nA1;\n", "note\n".repeat(50));
+    check(&lower, None, (1, ',', "note", 51));
 }
 
 #[test]
 fn limits_hold_at_their_boundary() {
     let header = |columns: usize| vec!["x"; columns].join(",");
-    assert!(Reader::new(header(COLUMN_LIMIT).as_bytes(), &options("a.csv")).is_ok());
+    assert!(Reader::new(Cursor::new(header(COLUMN_LIMIT)), &options("a.csv")).is_ok());
     assert_eq!(
         refused(Reader::new(
-            header(COLUMN_LIMIT + 1).as_bytes(),
+            Cursor::new(header(COLUMN_LIMIT + 1)),
             &options("a.csv")
         )),
         Code::ManifestTooLarge
@@ -320,7 +369,7 @@ fn an_unclosed_quote_costs_its_line_and_no_more() {
 
 #[test]
 fn a_file_of_endless_rows_ends() {
-    let mut reader = Reader::new((&b"sn,x\n"[..]).chain(repeat(b'\n')), &options("a.csv")).unwrap();
+    let mut reader = Reader::new(Forward((&b"sn,x\n"[..]).chain(repeat(b'\n'))), &options("a.csv")).unwrap();
     assert_eq!(
         refused(reader.read(&mut Record::default())),
         Code::ManifestTooLarge

@@ -3,15 +3,19 @@
 //! `cargo test --release -p muster-domain --test manifest -- --ignored --nocapture`
 
 use crate::support::{add_profile, catalog, gateway_profile, options};
+use crate::workbook::{archive, parts};
 use muster_domain::{
     Timestamp,
     activation::{ActivationCode, CodeKey},
     catalog::Catalog,
     device::Origin,
     ids::{BatchId, DeviceId},
-    manifest::{Checker, Fresh, Holders, Intake, Mapping, Reader, Record, RowOutcome},
+    manifest::{
+        Checker, Fresh, FreshCredential, Holders, Intake, Limits, Mapping, MappingSource, Reader, Record,
+        RowOutcome,
+    },
 };
-use std::{fmt::Write as _, sync::Arc, time::Instant};
+use std::{fmt::Write as _, io::Cursor, sync::Arc, time::Instant};
 
 const ROWS: u32 = 500_000;
 
@@ -63,7 +67,7 @@ fn measure(name: &str, work: impl FnOnce() -> usize) {
 }
 
 fn read(text: &str, name: &str) -> usize {
-    let mut reader = Reader::new(text.as_bytes(), &options(name)).unwrap();
+    let mut reader = Reader::new(Cursor::new(text.as_bytes()), &options(name)).unwrap();
     let mut record = Record::default();
     let mut rows = 0;
     while reader.read(&mut record).unwrap() {
@@ -74,14 +78,16 @@ fn read(text: &str, name: &str) -> usize {
 
 fn check(text: &str, name: &str, catalog: Catalog, decide: bool) -> usize {
     let intake = Arc::new(Intake::new(Arc::new(catalog)));
-    let mut reader = Reader::new(text.as_bytes(), &options(name)).unwrap();
+    let mut reader = Reader::new(Cursor::new(text.as_bytes()), &options(name)).unwrap();
     let mapping = Mapping::of(&reader, false).unwrap();
     let mut checker = Checker::new(Arc::clone(&intake), mapping, None, [3; 16]).unwrap();
     let mut record = Record::default();
     let fresh = Fresh {
         id: DeviceId::from_u128(1),
-        code: ActivationCode::from_random([1; 15]).hash(&CodeKey::from_bytes([2; 32])),
-        code_expires: None,
+        credential: FreshCredential::Code {
+            hash: ActivationCode::from_random([1; 15]).hash(&CodeKey::from_bytes([2; 32])),
+            expires: None,
+        },
         origin: Origin {
             batch: BatchId::from_u128(1),
             row: 2,
@@ -90,7 +96,9 @@ fn check(text: &str, name: &str, catalog: Catalog, decide: bool) -> usize {
     };
     let mut rows = 0;
     while reader.read(&mut record).unwrap() {
-        let Ok(row) = checker.check(&record) else { continue };
+        let Ok(row) = checker.check(&record).outcome else {
+            continue;
+        };
         if !decide {
             rows += 1;
             continue;
@@ -102,6 +110,7 @@ fn check(text: &str, name: &str, catalog: Catalog, decide: bool) -> usize {
                 mac: None,
             },
             &fresh,
+            &Limits::default(),
         ) else {
             panic!()
         };
@@ -112,8 +121,35 @@ fn check(text: &str, name: &str, catalog: Catalog, decide: bool) -> usize {
                 mac: Some(device.id),
             },
             &fresh,
+            &Limits::default(),
         );
         assert_eq!(again, RowOutcome::Unchanged(device.id));
+        rows += 1;
+    }
+    rows
+}
+
+/// The same by a mapping: a step each on two fields, two columns joined, one kept.
+fn check_by_steps(text: &str) -> usize {
+    let source: MappingSource = serde_json::from_value(serde_json::json!({"name": "line-7", "fields": [
+        {"field": "serial", "columns": ["Serial No."], "steps": [{"capture": "^(GW2-[0-9]+)$"}]},
+        {"field": "mac", "columns": ["MAC Address"]},
+        {"field": "model", "columns": ["Device Model"]},
+        {"field": "firmware", "columns": ["Firmware"]},
+        {"field": "site", "columns": ["Site"], "steps": [{"case": "upper"}]},
+        {"field": "position", "columns": ["Position", "HW Rev"], "join": "/"},
+        {"field": "kept", "columns": ["Extension"]},
+    ]}))
+    .unwrap();
+    let intake = Arc::new(Intake::new(Arc::new(catalog())));
+    let mut reader = Reader::new(Cursor::new(text), &options("a.csv")).unwrap();
+    let by = source.check().unwrap();
+    let mapping = Mapping::resolve(&by, reader.columns(), reader.format(), false).unwrap();
+    let mut checker = Checker::new(intake, mapping, None, [3; 16]).unwrap();
+    let mut record = Record::default();
+    let mut rows = 0;
+    while reader.read(&mut record).unwrap() {
+        checker.check(&record).outcome.unwrap();
         rows += 1;
     }
     rows
@@ -132,6 +168,7 @@ fn rows_a_second() {
     measure("read ndjson", || read(&json, "a.ndjson"));
     measure("check csv", || check(&csv, "a.csv", catalog(), false));
     measure("check ndjson", || check(&json, "a.ndjson", catalog(), false));
+    measure("check csv by a mapping with steps", || check_by_steps(&csv));
     measure("check csv with a profile of two files", || {
         check(&csv, "a.csv", with_profile(), false)
     });
@@ -141,4 +178,81 @@ fn rows_a_second() {
     measure("check csv with a profile, create, meet again", || {
         check(&csv, "a.csv", with_profile(), true)
     });
+}
+
+/// A number of the kernel about this process, in bytes.
+fn memory(name: &str) -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with(name)).unwrap();
+    let kilobytes: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+    kilobytes << 10
+}
+
+/// A workbook of a million rows, each with three texts of its own, two shared ones and a number.
+fn workbook() -> Vec<u8> {
+    const COUNT: u32 = 1_000_000;
+    let mut sheet = String::from("<worksheet><sheetData>");
+    let mut strings = String::from("<sst>");
+    for text in [
+        "Serial No.",
+        "MAC",
+        "Notes",
+        "Model",
+        "Site",
+        "Interval",
+        "GW-200",
+        "MUC-01",
+    ] {
+        write!(strings, "<si><t>{text}</t></si>").unwrap();
+    }
+    let texts = |row: u32, numbers: [u32; 5]| {
+        let cells: String = ('A'..)
+            .zip(numbers)
+            .map(|(column, number)| format!("<c r=\"{column}{row}\" t=\"s\"><v>{number}</v></c>"))
+            .collect();
+        cells
+    };
+    write!(sheet, "<row r=\"1\">{}</row>", texts(1, [0, 1, 2, 3, 4])).unwrap();
+    for row in 2..COUNT + 2 {
+        let own = 8 + 3 * (row - 2);
+        write!(
+            sheet,
+            "<row r=\"{row}\" spans=\"1:6\">{}<c r=\"F{row}\"><v>{}</v></c></row>",
+            texts(row, [own, own + 1, own + 2, 6, 7]),
+            row % 97
+        )
+        .unwrap();
+        let [_, a, b, c] = row.to_be_bytes();
+        write!(strings, "<si><t>GW2-{row:07}</t></si><si><t>00:1B:C5:{a:02X}:{b:02X}:{c:02X}</t></si><si><t>tested by station {row}</t></si>").unwrap();
+    }
+    sheet.push_str("</sheetData></worksheet>");
+    strings.push_str("</sst>");
+    archive(&parts(&sheet, &strings))
+}
+
+/// Run alone: the peak of memory is that of the process.
+#[test]
+#[ignore = "a measurement"]
+#[expect(clippy::print_stderr, reason = "a measurement is for whoever runs it")]
+fn a_million_rows_of_a_workbook() {
+    let bytes = workbook();
+    let idle = memory("VmRSS");
+    // Forgets the peak of making the file.
+    std::fs::write("/proc/self/clear_refs", "5").unwrap();
+    measure("read xlsx", || {
+        let mut reader = Reader::new(Cursor::new(&bytes), &options("a.xlsx")).unwrap();
+        let mut record = Record::default();
+        let mut rows = 0;
+        while reader.read(&mut record).unwrap() {
+            rows += 1;
+        }
+        rows
+    });
+    let peak = memory("VmHWM") - idle;
+    eprintln!(
+        "a file of {} MiB, {} MiB above idle",
+        bytes.len() >> 20,
+        peak >> 20
+    );
+    assert!(peak < 384 << 20);
 }

@@ -1,10 +1,12 @@
 //! However the bytes come, and whatever they are.
 
-use crate::support::{catalog, options};
-use muster_domain::manifest::{Checker, Fault, Intake, Mapping, ReadError, Reader, Record};
+use crate::support::{Forward, catalog, options};
+use muster_domain::manifest::{
+    Checker, Fault, Format, Intake, Mapping, ReadError, ReadOptions, Reader, Record,
+};
 use proptest::{collection::vec, prelude::*};
 use std::{
-    io::{self, Read},
+    io::{self, Cursor, Read},
     sync::Arc,
 };
 
@@ -33,7 +35,7 @@ type Rows = Vec<(u32, Vec<(String, String)>, Option<Fault>)>;
 
 /// Everything of a file, or the text of the refusal.
 fn read(name: &str, input: impl Read) -> Result<(Vec<String>, Rows), String> {
-    let mut reader = Reader::new(input, &options(name)).map_err(|error| error.to_string())?;
+    let mut reader = Reader::new(Forward(input), &options(name)).map_err(|error| error.to_string())?;
     let mut rows = Vec::new();
     let mut record = Record::default();
     while reader.read(&mut record).map_err(|error| error.to_string())? {
@@ -45,9 +47,18 @@ fn read(name: &str, input: impl Read) -> Result<(Vec<String>, Rows), String> {
     Ok((reader.columns().to_vec(), rows))
 }
 
-/// Reads and checks; the outcome does not matter here.
+/// Reads and checks rows of text, which never break off; the outcome does not matter here.
 fn swallow(name: &str, bytes: &[u8]) {
-    let Ok(mut reader) = Reader::new(bytes, &options(name)) else {
+    let format = if name.ends_with(".csv") {
+        Format::Csv
+    } else {
+        Format::Ndjson
+    };
+    let options = ReadOptions {
+        format: Some(format),
+        ..options(name)
+    };
+    let Ok(mut reader) = Reader::new(Cursor::new(bytes), &options) else {
         return;
     };
     let Ok(mapping) = Mapping::of(&reader, true) else {
@@ -57,11 +68,13 @@ fn swallow(name: &str, bytes: &[u8]) {
     let mut checker = Checker::new(intake, mapping, Some("GW-200".parse().unwrap()), [1; 16]).unwrap();
     let mut record = Record::default();
     while reader.read(&mut record).unwrap() {
-        if let Err(found) = checker.check(&record) {
+        if let Err(found) = checker.check(&record).outcome {
             assert!(!found.is_empty());
             let place = format!("rows[{}]", record.row());
             assert!(
-                found.iter().all(|refusal| refusal.field.starts_with(&place)),
+                found
+                    .iter()
+                    .all(|problem| problem.refusal.field.starts_with(&place)),
                 "{found:?}"
             );
         }
@@ -115,6 +128,25 @@ const JSON: &[&str] = &[
     " ",
 ];
 
+const XML: &[&str] = &[
+    "<b>",
+    "</b>",
+    "<b x='1'/>",
+    "<b><c>ü€😀</c></b>",
+    "text",
+    "&amp;",
+    "&#228;",
+    "<!-- -->",
+    "<![CDATA[<]]>",
+    "\r\n",
+    " ",
+];
+
+/// Bytes that look like XML to various degrees.
+fn xml() -> impl Strategy<Value = Vec<u8>> {
+    joined(XML, 40)
+}
+
 /// Bytes that look like CSV to various degrees.
 fn csv() -> impl Strategy<Value = Vec<u8>> {
     joined(CSV, 80)
@@ -145,7 +177,12 @@ proptest! {
 
     #[test]
     fn how_the_bytes_arrive_changes_nothing(
-        bytes in prop_oneof![csv(), json().prop_map(|tail| [b"{}\n", tail.as_slice()].concat())],
+        bytes in prop_oneof![
+            csv(),
+            json().prop_map(|tail| [b"{}\n", tail.as_slice()].concat()),
+            json().prop_map(|tail| [b"[", tail.as_slice(), b"]"].concat()),
+            xml().prop_map(|tail| [b"<a>", tail.as_slice(), b"</a>"].concat()),
+        ],
         lengths in vec(0usize..9, 1..20),
     ) {
         prop_assume!(lengths.iter().any(|&length| length > 0));
@@ -201,10 +238,12 @@ fn a_stream_that_fails_says_why_and_is_no_refusal() {
         ReadError::Input(error) => error.into_inner().unwrap().downcast::<Cut>().is_ok(),
         ReadError::Refused(refusal) => panic!("{refusal}"),
     };
-    assert!(cause(Reader::new(Failing, &options("a.csv")).unwrap_err()));
+    assert!(cause(
+        Reader::new(Forward(Failing), &options("a.csv")).unwrap_err()
+    ));
     let mut front = b"sn,x\n".to_vec();
     front.extend(b"A,B\n".repeat(20_000));
-    let mut reader = Reader::new(front.as_slice().chain(Failing), &options("a.csv")).unwrap();
+    let mut reader = Reader::new(Forward(front.as_slice().chain(Failing)), &options("a.csv")).unwrap();
     let mut record = Record::default();
     let mut rows = 0;
     let error = loop {

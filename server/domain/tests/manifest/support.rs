@@ -3,10 +3,15 @@
 use muster_domain::{
     Code, Refusal, Timestamp,
     catalog::{Catalog, ModelSource, ProfileSource, Revision, SiteSource},
-    manifest::{Checker, Intake, Mapping, ReadOptions, Reader, Record, ValidRow},
+    manifest::{
+        CheckedMapping, Checker, Intake, Mapping, Problem, ReadOptions, Reader, Record, Rendered, ValidRow,
+    },
     names::ModelName,
 };
-use std::{io::Read, sync::Arc};
+use std::{
+    io::{self, Read, Seek, SeekFrom},
+    sync::Arc,
+};
 
 pub(crate) const GATEWAYS: &[u8] = include_bytes!("../../../../tests/fixtures/manifests/gateways.csv");
 pub(crate) const MESSY: &[u8] = include_bytes!("../../../../tests/fixtures/manifests/gateways-messy.csv");
@@ -89,13 +94,18 @@ pub(crate) fn gateway_profile() -> ProfileSource {
 pub(crate) struct Checked {
     pub(crate) rows: Vec<ValidRow>,
     pub(crate) refusals: Vec<Refusal>,
+    /// The refusals with their columns, values and rules, and what is odd about rows.
+    pub(crate) problems: Vec<Problem>,
+    pub(crate) warnings: Vec<Problem>,
+    /// What keeps valid rows from making new devices.
+    pub(crate) lacking: Vec<Refusal>,
     pub(crate) columns: Vec<(String, String)>,
 }
 
 impl Checked {
     /// The refusals as (row, field, code).
     pub(crate) fn faults(&self) -> Vec<(u32, &str, Code)> {
-        self.refusals.iter().map(place).collect()
+        self.refusals.iter().chain(&self.lacking).map(place).collect()
     }
 }
 
@@ -108,7 +118,23 @@ fn place(refusal: &Refusal) -> (u32, &str, Code) {
 pub(crate) fn options(file_name: &str) -> ReadOptions {
     ReadOptions {
         file_name: file_name.into(),
-        format: None,
+        ..ReadOptions::default()
+    }
+}
+
+/// A stream that goes forward only: text is never sought in.
+#[derive(Debug)]
+pub(crate) struct Forward<R>(pub(crate) R);
+
+impl<R: Read> Read for Forward<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buffer)
+    }
+}
+
+impl<R> Seek for Forward<R> {
+    fn seek(&mut self, _: SeekFrom) -> io::Result<u64> {
+        Err(io::ErrorKind::Unsupported.into())
     }
 }
 
@@ -119,10 +145,35 @@ pub(crate) fn check(
     input: impl Read,
     default_model: Option<&str>,
 ) -> Checked {
+    check_by(catalog, file_name, Forward(input), default_model, None).unwrap()
+}
+
+/// The same, for files that are not read from their beginning.
+pub(crate) fn check_sheet(
+    catalog: Catalog,
+    file_name: &str,
+    input: impl Read + Seek,
+    default_model: Option<&str>,
+) -> Checked {
+    check_by(catalog, file_name, input, default_model, None).unwrap()
+}
+
+/// Reads and checks a whole manifest by a mapping; by the usual names of columns without one.
+pub(crate) fn check_by(
+    catalog: Catalog,
+    file_name: &str,
+    input: impl Read + Seek,
+    default_model: Option<&str>,
+    by: Option<&CheckedMapping>,
+) -> Result<Checked, Vec<Refusal>> {
     let intake = Arc::new(Intake::new(Arc::new(catalog)));
     let mut reader = Reader::new(input, &options(file_name)).unwrap();
     let default_model: Option<ModelName> = default_model.map(|name| name.parse().unwrap());
-    let mapping = Mapping::of(&reader, default_model.is_some()).unwrap();
+    let has_model = default_model.is_some();
+    let mapping = match by {
+        Some(by) => Mapping::resolve(by, reader.columns(), reader.format(), has_model)?,
+        None => Mapping::of(&reader, has_model)?,
+    };
     let mut checker = Checker::new(intake, mapping, default_model, [7; 16]).unwrap();
     let mut checked = Checked {
         columns: checker.columns(),
@@ -130,10 +181,22 @@ pub(crate) fn check(
     };
     let mut record = Record::default();
     while reader.read(&mut record).unwrap() {
-        match checker.check(&record) {
-            Ok(row) => checked.rows.push(row),
-            Err(found) => checked.refusals.extend(found),
+        let found = checker.check(&record);
+        checked.warnings.extend(found.warnings);
+        match found.outcome {
+            Ok(row) => {
+                if let Rendered::Lacking(problems) = &row.target {
+                    let problems = problems.iter().map(|problem| problem.clone().in_row(row.row.row));
+                    checked.lacking.extend(problems.map(|problem| problem.refusal));
+                }
+                checked.rows.push(row);
+            }
+            Err(found) => {
+                let refusals = found.iter().map(|problem| problem.refusal.clone());
+                checked.refusals.extend(refusals);
+                checked.problems.extend(found);
+            }
         }
     }
-    checked
+    Ok(checked)
 }

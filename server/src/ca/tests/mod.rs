@@ -1,5 +1,6 @@
 //! Tests of the authority as a whole. One authority serves them all: making one costs a dozen key derivations.
 
+mod handover;
 mod hostile;
 mod init;
 mod issue;
@@ -70,6 +71,7 @@ fn device(number: u32) -> Device {
         position: None,
         labels: Default::default(),
         variables: Default::default(),
+        kept: Default::default(),
         origin: Origin {
             batch: BatchId::new(NOW, 1),
             row: number,
@@ -116,7 +118,7 @@ fn permit(device: &Device, request: &CertificationRequest, now: Timestamp) -> Cl
 fn recorded(device: &Device, first: ClaimIntent, request: &CertificationRequest) -> ClaimPermit {
     let mut claimed = device.clone();
     let Lifecycle::Registered {
-        credential: Credential::Code { intent, .. },
+        credential: Credential::Code { intent, .. } | Credential::Pinned { intent, .. },
     } = &mut claimed.lifecycle
     else {
         panic!("{claimed:?}")

@@ -1,12 +1,13 @@
-//! Models, sites, profiles, firmware policies.
+//! Models, sites, profiles, firmware policies, naming rules, mappings.
 
 use super::{name, optional_name, timestamp};
 use muster_domain::{
     Code, Refusal,
     catalog::{
-        Applied, Model, ModelSource, ParameterSource, ParameterType, Profile, ProfileSource, Resource,
-        Revision, Site, SiteSource,
+        Applied, Model, ModelSource, NamingRule, NamingRuleSource, ParameterSource, ParameterType, Profile,
+        ProfileSource, Resource, Revision, Site, SiteSource,
     },
+    manifest::{CheckedMapping, MAPPING_SOURCE_LIMIT, MappingSource},
     names::PolicyName,
 };
 use muster_firmware_policy::FirmwarePolicy;
@@ -44,6 +45,19 @@ pub(crate) fn resource(wire: &v1::Resource) -> Result<(Resource, String), Vec<Re
                 .unwrap_or_default();
             firmware_policy_resource(policy).map(|resource| (resource, message))
         }
+        Some(Wire::NamingRule(rule)) => Ok((
+            Resource::NamingRule(naming_rule_source(rule).map_err(one)?.check()?),
+            String::new(),
+        )),
+        Some(Wire::Mapping(mapping)) => {
+            let message = mapping
+                .revision
+                .as_ref()
+                .map(|revision| revision.message.clone())
+                .unwrap_or_default();
+            let source = mapping_source(mapping).map_err(one)?;
+            Ok((Resource::Mapping(source.check()?), message))
+        }
     }
 }
 
@@ -60,6 +74,8 @@ fn model_source(wire: &v1::Model) -> Result<ModelSource, Refusal> {
         profile: optional_name(&wire.profile, "profiles", "profile")?.to_owned(),
         firmware_policy: optional_name(&wire.firmware_policy, "firmwarePolicies", "firmware_policy")?
             .to_owned(),
+        check_digit: wire.check_digit.clone(),
+        allow_local_addresses: wire.allow_local_addresses,
     })
 }
 
@@ -79,6 +95,33 @@ pub(crate) fn model(model: &Model) -> v1::Model {
         ouis: source.ouis,
         profile: named("profiles", &source.profile),
         firmware_policy: named("firmwarePolicies", &source.firmware_policy),
+        check_digit: source.check_digit,
+        allow_local_addresses: source.allow_local_addresses,
+    }
+}
+
+fn naming_rule_source(wire: &v1::NamingRule) -> Result<NamingRuleSource, Refusal> {
+    Ok(NamingRuleSource {
+        name: name(&wire.name, "namingRules", "name")?.to_owned(),
+        description: wire.description.clone(),
+        field: wire.field.clone(),
+        pattern: wire.pattern.clone(),
+        example: wire.example.clone(),
+        models: wire.models.clone(),
+        required: wire.required,
+    })
+}
+
+pub(crate) fn naming_rule(rule: &NamingRule) -> v1::NamingRule {
+    let source = NamingRuleSource::from(rule);
+    v1::NamingRule {
+        name: format!("namingRules/{}", source.name),
+        description: source.description,
+        field: source.field,
+        pattern: source.pattern,
+        example: source.example,
+        models: source.models,
+        required: source.required,
     }
 }
 
@@ -184,6 +227,33 @@ pub(crate) fn outcome(name: String, applied: Applied) -> v1::apply_response::Out
         action: action.into(),
         revision,
     }
+}
+
+fn mapping_source(wire: &v1::Mapping) -> Result<MappingSource, Refusal> {
+    let wrong = |why: String| Refusal::new(Code::MappingInvalid, why).at("source_json");
+    if wire.source_json.len() > MAPPING_SOURCE_LIMIT {
+        return Err(wrong(format!("is longer than {MAPPING_SOURCE_LIMIT} bytes")));
+    }
+    let name = name(&wire.name, "mappings", "name")?;
+    let source: MappingSource = serde_json::from_str(&wire.source_json)
+        .map_err(|error| wrong(format!("is not a mapping: {error}")))?;
+    if source.name == name {
+        Ok(source)
+    } else {
+        Err(wrong(format!(
+            "names the mapping {:?}, the resource {name:?}",
+            source.name
+        )))
+    }
+}
+
+pub(crate) fn mapping(revision: &Revision<CheckedMapping>) -> Result<v1::Mapping, serde_json::Error> {
+    let mapping = &revision.content;
+    Ok(v1::Mapping {
+        name: format!("mappings/{}", mapping.name()),
+        source_json: serde_json::to_string(mapping.source())?,
+        revision: Some(revision_info(revision)),
+    })
 }
 
 fn firmware_policy_resource(wire: &v1::FirmwarePolicy) -> Result<Resource, Vec<Refusal>> {

@@ -8,6 +8,7 @@ use muster_domain::{
     },
 };
 use muster_proto::v1;
+use std::collections::HashMap;
 
 pub(crate) fn device(device: &Device, certificate_not_after: Option<muster_domain::Timestamp>) -> v1::Device {
     use v1::device::State;
@@ -54,6 +55,8 @@ pub(crate) fn device(device: &Device, certificate_not_after: Option<muster_domai
             .map(|serial| serial.to_string())
             .unwrap_or_default(),
         certificate_not_after: certificate_not_after.map(timestamp),
+        // Cells of a row can be 64 KiB: pages of devices go without.
+        kept: HashMap::new(),
     }
 }
 

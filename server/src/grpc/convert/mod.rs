@@ -4,6 +4,8 @@ pub(super) mod access;
 pub(super) mod batch;
 pub(super) mod catalog;
 pub(super) mod device;
+pub(super) mod rows;
+pub(super) mod spec;
 
 use muster_domain::{Code, Refusal, Timestamp};
 use muster_proto::v1;
@@ -57,5 +59,6 @@ pub(super) fn refusal(refusal: &Refusal) -> v1::Refusal {
         field: refusal.field.clone(),
         message: refusal.message.clone(),
         help: refusal.code.help().to_owned(),
+        ..v1::Refusal::default()
     }
 }

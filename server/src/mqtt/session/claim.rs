@@ -66,10 +66,11 @@ pub(super) async fn run<R: Registry, S: AsyncRead + AsyncWrite + Unpin>(
     place: &mut Place,
 ) -> End {
     let (connack, _) = terms(&connect, Some("claim"), CLAIM_LIMIT);
-    let (Some(serial), Some(password)) = (connect.username, connect.password) else {
-        let text = "without a certificate, CONNECT carries a serial and an activation code";
+    let Some(serial) = connect.username else {
+        let text = "without a certificate, CONNECT carries a serial, and an activation code unless its key is pinned";
         return talk.refuse(Reason::NotAuthorized, text).await;
     };
+    let password = connect.password.unwrap_or_default();
     if let Err(end) = talk.welcome(connack, CLAIM_LIMIT).await {
         return end;
     }

@@ -1,448 +1,243 @@
-//! The second half of an import: parts of the spool, committed one after the other.
+//! The second half of a batch: parts of the spool, committed one after the other. While one commits, the next is made.
 
 use super::{
-    Event, Events, Gone, Input, Phase, Request, RowLine, RowStatus,
-    check::{Checked, check},
-    send,
-    spool::{Entry, SpoolReader},
-    upload::Upload,
+    Phase,
+    check::Entry,
+    drive::{Driver, Ready},
+    files::Kind,
+    part::{Made, Maker, Secrets, rows_of_part},
+    plan::PlannedRow,
+    retry::Refused,
+    spool::SpoolReader,
 };
 use crate::{
     fault::{Failure, Fault},
     mqtt::bus::Down,
     random,
-    service::{OrFault as _, Service, blocking, stopping},
-    store::ImportPart,
+    service::{OrFault as _, blocking},
+    store::{CommittedPart, ImportPart},
 };
 use muster_domain::{
     Code, Refusal, Timestamp,
-    activation::{ActivationCode, CodeHash},
-    audit::{Action, Actor, Event as AuditEvent},
-    batch::{Batch, BatchState, Tally},
-    device::{Origin, Verification},
-    ids::{BatchId, DeviceId},
-    manifest::{Fresh, Intake, RowOutcome, ValidRow},
-    names::OperatorName,
+    activation::Seed,
+    batch::{Batch, BatchState, BatchStep, CheckedFile, PLAN_KEPT},
+    device::Verification,
+    manifest::RowOutcome,
 };
 use std::sync::Arc;
-use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
-/// Rows of one part: one commit. Larger parts cost less a row and more memory (`anchors.md`: commits of tens of
-/// thousands of rows).
-const PART: usize = 1 << 15;
-/// Most rows of an all-or-nothing import, which is one part: its rows are in memory together.
-const WHOLE_LIMIT: usize = 1 << 18;
-/// Answers in one message: about 100 bytes each, so that a message stays far below the 4 MiB that clients accept.
-const LINES: usize = 4096;
-
-/// A running import.
-pub(super) struct Import {
-    pub(super) service: Service,
-    pub(super) author: OperatorName,
-    pub(super) actor: Actor,
-    pub(super) request: Request,
-    pub(super) events: Events,
+/// What parts are made from.
+pub(super) struct Sources {
+    pub(super) spool: SpoolReader<Entry>,
+    /// What each row is held to.
+    pub(super) planned: Option<SpoolReader<PlannedRow>>,
+    /// Of mended rows, which run.
+    pub(super) refused: Option<Refused>,
 }
 
-/// Where new devices get their ids and codes.
-#[derive(Clone)]
-struct Minting {
-    service: Service,
-    /// Ids count up from here, so that inserts append.
-    first: DeviceId,
-    batch: BatchId,
-    expires: Option<Timestamp>,
-    now: Timestamp,
-    /// A dry run makes no codes.
-    dry: Option<CodeHash>,
-    rows: usize,
+pub(super) type Making = JoinHandle<Result<(Sources, Option<Made>), Fault>>;
+
+/// Makes the next part, on a thread that may block.
+pub(super) fn make(maker: Maker, mut sources: Sources, secrets: Secrets, now: Timestamp) -> Making {
+    tokio::task::spawn_blocking(move || {
+        let made = maker.part(&mut sources, &secrets, now)?;
+        Ok((sources, made))
+    })
 }
 
-/// How an import ended.
-struct Ended {
-    tally: Tally,
-    /// False when nothing was written.
-    applied: bool,
+fn seed() -> Result<Seed, Fault> {
+    random::bytes().map(Seed::from_bytes).or_fault("make a seed")
 }
 
-/// A place in the file's order.
-enum Slot {
-    Valid(u32),
-    Refused(u32, Vec<Refusal>),
+fn moved(why: &str) -> Failure {
+    Refusal::new(Code::PlanMoved, why).into()
 }
 
-/// Rows ready to commit.
-struct Part {
-    slots: Vec<Slot>,
-    rows: Vec<(ValidRow, Fresh)>,
-    /// One a valid row; none in a dry run.
-    codes: Vec<ActivationCode>,
+/// Rows of parts that are committed.
+fn rows_done(batch: &Batch) -> u32 {
+    let rows = u32::try_from(rows_of_part(&batch.spec)).unwrap_or(u32::MAX);
+    (batch.parts - batch.first_part).saturating_mul(rows)
 }
 
-impl Minting {
-    /// `count` codes and what to store of them.
-    fn codes(&self, count: usize) -> Result<Vec<(Option<ActivationCode>, CodeHash)>, Fault> {
-        if let Some(hash) = self.dry {
-            return Ok(vec![(None, hash); count]);
-        }
-        let key = self.service.ca.code_key();
-        let mint = || {
-            let code = ActivationCode::from_random(random::bytes()?);
-            let hash = code.hash(key);
-            Ok((Some(code), hash))
-        };
-        (0..count)
-            .map(|_| mint())
-            .collect::<Result<_, random::NoRandom>>()
-            .or_fault("make activation codes")
-    }
-
-    /// The next part of the spool, of at most `self.rows` rows; `None` at its end. `minted` is how many ids are taken.
-    fn part(&self, spool: &mut SpoolReader, minted: u32) -> Result<Option<Part>, Fault> {
-        let mut part = Part {
-            slots: Vec::new(),
-            rows: Vec::new(),
-            codes: Vec::new(),
-        };
-        let mut valid = Vec::new();
-        while part.slots.len() < self.rows {
-            match spool.next().or_fault("read a spool")? {
-                None => break,
-                Some(Entry::Refused(row, refusals)) => part.slots.push(Slot::Refused(row, refusals)),
-                Some(Entry::Valid(row)) => {
-                    part.slots.push(Slot::Valid(row.row.row));
-                    valid.push(row);
-                }
-            }
-        }
-        let codes = self.codes(valid.len())?;
-        for ((row, (code, hash)), offset) in valid.into_iter().zip(codes).zip(minted..) {
-            let origin = Origin {
-                batch: self.batch,
-                row: row.row.row,
-            };
-            let id = self.first.offset(offset);
-            part.rows.push((
-                row,
-                Fresh {
-                    id,
-                    code: hash,
-                    code_expires: self.expires,
-                    origin,
-                    now: self.now,
-                },
-            ));
-            part.codes.extend(code);
-        }
-        Ok((!part.slots.is_empty()).then_some(part))
-    }
-}
-
-fn line(row: u32, status: RowStatus) -> RowLine {
-    RowLine {
-        row,
-        status,
-        refusals: Vec::new(),
-        device: None,
-        code: None,
-    }
-}
-
-/// Outcomes in the order of the file, and their count.
-fn lines(
-    slots: Vec<Slot>,
-    codes: Vec<ActivationCode>,
-    outcomes: Vec<RowOutcome>,
-    tally: &mut Tally,
-) -> Vec<RowLine> {
-    let dry = codes.is_empty();
-    let mut done = outcomes
-        .into_iter()
-        .zip(codes.into_iter().map(Some).chain(std::iter::repeat(None)));
-    let mut lines = Vec::with_capacity(slots.len());
-    for slot in slots {
-        let row = match slot {
-            Slot::Refused(row, refusals) => {
-                tally.refused += 1;
-                lines.push(RowLine {
-                    refusals,
-                    ..line(row, RowStatus::Refused)
-                });
-                continue;
-            }
-            Slot::Valid(row) => row,
-        };
-        // The store answers every row it is given.
-        let Some((outcome, code)) = done.next() else {
-            continue;
-        };
-        lines.push(match outcome {
-            RowOutcome::Created(device) => {
-                tally.created += 1;
-                RowLine {
-                    device: (!dry).then_some(device.id),
-                    code,
-                    ..line(row, RowStatus::Created)
-                }
-            }
-            RowOutcome::Updated(device) => {
-                tally.updated += 1;
-                RowLine {
-                    device: Some(device.id),
-                    ..line(row, RowStatus::Updated)
-                }
-            }
-            RowOutcome::Unchanged(device) => {
-                tally.unchanged += 1;
-                RowLine {
-                    device: Some(device),
-                    ..line(row, RowStatus::Unchanged)
-                }
-            }
-            RowOutcome::Refused(refusal) => {
-                tally.refused += 1;
-                RowLine {
-                    refusals: vec![refusal],
-                    ..line(row, RowStatus::Refused)
-                }
-            }
-        });
-    }
-    lines
-}
-
-impl Import {
-    /// The story of an import. A caller that goes away ends it without a word.
-    pub(super) async fn run(self, input: mpsc::Receiver<Input>) -> Result<(), Failure> {
-        // 1. The whole file is received and checked; nothing has changed yet.
-        let intake = Arc::new(Intake::new(self.service.store.catalog()));
-        let Some(checked) = self.checked(input, Arc::clone(&intake)).await? else {
-            return Ok(());
-        };
-        let sha256 = checked.sha256;
-        // 2. A dry run, and a file that must be right as a whole, are decided without writing.
-        if self.request.all_or_nothing && checked.rows > WHOLE_LIMIT as u64 {
-            let why = format!(
-                "has {} rows; all-or-nothing imports have at most {WHOLE_LIMIT}",
-                checked.rows
-            );
+impl Driver {
+    /// Puts on record what was read, and decides: a plan that waits, or parts at once. `None` when there is nothing
+    /// more to do.
+    pub(super) async fn decide(&self, batch: Batch, mut ready: Ready) -> Result<Option<Ready>, Failure> {
+        let (rows, understood) = (ready.checked.rows, &ready.checked.understood);
+        let limit = rows_of_part(&batch.spec);
+        if batch.spec.all_or_nothing && rows > limit as u64 {
+            let why = format!("has {rows} rows; all-or-nothing imports like this one have at most {limit}");
             return Err(Refusal::new(Code::ManifestTooLarge, why).into());
         }
-        let only_look = self.request.validate_only || (self.request.all_or_nothing && checked.refused > 0);
-        let mut minting = self.minting(only_look)?;
-        let ended = if only_look {
-            self.parts(checked, &intake, &minting, None).await?
-        } else {
-            // 3. The batch is on record before its first part.
-            minting.rows = if self.request.all_or_nothing {
-                WHOLE_LIMIT
-            } else {
-                PART
-            };
-            let batch = self.begin(&checked, &minting).await?;
-            // From here on there are codes that the caller must not miss.
-            let (phase, done, total) = (Phase::Applying, 0, checked.rows);
-            if let Err(Gone) = send(&self.events, Event::Progress { phase, done, total }).await {
-                Self::gone(Some(batch));
-                return Ok(());
-            }
-            self.parts(checked, &intake, &minting, Some(batch)).await?
+        let mut file = CheckedFile {
+            format: understood.format,
+            sheet: understood.sheet.clone().unwrap_or_default(),
+            mapping: understood.mapping.kept.clone(),
+            rows,
         };
-        let Some(Ended { tally, applied }) = ended else {
-            return Ok(());
-        };
-        // 4. Every row has its outcome.
-        if !only_look {
-            let now = self.service.clock.now();
-            self.service
-                .store
-                .finish_batch(minting.batch, now, self.actor.clone())
-                .await
-                .or_fault("finish a batch")?;
-        }
-        let batch = applied.then_some(minting.batch);
-        tracing::info!(created = tally.created, refused = tally.refused, "import done");
-        match send(
-            &self.events,
-            Event::Summary {
-                batch,
-                tally,
-                file_sha256: sha256,
-            },
-        )
-        .await
-        {
-            Ok(()) | Err(Gone) => Ok(()),
-        }
-    }
-
-    async fn checked(
-        &self,
-        input: mpsc::Receiver<Input>,
-        intake: Arc<Intake>,
-    ) -> Result<Option<Checked>, Failure> {
-        let (request, events, spool) = (
-            self.request.clone(),
-            self.events.clone(),
-            Arc::clone(&self.service.spool),
-        );
-        blocking("check a manifest", move || {
-            check(Upload::new(input), &request, intake, &spool, &events)
-        })
-        .await?
-    }
-
-    fn minting(&self, dry: bool) -> Result<Minting, Fault> {
-        let now = self.service.clock.now();
-        let number = || random::number().or_fault("make an id");
-        let ttl = self.request.code_ttl;
-        let nothing = || ActivationCode::from_random([0; 15]).hash(self.service.ca.code_key());
-        Ok(Minting {
-            service: self.service.clone(),
-            first: DeviceId::new(now, number()?),
-            batch: BatchId::new(now, number()?),
-            expires: (!ttl.is_zero()).then(|| now.plus(ttl)),
-            now,
-            dry: dry.then(nothing),
-            rows: PART,
-        })
-    }
-
-    async fn begin(&self, checked: &Checked, minting: &Minting) -> Result<BatchId, Fault> {
-        let batch = Batch {
-            id: minting.batch,
-            file_name: self.request.file_name.clone(),
-            file_sha256: checked.sha256,
-            file_bytes: checked.bytes,
-            author: self.author.clone(),
-            created: minting.now,
-            state: BatchState::Applying,
-            tally: Tally::default(),
-            parts: 0,
-        };
-        let event = AuditEvent::new(
-            minting.now,
-            self.actor.clone(),
-            Action::BatchStarted,
-            format!("batches/{}", batch.id),
-        )
-        .with("file_name", &batch.file_name)
-        .with("file_sha256", muster_proto::payload::Digest(batch.file_sha256))
-        .with("rows", checked.rows)
-        .with("refused", checked.refused);
-        self.service
-            .store
-            .create_batch(batch, event)
-            .await
-            .or_fault("record a batch")?;
-        Ok(minting.batch)
-    }
-
-    /// Commits (or, without a batch, only decides) part after part; while one commits, the next is made.
-    async fn parts(
-        &self,
-        checked: Checked,
-        intake: &Arc<Intake>,
-        minting: &Minting,
-        batch: Option<BatchId>,
-    ) -> Result<Option<Ended>, Failure> {
-        let (total, mut tally, mut minted, mut applied) =
-            (checked.rows, Tally::default(), 0, batch.is_some());
-        let mut next = make(minting.clone(), checked.spool, minted);
-        for number in 0.. {
-            let (spool, part) = next.await.or_fault("make a part")??;
-            let Some(part) = part else { break };
-            if self.service.stopping.is_cancelled() {
-                return Err(stopping().into());
-            }
-            minted += u32::try_from(part.rows.len()).unwrap_or(u32::MAX);
-            next = make(minting.clone(), spool, minted);
-            let Part {
-                slots,
-                rows,
-                mut codes,
-            } = part;
-            let refused = (slots.len() - rows.len()) as u64;
-            let part = ImportPart {
-                batch: minting.batch,
-                number,
-                intake: Arc::clone(intake),
-                rows,
-                refused,
-                whole: self.request.all_or_nothing,
-                actor: self.actor.clone(),
-                now: self.service.clock.now(),
-            };
-            let outcomes = match batch {
-                Some(_) => self
-                    .service
-                    .store
-                    .commit_import_part(part)
-                    .await
-                    .or_fault("commit rows")?,
-                None => self
-                    .service
-                    .store
-                    .preview_import_part(part)
-                    .await
-                    .or_fault("preview rows")?,
-            };
-            if self.request.all_or_nothing
-                && outcomes
-                    .iter()
-                    .any(|outcome| matches!(outcome, RowOutcome::Refused(_)))
-            {
-                // The registry moved between check and commit: nothing was written, so these codes open nothing.
-                (applied, codes) = (false, Vec::new());
-            }
-            if applied {
-                self.tell_changed(&outcomes);
-            }
-            let mut lines = lines(slots, codes, outcomes, &mut tally);
-            while !lines.is_empty() {
-                let rest = lines.split_off(lines.len().min(LINES));
-                let results = Event::Results(std::mem::replace(&mut lines, rest));
-                if send(&self.events, results).await.is_err() {
-                    Self::gone(batch);
-                    return Ok(None);
-                }
-            }
-            let progress = Event::Progress {
-                phase: Phase::Applying,
-                done: tally.rows(),
-                total,
-            };
-            if send(&self.events, progress).await.is_err() {
-                Self::gone(batch);
+        let batch = self.step(BatchStep::Checked(file.clone())).await?;
+        let spec = &batch.spec;
+        // Mended rows of a batch that was planned and applied are to be applied as well.
+        let only_look = spec.validate_only && batch.attempt == 0;
+        let mut plan = None;
+        if only_look || spec.all_or_nothing || spec.plan_hash.is_some() {
+            let planned = self.plan(&batch, &ready).await?;
+            if only_look || (spec.all_or_nothing && planned.tally.refused > 0) {
+                // Nothing was changed, so an import that must be right as a whole can be looked at like a dry run.
+                let (plan, tally) = (planned.hash, planned.tally);
+                let until = self.service.clock.now().plus(PLAN_KEPT);
+                self.step(BatchStep::Planned { plan, tally, until }).await?;
                 return Ok(None);
             }
+            plan = spec.plan_hash.map(|_| planned.hash);
+            ready.plan = plan;
         }
-        Ok(Some(Ended { tally, applied }))
+        let used = &ready.checked.understood.mapping;
+        file.mapping = self
+            .service
+            .keep_mapping(used, batch.author.clone(), &spec.file_name)
+            .await?;
+        if file.mapping != used.kept {
+            self.step(BatchStep::Checked(file)).await?;
+        }
+        self.step(BatchStep::ApplyBegun { plan }).await?;
+        Ok(Some(ready))
+    }
+
+    /// Puts a step on record, in the name of whoever made the batch.
+    pub(super) async fn step(&self, step: BatchStep) -> Result<Batch, Failure> {
+        self.service.step(self.running.id, step, &self.actor).await
+    }
+
+    /// Commits every part that is not committed yet.
+    pub(super) async fn apply(&self, mut batch: Batch, mut ready: Ready) -> Result<(), Failure> {
+        let maker = self.maker(&batch, &ready, rows_of_part(&batch.spec))?;
+        let sources = self.sources(&batch, &mut ready).await?;
+        let secrets = Secrets::Seed(batch.next_seed.clone());
+        let mut now = self.service.clock.now();
+        let mut next = make(maker.clone(), sources, secrets, now);
+        let mut done = u64::from(rows_done(&batch));
+        loop {
+            let (sources, made) = next.await.or_fault("make a part")??;
+            let Some(made) = made else { break };
+            self.check_stop()?;
+            let (rows, made_at, next_seed) = (made.len() as u64, now, seed()?);
+            now = self.service.clock.now();
+            next = make(maker.clone(), sources, Secrets::Seed(next_seed.clone()), now);
+            let part = self.part(&batch, &ready, made, next_seed, made_at);
+            let Some(committed) = self.commit(part).await? else {
+                return Ok(());
+            };
+            self.tell_changed(&committed.outcomes);
+            done += rows;
+            batch = committed.batch;
+            self.running.progress(Phase::Applying, done, ready.checked.rows);
+        }
+        self.step(BatchStep::Finished).await?;
+        tracing::info!(batch = %batch.id, created = batch.tally.created, refused = batch.tally.refused, "a batch is done");
+        Ok(())
+    }
+
+    /// The rows that are not committed yet, each with what it is held to where there is a plan.
+    async fn sources(&self, batch: &Batch, ready: &mut Ready) -> Result<Sources, Failure> {
+        if let Some(plan) = batch.plan
+            && batch.parts == batch.first_part
+            && ready.plan != Some(plan)
+        {
+            // The plan was shown to somebody; since then the registry may have moved.
+            let planned = self.plan(batch, ready).await?;
+            if planned.hash != plan {
+                return Err(moved("what would be done now is not what was planned"));
+            }
+            ready.plan = Some(plan);
+        }
+        let (files, id, attempt, done) = (
+            self.service.files.clone(),
+            batch.id,
+            batch.attempt,
+            rows_done(batch),
+        );
+        let (spool, has_plan) = (ready.checked.spool.reader(), batch.plan.is_some());
+        let refused = self.service.refused(batch).await?;
+        let open = move || {
+            let mut spool = spool?;
+            spool.skip(done)?;
+            let mut planned = match has_plan {
+                true => Some(SpoolReader::new(files.read(id, attempt, Kind::Plan)?)),
+                false => None,
+            };
+            if let Some(planned) = &mut planned {
+                planned.skip(done)?;
+            }
+            Ok::<_, std::io::Error>(Sources {
+                spool,
+                planned,
+                refused,
+            })
+        };
+        Ok(blocking("open a plan", open).await?.or_fault("open a plan")?)
+    }
+
+    /// A part as the store takes it.
+    pub(super) fn part(
+        &self,
+        batch: &Batch,
+        ready: &Ready,
+        made: Made,
+        next_seed: Seed,
+        now: Timestamp,
+    ) -> ImportPart {
+        ImportPart {
+            batch: batch.id,
+            number: batch.parts,
+            attempt: batch.attempt,
+            intake: Arc::clone(&ready.intake),
+            limits: ready.limits.clone(),
+            first: made.first,
+            rows: made.rows,
+            settled: made.settled,
+            whole: batch.spec.all_or_nothing,
+            next_seed,
+            actor: self.actor.clone(),
+            now,
+        }
+    }
+
+    /// `None` when the batch was cancelled meanwhile.
+    async fn commit(&self, part: ImportPart) -> Result<Option<CommittedPart>, Failure> {
+        let committed = self.service.store.commit_import_part(part).await;
+        let committed = match committed.or_fault("commit rows")? {
+            Ok(committed) => committed,
+            Err(refusal) => {
+                let now = self.service.known_batch(self.running.id).await?;
+                return match now.state {
+                    BatchState::Applying => Err(refusal.into()),
+                    BatchState::Uploading
+                    | BatchState::Checking
+                    | BatchState::Planned { .. }
+                    | BatchState::Done(_)
+                    | BatchState::Cancelled(_)
+                    | BatchState::Failed { .. }
+                    | BatchState::Undoing { .. }
+                    | BatchState::Undone(_) => Ok(None),
+                };
+            }
+        };
+        if !committed.written {
+            return Err(moved("a row is refused now, so nothing was applied"));
+        }
+        Ok(Some(committed))
     }
 
     /// Devices that must be something else now hear of it at once where they are connected, others when they say hello.
     fn tell_changed(&self, outcomes: &[RowOutcome]) {
         for outcome in outcomes {
-            if let RowOutcome::Updated(device) = outcome
+            if let RowOutcome::Updated { device, .. } = outcome
                 && device.verification == Verification::Pending
             {
                 self.service.tell(Down::DesiredChanged(device.id));
             }
         }
     }
-
-    fn gone(batch: Option<BatchId>) {
-        if let Some(batch) = batch {
-            tracing::warn!(%batch, "the caller of an import went away; the same file again finishes it");
-        }
-    }
-}
-
-type Made = tokio::task::JoinHandle<Result<(SpoolReader, Option<Part>), Fault>>;
-
-fn make(minting: Minting, mut spool: SpoolReader, minted: u32) -> Made {
-    tokio::task::spawn_blocking(move || {
-        let part = minting.part(&mut spool, minted)?;
-        Ok((spool, part))
-    })
 }

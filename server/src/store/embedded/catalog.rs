@@ -2,7 +2,7 @@
 
 use super::{
     Store,
-    record::{Record, Replaceable, load_named},
+    record::{MappingText, Record, Replaceable, load_named},
     tables::{Tables, View},
     txn::Txn,
 };
@@ -11,9 +11,11 @@ use muster_domain::{
     Code, Refusal, Timestamp,
     audit::{Action, Actor, Event},
     catalog::{
-        Applied, Catalog, ModelSource, ProfileSource, Resource, Revision, RevisionNumber, Site, SiteSource,
+        Applied, Catalog, ModelSource, NamingRuleSource, ProfileSource, Resource, Revision, RevisionNumber,
+        Site, SiteSource,
     },
-    names::OperatorName,
+    manifest::{CheckedMapping, MappingSource},
+    names::{ModelName, OperatorName},
 };
 use redb::{ReadableTable as _, Table};
 use std::{collections::BTreeSet, sync::Arc};
@@ -140,6 +142,19 @@ fn add(
                 request.revision(place, number, policy.clone())
             })
         }
+        Resource::Mapping(mapping) => {
+            let revisions = next.mappings.entry(mapping.name().clone()).or_default();
+            revised(revisions, mapping, |number| {
+                request.revision(place, number, mapping.clone())
+            })
+        }
+        Resource::NamingRule(rule) => {
+            let before = next
+                .naming_rules
+                .insert(rule.name.clone(), Arc::new(rule.clone()));
+            let changes = changes::<NamingRuleSource>(&tables.naming_rules, rule.name.as_str())?;
+            replaced(before.map(|before| *before == *rule), changes)
+        }
     })
 }
 
@@ -221,7 +236,17 @@ fn references(next: &Catalog, resource: &Resource, wrong: &mut impl FnMut(Code, 
             }
             Some(_) | None => {}
         },
+        Resource::NamingRule(rule) => models_exist(next, &rule.models, wrong),
+        Resource::Mapping(mapping) => models_exist(next, mapping.models(), wrong),
         Resource::Profile(_) | Resource::FirmwarePolicy(..) => {}
+    }
+}
+
+fn models_exist(next: &Catalog, models: &[ModelName], wrong: &mut impl FnMut(Code, &str, String)) {
+    let named = models.iter().enumerate();
+    for (place, model) in named.filter(|(_, model)| !next.models.contains_key(*model)) {
+        let why = format!("there is no models/{model}");
+        wrong(Code::ReferenceMissing, &format!("models[{place}]"), why);
     }
 }
 
@@ -277,6 +302,21 @@ fn record(txn: &mut Txn<'_>, request: &Request, applied: &[Applied]) -> Result<(
                     .policies
                     .insert((name.as_str(), number), record.encode()?.as_slice())?;
             }
+            Resource::Mapping(mapping) => {
+                let record = request.revision(place, number, mapping_text(mapping)?);
+                tables
+                    .mappings
+                    .insert((mapping.name().as_str(), number), record.encode()?.as_slice())?;
+            }
+            Resource::NamingRule(rule) => {
+                let record = Replaceable {
+                    changes: number,
+                    source: NamingRuleSource::from(rule),
+                };
+                tables
+                    .naming_rules
+                    .insert(rule.name.as_str(), record.encode()?.as_slice())?;
+            }
         }
         let actor = Actor::Operator(request.author.clone());
         let event = Event::new(request.now, actor, Action::CatalogApplied, resource.name());
@@ -298,6 +338,14 @@ pub(super) fn load(view: &View) -> Result<Catalog, StoreError> {
         let record = Replaceable::<SiteSource>::from_guard(entry?.1)?;
         let site = record.source.check().map_err(|why| unsound("sites", &why))?;
         catalog.sites.insert(site.code.clone(), Arc::new(site));
+    }
+    for entry in view.naming_rules.iter()? {
+        let record = Replaceable::<NamingRuleSource>::from_guard(entry?.1)?;
+        let rule = record
+            .source
+            .check()
+            .map_err(|why| unsound("naming_rules", &why))?;
+        catalog.naming_rules.insert(rule.name.clone(), Arc::new(rule));
     }
     for entry in view.profiles.iter()? {
         let Revision {
@@ -330,7 +378,40 @@ pub(super) fn load(view: &View) -> Result<Catalog, StoreError> {
             .or_default()
             .push(Arc::new(Revision::from_guard(value)?));
     }
+    for entry in view.mappings.iter()? {
+        let Revision {
+            number,
+            author,
+            created,
+            message,
+            content,
+        } = Revision::<MappingText>::from_guard(entry?.1)?;
+        let content = mapping(&content)?;
+        let revisions = catalog.mappings.entry(content.name().clone()).or_default();
+        revisions.push(Arc::new(Revision {
+            number,
+            author,
+            created,
+            message,
+            content,
+        }));
+    }
     Ok(catalog)
+}
+
+fn mapping_text(mapping: &CheckedMapping) -> Result<MappingText, StoreError> {
+    serde_json::to_string(mapping.source())
+        .map(MappingText)
+        .map_err(|why| StoreError::Unencodable {
+            table: "mappings",
+            why: why.to_string(),
+        })
+}
+
+fn mapping(text: &MappingText) -> Result<CheckedMapping, StoreError> {
+    let source: MappingSource =
+        serde_json::from_str(&text.0).map_err(|why| StoreError::damaged("mappings", why))?;
+    source.check().map_err(|why| unsound("mappings", &why))
 }
 
 fn unsound(table: &'static str, why: &[Refusal]) -> StoreError {

@@ -1,27 +1,25 @@
 //! Claims and the certificates they end in.
 
 use super::{
-    Store, devices, index,
+    Store,
+    batches::UNDOING,
+    devices, index,
     record::{Record as _, load},
     registry,
-    tables::{CERTIFICATES, DEVICES, SERIALS},
+    tables::{CERTIFICATES, DEVICES, KEYS, SERIALS},
     txn::Txn,
 };
 use crate::store::{ClaimBegun, ClaimStart, FinishedClaim, StoreError};
 use muster_domain::{
     Code, Refusal, Timestamp,
     audit::{Action, Actor, Event},
-    certificate::{CertificateRecord, CertificateSerial, CertificateState},
+    certificate::{CertificateRecord, CertificateSerial, CertificateState, SpkiDigest},
     claim::{self, ClaimPermit, Decision},
-    device::{Credential, Device, Lifecycle, Transition},
+    device::{Device, Lifecycle, Transition},
     ids::DeviceId,
 };
 use redb::{ReadTransaction, ReadableTable};
-use std::{hint::black_box, time::Duration};
-
-/// How far the clock may go back before nothing is issued any more (H4): more than a step of NTP, less than anybody
-/// would notice on a certificate.
-const CLOCK_TOLERANCE: Duration = Duration::from_secs(300);
+use std::hint::black_box;
 
 impl Store {
     /// Decides a claim. `Issue` means that the intent is durable; the same claim again gets the same intent.
@@ -44,19 +42,23 @@ impl Store {
         self.write(move |txn| finish(txn, &record, now, &source)).await
     }
 
-    /// The device that may connect with this certificate: current, and the device neither suspended nor retired.
-    pub async fn holder(&self, serial: CertificateSerial) -> Result<Option<DeviceId>, StoreError> {
+    /// The device that may connect with this certificate (`der`, over the key of this name): it is on record byte by byte
+    /// and current, and the device neither suspended nor retired. The serial would not do: a pinned certificate has one
+    /// that its maker chose. Reads by key take microseconds.
+    pub fn holder(&self, key: SpkiDigest, der: &[u8]) -> Result<Option<DeviceId>, StoreError> {
         let txn = self.read()?;
-        let record = load::<CertificateRecord>(&txn.open_table(CERTIFICATES)?, serial.as_u128())?;
-        let Some(record) = record.filter(|record| record.state == CertificateState::Current) else {
+        let Some(id) = txn.open_table(KEYS)?.get(&key.0)?.map(|id| id.value()) else {
             return Ok(None);
         };
-        let device = load::<Device>(&txn.open_table(DEVICES)?, record.device.as_u128())?;
-        let device = device.ok_or_else(|| StoreError::missing("devices", record.device))?;
-        let current = device
-            .lifecycle
-            .identity()
-            .is_some_and(|identity| identity.certificate == serial);
+        let device = load::<Device>(&txn.open_table(DEVICES)?, id)?;
+        let device = device.ok_or_else(|| StoreError::missing("devices", DeviceId::from_u128(id)))?;
+        let Some(identity) = device.lifecycle.identity() else {
+            return Ok(None);
+        };
+        let record =
+            load::<CertificateRecord>(&txn.open_table(CERTIFICATES)?, identity.certificate.as_u128())?;
+        let current =
+            record.is_some_and(|record| record.state == CertificateState::Current && record.der == der);
         Ok(current.then_some(device.id))
     }
 
@@ -125,6 +127,10 @@ fn begin(txn: &mut Txn<'_>, start: &ClaimStart) -> Result<ClaimBegun, StoreError
     let Some(device) = devices::by_serial(&tables.serials, &tables.devices, &start.serial)? else {
         return Ok(ClaimBegun::Refused(claim::refusal()));
     };
+    let kind = tables.open_batches.get(device.origin.batch.as_u128())?;
+    if kind.is_some_and(|kind| kind.value() == UNDOING) {
+        return Ok(ClaimBegun::Refused(claim::refusal()));
+    }
     match claim::decide(&device, &start.presented, start.fresh, start.now) {
         Decision::Repeat(serial) => repeat(&tables.certificates, device, serial),
         Decision::Refuse { clone_suspected } => {
@@ -144,12 +150,13 @@ fn begin(txn: &mut Txn<'_>, start: &ClaimStart) -> Result<ClaimBegun, StoreError
 }
 
 fn has_intent(device: &Device) -> bool {
-    matches!(
-        device.lifecycle,
-        Lifecycle::Registered {
-            credential: Credential::Code { intent: Some(_), .. }
-        }
-    )
+    match &device.lifecycle {
+        Lifecycle::Registered { credential } => credential.intent().is_some(),
+        Lifecycle::Claimed { .. }
+        | Lifecycle::Active { .. }
+        | Lifecycle::Suspended { .. }
+        | Lifecycle::Retired { .. } => false,
+    }
 }
 
 /// Records what will be signed.
@@ -161,18 +168,8 @@ fn intend(
 ) -> Result<ClaimBegun, StoreError> {
     // 1. Everything that can say no.
     let (intent, now) = (*permit.intent(), start.now);
-    let last = registry::last_issued(txn)?;
-    if now < last.minus(CLOCK_TOLERANCE) {
-        let (now, last) = (now.millis(), last.millis());
-        tracing::error!(
-            now,
-            last,
-            "the clock went back: no certificate is issued until it is set"
-        );
-        return Ok(ClaimBegun::Refused(Refusal::new(
-            Code::ClockBehind,
-            "the clock of the server went back",
-        )));
+    if let Err(refusal) = registry::clock_runs(txn, now)? {
+        return Ok(ClaimBegun::Refused(refusal));
     }
     let tables = txn.tables();
     if tables
@@ -208,7 +205,7 @@ fn intend(
         .certificates
         .insert(record.serial.as_u128(), record.encode()?.as_slice())?;
     tables.keys.insert(&record.spki.0, device.id.as_u128())?;
-    registry::set_last_issued(txn, last.max(now))?;
+    registry::set_last_issued(txn, now)?;
     index::replace(txn, device, &after)?;
     let event = Event::new(
         now,
@@ -242,11 +239,10 @@ fn finish(
                 certificate: stored,
             }));
         }
-        Lifecycle::Registered {
-            credential: Credential::Code {
-                intent: Some(intent), ..
-            },
-        } if intent.certificate == stored.serial => {}
+        Lifecycle::Registered { credential }
+            if credential
+                .intent()
+                .is_some_and(|intent| intent.certificate == stored.serial) => {}
         Lifecycle::Registered { .. }
         | Lifecycle::Claimed { .. }
         | Lifecycle::Active { .. }

@@ -1,7 +1,9 @@
 //! Devices: finding one, and what happens to one.
 
 use super::{
-    Store, index,
+    Store,
+    batches::UNDOING,
+    index,
     record::{Record as _, load},
     tables::{DEVICES, SERIALS},
     txn::Txn,
@@ -29,6 +31,11 @@ impl Store {
     /// another thread would.
     pub async fn device(&self, id: DeviceId) -> Result<Option<Device>, StoreError> {
         load(&self.read()?.open_table(DEVICES)?, id.as_u128())
+    }
+
+    /// Is there a device of that serial? A look into the cache, for threads that may wait.
+    pub fn has_serial(&self, serial: &str) -> Result<bool, StoreError> {
+        Ok(self.read()?.open_table(SERIALS)?.get(serial)?.is_some())
     }
 
     /// The device of that serial.
@@ -143,6 +150,11 @@ fn transition(
         let why = format!("the device has revision {}, not {expected}", before.revision);
         return Ok(Err(Refusal::new(Code::EtagMismatch, why).at("etag")));
     }
+    let kind = txn.tables().open_batches.get(before.origin.batch.as_u128())?;
+    if kind.is_some_and(|kind| kind.value() == UNDOING) {
+        let why = format!("batches/{} is being taken back", before.origin.batch);
+        return Ok(Err(Refusal::new(Code::BatchState, why)));
+    }
     let after = match stepped(&before, change.transition.clone(), change.now) {
         Ok(after) => after,
         Err(refusal) => return Ok(Err(refusal)),
@@ -185,7 +197,7 @@ fn retarget(
 /// The certificate and key that a device has or was about to get.
 pub(super) fn held(lifecycle: &Lifecycle) -> Option<(CertificateSerial, SpkiDigest)> {
     let intended = |credential: &Credential| {
-        let Credential::Code { intent, .. } = credential;
+        let intent = credential.intent();
         intent.map(|intent| (intent.certificate, intent.spki))
     };
     match lifecycle {
@@ -205,8 +217,11 @@ pub(super) fn held(lifecycle: &Lifecycle) -> Option<(CertificateSerial, SpkiDige
 }
 
 /// Revokes what the device has or was about to get, and frees its key for others.
-fn release(txn: &mut Txn<'_>, device: &Device, now: Timestamp) -> Result<(), StoreError> {
-    let Some((serial, spki)) = held(&device.lifecycle) else {
+pub(super) fn release(txn: &mut Txn<'_>, device: &Device, now: Timestamp) -> Result<(), StoreError> {
+    if let Some(spki) = device.lifecycle.key() {
+        txn.write().keys.remove(&spki.0)?;
+    }
+    let Some((serial, _)) = held(&device.lifecycle) else {
         return Ok(());
     };
     let record = load::<CertificateRecord>(&txn.tables().certificates, serial.as_u128())?;
@@ -216,7 +231,6 @@ fn release(txn: &mut Txn<'_>, device: &Device, now: Timestamp) -> Result<(), Sto
     tables
         .certificates
         .insert(serial.as_u128(), record.encode()?.as_slice())?;
-    tables.keys.remove(&spki.0)?;
     Ok(())
 }
 

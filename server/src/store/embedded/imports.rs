@@ -1,266 +1,278 @@
-//! Batches and the parts of an import.
+//! Parts of an import: decided, then written, in one step.
 
 use super::{
-    Store, index,
-    record::{Record as _, load},
-    tables::{BATCHES, View},
+    Store, batches,
+    decide::{Decided, Registry, digest},
+    index, parts,
+    record::Record as _,
+    registry,
+    tables::View,
     txn::Txn,
 };
-use crate::store::{ImportPart, StoreError};
+use crate::store::{CommittedPart, ImportPart, PartRow, PreviewedPart, StoreError};
 use muster_domain::{
-    Code, Refusal, Timestamp,
-    audit::{Action, Actor, Event},
-    batch::{Batch, BatchState, Tally},
+    Code, Refusal,
+    audit::{Action, Event},
+    batch::{Batch, BatchState, BatchStep, PartRecord, Slot, SlotOutcome, Tally, ValuesDigest},
     device::Device,
-    ids::{BatchId, DeviceId},
-    manifest::{Fresh, Holders, RowOutcome, ValidRow},
+    ids::DeviceId,
+    manifest::{FreshCredential, Problem, RowOutcome},
 };
-use redb::ReadableTable;
 
 impl Store {
-    /// Starts an import.
-    pub async fn create_batch(&self, batch: Batch, event: Event) -> Result<(), StoreError> {
-        self.write(move |txn| {
-            let record = batch.encode()?;
-            index::insert_new(
-                "batches",
-                &mut txn.write().batches,
-                batch.id.as_u128(),
-                record.as_slice(),
-            )?;
-            txn.audit(&event).map(drop)
-        })
-        .await
-    }
-
-    /// What a commit of this part would answer now. Writes nothing and needs no batch.
-    pub async fn preview_import_part(&self, part: ImportPart) -> Result<Vec<RowOutcome>, StoreError> {
+    /// What a commit of this part would do now, and the digest of it for a plan. Writes nothing and needs no batch.
+    pub async fn preview_import_part(&self, part: ImportPart) -> Result<PreviewedPart, StoreError> {
         self.blocking(move |txn| {
             let view = View::open(txn)?;
-            let outcomes = decide(&part, &view.serials, &view.macs, &view.devices)?;
-            Ok(outcomes.into_iter().map(|(outcome, _)| outcome).collect())
-        })
-        .await
-    }
-
-    /// Commits a part: every accepted row or, after a crash, none. One outcome a row, in their order.
-    pub async fn commit_import_part(&self, part: ImportPart) -> Result<Vec<RowOutcome>, StoreError> {
-        self.write_rows(part.rows.len(), move |txn| commit(txn, &part))
-            .await
-    }
-
-    /// Ends an import; doing so again changes nothing.
-    pub async fn finish_batch(&self, id: BatchId, now: Timestamp, actor: Actor) -> Result<Batch, StoreError> {
-        self.write(move |txn| finish(txn, id, now, &actor)).await
-    }
-
-    /// The record of an import.
-    pub async fn batch(&self, id: BatchId) -> Result<Option<Batch>, StoreError> {
-        load(&self.read()?.open_table(BATCHES)?, id.as_u128())
-    }
-
-    /// Imports older than `before`, newest first.
-    pub async fn list_batches(
-        &self,
-        before: Option<BatchId>,
-        limit: usize,
-    ) -> Result<Vec<Batch>, StoreError> {
-        self.blocking(move |txn| {
-            let table = txn.open_table(BATCHES)?;
-            let range = match before {
-                Some(before) => table.range(..before.as_u128())?,
-                None => table.range::<u128>(..)?,
+            let registry = Registry {
+                serials: &view.serials,
+                macs: &view.macs,
+                keys: &view.keys,
+                devices: &view.devices,
+                open: &view.open_batches,
             };
-            range
-                .rev()
-                .take(limit)
-                .map(|entry| Batch::from_guard(entry?.1))
-                .collect()
+            let decided = registry.decide(&part)?;
+            let digests = decided.iter().zip(&part.rows);
+            let digests = digests.map(|((outcome, before), row)| digest(row, outcome, before.as_ref()));
+            Ok(PreviewedPart {
+                digests: digests.collect(),
+                outcomes: decided.into_iter().map(|(outcome, _)| outcome).collect(),
+            })
         })
         .await
     }
-}
 
-/// The outcome of a row, with the device as it was where it is updated.
-type Decided = (RowOutcome, Option<Device>);
-
-/// Decides about every row against one state of the registry.
-fn decide(
-    part: &ImportPart,
-    serials: &impl ReadableTable<&'static str, u128>,
-    macs: &impl ReadableTable<u128, u128>,
-    devices: &impl ReadableTable<u128, &'static [u8]>,
-) -> Result<Vec<Decided>, StoreError> {
-    let by_serial = holders(
-        &part.rows,
-        |row| Some(row.row.serial.as_str()),
-        |keys| index::find_sorted(serials, keys),
-    )?;
-    let by_mac = holders(
-        &part.rows,
-        |row| Some(row.row.mac?.key()),
-        |keys| index::find_sorted(macs, keys),
-    )?;
-    let decided = part.rows.iter().zip(by_serial.into_iter().zip(by_mac));
-    let decided = decided.map(|((row, fresh), (serial, mac))| -> Result<Decided, StoreError> {
-        let number = row.row.row;
-        let (serial, mac) = match (serial, mac) {
-            (Holder::EarlierRow(earlier), _) => {
-                return Ok((repeated(Code::SerialRepeated, number, "serial", earlier), None));
-            }
-            (_, Holder::EarlierRow(earlier)) => {
-                return Ok((repeated(Code::MacRepeated, number, "mac", earlier), None));
-            }
-            (serial, mac) => (serial.device(), mac.device()),
-        };
-        let holder = match serial {
-            Some(id) => Some(
-                load::<Device>(devices, id)?
-                    .ok_or_else(|| StoreError::missing("devices", DeviceId::from_u128(id)))?,
-            ),
-            None => None,
-        };
-        let holders = Holders {
-            serial: holder.as_ref(),
-            mac: mac.map(DeviceId::from_u128),
-        };
-        let outcome = part.intake.decide(row, holders, fresh);
-        Ok((outcome, holder))
-    });
-    decided.collect()
-}
-
-/// Who has the key of a row.
-#[derive(Clone, Copy)]
-enum Holder {
-    Nobody,
-    Device(u128),
-    /// An earlier row of this part, by its number. The manifest's own check names these first; here they would break
-    /// uniqueness.
-    EarlierRow(u32),
-}
-
-impl Holder {
-    const fn device(self) -> Option<u128> {
-        match self {
-            Self::Device(id) => Some(id),
-            Self::Nobody | Self::EarlierRow(_) => None,
-        }
+    /// Commits a part: every accepted row with its record and the next seed or, after a crash, nothing. Refused when the
+    /// batch is not being applied (any more), or is at another attempt.
+    pub async fn commit_import_part(
+        &self,
+        part: ImportPart,
+    ) -> Result<Result<CommittedPart, Refusal>, StoreError> {
+        let weight = part.rows.len() + part.settled.len();
+        self.write_rows(weight, move |txn| commit(txn, &part)).await
     }
 }
 
-fn repeated(code: Code, row: u32, field: &str, earlier: u32) -> RowOutcome {
-    let refusal = Refusal::new(code, format!("row {earlier} has the same"));
-    RowOutcome::Refused(refusal.at(format!("rows[{row}].{field}")))
-}
-
-/// Looks up one key of every row, in the order of the keys.
-fn holders<'r, K: Ord + Copy>(
-    rows: &'r [(ValidRow, Fresh)],
-    key: impl Fn(&'r ValidRow) -> Option<K>,
-    find: impl FnOnce(&[K]) -> Result<Vec<Option<u128>>, StoreError>,
-) -> Result<Vec<Holder>, StoreError> {
-    let mut sorted: Vec<(K, usize)> = rows
-        .iter()
-        .enumerate()
-        .filter_map(|(place, (row, _))| Some((key(row)?, place)))
-        .collect();
-    sorted.sort_unstable();
-    let keys: Vec<K> = sorted.iter().map(|(key, _)| *key).collect();
-    let found = find(&keys)?;
-    let mut holders = vec![Holder::Nobody; rows.len()];
-    let mut first: Option<(K, usize)> = None;
-    for ((key, place), id) in sorted.into_iter().zip(found) {
-        holders[place] = match (first, id) {
-            (Some((known, earlier)), _) if known == key => Holder::EarlierRow(rows[earlier].0.row.row),
-            (_, Some(id)) => Holder::Device(id),
-            (_, None) => Holder::Nobody,
-        };
-        if first.is_none_or(|(known, _)| known != key) {
-            first = Some((key, place));
-        }
+fn commit(txn: &mut Txn<'_>, part: &ImportPart) -> Result<Result<CommittedPart, Refusal>, StoreError> {
+    // 1. Everything that can say no.
+    let batch = match due(txn, part)? {
+        Ok(batch) => batch,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    if part.rows.iter().any(|row| row.certificate.is_some())
+        && let Err(refusal) = registry::clock_runs(txn, part.now)?
+    {
+        return Ok(Err(refusal));
     }
-    Ok(holders)
-}
-
-fn commit(txn: &mut Txn<'_>, part: &ImportPart) -> Result<Vec<RowOutcome>, StoreError> {
-    // 1. Decide.
     let tables = txn.tables();
-    let batch = load::<Batch>(&tables.batches, part.batch.as_u128())?;
-    let mut batch = batch.ok_or_else(|| StoreError::missing("batches", part.batch))?;
-    let expected = (batch.state == BatchState::Applying).then_some(batch.parts);
-    if expected != Some(part.number) {
+    let registry = Registry {
+        serials: &tables.serials,
+        macs: &tables.macs,
+        keys: &tables.keys,
+        devices: &tables.devices,
+        open: &tables.open_batches,
+    };
+    let mut decided = registry.decide(part)?;
+    uncertified(part, &mut decided);
+    if part.whole && refuses(part, &decided) {
+        return Ok(Ok(CommittedPart {
+            batch,
+            written: false,
+            outcomes: decided.into_iter().map(|(outcome, _)| outcome).collect(),
+        }));
+    }
+    let sent_again = sent_again(txn, part)?;
+    // 2. The devices, and what they were.
+    let tally = write(txn, part, &decided)?;
+    // 3. The record of the part with its seed, and the batch behind it: it is never committed again.
+    record(txn, part, &batch, &decided)?;
+    let committed = BatchStep::PartCommitted {
+        tally,
+        sent_again,
+        next_seed: part.next_seed.clone(),
+    };
+    let batch = match batch.step(committed, part.now) {
+        Ok(batch) => batch,
+        Err(refusal) => return Err(StoreError::damaged("batches", refusal)),
+    };
+    batches::put(txn, &batch)?;
+    let event = Event::new(
+        part.now,
+        part.actor.clone(),
+        Action::BatchPartCommitted,
+        batch.name(),
+    );
+    txn.audit(&batches::tallied(event, tally).with("part", part.number))?;
+    Ok(Ok(CommittedPart {
+        batch,
+        written: true,
+        outcomes: decided.into_iter().map(|(outcome, _)| outcome).collect(),
+    }))
+}
+
+/// The batch, if this is its next part.
+fn due(txn: &Txn<'_>, part: &ImportPart) -> Result<Result<Batch, Refusal>, StoreError> {
+    let batch = match batches::find(txn, part.batch)? {
+        Ok(batch) => batch,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    if batch.state != BatchState::Applying || batch.attempt != part.attempt {
+        return Ok(Err(batch.refusal("be applied")));
+    }
+    if batch.parts != part.number {
         return Err(StoreError::PartOutOfTurn {
             batch: batch.id,
             part: part.number,
-            expected,
+            expected: batch.parts,
         });
     }
-    let decided = decide(part, &tables.serials, &tables.macs, &tables.devices)?;
-    let refused = |(outcome, _): &Decided| matches!(outcome, RowOutcome::Refused(_));
-    if part.whole && decided.iter().any(refused) {
-        return Ok(decided.into_iter().map(|(outcome, _)| outcome).collect());
+    Ok(Ok(batch))
+}
+
+/// A device that is created with a certificate has one: where the row's was not signed, because the device was
+/// there when the part was made, it is gone since.
+fn uncertified(part: &ImportPart, decided: &mut [Decided]) {
+    for ((outcome, _), row) in decided.iter_mut().zip(&part.rows) {
+        let is_certified = matches!(row.fresh.credential, FreshCredential::Certified(_));
+        if is_certified && row.certificate.is_none() && matches!(outcome, RowOutcome::Created(_)) {
+            let why = format!("{} went away while its row was on its way", row.row.row.serial);
+            let problem = Problem::new(Refusal::new(Code::RowMoved, why)).in_row(row.row.row.row);
+            *outcome = RowOutcome::Refused(vec![problem]);
+        }
     }
-    // 2. Write the devices.
-    let mut tally = Tally {
-        refused: part.refused,
-        ..Tally::default()
-    };
+}
+
+fn refuses(part: &ImportPart, decided: &[Decided]) -> bool {
+    let settled = part.settled.iter();
+    settled
+        .map(|(_, slot)| &slot.outcome)
+        .any(|outcome| matches!(outcome, SlotOutcome::Refused(_)))
+        || decided
+            .iter()
+            .any(|(outcome, _)| matches!(outcome, RowOutcome::Refused(_)))
+}
+
+/// How many rows of the part stand refused from a former attempt: their new outcome replaces that.
+fn sent_again(txn: &Txn<'_>, part: &ImportPart) -> Result<u64, StoreError> {
+    if part.attempt == 0 {
+        return Ok(0);
+    }
+    let refused = parts::refused(&txn.tables().parts, part.batch, part.number)?;
+    let rows = part.rows.iter().map(|row| row.fresh.origin.row);
+    let rows = rows.chain(part.settled.iter().map(|(_, slot)| slot.row));
+    Ok(rows.filter(|row| refused.contains(row)).count() as u64)
+}
+
+/// Writes every accepted row.
+fn write(txn: &mut Txn<'_>, part: &ImportPart, decided: &[Decided]) -> Result<Tally, StoreError> {
+    let mut tally = Tally::default();
+    for (_, slot) in &part.settled {
+        match slot.outcome {
+            SlotOutcome::Created { .. } => tally.created += 1,
+            SlotOutcome::Updated { .. } => tally.updated += 1,
+            SlotOutcome::Unchanged { .. } => tally.unchanged += 1,
+            SlotOutcome::Refused(_) => tally.refused += 1,
+        }
+    }
     let mut created = Vec::with_capacity(decided.len());
-    for (outcome, before) in &decided {
+    for ((outcome, before), row) in decided.iter().zip(&part.rows) {
         match (outcome, before) {
             (RowOutcome::Created(device), _) => {
                 tally.created += 1;
                 created.push(&**device);
+                certify(txn, part, row)?;
             }
-            (RowOutcome::Updated(after), Some(before)) => {
+            (RowOutcome::Updated { device: after, .. }, Some(before)) => {
                 tally.updated += 1;
                 index::replace(txn, before, after)?;
+                let key = (part.batch.as_u128(), part.number, row.fresh.origin.row);
+                let made = u128::from_be_bytes(ValuesDigest::of(after).0);
+                txn.write()
+                    .former
+                    .insert(key, (made, before.encode()?.as_slice()))?;
             }
-            (RowOutcome::Updated(after), None) => return Err(StoreError::missing("devices", after.id)),
+            (RowOutcome::Updated { device: after, .. }, None) => {
+                return Err(StoreError::missing("devices", after.id));
+            }
             (RowOutcome::Unchanged(_), _) => tally.unchanged += 1,
             (RowOutcome::Refused(_), _) => tally.refused += 1,
         }
     }
     index::create(txn, &created)?;
-    // 3. Count the part, so that it is never committed again.
-    batch.parts += 1;
-    batch.tally = batch.tally.plus(tally);
-    txn.write()
-        .batches
-        .insert(batch.id.as_u128(), batch.encode()?.as_slice())?;
-    let event = Event::new(
-        part.now,
-        part.actor.clone(),
-        Action::BatchPartCommitted,
-        name(batch.id),
-    );
-    txn.audit(&tallied(event, tally).with("part", part.number))?;
-    Ok(decided.into_iter().map(|(outcome, _)| outcome).collect())
+    Ok(tally)
 }
 
-fn name(id: BatchId) -> String {
-    format!("batches/{id}")
-}
-
-fn tallied(event: Event, tally: Tally) -> Event {
-    event
-        .with("created", tally.created)
-        .with("updated", tally.updated)
-        .with("unchanged", tally.unchanged)
-        .with("refused", tally.refused)
-}
-
-fn finish(txn: &mut Txn<'_>, id: BatchId, now: Timestamp, actor: &Actor) -> Result<Batch, StoreError> {
-    let batch = load::<Batch>(&txn.tables().batches, id.as_u128())?;
-    let mut batch = batch.ok_or_else(|| StoreError::missing("batches", id))?;
-    if batch.state == BatchState::Applying {
-        batch.state = BatchState::Done(now);
-        txn.write()
-            .batches
-            .insert(id.as_u128(), batch.encode()?.as_slice())?;
-        let event = Event::new(now, actor.clone(), Action::BatchFinished, name(id));
-        txn.audit(&tallied(event, batch.tally).with("parts", batch.parts))?;
+/// What comes with a new device: its certificate, the key that was made for it.
+fn certify(txn: &mut Txn<'_>, part: &ImportPart, row: &PartRow) -> Result<(), StoreError> {
+    if let Some(key) = &row.key {
+        let place = (part.batch.as_u128(), part.number, row.fresh.origin.row);
+        index::insert_new("part_keys", &mut txn.write().part_keys, place, key.as_slice())?;
     }
-    Ok(batch)
+    let Some(certificate) = &row.certificate else {
+        return Ok(());
+    };
+    let (serial, record) = (certificate.serial.as_u128(), certificate.encode()?);
+    index::insert_new(
+        "certificates",
+        &mut txn.write().certificates,
+        serial,
+        record.as_slice(),
+    )?;
+    registry::set_last_issued(txn, part.now)
+}
+
+/// Writes what became of each row, in the order of the file, and what codes follow from.
+fn record(
+    txn: &mut Txn<'_>,
+    part: &ImportPart,
+    batch: &Batch,
+    decided: &[Decided],
+) -> Result<(), StoreError> {
+    let mut settled = part.settled.iter().peekable();
+    let mut slots = Vec::with_capacity(decided.len() + part.settled.len());
+    for ((outcome, _), row) in decided.iter().zip(&part.rows) {
+        while let Some((_, slot)) = settled.next_if(|(place, _)| *place <= slots.len()) {
+            slots.push(slot.clone());
+        }
+        slots.push(Slot {
+            row: row.fresh.origin.row,
+            outcome: slot_outcome(part.first, outcome)?,
+            warnings: row.warnings.clone(),
+        });
+    }
+    slots.extend(settled.map(|(_, slot)| slot.clone()));
+    let key = (part.batch.as_u128(), part.number);
+    let record = PartRecord {
+        batch: part.batch,
+        number: part.number,
+        attempt: part.attempt,
+        first: part.first,
+        slots,
+    };
+    let tables = txn.write();
+    index::insert_new("parts", &mut tables.parts, key, record.encode()?.as_slice())?;
+    tables.seeds.insert(key, &batch.next_seed.to_bytes())?;
+    Ok(())
+}
+
+fn slot_outcome(first: DeviceId, outcome: &RowOutcome) -> Result<SlotOutcome, StoreError> {
+    Ok(match outcome {
+        RowOutcome::Created(device) => SlotOutcome::Created {
+            offset: offset(first, device)?,
+        },
+        RowOutcome::Updated { device, changes } => SlotOutcome::Updated {
+            device: device.id,
+            changes: changes.clone(),
+        },
+        RowOutcome::Unchanged(device) => SlotOutcome::Unchanged { device: *device },
+        RowOutcome::Refused(problems) => SlotOutcome::Refused(problems.clone()),
+    })
+}
+
+fn offset(first: DeviceId, device: &Device) -> Result<u32, StoreError> {
+    let offset = u32::try_from(device.id.as_u128().wrapping_sub(first.as_u128()));
+    offset.map_err(|_| StoreError::Unencodable {
+        table: "parts",
+        why: format!("{} does not count up from {first}", device.id),
+    })
 }

@@ -68,6 +68,30 @@ pub(super) fn replace(txn: &mut Txn<'_>, before: &Device, after: &Device) -> Res
     Ok(())
 }
 
+/// Deletes a device with every index entry and count of it. Its key and certificate are released before.
+pub(super) fn remove(txn: &mut Txn<'_>, device: &Device) -> Result<(), StoreError> {
+    let id = device.id.as_u128();
+    let tables = txn.write();
+    tables.devices.remove(id)?;
+    tables.serials.remove(device.serial.as_str())?;
+    if let Some(mac) = device.mac {
+        tables.macs.remove(mac.key())?;
+    }
+    tables.by_model.remove((device.model.as_str(), id))?;
+    if let Some(site) = &device.site {
+        tables.by_site.remove((site.as_str(), id))?;
+    }
+    let state = state_key(device.lifecycle.state());
+    tables.by_state.remove((state, id))?;
+    let verification = verification_key(device.verification.state());
+    tables.by_verification.remove((verification, id))?;
+    tables.by_batch.remove((device.origin.batch.as_u128(), id))?;
+    for count in Count::of(device) {
+        txn.counts.add(count, -1);
+    }
+    Ok(())
+}
+
 /// Inserts where nothing may be yet.
 pub(super) fn insert_new<'k, 'v, K: Key, V: Value>(
     name: &'static str,
@@ -116,7 +140,14 @@ fn create_unique(tables: &mut Tables<'_>, devices: &[&Device]) -> Result<(), Sto
         .filter_map(|device| Some((device.mac?.key(), device.id.as_u128())))
         .collect();
     macs.sort_unstable();
-    insert_sorted("macs", &mut tables.macs, &macs)
+    insert_sorted("macs", &mut tables.macs, &macs)?;
+    let keyed: Vec<_> = devices
+        .iter()
+        .filter_map(|device| Some((device.lifecycle.key()?.0, device.id.as_u128())))
+        .collect();
+    let mut keys: Vec<_> = keyed.iter().map(|(key, id)| (key, *id)).collect();
+    keys.sort_unstable();
+    insert_sorted("keys", &mut tables.keys, &keys)
 }
 
 fn create_groups(tables: &mut Tables<'_>, devices: &[&Device]) -> Result<(), StoreError> {

@@ -1,28 +1,38 @@
 //! The embedded store, on redb.
 
 mod audit;
+mod batches;
 mod catalog;
 mod check;
+mod check_batches;
 mod claims;
 mod counts;
+mod decide;
 mod devices;
 mod file;
+mod former;
 mod imports;
 mod index;
 mod listing;
 mod live;
 mod operators;
+mod parts;
 #[cfg(test)]
 mod probe;
 mod record;
 mod registry;
+mod survey;
 mod tables;
 mod txn;
+mod undo;
 mod writer;
 
-#[cfg(test)]
-pub(super) use record::{Record, Replaceable};
 pub use registry::FORMAT;
+#[cfg(test)]
+pub(super) use {
+    batches::BatchRequest,
+    record::{MappingText, Record, Replaceable},
+};
 
 use super::{Counts, StoreError};
 use live::Live;

@@ -74,6 +74,12 @@ impl Store {
                 "by_batch" => drop(tables.by_batch.remove((device.origin.batch.as_u128(), id))?),
                 "keys" => drop(tables.keys.pop_first()?),
                 "counts" => drop(tables.counts.pop_first()?),
+                "parts" => drop(tables.parts.pop_first()?),
+                "seeds" => drop(tables.seeds.pop_first()?),
+                "open_batches" => drop(tables.open_batches.pop_first()?),
+                // Of no batch.
+                "part_keys" => drop(tables.part_keys.insert((id, 0, 0), [1].as_slice())?),
+                "former" => drop(tables.former.insert((id, 0, 0), (0, [1].as_slice()))?),
                 "audit" => drop(tables.audit.remove(2)?),
                 other => panic!("{other}"),
             }

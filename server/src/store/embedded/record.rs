@@ -1,14 +1,16 @@
-//! Records: postcard inside a version.
+//! Records: postcard behind a version.
 //!
-//! Postcard knows fields by position only. A record whose type changes gets the next variant of a version enum of its
-//! own, beside a copy of the old type, so that every file ever written opens; `tests/fixtures/store` holds golden bytes of each.
+//! Postcard knows fields by position only. A record whose type changes gets the next version; a copy of the old type
+//! stays in `former`, with a conversion, so that every file ever written opens. What is written is always the newest
+//! version. `tests/fixtures/store` holds golden bytes of each.
 
+use super::{batches::BatchRequest, former};
 use crate::store::StoreError;
 use muster_domain::{
     access::Operator,
     audit::Entry,
-    batch::Batch,
-    catalog::{ModelSource, ProfileSource, Revision, SiteSource},
+    batch::{Batch, PartRecord},
+    catalog::{ModelSource, NamingRuleSource, ProfileSource, Revision, SiteSource},
     certificate::CertificateRecord,
     device::Device,
 };
@@ -16,19 +18,19 @@ use muster_firmware_policy::FirmwarePolicy;
 use redb::{AccessGuard, ReadableTable};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-/// The version in front of every record.
-#[derive(Serialize, Deserialize)]
-enum Versioned<T> {
-    V1(T),
-}
-
 /// Something kept in a table of its own.
-pub(in crate::store) trait Record: Serialize + DeserializeOwned {
+pub(in crate::store) trait Record: Serialize + Sized {
     /// The table, for errors.
     const TABLE: &'static str;
+    /// What [`Record::encode`] writes; from 1, below 128. The byte in front of a record is one less: records of the first
+    /// musterd were variant 0 of an enum.
+    const VERSION: u8;
+
+    /// Reads a body of any version that was ever written.
+    fn decode_body(version: u8, body: &[u8]) -> Result<Self, String>;
 
     fn encode(&self) -> Result<Vec<u8>, StoreError> {
-        postcard::to_allocvec(&Versioned::V1(self)).map_err(|why| StoreError::Unencodable {
+        postcard::to_extend(self, vec![Self::VERSION - 1]).map_err(|why| StoreError::Unencodable {
             table: Self::TABLE,
             why: why.to_string(),
         })
@@ -36,14 +38,11 @@ pub(in crate::store) trait Record: Serialize + DeserializeOwned {
 
     /// Reads a record; bytes behind it are damage too.
     fn decode(bytes: &[u8]) -> Result<Self, StoreError> {
-        match postcard::take_from_bytes(bytes) {
-            Ok((Versioned::V1(value), [])) => Ok(value),
-            Ok((_, rest)) => Err(StoreError::damaged(
-                Self::TABLE,
-                format!("{} bytes too many", rest.len()),
-            )),
-            Err(why) => Err(StoreError::damaged(Self::TABLE, why)),
-        }
+        let read = match bytes.split_first() {
+            Some((version, body)) => Self::decode_body(version.saturating_add(1), body),
+            None => Err("it is empty".to_owned()),
+        };
+        read.map_err(|why| StoreError::damaged(Self::TABLE, why))
     }
 
     fn from_guard(guard: AccessGuard<'_, &'static [u8]>) -> Result<Self, StoreError> {
@@ -51,7 +50,16 @@ pub(in crate::store) trait Record: Serialize + DeserializeOwned {
     }
 }
 
-/// Models and sites are replaced as a whole; the record counts how often.
+/// A value that fills its bytes.
+fn whole<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
+    match postcard::take_from_bytes(bytes) {
+        Ok((value, [])) => Ok(value),
+        Ok((_, rest)) => Err(format!("{} bytes too many", rest.len())),
+        Err(why) => Err(why.to_string()),
+    }
+}
+
+/// Models, sites and naming rules are replaced as a whole; the record counts how often.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(in crate::store) struct Replaceable<T> {
     /// From 1.
@@ -60,25 +68,44 @@ pub(in crate::store) struct Replaceable<T> {
     pub(in crate::store) source: T,
 }
 
+/// A mapping's source, as JSON: what a mapping can say grows, and a document's shape has room for that where the
+/// fields of a record have not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::store) struct MappingText(pub(in crate::store) String);
+
+/// `Type: "table" v NEWEST, OLDER => FormerType, ...;` where the newest type is `From<FormerType>`.
 macro_rules! records {
-    ($($type:ty: $table:literal;)*) => {
+    ($($type:ty: $table:literal v $version:literal $(, $older:literal => $former:ty)*;)*) => {
         $(impl Record for $type {
             const TABLE: &'static str = $table;
+            const VERSION: u8 = $version;
+
+            fn decode_body(version: u8, body: &[u8]) -> Result<Self, String> {
+                match version {
+                    $version => whole(body),
+                    $($older => whole::<$former>(body).map(Self::from),)*
+                    other => Err(format!("it has the unknown version {other}")),
+                }
+            }
         })*
     };
 }
 
 records! {
-    Device: "devices";
-    CertificateRecord: "certificates";
-    Batch: "batches";
-    Replaceable<ModelSource>: "models";
-    Replaceable<SiteSource>: "sites";
-    Revision<ProfileSource>: "profiles";
-    Revision<FirmwarePolicy>: "policies";
-    Operator: "operators";
-    Entry: "audit";
-    crate::store::RegistryInfo: "registry";
+    Device: "devices" v 2, 1 => former::DeviceV1;
+    CertificateRecord: "certificates" v 1;
+    Batch: "batches" v 2, 1 => former::BatchV1;
+    BatchRequest: "batch_requests" v 1;
+    PartRecord: "parts" v 1;
+    Replaceable<ModelSource>: "models" v 2, 1 => Replaceable<former::ModelV1>;
+    Replaceable<SiteSource>: "sites" v 1;
+    Replaceable<NamingRuleSource>: "naming_rules" v 1;
+    Revision<ProfileSource>: "profiles" v 1;
+    Revision<FirmwarePolicy>: "policies" v 1;
+    Revision<MappingText>: "mappings" v 1;
+    Operator: "operators" v 1;
+    Entry: "audit" v 1;
+    crate::store::RegistryInfo: "registry" v 1;
 }
 
 /// The record under a numeric key.
@@ -95,4 +122,47 @@ pub(super) fn load_named<R: Record>(
     name: &str,
 ) -> Result<Option<R>, StoreError> {
     table.get(name)?.map(R::from_guard).transpose()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct Point {
+        x: u32,
+        y: u32,
+    }
+
+    /// As it was.
+    #[derive(Serialize, Deserialize)]
+    struct PointV1 {
+        x: u32,
+    }
+
+    impl From<PointV1> for Point {
+        fn from(former: PointV1) -> Self {
+            Self { x: former.x, y: 7 }
+        }
+    }
+
+    records! {
+        Point: "points" v 2, 1 => PointV1;
+    }
+
+    #[test]
+    fn every_version_is_read_and_the_newest_is_written() {
+        let check = |bytes: &[u8], expected: Option<Point>| {
+            assert_eq!(Point::decode(bytes).ok(), expected, "{bytes:?}");
+        };
+        check(&[0, 3], Some(Point { x: 3, y: 7 }));
+        check(&[1, 3, 4], Some(Point { x: 3, y: 4 }));
+        check(&[2, 3, 4], None);
+        check(&[255, 3, 4], None);
+        check(&[], None);
+        check(&[0], None);
+        check(&[0, 3, 4], None);
+        check(&[1, 3], None);
+        assert_eq!(Point { x: 3, y: 4 }.encode().unwrap(), [1, 3, 4]);
+    }
 }

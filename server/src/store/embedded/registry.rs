@@ -9,9 +9,12 @@ use super::{
 use crate::store::{RegistryInfo, StoreError};
 use muster_domain::{Code, Refusal, Timestamp, access::Operator, audit::Event};
 use redb::{ReadTransaction, ReadableTable, WriteTransaction};
+use std::time::Duration;
 
 /// The newest format that this program reads, and the one it writes.
-pub const FORMAT: u32 = 1;
+///
+/// 1: batches of one call, devices with codes. 2: batches that survive, and every record with a version of its own.
+pub const FORMAT: u32 = 2;
 
 /// [`FORMAT`] of the file, four bytes, big-endian. Read before anything else, and never of another shape.
 const FORMAT_KEY: &str = "format";
@@ -19,6 +22,10 @@ const FORMAT_KEY: &str = "format";
 const INFO: &str = "info";
 /// Milliseconds of the youngest intent to issue, eight bytes, big-endian.
 const LAST_ISSUED: &str = "last_issued";
+
+/// How far the clock may go back before nothing is issued any more (H4): more than a step of NTP, less than anybody
+/// would notice on a certificate.
+const CLOCK_TOLERANCE: Duration = Duration::from_secs(300);
 
 impl Store {
     /// What the registry knows of itself; `None` before it was made.
@@ -57,10 +64,11 @@ fn create(
     Ok(Ok(()))
 }
 
-/// Writes the format into a new file.
+/// Writes the format into a new file, or into one of an older program: what is written from now on, that program could
+/// not read.
 pub(super) fn mark(txn: &WriteTransaction) -> Result<(), StoreError> {
     let mut table = txn.open_table(REGISTRY)?;
-    if table.get(FORMAT_KEY)?.is_none() {
+    if format(&table)? != Some(FORMAT) {
         table.insert(FORMAT_KEY, FORMAT.to_be_bytes().as_slice())?;
     }
     Ok(())
@@ -107,7 +115,25 @@ pub(super) fn last_issued(txn: &Txn<'_>) -> Result<Timestamp, StoreError> {
     Ok(Timestamp::from_millis(millis))
 }
 
+/// Nothing is issued when the clock went back (H4).
+pub(super) fn clock_runs(txn: &Txn<'_>, now: Timestamp) -> Result<Result<(), Refusal>, StoreError> {
+    let last = last_issued(txn)?;
+    if now >= last.minus(CLOCK_TOLERANCE) {
+        return Ok(Ok(()));
+    }
+    let (now, last) = (now.millis(), last.millis());
+    tracing::error!(
+        now,
+        last,
+        "the clock went back: no certificate is issued until it is set"
+    );
+    let why = "the clock of the server went back";
+    Ok(Err(Refusal::new(Code::ClockBehind, why)))
+}
+
+/// Notes that something was issued; the clock may have gone back a little since.
 pub(super) fn set_last_issued(txn: &mut Txn<'_>, at: Timestamp) -> Result<(), StoreError> {
+    let at = at.max(last_issued(txn)?);
     txn.write()
         .registry
         .insert(LAST_ISSUED, at.millis().to_be_bytes().as_slice())?;

@@ -75,6 +75,19 @@ tables! {
     CERTIFICATES certificates: u128 => &'static [u8];
     /// Imports by id.
     BATCHES batches: u128 => &'static [u8];
+    /// Batches that are not at their end, or whose results are not acknowledged: 1 while it is being taken back, else 0.
+    OPEN_BATCHES open_batches: u128 => u8;
+    /// What an author's request id was used for.
+    BATCH_REQUESTS batch_requests: (&'static str, &'static str) => &'static [u8];
+    /// What became of the rows of a part, by batch and number.
+    PARTS parts: (u128, u32) => &'static [u8];
+    /// What the codes of a part follow from, by batch and number; gone once its results are acknowledged.
+    SEEDS seeds: (u128, u32) => &'static [u8; 16];
+    /// Keys that the server made, encrypted, by batch, part and row; gone once their results are acknowledged.
+    PART_KEYS part_keys: (u128, u32, u32) => &'static [u8];
+    /// What rows made of a device, as [`ValuesDigest`](muster_domain::batch::ValuesDigest), and the device as it was, by
+    /// batch, part and row.
+    FORMER former: (u128, u32, u32) => (u128, &'static [u8]);
     /// Models by name.
     MODELS models: &'static str => &'static [u8];
     /// Sites by code.
@@ -83,6 +96,10 @@ tables! {
     PROFILES profiles: (&'static str, u32) => &'static [u8];
     /// Revisions of firmware policies.
     POLICIES policies: (&'static str, u32) => &'static [u8];
+    /// Naming rules by name.
+    NAMING_RULES naming_rules: &'static str => &'static [u8];
+    /// Revisions of mappings.
+    MAPPINGS mappings: (&'static str, u32) => &'static [u8];
     /// Operators by name.
     OPERATORS operators: &'static str => &'static [u8];
     /// The operator who holds a key.

@@ -1,12 +1,12 @@
 //! Valid things to start from; a test changes one of them.
 
-use crate::store::{ClaimBegun, ClaimStart, FinishedClaim, ImportPart, RegistryInfo, Store};
+use crate::store::{ClaimBegun, ClaimStart, FinishedClaim, ImportPart, PartRow, RegistryInfo, Store};
 use muster_domain::{
-    Timestamp,
+    Refusal, Timestamp,
     access::{Operator, Role},
-    activation::{ActivationCode, CodeHash, CodeKey},
+    activation::{ActivationCode, CodeHash, CodeKey, Seed},
     audit::{Action, Actor, Event},
-    batch::{Batch, BatchState, Tally},
+    batch::{Batch, BatchSpec, BatchState, BatchStep},
     catalog::{ModelSource, Resource, SiteSource},
     certificate::{CertificateRecord, CertificateSerial, CertificateState, SpkiDigest},
     claim::{ClaimPermit, Presented},
@@ -14,7 +14,7 @@ use muster_domain::{
     device::{ClaimIntent, Device, Facet, FacetState, FacetStatus, Hello, Origin, Report},
     ids::{BatchId, DeviceId},
     mac::Mac,
-    manifest::{DeviceRow, Fresh, Intake, RowOutcome, ValidRow},
+    manifest::{DeviceRow, Fresh, FreshCredential, Intake, Limits, Rendered, RowOutcome, ValidRow},
 };
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -124,18 +124,53 @@ pub(super) fn batch_id(number: u32) -> BatchId {
     BatchId::new(at(u64::from(number)), 0)
 }
 
+pub(super) fn seed(number: u32) -> Seed {
+    let mut bytes = [5; 16];
+    bytes[..4].copy_from_slice(&number.to_be_bytes());
+    Seed::from_bytes(bytes)
+}
+
+/// A batch that is ready for its first part.
 pub(super) fn batch(number: u32) -> Batch {
-    Batch {
-        id: batch_id(number),
+    let spec = BatchSpec {
         file_name: "gateways.csv".to_owned(),
-        file_sha256: [3; 32],
-        file_bytes: 1000,
-        author: "alice".parse().unwrap(),
-        created: at(u64::from(number)),
+        ..BatchSpec::default()
+    };
+    let author = "alice".parse().unwrap();
+    let now = at(number.into());
+    Batch {
         state: BatchState::Applying,
-        tally: Tally::default(),
-        parts: 0,
+        received: 1000,
+        file_bytes: 1000,
+        file_sha256: Some([3; 32]),
+        ..Batch::new(
+            batch_id(number),
+            format!("request-{number}"),
+            spec,
+            author,
+            seed(number),
+            now,
+        )
     }
+}
+
+/// Makes a batch that is ready for its first part.
+pub(super) async fn start(store: &Store, number: u32) -> Batch {
+    let created = store.create_batch(batch(number), event(Action::BatchStarted));
+    created.await.unwrap().unwrap()
+}
+
+pub(super) async fn commit(store: &Store, part: ImportPart) -> Vec<RowOutcome> {
+    store.commit_import_part(part).await.unwrap().unwrap().outcomes
+}
+
+pub(super) async fn step(store: &Store, number: u32, step: BatchStep) -> Result<Batch, Refusal> {
+    let stepped = store.step_batch(batch_id(number), step, alice(), at(number.into()));
+    stepped.await.unwrap()
+}
+
+pub(super) async fn finish(store: &Store, number: u32) -> Batch {
+    step(store, number, BatchStep::Finished).await.unwrap()
 }
 
 /// A row of a file whose device has this number; models and sites alternate.
@@ -143,6 +178,7 @@ pub(super) fn row(number: u32) -> ValidRow {
     let pick = usize::try_from(number % 2).unwrap();
     let row = DeviceRow {
         row: number + 2,
+        retry_row: None,
         serial: serial(number).parse().unwrap(),
         mac: Some(mac(number)),
         model: MODELS[pick].parse().unwrap(),
@@ -152,9 +188,11 @@ pub(super) fn row(number: u32) -> ValidRow {
         position: Some("Hall 1".to_owned()),
         labels: BTreeMap::from([("line".to_owned(), "7".to_owned())]),
         variables: BTreeMap::new(),
+        etag: None,
+        kept: BTreeMap::new(),
     };
     ValidRow {
-        target: target(&row),
+        target: Rendered::Whole(target(&row)),
         row,
     }
 }
@@ -186,8 +224,10 @@ fn target(row: &DeviceRow) -> Target {
 pub(super) fn fresh(batch: u32, number: u32) -> Fresh {
     Fresh {
         id: DeviceId::new(at(u64::from(batch)), 0).offset(number + 1),
-        code: code(number),
-        code_expires: None,
+        credential: FreshCredential::Code {
+            hash: code(number),
+            expires: None,
+        },
         origin: Origin {
             batch: batch_id(batch),
             row: number + 2,
@@ -198,23 +238,28 @@ pub(super) fn fresh(batch: u32, number: u32) -> Fresh {
 
 pub(super) fn part(store: &Store, batch: u32, number: u32, rows: Vec<ValidRow>) -> ImportPart {
     // A test may have changed the row since.
-    let numbered = |valid: ValidRow| {
-        let fresh = fresh(batch, valid.row.row - 2);
-        (
-            ValidRow {
-                target: target(&valid.row),
-                ..valid
-            },
-            fresh,
-        )
+    let numbered = |valid: ValidRow| PartRow {
+        fresh: fresh(batch, valid.row.row - 2),
+        row: ValidRow {
+            target: Rendered::Whole(target(&valid.row)),
+            ..valid
+        },
+        warnings: Vec::new(),
+        expected: None,
+        certificate: None,
+        key: None,
     };
     ImportPart {
         batch: batch_id(batch),
         number,
+        attempt: 0,
         intake: Arc::new(Intake::new(store.catalog())),
+        limits: Limits::default(),
+        first: DeviceId::new(at(u64::from(batch)), 0),
         rows: rows.into_iter().map(numbered).collect(),
-        refused: 0,
+        settled: Vec::new(),
         whole: false,
+        next_seed: seed(1000 * (number + 1) + batch),
         actor: alice(),
         now: at(u64::from(batch)),
     }
@@ -222,18 +267,9 @@ pub(super) fn part(store: &Store, batch: u32, number: u32, rows: Vec<ValidRow>) 
 
 /// Imports rows as a batch of one part.
 pub(super) async fn import_rows(store: &Store, number: u32, rows: Vec<ValidRow>) -> Vec<RowOutcome> {
-    store
-        .create_batch(batch(number), event(Action::BatchStarted))
-        .await
-        .unwrap();
-    let outcomes = store
-        .commit_import_part(part(store, number, 0, rows))
-        .await
-        .unwrap();
-    store
-        .finish_batch(batch_id(number), at(u64::from(number)), alice())
-        .await
-        .unwrap();
+    start(store, number).await;
+    let outcomes = commit(store, part(store, number, 0, rows)).await;
+    finish(store, number).await;
     outcomes
 }
 

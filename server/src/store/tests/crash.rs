@@ -2,8 +2,8 @@
 
 use super::{
     build::{
-        alice, at, batch, batch_id, begin, claim, event, found, hello, operator, part, report, row, serial,
-        signed, sound,
+        alice, at, batch, batch_id, begin, claim, commit, event, finish, found, hello, operator, part,
+        report, row, serial, signed, sound, start,
     },
     disk::{Disk, Seeded},
 };
@@ -11,6 +11,7 @@ use crate::store::{DeviceChange, Store, StoreError};
 use muster_domain::{
     access::Role,
     audit::{Action, Entry},
+    batch::BatchState,
     certificate::CertificateRecord,
     device::{Device, FacetState, Transition},
 };
@@ -31,6 +32,9 @@ enum What {
     Parts(u32, u32),
     Operator(&'static str),
     Logged(Entry),
+    /// The first parts of a batch were acknowledged.
+    Kept(u32, u32),
+    Undone(u32),
 }
 
 struct Session {
@@ -49,24 +53,34 @@ impl Session {
         });
     }
 
-    async fn import(&mut self, number: u32, devices: std::ops::Range<u32>) {
-        self.store
-            .create_batch(batch(number), event(Action::BatchStarted))
-            .await
-            .unwrap();
+    async fn import(&mut self, number: u32, devices: std::ops::Range<u32>, position: &str) {
+        start(&self.store, number).await;
         let middle = devices.start.midpoint(devices.end);
         for (part_number, rows) in [(0, devices.start..middle), (1, middle..devices.end)] {
-            let rows = rows.map(row).collect();
-            self.store
-                .commit_import_part(part(&self.store, number, part_number, rows))
-                .await
-                .unwrap();
+            let rows = rows.map(row).map(|mut row| {
+                row.row.position = Some(position.to_owned());
+                row
+            });
+            let rows = rows.collect();
+            commit(&self.store, part(&self.store, number, part_number, rows)).await;
             self.tell(What::Parts(number, part_number + 1));
         }
-        self.store
-            .finish_batch(batch_id(number), at(number.into()), alice())
-            .await
-            .unwrap();
+        finish(&self.store, number).await;
+    }
+
+    async fn keep(&mut self, number: u32, parts: u32) {
+        let kept = self.store.acknowledge(batch_id(number), parts, alice(), at(3000));
+        kept.await.unwrap().unwrap();
+        self.tell(What::Kept(number, parts));
+    }
+
+    /// Takes a batch back, at once or part after part.
+    async fn undo(&mut self, number: u32, unit: usize) {
+        let answer = self
+            .store
+            .undo_in(batch_id(number), false, alice(), at(3000), unit);
+        assert_eq!(answer.await.unwrap().unwrap().blocked, 0);
+        self.tell(What::Undone(number));
     }
 
     async fn claim(&mut self, device: u32) {
@@ -128,14 +142,14 @@ async fn session() -> Session {
         told: Vec::new(),
     };
     session.tell(What::Operator("alice"));
-    session.import(1, 0..60).await;
+    session.import(1, 0..60, "Hall 1").await;
     for device in 0..12 {
         session.claim(device).await;
         if device % 2 == 0 {
             session.live(device).await;
         }
     }
-    session.import(2, 40..90).await;
+    session.import(2, 40..90, "Hall 1").await;
     session.change(2, Transition::Suspend("lost".to_owned())).await;
     session.change(2, Transition::Resume).await;
     session.change(3, Transition::Retire("scrapped".to_owned())).await;
@@ -149,6 +163,13 @@ async fn session() -> Session {
             },
         )
         .await;
+    session.keep(1, 1).await;
+    // Both make devices, and change some that stay.
+    session.import(3, 80..120, "Hall 2").await;
+    session.undo(3, 1000).await;
+    session.import(4, 80..130, "Hall 2").await;
+    session.undo(4, 0).await;
+    session.import(5, 100..110, "Hall 1").await;
     let bob = operator("bob", Role::Viewer, 2);
     session
         .store
@@ -167,6 +188,14 @@ async fn session() -> Session {
 async fn judge(image: Disk, told: &[Told], place: usize) -> Store {
     let store = Store::with_backend(image).unwrap();
     sound(&store).await;
+    // What a server does first.
+    for batch in store.unfinished_batches().await.unwrap() {
+        if let BatchState::Undoing { .. } = batch.state {
+            let answer = store.undo_in(batch.id, false, alice(), at(4000), 0).await;
+            assert_eq!(answer.unwrap().unwrap().batch.state, BatchState::Undone(at(4000)));
+            sound(&store).await;
+        }
+    }
     for Told { what, .. } in told.iter().filter(|told| told.place <= place) {
         match what {
             What::Device(then) => {
@@ -185,6 +214,16 @@ async fn judge(image: Disk, told: &[Told], place: usize) -> Store {
             What::Parts(number, parts) => {
                 let batch = store.batch(batch_id(*number)).await.unwrap().unwrap();
                 assert!(batch.parts >= *parts, "{number}: part {parts} is lost");
+            }
+            What::Kept(number, parts) => {
+                for part in 0..*parts {
+                    let part = store.batch_part(batch_id(*number), part).await.unwrap().unwrap();
+                    assert_eq!(part.seed, None, "{number}: what was erased is back");
+                }
+            }
+            What::Undone(number) => {
+                let batch = store.batch(batch_id(*number)).await.unwrap().unwrap();
+                assert!(matches!(batch.state, BatchState::Undone(_)), "{number}: is back");
             }
             What::Operator(name) => {
                 let found = store.list_operators(None, 10).await.unwrap();
@@ -266,7 +305,7 @@ async fn h2_after_a_failed_sync_nothing_is_acknowledged_and_reads_go_on() {
     let before = store.counts();
     assert!(store.is_writable());
     disk.fail();
-    for number in 3..6 {
+    for number in 6..9 {
         let failed = store
             .create_batch(batch(number), event(Action::BatchStarted))
             .await;
@@ -280,18 +319,48 @@ async fn h2_after_a_failed_sync_nothing_is_acknowledged_and_reads_go_on() {
     judge(Disk::holding(image), &told, place).await;
 }
 
-#[tokio::test]
-async fn a_file_of_a_newer_program_is_refused() {
-    let disk = Disk::default();
+/// Writes the format of another program over the one on record.
+fn mark(disk: &Disk, format: u32) {
     let database = redb::Builder::new().create_with_backend(disk.clone()).unwrap();
     let txn = database.begin_write().unwrap();
     let registry = redb::TableDefinition::<&str, &[u8]>::new("registry");
     txn.open_table(registry)
         .unwrap()
-        .insert("format", 7u32.to_be_bytes().as_slice())
+        .insert("format", format.to_be_bytes().as_slice())
         .unwrap();
     txn.commit().unwrap();
-    drop(database);
+}
+
+#[tokio::test]
+async fn a_file_of_an_older_program_opens_and_is_ours_from_then_on() {
+    let disk = Disk::default();
+    let store = Store::with_backend(disk.clone()).unwrap();
+    found(&store).await;
+    store.close().await.unwrap();
+    mark(&disk, 1);
+    let store = Store::with_backend(disk.clone()).unwrap();
+    // The check of everything demands the format of this program.
+    sound(&store).await;
+    assert_eq!(store.catalog().models.len(), 2);
+}
+
+#[tokio::test]
+async fn mappings_are_there_after_the_store_opens_again() {
+    let disk = Disk::default();
+    let store = Store::with_backend(disk.clone()).unwrap();
+    found(&store).await;
+    super::conformance::catalog::every_revision_of_a_mapping_stays(&store).await;
+    let before = store.catalog();
+    store.close().await.unwrap();
+    let store = Store::with_backend(disk).unwrap();
+    assert_eq!(store.catalog().mappings, before.mappings);
+    assert_eq!(before.mappings.len(), 1);
+}
+
+#[tokio::test]
+async fn a_file_of_a_newer_program_is_refused() {
+    let disk = Disk::default();
+    mark(&disk, 7);
     let refused = Store::with_backend(disk.clone()).unwrap_err();
     assert!(
         matches!(

@@ -1,8 +1,8 @@
 //! Commands that share a transaction do not harm each other.
 
 use super::build::{
-    alice, at, batch, begin, claim, code, enroll, event, founded, hello, import, key, mac, model, operator,
-    part, report, row, site, sound,
+    alice, at, batch, begin, claim, code, commit, enroll, event, founded, hello, import, key, mac, model,
+    operator, part, report, row, site, sound, start,
 };
 use super::disk::Disk;
 use crate::store::{ClaimBegun, DeviceChange, Store, StoreError};
@@ -39,6 +39,7 @@ async fn waiting_commands_share_a_commit() {
             .create_batch(batch(number), event(Action::BatchStarted))
             .await
             .unwrap()
+            .unwrap();
     };
     let before = disk.syncs();
     create(0).await;
@@ -119,21 +120,19 @@ async fn what_is_refused_leaves_no_trace() {
 async fn a_command_that_fails_harms_only_its_caller() {
     let store = founded().await;
     let out_of_turn = || store.commit_import_part(part(&store, 77, 3, vec![row(500)]));
+    start(&store, 77).await;
     let good = async |number: u32| {
-        store
-            .create_batch(batch(number), event(Action::BatchStarted))
-            .await
-            .unwrap();
-        store
-            .commit_import_part(part(&store, number, 0, vec![row(number)]))
-            .await
-            .unwrap();
+        start(&store, number).await;
+        commit(&store, part(&store, number, 0, vec![row(number)])).await;
     };
     let mut commands: Commands<'_> = Vec::new();
     for number in 0..20 {
         commands.push(Box::pin(good(number)));
         commands.push(Box::pin(async {
-            assert!(matches!(out_of_turn().await, Err(StoreError::Missing { .. })));
+            assert!(matches!(
+                out_of_turn().await,
+                Err(StoreError::PartOutOfTurn { .. })
+            ));
         }));
     }
     together(&store, commands).await;
@@ -152,14 +151,11 @@ async fn a_command_that_fails_harms_only_its_caller() {
 async fn a_command_that_fails_half_way_leaves_no_trace() {
     let store = founded().await;
     import(&store, 1, 0..3).await;
-    store
-        .create_batch(batch(2), event(Action::BatchStarted))
-        .await
-        .unwrap();
+    start(&store, 2).await;
     let before = store.dump().unwrap();
     // The last row gets an id that is taken: a fault of ours, found while the part is written.
     let mut broken = part(&store, 2, 0, (10..20).map(row).collect());
-    broken.rows[9].1.id = store
+    broken.rows[9].fresh.id = store
         .device_by_serial(&super::build::serial(0))
         .await
         .unwrap()
@@ -169,10 +165,7 @@ async fn a_command_that_fails_half_way_leaves_no_trace() {
     assert!(matches!(failed, Err(StoreError::Duplicate { .. })), "{failed:?}");
     assert_eq!(store.dump().unwrap(), before);
     assert_eq!(store.counts().devices, 3);
-    store
-        .commit_import_part(part(&store, 2, 0, (10..20).map(row).collect()))
-        .await
-        .unwrap();
+    commit(&store, part(&store, 2, 0, (10..20).map(row).collect())).await;
     sound(&store).await;
 }
 
@@ -183,7 +176,7 @@ async fn a_command_that_panics_harms_only_its_caller() {
     let good = store.create_batch(batch(1), event(Action::BatchStarted));
     let (panicked, good) = tokio::join!(panicked, good);
     assert!(matches!(panicked, Err(StoreError::Panicked)));
-    good.unwrap();
+    good.unwrap().unwrap();
     sound(&store).await;
 }
 
@@ -235,6 +228,11 @@ async fn every_broken_index_is_found() {
         "by_batch",
         "keys",
         "counts",
+        "parts",
+        "seeds",
+        "open_batches",
+        "part_keys",
+        "former",
         "audit",
     ] {
         let store: Store = founded().await;

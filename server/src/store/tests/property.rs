@@ -1,12 +1,12 @@
 //! Any order of operations keeps every invariant, and the counts are what a recount finds.
 
 use super::build::{
-    alice, at, batch, batch_id, claim, code, event, founded, hello, key, part, report, row, serial, signed,
-    sound,
+    alice, at, batch_id, claim, code, commit, finish, founded, hello, key, part, report, row, serial, signed,
+    sound, start,
 };
 use crate::store::{ClaimBegun, Counts, DeviceChange, DeviceQuery, Store};
 use muster_domain::{
-    audit::Action,
+    batch::BatchState,
     device::{Facet, FacetState, Transition},
     mac::Mac,
 };
@@ -42,6 +42,15 @@ enum Step {
         device: u32,
         state: u8,
     },
+    /// Take back the import of an earlier step, at once or part after part.
+    Undo {
+        back: u32,
+        unit: usize,
+    },
+    /// Keep the results of the import of an earlier step.
+    Acknowledge {
+        back: u32,
+    },
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -61,6 +70,11 @@ fn step() -> impl Strategy<Value = Step> {
         (device.clone(), 0u8..4).prop_map(|(device, transition)| Step::Change { device, transition }),
         (device.clone(), 0u64..3).prop_map(|(device, generation)| Step::Hello { device, generation }),
         (device, 0u8..4).prop_map(|(device, state)| Step::Report { device, state }),
+        (1u32..5, any::<bool>()).prop_map(|(back, parts)| Step::Undo {
+            back,
+            unit: if parts { 0 } else { 1000 },
+        }),
+        (1u32..5).prop_map(|back| Step::Acknowledge { back }),
     ]
 }
 
@@ -74,10 +88,7 @@ async fn run(store: &Store, place: u32, step: &Step) {
             shift,
             site,
         } => {
-            store
-                .create_batch(batch(place), event(Action::BatchStarted))
-                .await
-                .unwrap();
+            start(store, place).await;
             let rows = (first..first + rows).map(|number| {
                 let mut row = row(number);
                 let [.., a, b] = (number + shift).to_be_bytes();
@@ -85,11 +96,8 @@ async fn run(store: &Store, place: u32, step: &Step) {
                 row.row.site = Some(super::build::SITES[usize::from(site)].parse().unwrap());
                 row
             });
-            store
-                .commit_import_part(part(store, place, 0, rows.collect()))
-                .await
-                .unwrap();
-            store.finish_batch(batch_id(place), now, alice()).await.unwrap();
+            commit(store, part(store, place, 0, rows.collect())).await;
+            finish(store, place).await;
         }
         Step::Claim {
             device,
@@ -139,6 +147,19 @@ async fn run(store: &Store, place: u32, step: &Step) {
             };
             let heard = store.record_hello(device.id, hello, now).await.unwrap();
             assert_eq!(heard.is_ok(), device.lifecycle.identity().is_some());
+        }
+        Step::Undo { back, unit } => {
+            let id = batch_id(place.saturating_sub(back));
+            let answer = store.undo_in(id, false, alice(), now, unit).await.unwrap();
+            if let Ok(answer) = answer {
+                let is_undone = matches!(answer.batch.state, BatchState::Undone(_));
+                assert_eq!(is_undone, answer.blocked == 0);
+            }
+        }
+        Step::Acknowledge { back } => {
+            let id = batch_id(place.saturating_sub(back));
+            let kept = store.acknowledge(id, 1, alice(), now).await.unwrap();
+            drop(kept);
         }
         Step::Report { device, state } => {
             let Some(device) = known(device).await else { return };

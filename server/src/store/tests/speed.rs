@@ -1,18 +1,15 @@
 //! How fast parts of an import are committed. Run by hand:
 //! `cargo test --release -p muster-server --lib store::tests::speed -- --ignored --nocapture`.
 
-use super::build::{alice, batch, batch_id, event, found, part, row, sound};
+use super::build::{commit, finish, found, part, row, sound, start};
 use crate::store::Store;
-use muster_domain::{audit::Action, manifest::ValidRow};
+use muster_domain::manifest::ValidRow;
 use std::time::{Duration, Instant};
 
 const PART: u32 = 32_768;
 
 async fn import(store: &Store, number: u32, rows: u32, of: impl Fn(u32) -> u32) -> Duration {
-    store
-        .create_batch(batch(number), event(Action::BatchStarted))
-        .await
-        .unwrap();
+    start(store, number).await;
     let mut spent = Duration::ZERO;
     for (part_number, first) in (0..).zip((0..rows).step_by(PART.try_into().unwrap())) {
         let rows: Vec<ValidRow> = (first..rows.min(first + PART))
@@ -20,13 +17,10 @@ async fn import(store: &Store, number: u32, rows: u32, of: impl Fn(u32) -> u32) 
             .collect();
         let part = part(store, number, part_number, rows);
         let start = Instant::now();
-        store.commit_import_part(part).await.unwrap();
+        commit(store, part).await;
         spent += start.elapsed();
     }
-    store
-        .finish_batch(batch_id(number), super::build::at(1), alice())
-        .await
-        .unwrap();
+    finish(store, number).await;
     spent
 }
 

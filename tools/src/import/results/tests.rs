@@ -1,16 +1,25 @@
 use super::*;
+use crate::import::{
+    ours::Earlier,
+    rows::{Cell, Table},
+};
+use muster_proto::v1::{self, RowStatus};
 
 fn csv_style(header: &[&str], delimiter: u8) -> Style {
     Style::Csv {
         delimiter,
-        header: header.iter().map(|&name| name.to_owned()).collect(),
+        table: Table {
+            header: header.iter().map(|&name| name.to_owned()).collect(),
+            header_row: 1,
+            ..Table::default()
+        },
     }
 }
 
 fn row(cells: &[&str]) -> Row {
     Row {
         number: 2,
-        cells: cells.iter().map(|&cell| cell.to_owned()).collect(),
+        cells: cells.iter().map(|&cell| Cell::of(cell)).collect(),
         ..Row::default()
     }
 }
@@ -30,6 +39,7 @@ fn created() -> RowResult {
         refusals: vec![],
         device: "devices/01hzxk3v9q4t5y6w7e8r9t0a1b".into(),
         activation_code: "ABCDE-FGHJK".into(),
+        ..RowResult::default()
     }
 }
 
@@ -51,15 +61,26 @@ fn refused() -> RowResult {
     }
 }
 
+const REPLACE: Keeping<'_> = Keeping {
+    replace: true,
+    recipient: None,
+};
+
 fn begin(path: &Path, style: &Style) -> Result<ResultsFile, Failure> {
-    ResultsFile::begin(path, false, (style, TextForm::default()), Columns::WithAnswers)
+    ResultsFile::begin(
+        path,
+        Keeping::default(),
+        (style, TextForm::default()),
+        Columns::PLAIN,
+    )
 }
 
 #[track_caller]
 fn check(style: &Style, columns: Columns, rows: &[(Row, Option<RowResult>)], expected: &str) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("out");
-    let mut file = ResultsFile::begin(&path, false, (style, TextForm::default()), columns).unwrap();
+    let mut file =
+        ResultsFile::begin(&path, Keeping::default(), (style, TextForm::default()), columns).unwrap();
     for (row, result) in rows {
         file.push(row, result.as_ref()).unwrap();
     }
@@ -73,7 +94,7 @@ fn check(style: &Style, columns: Columns, rows: &[(Row, Option<RowResult>)], exp
 fn csv_keeps_columns_order_and_delimiter() {
     check(
         &csv_style(&["Serial No.", "Note"], b';'),
-        Columns::WithAnswers,
+        Columns::PLAIN,
         &[
             (row(&["GW2-1", "a;b"]), Some(created())),
             (row(&["GW2-2", "say \"x\""]), Some(refused())),
@@ -99,12 +120,13 @@ fn csv_is_marked_and_ends_its_lines_as_the_manifest_does() {
         has_returns: true,
     };
     let style = csv_style(&["a", "b"], b';');
-    let mut file = ResultsFile::begin(&path, false, (&style, form), Columns::OwnOnly).unwrap();
+    let mut file = ResultsFile::begin(&path, Keeping::default(), (&style, form), Columns::OfRefused).unwrap();
+    file.batch = "batches/b1".into();
     file.push(&row(&["B\u{fc}ro", "x\ny"]), None).unwrap();
     file.finish().unwrap();
     assert_eq!(
         std::fs::read_to_string(&path).unwrap(),
-        "\u{feff}a;b\r\nB\u{fc}ro;\"x\ny\"\r\n"
+        "\u{feff}a;b;muster_batch;muster_row;muster_code;muster_message\r\nB\u{fc}ro;\"x\ny\";b1;2;;\r\n"
     );
 }
 
@@ -132,7 +154,7 @@ fn what_was_not_done_is_not_said_to_be_done() {
 fn short_long_and_unanswered_rows_stay_under_their_headings() {
     check(
         &csv_style(&["a", "b"], b','),
-        Columns::WithAnswers,
+        Columns::PLAIN,
         &[(row(&["1"]), Some(created())), (row(&["1", "2", "3"]), None)],
         "a,b,status,code,message,device,activation_code\n\
          1,,created,,,01hzxk3v9q4t5y6w7e8r9t0a1b,ABCDE-FGHJK\n1,2,3,,,,,\n",
@@ -143,10 +165,22 @@ fn short_long_and_unanswered_rows_stay_under_their_headings() {
 fn a_row_without_cells_is_known_by_its_number() {
     check(
         &csv_style(&["a", "b"], b','),
-        Columns::WithAnswers,
+        Columns::PLAIN,
         &[(row(&[]), Some(refused()))],
         "a,b,status,code,message,device,activation_code\n\
          ,,refused,M2111; M2131,\"row 2: mac: contains 'G'; no site \"\"X\"\"; odd\",,\n",
+    );
+}
+
+#[test]
+fn an_object_that_was_not_kept_is_known_by_its_number() {
+    let tail = "\"status\": \"refused\", \"code\": \"M2111; M2131\", \"message\": \"row 2: mac: contains 'G'; no site \\\"X\\\"; odd\", \
+                \"device\": \"\", \"activation_code\": \"\"}\n";
+    check(
+        &Style::Ndjson,
+        Columns::PLAIN,
+        &[(line(""), Some(refused()))],
+        &format!("{{\"line\": \"\", {tail}"),
     );
 }
 
@@ -158,12 +192,15 @@ fn an_earlier_code_stays_until_there_is_a_new_one() {
         ..created()
     };
     let earlier = Row {
-        earlier_code: "OLD".into(),
+        earlier: Earlier {
+            activation_code: "OLD".into(),
+            ..Earlier::default()
+        },
         ..row(&["x"])
     };
     check(
         &csv_style(&["a"], b','),
-        Columns::WithAnswers,
+        Columns::PLAIN,
         &[
             (earlier.clone(), Some(unchanged)),
             (earlier.clone(), Some(created())),
@@ -179,7 +216,7 @@ fn an_earlier_code_stays_until_there_is_a_new_one() {
 fn formulas_in_any_column_are_neutralised() {
     check(
         &csv_style(&["=cmd", "b"], b','),
-        Columns::WithAnswers,
+        Columns::PLAIN,
         &[
             (row(&["=HYPERLINK(\"http://x\")", "-23.5"]), None),
             (row(&["'=1", "+49 89 1"]), None),
@@ -192,7 +229,7 @@ fn formulas_in_any_column_are_neutralised() {
 fn our_columns_step_aside_for_the_users() {
     check(
         &csv_style(&["serial", "Status "], b'\t'),
-        Columns::WithAnswers,
+        Columns::PLAIN,
         &[(row(&["x", "new"]), None)],
         "serial\tStatus \tmuster_status\tmuster_code\tmuster_message\tmuster_device\tmuster_activation_code\nx\tnew\t\t\t\t\t\n",
     );
@@ -202,15 +239,17 @@ fn our_columns_step_aside_for_the_users() {
 fn refused_rows_can_be_sent_again() {
     check(
         &csv_style(&["a", "b"], b'|'),
-        Columns::OwnOnly,
+        Columns::OfRefused,
         &[(row(&["1", "x|y"]), Some(refused()))],
-        "a|b\n1|\"x|y\"\n",
+        "a|b|muster_batch|muster_row|muster_code|muster_message\n\
+         1|\"x|y\"||2|M2111; M2131|\"mac: contains 'G'; no site \"\"X\"\"; odd\"\n",
     );
     check(
         &Style::Ndjson,
-        Columns::OwnOnly,
+        Columns::OfRefused,
         &[(line("{\"a\": 1 }"), Some(refused()))],
-        "{\"a\": 1 }\n",
+        "{\"a\": 1, \"muster_batch\": \"\", \"muster_row\": \"1\", \"muster_code\": \"M2111; M2131\", \
+         \"muster_message\": \"mac: contains 'G'; no site \\\"X\\\"; odd\"}\n",
     );
 }
 
@@ -221,7 +260,7 @@ fn ndjson_keeps_objects_as_they_were_written() {
     let check_line = |source: &str, expected: &str| {
         check(
             &Style::Ndjson,
-            Columns::WithAnswers,
+            Columns::PLAIN,
             &[(line(source), Some(created()))],
             expected,
         );
@@ -256,13 +295,13 @@ fn a_file_that_is_there_is_kept() {
     std::fs::write(&path, "codes").unwrap();
     let style = csv_style(&["a"], b',');
     assert!(begin(&path, &style).is_err());
-    drop(ResultsFile::begin(&path, true, (&style, TextForm::default()), Columns::WithAnswers).unwrap());
+    drop(ResultsFile::begin(&path, REPLACE, (&style, TextForm::default()), Columns::PLAIN).unwrap());
     assert_eq!(
         std::fs::read_to_string(&path).unwrap(),
         "codes",
         "an abandoned file replaces nothing"
     );
-    ResultsFile::begin(&path, true, (&style, TextForm::default()), Columns::WithAnswers)
+    ResultsFile::begin(&path, REPLACE, (&style, TextForm::default()), Columns::PLAIN)
         .unwrap()
         .finish()
         .unwrap();

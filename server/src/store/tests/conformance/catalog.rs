@@ -6,7 +6,8 @@ use crate::store::{
 };
 use muster_domain::{
     Code, Refusal,
-    catalog::{Applied, ModelSource, ProfileSource, Resource},
+    catalog::{Applied, ModelSource, NamingRuleSource, ProfileSource, Resource},
+    manifest::MappingSource,
 };
 use muster_firmware_policy::{FirmwarePolicy, PolicySource};
 
@@ -49,6 +50,28 @@ fn referring(profile: &str, policy: &str) -> Resource {
         ..ModelSource::default()
     };
     Resource::Model(source.check().unwrap())
+}
+
+fn rule(pattern: &str, models: &[&str]) -> Resource {
+    let source = NamingRuleSource {
+        name: "rooms".to_owned(),
+        field: "position".to_owned(),
+        pattern: pattern.to_owned(),
+        models: models.iter().map(|&model| model.to_owned()).collect(),
+        ..NamingRuleSource::default()
+    };
+    Resource::NamingRule(source.check().unwrap())
+}
+
+fn mapping(model: &str, steps: &str) -> Resource {
+    let fields = format!(r#"[{{"field": "serial", "columns": ["SN"], "steps": {steps}}}]"#);
+    let source = MappingSource {
+        name: "line-7".to_owned(),
+        models: vec![model.to_owned()],
+        fields: serde_json::from_str(&fields).unwrap(),
+        ..MappingSource::default()
+    };
+    Resource::Mapping(source.check().unwrap())
 }
 
 fn places(refusals: &[Refusal]) -> Vec<(Code, &str)> {
@@ -94,6 +117,60 @@ pub(super) async fn what_is_referred_to_must_be_there(store: &Store) {
     )
     .await
     .unwrap();
+}
+
+pub(super) async fn naming_rules_are_replaced_as_a_whole(store: &Store) {
+    let refused = apply(store, vec![rule("a", &["GW-200", "NONE"])])
+        .await
+        .unwrap_err();
+    assert_eq!(
+        places(&refused),
+        [(Code::ReferenceMissing, "resources[0].models[1]")]
+    );
+    for (pattern, expected) in [
+        ("a", Applied::Created(1)),
+        ("a", Applied::Unchanged(1)),
+        ("b", Applied::Updated(2)),
+    ] {
+        let applied = apply(store, vec![rule(pattern, &["GW-200"])]).await.unwrap();
+        assert_eq!(applied, [expected]);
+    }
+    assert!(
+        store.catalog().naming_rules["rooms"]
+            .pattern
+            .as_ref()
+            .unwrap()
+            .matches("b")
+    );
+}
+
+pub(in crate::store::tests) async fn every_revision_of_a_mapping_stays(store: &Store) {
+    let refused = apply(store, vec![mapping("NONE", "[]")]).await.unwrap_err();
+    assert_eq!(
+        places(&refused),
+        [(Code::ReferenceMissing, "resources[0].models[0]")]
+    );
+    let steps = [
+        r#"[{"prefix": "GW2-"}]"#,
+        r#"[{"lookup": {"a": "b"}, "otherwise": "keep"}]"#,
+    ];
+    for (steps, expected) in [
+        (steps[0], Applied::Created(1)),
+        (steps[0], Applied::Unchanged(1)),
+        (steps[1], Applied::Updated(2)),
+    ] {
+        let applied = apply(store, vec![mapping("GW-200", steps)]).await.unwrap();
+        assert_eq!(applied, [expected]);
+    }
+    let catalog = store.catalog();
+    let name = "line-7".parse().unwrap();
+    for (number, steps) in [(1, steps[0]), (2, steps[1])] {
+        let revision = catalog.mapping_at(&name, number).unwrap();
+        let kept = serde_json::to_value(&revision.content.source().fields[0].steps).unwrap();
+        assert_eq!(kept, serde_json::from_str::<serde_json::Value>(steps).unwrap());
+        assert_eq!(revision.message, "about mappings/line-7");
+    }
+    assert_eq!(catalog.mapping(&name).unwrap().number, 2);
 }
 
 pub(super) async fn sites_make_no_circle(store: &Store) {

@@ -38,7 +38,13 @@ pub(super) async fn a_claim_ends_in_a_certificate(store: &Store) {
         (intended.state, intended.der.len()),
         (CertificateState::Intended, 0)
     );
-    assert_eq!(store.holder(serial).await.unwrap(), None);
+    let certificate = signed(&permit);
+    assert_eq!(store.holder(certificate.spki, &certificate.der).unwrap(), None);
+    assert_eq!(
+        store.holder(certificate.spki, b"").unwrap(),
+        None,
+        "an intent is no certificate"
+    );
     let finished = store
         .finish_claim(signed(&permit), at(1001), String::new())
         .await
@@ -46,7 +52,14 @@ pub(super) async fn a_claim_ends_in_a_certificate(store: &Store) {
         .unwrap();
     assert_eq!(finished.certificate, signed(&permit));
     assert_eq!(finished.device.lifecycle.state(), LifecycleState::Claimed);
-    assert_eq!(store.holder(serial).await.unwrap(), Some(devices[0].id));
+    assert_eq!(
+        store.holder(certificate.spki, &certificate.der).unwrap(),
+        Some(devices[0].id)
+    );
+    assert_eq!(
+        store.holder(certificate.spki, b"another of its key").unwrap(),
+        None
+    );
     assert_eq!(store.certificate(serial).await.unwrap(), Some(signed(&permit)));
     assert_eq!(store.counts().states[&LifecycleState::Claimed], 1);
     assert_eq!(
@@ -226,7 +239,10 @@ pub(super) async fn a_claim_that_was_undone_is_not_finished(store: &Store) {
             .unwrap();
         assert_eq!(late.unwrap_err(), rules::refusal());
         assert_eq!(store.device(device.id).await.unwrap(), Some(changed));
-        assert_eq!(store.holder(permit.intent().certificate).await.unwrap(), None);
+        assert_eq!(
+            store.holder(permit.intent().spki, &signed(&permit).der).unwrap(),
+            None
+        );
     }
 }
 

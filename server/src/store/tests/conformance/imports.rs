@@ -1,21 +1,22 @@
 //! Imports.
 
 use crate::store::{
-    Store, StoreError,
-    tests::build::{alice, at, batch, batch_id, event, import, import_rows, mac, part, row, serial, sound},
+    CommittedPart, Store, StoreError,
+    tests::build::{
+        at, batch_id, commit, finish, import, import_rows, mac, part, row, serial, sound, start, step,
+    },
 };
 use muster_domain::{
-    Code,
-    audit::Action,
-    batch::{BatchState, Tally},
+    Code, Refusal,
+    batch::{BatchState, BatchStep, Tally},
     device::{LifecycleState, VerificationState},
     manifest::RowOutcome,
 };
 
 fn code(outcome: &RowOutcome) -> Option<Code> {
     match outcome {
-        RowOutcome::Refused(refusal) => Some(refusal.code),
-        RowOutcome::Created(_) | RowOutcome::Updated(_) | RowOutcome::Unchanged(_) => None,
+        RowOutcome::Refused(problems) => problems.first().map(|problem| problem.refusal.code),
+        RowOutcome::Created(_) | RowOutcome::Updated { .. } | RowOutcome::Unchanged(_) => None,
     }
 }
 
@@ -59,10 +60,7 @@ pub(super) async fn each_value_is_counted_on_its_own(store: &Store) {
 pub(super) async fn a_preview_answers_what_a_commit_does_and_changes_nothing(store: &Store) {
     import(store, 1, 0..3).await;
     let (_, before) = store.list_audit(0, 1).await.unwrap();
-    store
-        .create_batch(batch(2), event(Action::BatchStarted))
-        .await
-        .unwrap();
+    start(store, 2).await;
     let mut rows: Vec<_> = (1..6).map(row).collect();
     rows[0].row.site = Some("BER-1".parse().unwrap());
     rows[3].row.mac = Some(mac(0));
@@ -72,8 +70,9 @@ pub(super) async fn a_preview_answers_what_a_commit_does_and_changes_nothing(sto
         .unwrap();
     assert_eq!(store.counts().devices, 3);
     assert_eq!(store.list_audit(0, 1).await.unwrap().1, before + 1);
-    let committed = store.commit_import_part(part(store, 2, 0, rows)).await.unwrap();
-    assert_eq!(previewed, committed);
+    let committed = commit(store, part(store, 2, 0, rows)).await;
+    assert_eq!(previewed.outcomes, committed);
+    assert_eq!(previewed.digests.len(), 5);
     assert_eq!(code(&committed[3]), Some(Code::MacTaken));
     assert_eq!(store.counts().devices, 5);
 }
@@ -100,32 +99,30 @@ pub(super) async fn the_same_file_again_changes_nothing(store: &Store) {
 
 pub(super) async fn a_part_is_committed_once_and_in_turn(store: &Store) {
     let missing = store.commit_import_part(part(store, 1, 0, vec![row(0)])).await;
-    assert!(matches!(missing, Err(StoreError::Missing { .. })), "{missing:?}");
-    store
-        .create_batch(batch(1), event(Action::BatchStarted))
-        .await
-        .unwrap();
-    let twice = store.create_batch(batch(1), event(Action::BatchStarted)).await;
-    assert!(matches!(twice, Err(StoreError::Duplicate { .. })), "{twice:?}");
-    let turn = async |number, first, due: Option<u32>| {
+    let refused =
+        |answer: Result<Result<CommittedPart, Refusal>, StoreError>| answer.unwrap().unwrap_err().code;
+    assert_eq!(refused(missing), Code::NotFound);
+    start(store, 1).await;
+    let turn = async |number, first, due: u32| {
         let answer = store
             .commit_import_part(part(store, 1, number, vec![row(first)]))
             .await;
         match answer {
-            Ok(_) => assert_eq!(due, Some(number)),
+            Ok(committed) => assert_eq!((due, committed.unwrap().written), (number, true)),
             Err(StoreError::PartOutOfTurn { expected, .. }) => assert_eq!(expected, due),
             Err(other) => panic!("{other}"),
         }
     };
-    turn(1, 0, Some(0)).await;
-    turn(0, 0, Some(0)).await;
-    turn(0, 1, Some(1)).await;
-    turn(1, 1, Some(1)).await;
-    let done = store.finish_batch(batch_id(1), at(9), alice()).await.unwrap();
+    turn(1, 0, 0).await;
+    turn(0, 0, 0).await;
+    turn(0, 1, 1).await;
+    turn(1, 1, 1).await;
+    let done = finish(store, 1).await;
     assert_eq!((done.parts, done.tally.created), (2, 2));
-    turn(2, 2, None).await;
-    let again = store.finish_batch(batch_id(1), at(10), alice()).await.unwrap();
-    assert_eq!(again, done);
+    let late = store.commit_import_part(part(store, 1, 2, vec![row(2)])).await;
+    assert_eq!(refused(late), Code::BatchState);
+    let again = step(store, 1, BatchStep::Finished).await;
+    assert_eq!(again.unwrap_err().code, Code::BatchState);
 }
 
 pub(super) async fn an_address_belongs_to_one_device(store: &Store) {
@@ -161,7 +158,9 @@ pub(super) async fn rows_of_one_part_do_not_share_serials_or_addresses(store: &S
             None
         ]
     );
-    assert!(matches!(&outcomes[4], RowOutcome::Refused(refusal) if refusal.message.contains("row 4")));
+    assert!(
+        matches!(&outcomes[4], RowOutcome::Refused(problems) if problems[0].refusal.message.contains("row 4"))
+    );
     assert_eq!(store.counts().devices, 4);
     sound(store).await;
     // The same when the devices are there already.
@@ -178,7 +177,7 @@ pub(super) async fn changed_rows_move_in_every_index(store: &Store) {
     moved.row.site = Some("HAM-1".parse().unwrap());
     moved.row.mac = Some(mac(900));
     let outcomes = import_rows(store, 2, vec![moved]).await;
-    assert!(matches!(&outcomes[0], RowOutcome::Updated(device) if device.mac == Some(mac(900))));
+    assert!(matches!(&outcomes[0], RowOutcome::Updated { device, .. } if device.mac == Some(mac(900))));
     assert_eq!(
         (store.counts().sites["BER-1"], store.counts().sites["HAM-1"]),
         (1, 3)
@@ -192,18 +191,12 @@ pub(super) async fn changed_rows_move_in_every_index(store: &Store) {
 }
 
 pub(super) async fn serials_in_any_order_fill_every_index(store: &Store) {
-    store
-        .create_batch(batch(1), event(Action::BatchStarted))
-        .await
-        .unwrap();
+    start(store, 1).await;
     // 37 is prime to 2048: the parts interleave, in each index and within every page of it.
     let numbers: Vec<u32> = (0..2048).map(|place| place * 37 % 2048).collect();
     for (number, numbers) in (0..).zip(numbers.chunks(700)) {
         let rows = numbers.iter().map(|&device| row(device)).collect();
-        let outcomes = store
-            .commit_import_part(part(store, 1, number, rows))
-            .await
-            .unwrap();
+        let outcomes = commit(store, part(store, 1, number, rows)).await;
         assert!(
             outcomes
                 .iter()
@@ -219,10 +212,7 @@ pub(super) async fn serials_in_any_order_fill_every_index(store: &Store) {
 
 pub(super) async fn batches_are_listed_newest_first(store: &Store) {
     for number in [2, 1, 3] {
-        store
-            .create_batch(batch(number), event(Action::BatchStarted))
-            .await
-            .unwrap();
+        start(store, number).await;
     }
     let ids =
         |found: Vec<muster_domain::batch::Batch>| found.into_iter().map(|batch| batch.id).collect::<Vec<_>>();

@@ -1,11 +1,13 @@
 //! What every store must answer. Each function takes a store with a registry, two models and two sites.
 
-mod catalog;
+mod batches;
+pub(super) mod catalog;
 mod claims;
 mod devices;
 mod imports;
 mod listing;
 mod records;
+mod undo;
 
 macro_rules! conformance {
     ($($noun:ident: $($name:ident)*;)*) => {
@@ -34,6 +36,8 @@ conformance! {
         resources_are_applied_all_or_none
         what_is_referred_to_must_be_there
         sites_make_no_circle
+        naming_rules_are_replaced_as_a_whole
+        every_revision_of_a_mapping_stays
         revisions_are_appended_only_when_they_differ
         validation_changes_nothing;
     imports:
@@ -47,6 +51,24 @@ conformance! {
         changed_rows_move_in_every_index
         serials_in_any_order_fill_every_index
         batches_are_listed_newest_first;
+    batches:
+        the_same_request_gives_the_same_batch
+        a_batch_is_stepped_and_tells_why_not
+        open_batches_are_found_until_their_results_are_kept
+        a_part_is_told_as_often_as_it_is_asked_for
+        acknowledged_results_lose_their_codes_and_keys
+        mended_rows_join_their_batch
+        a_row_stands_once_in_a_file
+        a_row_that_moved_since_the_plan_is_left_alone
+        a_whole_part_is_written_whole_or_not
+        certificates_and_pinned_keys_come_with_rows;
+    undo:
+        what_it_made_goes_and_what_it_changed_returns
+        all_that_blocks_it_is_named_and_nothing_changes
+        only_a_batch_at_its_end_is_taken_back
+        devices_on_their_way_out_change_no_more
+        an_undo_that_is_blocked_at_the_last_moment_is_abandoned
+        an_undo_reaches_behind_every_attempt;
     claims:
         a_claim_ends_in_a_certificate
         a_lost_answer_is_given_again

@@ -1,0 +1,7 @@
+//! What records were: copies of types as they were written once, and what they mean now. Never edited.
+
+mod model;
+mod records;
+
+pub(super) use model::ModelV1;
+pub(super) use records::{BatchV1, DeviceV1};

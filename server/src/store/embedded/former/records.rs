@@ -1,0 +1,195 @@
+//! Records as older programs wrote them, and what they mean now. Never changed.
+
+use muster_domain::{
+    Timestamp,
+    activation::{CodeHash, Seed},
+    batch::{Batch, BatchSpec, BatchState, Tally},
+    certificate::{CertificateSerial, SpkiDigest},
+    desired::Target,
+    device::{Credential, Device, Identity, Lifecycle, Origin, Reported, Standing, Verification},
+    ids::{BatchId, DeviceId},
+    mac::Mac,
+    names::{ModelName, OperatorName, Serial, SiteCode},
+};
+use semver::Version;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Every device had earned its identity with a code, and kept no columns.
+#[derive(Debug, Serialize, Deserialize)]
+pub(in crate::store::embedded) struct DeviceV1 {
+    id: DeviceId,
+    serial: Serial,
+    mac: Option<Mac>,
+    model: ModelName,
+    hardware: Option<String>,
+    factory_firmware: Option<Version>,
+    site: Option<SiteCode>,
+    position: Option<String>,
+    labels: BTreeMap<String, String>,
+    variables: BTreeMap<String, String>,
+    origin: Origin,
+    created: Timestamp,
+    updated: Timestamp,
+    revision: u64,
+    lifecycle: LifecycleV1,
+    target: Target,
+    reported: Option<Reported>,
+    verification: Verification,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct IdentityV1 {
+    certificate: CertificateSerial,
+    spki: SpkiDigest,
+    not_after: Timestamp,
+    spent: CodeHash,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+enum StandingV1 {
+    Claimed(IdentityV1),
+    Active(IdentityV1),
+    /// The first variant of a credential is what it was.
+    Registered(Credential),
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+enum LifecycleV1 {
+    Registered {
+        credential: Credential,
+    },
+    Claimed {
+        identity: IdentityV1,
+    },
+    Active {
+        identity: IdentityV1,
+    },
+    Suspended {
+        since: Timestamp,
+        reason: String,
+        was: StandingV1,
+    },
+    Retired {
+        since: Timestamp,
+        reason: String,
+        last: Option<CertificateSerial>,
+    },
+}
+
+impl From<IdentityV1> for Identity {
+    fn from(former: IdentityV1) -> Self {
+        Self {
+            certificate: former.certificate,
+            spki: former.spki,
+            not_after: former.not_after,
+            spent: Some(former.spent),
+        }
+    }
+}
+
+impl From<LifecycleV1> for Lifecycle {
+    fn from(former: LifecycleV1) -> Self {
+        match former {
+            LifecycleV1::Registered { credential } => Self::Registered { credential },
+            LifecycleV1::Claimed { identity } => Self::Claimed {
+                identity: identity.into(),
+            },
+            LifecycleV1::Active { identity } => Self::Active {
+                identity: identity.into(),
+            },
+            LifecycleV1::Suspended { since, reason, was } => Self::Suspended {
+                since,
+                reason,
+                was: match was {
+                    StandingV1::Claimed(identity) => Standing::Claimed(identity.into()),
+                    StandingV1::Active(identity) => Standing::Active(identity.into()),
+                    StandingV1::Registered(credential) => Standing::Registered(credential),
+                },
+            },
+            LifecycleV1::Retired { since, reason, last } => Self::Retired { since, reason, last },
+        }
+    }
+}
+
+impl From<DeviceV1> for Device {
+    fn from(former: DeviceV1) -> Self {
+        Self {
+            id: former.id,
+            serial: former.serial,
+            mac: former.mac,
+            model: former.model,
+            hardware: former.hardware,
+            factory_firmware: former.factory_firmware,
+            site: former.site,
+            position: former.position,
+            labels: former.labels,
+            variables: former.variables,
+            kept: BTreeMap::new(),
+            origin: former.origin,
+            created: former.created,
+            updated: former.updated,
+            revision: former.revision,
+            lifecycle: former.lifecycle.into(),
+            target: former.target,
+            reported: former.reported,
+            verification: former.verification,
+        }
+    }
+}
+
+/// A batch lived as long as the call that sent it, and kept nothing of its rows.
+#[derive(Debug, Serialize, Deserialize)]
+pub(in crate::store::embedded) struct BatchV1 {
+    id: BatchId,
+    file_name: String,
+    file_sha256: [u8; 32],
+    file_bytes: u64,
+    author: OperatorName,
+    created: Timestamp,
+    state: BatchStateV1,
+    tally: Tally,
+    parts: u32,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+enum BatchStateV1 {
+    Applying,
+    Done(Timestamp),
+}
+
+impl From<BatchV1> for Batch {
+    fn from(former: BatchV1) -> Self {
+        let spec = BatchSpec {
+            file_name: former.file_name,
+            ..BatchSpec::default()
+        };
+        // No part of it was ever made from a seed, and none will be.
+        let seed = Seed::from_bytes([0; 16]);
+        let (state, changed) = match former.state {
+            // It was cut, and its file is not here: what was applied stays, the file can be sent again.
+            BatchStateV1::Applying => (BatchState::Cancelled(former.created), former.created),
+            BatchStateV1::Done(at) => (BatchState::Done(at), at),
+        };
+        Self {
+            state,
+            changed,
+            received: former.file_bytes,
+            file_bytes: former.file_bytes,
+            file_sha256: Some(former.file_sha256),
+            rows: former.tally.rows(),
+            tally: former.tally,
+            parts: former.parts,
+            acknowledged: former.parts,
+            unrecorded: former.parts,
+            ..Self::new(
+                former.id,
+                String::new(),
+                spec,
+                former.author,
+                seed,
+                former.created,
+            )
+        }
+    }
+}

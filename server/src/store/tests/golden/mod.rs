@@ -1,0 +1,358 @@
+//! Bytes of every record format, kept for ever: old files open, and no format changes unnoticed.
+
+mod batches;
+
+use super::build::{alice, at, claim, code, info, key, operator, report, row, signed};
+use crate::store::{
+    RegistryInfo,
+    embedded::{MappingText, Record, Replaceable},
+};
+use muster_domain::{
+    access::Role,
+    audit::{Action, Event},
+    catalog::{
+        ModelSource, NamingRuleSource, ParameterSource, ParameterType, ProfileSource, Revision, SiteSource,
+    },
+    certificate::{CertificateRecord, CertificateState},
+    desired::Target,
+    device::{
+        Credential, Device, FacetState, Identity, Lifecycle, PinnedKey, Reported, Standing, Verification,
+    },
+};
+use muster_firmware_policy::{ArtifactSource, FirmwarePolicy, PolicySource, UpdateSource};
+use std::{collections::BTreeMap, fmt::Debug, fs, path::PathBuf};
+
+fn path(name: &str, version: u8) -> PathBuf {
+    let file = format!("{name}_v{version}.bin");
+    [
+        env!("CARGO_MANIFEST_DIR"),
+        "..",
+        "tests",
+        "fixtures",
+        "store",
+        &file,
+    ]
+    .iter()
+    .collect()
+}
+
+/// Compares with `tests/fixtures/store/NAME_vN.bin`, N being the version that is written; with `MUSTER_BLESS` set,
+/// writes it if it is not there.
+fn check<R: Record + PartialEq + Debug>(name: &str, value: &R) {
+    let path = path(name, R::VERSION);
+    if std::env::var_os("MUSTER_BLESS").is_some() && !path.exists() {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, value.encode().unwrap()).unwrap();
+    }
+    let golden = opens(name, R::VERSION, value);
+    assert_eq!(
+        value.encode().unwrap(),
+        golden,
+        "{name}: new bytes differ; add a version instead"
+    );
+}
+
+/// The golden bytes of a version, which mean this value now.
+fn opens<R: Record + PartialEq + Debug>(name: &str, version: u8, value: &R) -> Vec<u8> {
+    let path = path(name, version);
+    let golden = fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    assert_eq!(
+        &R::decode(&golden).unwrap(),
+        value,
+        "{name}: version {version} means something else"
+    );
+    // Damage is an error, never a panic, and never another value of the same length.
+    for cut in 0..golden.len() {
+        assert!(R::decode(&golden[..cut]).is_err(), "{name}: cut at {cut}");
+    }
+    let longer = [golden.as_slice(), &[0]].concat();
+    assert!(R::decode(&longer).is_err(), "{name}: longer");
+    for place in 0..golden.len() {
+        let mut flipped = golden.clone();
+        flipped[place] ^= 0x80;
+        drop(R::decode(&flipped));
+    }
+    golden
+}
+
+fn device() -> Device {
+    let row = row(1).row;
+    Device {
+        id: super::build::fresh(1, 1).id,
+        serial: row.serial,
+        mac: row.mac,
+        model: row.model,
+        hardware: row.hardware,
+        factory_firmware: row.firmware,
+        site: row.site,
+        position: row.position,
+        labels: row.labels,
+        variables: [("vlan".to_owned(), "12".to_owned())].into(),
+        kept: BTreeMap::new(),
+        origin: super::build::fresh(1, 1).origin,
+        created: at(1),
+        updated: at(2),
+        revision: 3,
+        lifecycle: Lifecycle::Registered {
+            credential: Credential::Code {
+                hash: code(1),
+                expires: Some(at(9)),
+                intent: Some(claim(1, 1, 1).fresh),
+            },
+        },
+        target: Target {
+            generation: 4,
+            digest: [6; 32],
+            profile: Some(("gateway".parse().unwrap(), 2)),
+            firmware_policy: Some(("stable".parse().unwrap(), 3)),
+        },
+        reported: None,
+        verification: Verification::Pending,
+    }
+}
+
+#[test]
+fn devices() {
+    let registered = device();
+    device_check("device_registered", &registered);
+    let identity = Identity {
+        certificate: claim(1, 1, 1).fresh.certificate,
+        spki: key(1),
+        not_after: at(500),
+        spent: Some(code(1)),
+    };
+    let reported = Some(Reported {
+        at: at(7),
+        generation: 4,
+        agent_version: "0.1.0".to_owned(),
+        firmware: Some("2.4.1".parse().unwrap()),
+        boot_id: 8,
+        facets: report(&registered, FacetState::Waiting("window".to_owned())).facets,
+    });
+    let claimed = Device {
+        lifecycle: Lifecycle::Claimed { identity },
+        reported: reported.clone(),
+        ..device()
+    };
+    device_check("device_claimed", &claimed);
+    let verification = Verification::Verified { at: at(8) };
+    device_check(
+        "device_active",
+        &Device {
+            lifecycle: Lifecycle::Active { identity },
+            verification,
+            ..claimed.clone()
+        },
+    );
+    let suspended = Lifecycle::Suspended {
+        since: at(8),
+        reason: "lost".to_owned(),
+        was: Standing::Active(identity),
+    };
+    let facet = muster_domain::device::Facet::Location;
+    let verification = Verification::Drifted {
+        facet,
+        reason: "edited".to_owned(),
+    };
+    device_check(
+        "device_suspended",
+        &Device {
+            lifecycle: suspended,
+            verification,
+            ..claimed.clone()
+        },
+    );
+    let retired = Lifecycle::Retired {
+        since: at(8),
+        reason: "scrapped".to_owned(),
+        last: Some(identity.certificate),
+    };
+    let verification = Verification::Stale { since: at(8) };
+    let bare = Device {
+        mac: None,
+        site: None,
+        reported: None,
+        ..claimed
+    };
+    device_check(
+        "device_retired",
+        &Device {
+            lifecycle: retired,
+            verification,
+            ..bare
+        },
+    );
+    // What devices had not in version 1.
+    let kept = Device {
+        kept: [("Pallet".to_owned(), "17".to_owned())].into(),
+        lifecycle: Lifecycle::Registered {
+            credential: Credential::Pinned {
+                key: PinnedKey {
+                    spki: key(4),
+                    certificate: Some([8; 32]),
+                },
+                intent: None,
+            },
+        },
+        ..device()
+    };
+    check("device_pinned", &kept);
+    let identity = Identity {
+        spent: None,
+        ..identity
+    };
+    let certified = Device {
+        lifecycle: Lifecycle::Claimed { identity },
+        ..kept
+    };
+    check("device_certified", &certified);
+}
+
+/// Said the same in version 1.
+fn device_check(name: &str, value: &Device) {
+    check(name, value);
+    opens(name, 1, value);
+}
+
+#[test]
+fn certificates() {
+    let intent = claim(1, 1, 1).fresh;
+    let record = CertificateRecord {
+        serial: intent.certificate,
+        device: device().id,
+        spki: intent.spki,
+        not_before: intent.not_before,
+        not_after: intent.not_after,
+        state: CertificateState::Intended,
+        der: Vec::new(),
+    };
+    check("certificate_intended", &record);
+    check(
+        "certificate_current",
+        &CertificateRecord {
+            state: CertificateState::Current,
+            der: vec![0x30; 8],
+            ..record.clone()
+        },
+    );
+    check(
+        "certificate_revoked",
+        &CertificateRecord {
+            state: CertificateState::Revoked(at(9)),
+            der: vec![0x30; 8],
+            ..record
+        },
+    );
+    let _: fn(&muster_domain::claim::ClaimPermit) -> CertificateRecord = signed;
+}
+
+#[test]
+fn the_catalog() {
+    let model = ModelSource {
+        name: "GW-200".to_owned(),
+        description: "gateway".to_owned(),
+        serial_pattern: "GW2-[0-9]{7}".to_owned(),
+        ouis: vec!["00:1B:C5".to_owned()],
+        profile: "gateway".to_owned(),
+        firmware_policy: "stable".to_owned(),
+        ..ModelSource::default()
+    };
+    let former = Replaceable {
+        changes: 2,
+        source: model.clone(),
+    };
+    opens("model", 1, &former);
+    let model = ModelSource {
+        ouis: vec!["70:B3:D5:12:3".to_owned()],
+        check_digit: "luhn".to_owned(),
+        allow_local_addresses: true,
+        ..model
+    };
+    check(
+        "model",
+        &Replaceable {
+            changes: 2,
+            source: model,
+        },
+    );
+    let site = SiteSource {
+        code: "BER-1".to_owned(),
+        name: "Berlin".to_owned(),
+        country: "DE".to_owned(),
+        parent: "EU".to_owned(),
+        latitude: Some(52.5),
+        longitude: Some(13.4),
+        time_zone: "Europe/Berlin".to_owned(),
+    };
+    check(
+        "site",
+        &Replaceable {
+            changes: 1,
+            source: site,
+        },
+    );
+    let rule = NamingRuleSource {
+        name: "rooms".to_owned(),
+        description: "As on the doors".to_owned(),
+        field: "position".to_owned(),
+        pattern: "[A-Z]-[0-9]+".to_owned(),
+        example: "B-12".to_owned(),
+        models: vec!["GW-200".to_owned()],
+        required: true,
+    };
+    check(
+        "naming_rule",
+        &Replaceable {
+            changes: 3,
+            source: rule,
+        },
+    );
+    let parameter = ParameterSource {
+        kind: ParameterType::Integer,
+        default: Some("1".to_owned()),
+    };
+    let content = ProfileSource {
+        name: "gateway".to_owned(),
+        message: String::new(),
+        parameters: [("vlan".to_owned(), parameter)].into(),
+        files: [("network.toml".to_owned(), "vlan = {{ vlan }}".to_owned())].into(),
+    };
+    check("profile", &revision(content));
+    let text = r#"{"name":"line-7","unmapped":"keep","fields":[{"field":"serial","columns":["SN"]}]}"#;
+    check("mapping", &revision(MappingText(text.to_owned())));
+    let target = ArtifactSource {
+        version: "2.5.0".to_owned(),
+        url: "https://firmware.example/2.5.0".to_owned(),
+        sha256: "ab".repeat(32),
+        size: 1000,
+    };
+    let mut policy = PolicySource {
+        name: "stable".to_owned(),
+        update: Some(UpdateSource {
+            target,
+            ..UpdateSource::default()
+        }),
+        ..PolicySource::default()
+    };
+    policy.applies_to.models = vec!["GW-*".to_owned()];
+    policy.permit.minimum = Some("2.0.0".to_owned());
+    check("policy", &revision(FirmwarePolicy::parse(policy).unwrap()));
+}
+
+fn revision<T>(content: T) -> Revision<T> {
+    Revision {
+        number: 2,
+        author: "alice".parse().unwrap(),
+        created: at(3),
+        message: "because".to_owned(),
+        content,
+    }
+}
+
+#[test]
+fn the_registry() {
+    check("registry", &RegistryInfo { format: 1, ..info() });
+    check("operator", &operator("alice", Role::Approver, 1));
+    let event = Event::new(at(1), alice(), Action::DeviceRetired, "devices/x").with("reason", "scrapped");
+    check("audit", &event.entry(300));
+}
