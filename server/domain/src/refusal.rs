@@ -104,7 +104,7 @@ codes! {
     2106 SerialTaken Invalid "SERIAL_TAKEN" "The serial is registered for a device of another model. Check both labels."
     2107 SerialCheckDigit Invalid "SERIAL_CHECK_DIGIT" "The check digit of the serial is wrong: a character was misread or mistyped. Compare with the label."
     2111 MacMalformed Invalid "MAC_MALFORMED" "The hardware address cannot be read. Write 12 (EUI-48) or 16 (EUI-64) hexadecimal digits."
-    2112 MacMulticast Invalid "MAC_MULTICAST" "The hardware address names a group of devices, not one. Check its first octet."
+    2112 MacMulticast Invalid "MAC_MULTICAST" "The hardware address names a group of devices, not one. Check its first octet; if the column holds no addresses, map it to a label."
     2113 MacVendor Invalid "MAC_VENDOR" "The hardware address is outside the blocks of its model. Check the model or the address."
     2114 MacRepeated Invalid "MAC_REPEATED" "The hardware address stands in an earlier row of this file, which is named. Keep the right one."
     2115 MacTaken Invalid "MAC_TAKEN" "The hardware address belongs to another registered device, which is named."

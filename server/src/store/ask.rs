@@ -40,6 +40,8 @@ pub struct ImportPart {
     pub intake: Arc<Intake>,
     /// What rows may do.
     pub limits: Limits,
+    /// The columns as the file calls them, each with the fields it fills: problems that are found here name them.
+    pub columns: Arc<[(String, String)]>,
     /// The ids of new devices count up from here.
     pub first: DeviceId,
     /// Valid rows, in the order of the file.

@@ -3,6 +3,7 @@
 mod cli;
 mod crash;
 mod demo;
+mod grpcio;
 mod mosquitto;
 mod openssl;
 mod readme;

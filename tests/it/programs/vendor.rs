@@ -45,10 +45,15 @@ async fn espressif_certificates_are_pinned() {
     let Some(file) = found("espressif.csv") else {
         return;
     };
-    let (ended, devices) = imported(&[file.to_str().unwrap(), "--credential", "pinned"]).await;
+    let file = file.to_str().unwrap();
+    let (ended, devices) = imported(&[file, "--credential", "pinned"]).await;
     // Three of its seven addresses have the group bit set, so they name no device; they are told, and the others go on.
     assert_eq!((ended.code, devices), (Some(3), 4), "{ended:?}");
     assert!(ended.out.contains("M2112 3 rows (2, 3, 4)"), "{ended:?}");
+    // Its addresses are made up. By their certificates alone, all seven are devices.
+    let by_certificate = ["--mapping", "espressif-certificates", "--credential", "pinned"];
+    let (ended, devices) = imported(&[&[file], &by_certificate[..]].concat()).await;
+    assert_eq!((ended.code, devices), (Some(0), 7), "{ended:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -356,6 +356,8 @@ async fn a_plan_is_applied_exactly_or_not_at_all() {
     let applied = caller.watch(&plan.token).await.expect("results");
     assert_eq!(applied.statuses(), [Created, Created, Created, Refused]);
     assert!(applied.codes()[..3].iter().all(|code| !code.is_empty()));
+    // What the columns were taken for is remembered, as it is without a plan.
+    assert_eq!(caller.get().await.mapping, "mappings/GW-200/revisions/1");
     // Meanwhile the registry moved under the twin.
     twin.apply(&hash).await.expect("it begins");
     let moved = twin.watch("").await.unwrap_err();

@@ -1,10 +1,11 @@
 //! The full list of what is wrong with a file, as a file: one line a problem.
 
 use super::{
-    rows::{Row, Table, TextForm},
+    rows::{Cell, Row, Table, TextForm},
     write::{Book, CsvWriter, SHEET_ROWS, SheetWriter, Sink, Writer},
 };
 use crate::failure::Failure;
+use muster_domain::manifest::CellKind;
 use muster_proto::v1::{Refusal, RowResult};
 use serde::Serialize;
 use std::{
@@ -12,9 +13,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The columns, in order.
-const COLUMNS: [&str; 9] = [
-    "row", "column", "value", "code", "reason", "rule", "message", "fix", "level",
+/// The first column: a count, which a sheet can sort by.
+const ROW: &str = "row";
+/// The columns behind it, texts all of them.
+const COLUMNS: [&str; 8] = [
+    "column", "value", "code", "reason", "rule", "message", "fix", "level",
 ];
 
 /// One line.
@@ -57,10 +60,8 @@ impl<'a> Problem<'a> {
         }
     }
 
-    fn texts(&self) -> [(&'static str, String); 9] {
-        let row = self.row.to_string();
+    fn texts(&self) -> [(&'static str, String); 8] {
         let texts = [
-            &row,
             self.column,
             self.value,
             &self.code,
@@ -136,7 +137,10 @@ impl ProblemsFile {
                 self.left_out += 1;
                 Ok(())
             }
-            Kind::Table(writer) => writer.push(&Row::default(), &problem.texts()),
+            Kind::Table(writer) => {
+                let number = first(problem.row.to_string(), CellKind::Number);
+                writer.push(&number, &problem.texts())
+            }
         }
     }
 
@@ -157,7 +161,7 @@ impl ProblemsFile {
             Kind::Table(mut writer) => {
                 let note = format!("{} more; write .csv or .jsonl for all", self.left_out);
                 let rest = if self.left_out > 0 {
-                    writer.push(&Row::default(), &[("row", note)])
+                    writer.push(&first(note, CellKind::Text), &[])
                 } else {
                     Ok(())
                 };
@@ -165,6 +169,14 @@ impl ProblemsFile {
             }
         };
         ended.map_err(|error| Failure::file("write", &self.path, &error))
+    }
+}
+
+/// A row with its first cell only.
+fn first(text: String, kind: CellKind) -> Row {
+    Row {
+        cells: vec![Cell { text, kind }],
+        ..Row::default()
     }
 }
 
@@ -178,6 +190,7 @@ impl Kind {
         let names = COLUMNS.map(str::to_owned);
         let table = Table {
             header_row: 1,
+            header: vec![ROW.to_owned()],
             ..Table::default()
         };
         Ok(match ending.as_str() {
@@ -202,6 +215,7 @@ impl Kind {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use muster_domain::manifest::{ReadOptions, Reader, Record};
 
     fn answer() -> RowResult {
         let refusal = |code, column: &str, value: &str| Refusal {
@@ -255,5 +269,22 @@ mod tests {
             line("MAC", "02:00", "M2112", "warning"),
         ];
         check("p.jsonl", &lines.concat());
+    }
+
+    #[test]
+    fn rows_are_numbers_in_a_sheet() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("p.xlsx");
+        let mut file = ProblemsFile::begin(&path, false).unwrap();
+        file.push(&answer()).unwrap();
+        file.finish().unwrap();
+        let options = ReadOptions::default();
+        let mut reader = Reader::new(std::fs::File::open(&path).unwrap(), &options).unwrap();
+        assert_eq!(reader.columns()[..2], ["row", "column"]);
+        let mut record = Record::default();
+        assert!(reader.read(&mut record).unwrap());
+        let first = |place| (record.cell(place), record.kind(place));
+        assert_eq!(first(0), (Some("5"), CellKind::Number));
+        assert_eq!(first(1), (Some("MAC Address"), CellKind::Text));
     }
 }

@@ -97,6 +97,8 @@ pub enum BatchStep {
         /// What will be done: must be the plan on record, or the one that was asked for, if there is one.
         plan: Option<PlanHash>,
     },
+    /// The mapping that the file is read by is kept in the catalog, now that it is used.
+    MappingKept(MappingName, RevisionNumber),
     /// A part is committed. Only the store makes this step, with the part.
     PartCommitted {
         /// How its rows ended.
@@ -178,7 +180,7 @@ impl BatchStep {
             Self::Received(_) | Self::UploadEnded { .. } => "receive a file",
             Self::Checked(_) => "be checked",
             Self::Planned { .. } => "be planned",
-            Self::ApplyBegun { .. } | Self::PartCommitted { .. } => "be applied",
+            Self::ApplyBegun { .. } | Self::MappingKept(..) | Self::PartCommitted { .. } => "be applied",
             Self::Finished => "be finished",
             Self::Cancelled => "be cancelled",
             Self::Failed(_) => "fail",
@@ -218,6 +220,10 @@ impl Batch {
                     next_seed,
                 },
             ) => changed.committed(tally, sent_again, next_seed),
+            (State::Applying, BatchStep::MappingKept(name, revision)) => Ok(Self {
+                mapping: Some((name, revision)),
+                ..changed
+            }),
             (State::Applying, BatchStep::Finished) => to(State::Done(now)),
             (
                 State::Uploading | State::Checking | State::Planned { .. } | State::Applying,

@@ -42,7 +42,7 @@ const fn entry(field: &'static str, columns: &'static [&'static str]) -> Entry {
 /// Columns that hold secrets: a one-time password, a password. They are not ours to keep.
 const CUMULOCITY_SECRETS: &[&str] = &["ENROLLMENT_OTP", "CREDENTIALS"];
 
-const PRESETS: [Preset; 5] = [
+const PRESETS: [Preset; 6] = [
     Preset {
         name: "microchip",
         description: "Secure elements of the Microchip Trust Platform: signed manifests, versions 1 to 3. The serial is \
@@ -78,6 +78,18 @@ const PRESETS: [Preset; 5] = [
         fields: &[
             entry("serial", &["cn"]),
             entry("mac", &["MAC"]),
+            entry("credential", &["cert"]),
+        ],
+    },
+    Preset {
+        name: "espressif-certificates",
+        description: "Modules of Espressif by their certificates alone. The address is kept as a label and identifies nothing: \
+                      for files whose addresses are not those of the modules.",
+        format: None,
+        marks: &[],
+        fields: &[
+            entry("serial", &["cn"]),
+            entry("labels.mac", &["MAC"]),
             entry("credential", &["cert"]),
         ],
     },

@@ -1,5 +1,6 @@
 //! What is wrong, or odd, with a row: enough for a person to find the cell and to mend it.
 
+use super::DeviceRow;
 use crate::Refusal;
 use core::fmt;
 use serde::{Deserialize, Serialize};
@@ -56,9 +57,7 @@ impl Problem {
     /// for problems that are found where nobody knows the file.
     #[must_use]
     pub fn find_column(self, columns: &[(String, String)]) -> Self {
-        let path = self.refusal.field.as_str();
-        let field = path.split_once("].").map_or(path, |(_, field)| field);
-        let field = Some(field).filter(|field| !field.is_empty());
+        let field = self.field();
         let found = columns
             .iter()
             .find(|(_, fills)| field.is_some_and(|field| fills.split(", ").any(|filled| filled == field)));
@@ -66,6 +65,30 @@ impl Problem {
             Some((column, _)) if self.column.is_empty() => self.in_column(column.clone()),
             Some(_) | None => self,
         }
+    }
+
+    /// The same problem, with the value that the row has in its field: for problems that are found where nobody knows the
+    /// file. A credential is not repeated.
+    #[must_use]
+    pub fn find_value(self, row: &DeviceRow) -> Self {
+        let value = match self.field() {
+            Some("serial") => Some(row.serial.to_string()),
+            Some("mac") => row.mac.map(|mac| mac.to_string()),
+            Some("model") => Some(row.model.to_string()),
+            Some("site") => row.site.as_ref().map(ToString::to_string),
+            Some(_) | None => None,
+        };
+        match value {
+            Some(value) if self.value.is_empty() => self.with_value(&value),
+            Some(_) | None => self,
+        }
+    }
+
+    /// The field of its row.
+    fn field(&self) -> Option<&str> {
+        let path = self.refusal.field.as_str();
+        let field = path.split_once("].").map_or(path, |(_, field)| field);
+        Some(field).filter(|field| !field.is_empty())
     }
 
     /// The same problem, at its field of a row: `mac` becomes `rows[17].mac`.

@@ -84,6 +84,18 @@ fn applying() -> Batch {
 }
 
 #[test]
+fn a_mapping_is_named_once_it_is_used() {
+    let kept = || {
+        let name = "gateways".parse().unwrap();
+        BatchStep::MappingKept(name, 3)
+    };
+    let named = run(applying(), [kept()]).unwrap().mapping;
+    assert_eq!(named, Some(("gateways".parse().unwrap(), 3)));
+    let early = run(batch(), received().into_iter().chain([checked(), kept()]));
+    assert_eq!(early.unwrap_err().code, Code::BatchState);
+}
+
+#[test]
 fn each_state_takes_its_own_steps() {
     let check = |steps: Vec<BatchStep>, expected: Result<&str, Code>| {
         let shown = format!("{steps:?}");

@@ -70,13 +70,13 @@ impl Driver {
             let why = format!("has {rows} rows; all-or-nothing imports like this one have at most {limit}");
             return Err(Refusal::new(Code::ManifestTooLarge, why).into());
         }
-        let mut file = CheckedFile {
+        let file = CheckedFile {
             format: understood.format,
             sheet: understood.sheet.clone().unwrap_or_default(),
             mapping: understood.mapping.kept.clone(),
             rows,
         };
-        let batch = self.step(BatchStep::Checked(file.clone())).await?;
+        let batch = self.step(BatchStep::Checked(file)).await?;
         let spec = &batch.spec;
         // Mended rows of a batch that was planned and applied are to be applied as well.
         let only_look = spec.validate_only && batch.attempt == 0;
@@ -93,14 +93,6 @@ impl Driver {
             plan = spec.plan_hash.map(|_| planned.hash);
             ready.plan = plan;
         }
-        let used = &ready.checked.understood.mapping;
-        file.mapping = self
-            .service
-            .keep_mapping(used, batch.author.clone(), &spec.file_name)
-            .await?;
-        if file.mapping != used.kept {
-            self.step(BatchStep::Checked(file)).await?;
-        }
         self.step(BatchStep::ApplyBegun { plan }).await?;
         Ok(Some(ready))
     }
@@ -111,7 +103,8 @@ impl Driver {
     }
 
     /// Commits every part that is not committed yet.
-    pub(super) async fn apply(&self, mut batch: Batch, mut ready: Ready) -> Result<(), Failure> {
+    pub(super) async fn apply(&self, batch: Batch, mut ready: Ready) -> Result<(), Failure> {
+        let mut batch = self.keep_mapping(batch, &ready).await?;
         let maker = self.maker(&batch, &ready, rows_of_part(&batch.spec))?;
         let sources = self.sources(&batch, &mut ready).await?;
         let secrets = Secrets::Seed(batch.next_seed.clone());
@@ -137,6 +130,19 @@ impl Driver {
         self.step(BatchStep::Finished).await?;
         tracing::info!(batch = %batch.id, created = batch.tally.created, refused = batch.tally.refused, "a batch is done");
         Ok(())
+    }
+
+    /// What the columns were taken for is remembered once it is used, also where a plan of it waited.
+    async fn keep_mapping(&self, batch: Batch, ready: &Ready) -> Result<Batch, Failure> {
+        if batch.mapping.is_some() {
+            return Ok(batch);
+        }
+        let used = &ready.checked.understood.mapping;
+        let (author, file_name) = (batch.author.clone(), &batch.spec.file_name);
+        match self.service.keep_mapping(used, author, file_name).await? {
+            Some((name, revision)) => self.step(BatchStep::MappingKept(name, revision)).await,
+            None => Ok(batch),
+        }
     }
 
     /// The rows that are not committed yet, each with what it is held to where there is a plan.
@@ -194,6 +200,7 @@ impl Driver {
             attempt: batch.attempt,
             intake: Arc::clone(&ready.intake),
             limits: ready.limits.clone(),
+            columns: ready.checked.understood.columns.clone().into(),
             first: made.first,
             rows: made.rows,
             settled: made.settled,

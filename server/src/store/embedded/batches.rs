@@ -269,6 +269,7 @@ fn action(step: &BatchStep) -> Option<Action> {
         BatchStep::Received(_)
         | BatchStep::UploadEnded { .. }
         | BatchStep::Checked(_)
+        | BatchStep::MappingKept(..)
         | BatchStep::PartCommitted { .. }
         | BatchStep::Acknowledged(_)
         | BatchStep::RetryBegun { .. }

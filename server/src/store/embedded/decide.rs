@@ -59,7 +59,8 @@ where
                 key,
                 repeated: repeated.contains(&place),
             };
-            decided.push(self.row(part, row, held)?);
+            let (outcome, holder) = self.row(part, row, held)?;
+            decided.push((located(part, row, outcome), holder));
         }
         Ok(decided)
     }
@@ -115,6 +116,17 @@ where
         } else {
             Ok(())
         })
+    }
+}
+
+/// Problems that only the registry shows, at the column and value that the user knows.
+fn located(part: &ImportPart, row: &PartRow, outcome: RowOutcome) -> RowOutcome {
+    match outcome {
+        RowOutcome::Refused(problems) => {
+            let shown = |problem: Problem| problem.find_column(&part.columns).find_value(&row.row.row);
+            RowOutcome::Refused(problems.into_iter().map(shown).collect())
+        }
+        RowOutcome::Created(_) | RowOutcome::Updated { .. } | RowOutcome::Unchanged(_) => outcome,
     }
 }
 

@@ -255,6 +255,7 @@ pub(super) fn part(store: &Store, batch: u32, number: u32, rows: Vec<ValidRow>) 
         attempt: 0,
         intake: Arc::new(Intake::new(store.catalog())),
         limits: Limits::default(),
+        columns: Arc::new([("MAC Address".to_owned(), "mac".to_owned())]),
         first: DeviceId::new(at(u64::from(batch)), 0),
         rows: rows.into_iter().map(numbered).collect(),
         settled: Vec::new(),

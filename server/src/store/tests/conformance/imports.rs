@@ -131,6 +131,12 @@ pub(super) async fn an_address_belongs_to_one_device(store: &Store) {
     thief.row.mac = Some(mac(1));
     let outcomes = import_rows(store, 2, vec![thief]).await;
     assert_eq!(code(&outcomes[0]), Some(Code::MacTaken));
+    let RowOutcome::Refused(problems) = &outcomes[0] else {
+        panic!("{outcomes:?}")
+    };
+    // As the file calls it, although only the registry shows it.
+    let at = (problems[0].column.as_str(), problems[0].value.as_str());
+    assert_eq!(at, ("MAC Address", mac(1).to_string().as_str()));
     assert!(store.device_by_serial(&serial(7)).await.unwrap().is_none());
 }
 
