@@ -9,6 +9,7 @@ use muster_server::{
     ca::Passphrase,
     clock::Clock,
     config::{FILE_NAME, Settings},
+    service::Service,
 };
 use muster_tools::{
     Client, Context,
@@ -49,6 +50,7 @@ pub struct World {
 struct Serving {
     grpc: SocketAddr,
     mqtt: SocketAddr,
+    service: Service,
     stop: CancellationToken,
     ended: JoinHandle<Result<(), AppError>>,
 }
@@ -122,11 +124,13 @@ async fn serve(directory: &Path, clock: Clock) -> Serving {
         .await
         .expect("the server starts");
     let (grpc, mqtt) = app.addresses().expect("addresses");
+    let service = app.service().clone();
     let stop = CancellationToken::new();
     let ended = tokio::spawn(app.run(stop.clone()));
     Serving {
         grpc,
         mqtt,
+        service,
         stop,
         ended,
     }
@@ -208,6 +212,11 @@ impl World {
         wait::within("the server stops", serving.ended)
             .await
             .expect("no panic")
+    }
+
+    /// The service behind the ports, for what a server does by itself and in its own time.
+    pub fn service(&self) -> &Service {
+        &self.serving().service
     }
 
     /// Serves again in the same directory, on other ports.

@@ -14,7 +14,7 @@ use tonic::{Code, Status};
 const HEADER: &str = "Serial No.,MAC Address,Device Model,Firmware,Site,Position,Extension\n";
 
 /// A manifest of gateways with serials from `first` on.
-fn manifest(first: u32, count: u32) -> String {
+pub(super) fn manifest(first: u32, count: u32) -> String {
     let mut text = HEADER.to_owned();
     for i in first..first + count {
         text += &line(i, &i.to_string());
@@ -31,17 +31,17 @@ fn line(i: u32, extension: &str) -> String {
 }
 
 /// One batch as a caller has it.
-struct Caller<'w> {
+pub(super) struct Caller<'w> {
     world: &'w World,
     name: String,
 }
 
 /// Everything that a watcher heard.
 #[derive(Debug, Default)]
-struct Heard {
+pub(super) struct Heard {
     rows: Vec<RowResult>,
     mapping: Option<v1::ImportMapping>,
-    summary: Option<v1::ImportSummary>,
+    pub(super) summary: Option<v1::ImportSummary>,
     /// Behind each message with results.
     tokens: Vec<String>,
     /// The last of all.
@@ -49,20 +49,20 @@ struct Heard {
 }
 
 impl Heard {
-    fn codes(&self) -> Vec<&str> {
+    pub(super) fn codes(&self) -> Vec<&str> {
         self.rows.iter().map(|row| row.activation_code.as_str()).collect()
     }
 
-    fn statuses(&self) -> Vec<RowStatus> {
+    pub(super) fn statuses(&self) -> Vec<RowStatus> {
         self.rows.iter().map(RowResult::status).collect()
     }
 
-    fn state(&self) -> State {
+    pub(super) fn state(&self) -> State {
         self.summary.as_ref().expect("a summary").state()
     }
 }
 
-async fn create(world: &World, request: CreateBatchRequest) -> Result<Batch, Status> {
+pub(super) async fn create(world: &World, request: CreateBatchRequest) -> Result<Batch, Status> {
     let created = world.client.manifests.clone().create_batch(request).await?;
     Ok(created.into_inner())
 }
@@ -76,7 +76,7 @@ fn request(id: &str, spec: BatchSpec) -> CreateBatchRequest {
 }
 
 impl<'w> Caller<'w> {
-    async fn new(world: &'w World, id: &str, spec: BatchSpec) -> Self {
+    pub(super) async fn new(world: &'w World, id: &str, spec: BatchSpec) -> Self {
         let name = create(world, request(id, spec)).await.expect("a batch").name;
         Self { world, name }
     }
@@ -98,7 +98,7 @@ impl<'w> Caller<'w> {
         undone.expect("an answer").into_inner()
     }
 
-    async fn get(&self) -> Batch {
+    pub(super) async fn get(&self) -> Batch {
         let name = self.name.clone();
         let found = self
             .world
@@ -111,7 +111,7 @@ impl<'w> Caller<'w> {
     }
 
     /// One call: the bytes, and the end if `whole` is given. How much is durable.
-    async fn send(&self, offset: u64, bytes: &[u8], whole: Option<&[u8]>) -> Result<u64, Status> {
+    pub(super) async fn send(&self, offset: u64, bytes: &[u8], whole: Option<&[u8]>) -> Result<u64, Status> {
         let start = Sent::Start(UploadStart {
             batch: self.name.clone(),
             offset,
@@ -146,12 +146,12 @@ impl<'w> Caller<'w> {
         Ok(received)
     }
 
-    async fn send_all(&self, file: &str) {
+    pub(super) async fn send_all(&self, file: &str) {
         let sent = self.send(0, file.as_bytes(), Some(file.as_bytes())).await;
         assert_eq!(sent.expect("an upload"), file.len() as u64);
     }
 
-    async fn watch(&self, token: &str) -> Result<Heard, Status> {
+    pub(super) async fn watch(&self, token: &str) -> Result<Heard, Status> {
         let request = WatchBatchRequest {
             name: self.name.clone(),
             resume_token: token.to_owned(),
@@ -174,7 +174,7 @@ impl<'w> Caller<'w> {
         Ok(heard)
     }
 
-    async fn heard(&self) -> Heard {
+    pub(super) async fn heard(&self) -> Heard {
         self.watch("").await.expect("a batch to its end")
     }
 
@@ -193,7 +193,7 @@ impl<'w> Caller<'w> {
         kept.map(drop)
     }
 
-    async fn apply(&self, plan_hash: &[u8]) -> Result<Batch, Status> {
+    pub(super) async fn apply(&self, plan_hash: &[u8]) -> Result<Batch, Status> {
         let request = ApplyBatchRequest {
             name: self.name.clone(),
             plan_hash: plan_hash.to_vec(),
@@ -202,7 +202,7 @@ impl<'w> Caller<'w> {
         Ok(applied.into_inner())
     }
 
-    async fn cancel(&self) -> Result<Batch, Status> {
+    pub(super) async fn cancel(&self) -> Result<Batch, Status> {
         let name = self.name.clone();
         let cancelled = self
             .world
@@ -215,7 +215,7 @@ impl<'w> Caller<'w> {
     }
 }
 
-fn named(file_name: &str) -> BatchSpec {
+pub(super) fn named(file_name: &str) -> BatchSpec {
     BatchSpec {
         file_name: file_name.to_owned(),
         ..BatchSpec::default()

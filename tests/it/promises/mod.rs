@@ -1,6 +1,8 @@
 //! What the server promises whatever happens.
 
 mod batches;
+mod crowd;
+mod expiry;
 mod guesses;
 mod hostile;
 mod kills;

@@ -32,8 +32,11 @@ impl Service {
         Ok(())
     }
 
-    /// Ends what expired, and removes files that belong to nobody.
-    pub(crate) async fn sweep_batches(&self) -> Result<(), Failure> {
+    /// Ends what expired, and removes files that belong to nobody. A running server does this every hour.
+    ///
+    /// # Errors
+    /// A fault; what was swept stays swept.
+    pub async fn sweep_batches(&self) -> Result<(), Failure> {
         let expired = self.store.expired_batches(self.clock.now()).await;
         for batch in expired.or_fault("find expired batches")? {
             if let Err(failure) = self.expire(&batch).await {
