@@ -7,7 +7,7 @@ use crate::{
     driver::Driver,
     enroll,
     event::AgentEvent,
-    identity::{DeviceId, DeviceKey, Identity, Origin, Trust, TrustError},
+    identity::{DeviceId, DeviceKey, Identity, Next, Origin, Trust, TrustError},
     ledger::Ledger,
     machine::{Machine, Memory, Pace},
     record::StateError,
@@ -55,6 +55,7 @@ pub struct Agent {
     settings: Settings,
     trust: Trust,
     identity: Option<Identity>,
+    next: Option<Next>,
     ledger: Ledger,
     state: Arc<dyn Disk>,
     target: Arc<dyn Disk>,
@@ -106,6 +107,8 @@ impl Agent {
             lock,
         } = Locked::open(&settings)?;
         let target = open(&settings.apply_directory())?;
+        // First, for a renewal that a power loss cut is finished here.
+        let next = Next::load(&*state)?;
         let identity = Identity::load(&*state)?;
         let mut ledger = Ledger::open(Arc::clone(&state), &clock)?;
         match &identity {
@@ -123,6 +126,7 @@ impl Agent {
             settings,
             trust,
             identity,
+            next,
             ledger,
             state,
             target,
@@ -193,6 +197,8 @@ impl Agent {
             trust: self.trust,
             key: Arc::new(key),
             identity: self.identity,
+            on_next: self.next.as_ref().is_some_and(|next| next.identity().is_some()),
+            next: self.next,
             worker,
             events: self.events,
             boot_id: random()?,

@@ -3,11 +3,11 @@
 use crate::{
     config::Settings,
     desired::{self, ENCODING},
-    enroll::{self, Answer},
+    enroll::{self, Answer, Update},
     event::AgentEvent,
-    identity::{self, DeviceKey, Identity, Trust},
+    identity::{self, DeviceKey, Identity, Next, Trust},
     link::{Heard, Link, LinkError, Target},
-    machine::{Action, Event, Machine, Mark, Outcome, Role, Sent, Status, Work},
+    machine::{Action, Event, Machine, Mark, Outcome, Role, Sent, Status, Term, Work},
     worker::{self, Worker, chain},
 };
 use muster_proto::{
@@ -37,6 +37,10 @@ pub(crate) struct Driver {
     pub(crate) trust: Trust,
     pub(crate) key: Arc<DeviceKey>,
     pub(crate) identity: Option<Identity>,
+    /// What is to take the place of key and identity.
+    pub(crate) next: Option<Next>,
+    /// The connection, open or being made, is with the next identity; the one after a failure is with the other.
+    pub(crate) on_next: bool,
     pub(crate) worker: Worker,
     pub(crate) machine: Machine,
     pub(crate) events: broadcast::Sender<AgentEvent>,
@@ -89,9 +93,14 @@ impl Driver {
                     Some(match result {
                         Ok(link) => {
                             way.link = Some(link);
+                            self.promote().await;
                             Event::Opened
                         }
-                        Err(error) => Event::Lost(chain(&error)),
+                        Err(error) => {
+                            // By turns: nobody knows whether it was for the certificate.
+                            self.on_next = !self.on_next;
+                            Event::Lost(chain(&error))
+                        }
                     })
                 }
                 Turn::Heard(Ok(Heard::Acknowledged(sent))) => Some(Event::Acknowledged(sent)),
@@ -110,6 +119,12 @@ impl Driver {
 
     async fn handle(&mut self, start: Instant, way: &mut UnderWay, event: Event) {
         let mut events = VecDeque::from([event]);
+        // What is left of the certificate is counted anew at each connection: the clock may have learnt the time.
+        if matches!(events.front(), Some(Event::Opened))
+            && let Some(term) = self.term()
+        {
+            events.push_front(Event::Term(term));
+        }
         // An action that fails at once is an event itself; each such event ends the connection, so this ends too.
         while let Some(event) = events.pop_front() {
             for action in self.machine.handle(start.elapsed(), event) {
@@ -126,6 +141,11 @@ impl Driver {
             Action::Open(role) => {
                 let target = self.target(role)?;
                 way.opening = Some(Box::pin(Link::open(target)));
+            }
+            Action::SendRenewal => {
+                let key = self.next_key().await?;
+                let renewal = enroll::renewal(&key).map_err(|error| chain(&error))?;
+                publish(way, &self.topic(Channel::Renew)?, &renewal, Sent::Renewal)?;
             }
             Action::SendClaim => {
                 let claim = enroll::claim(&self.key).map_err(|error| chain(&error))?;
@@ -170,6 +190,13 @@ impl Driver {
                     },
                 )
             }
+            (Some(Topic::Device(id, Channel::Certificate, ENCODING)), Some(identity))
+                if id == identity.device().as_str() =>
+            {
+                let next = self.next.as_ref().map(|next| next.key().as_ref());
+                let update = enroll::update(&payload, identity.device(), next, &self.trust);
+                Some(self.updated(update).await)
+            }
             _ => {
                 tracing::debug!(topic, "message on a topic that was not asked for");
                 None
@@ -207,13 +234,99 @@ impl Driver {
         }
     }
 
+    /// The key to renew with: of a renewal whose answer was lost, the same again. One that was issued, and that the registry
+    /// did not let in, makes room for another.
+    async fn next_key(&mut self) -> Result<Arc<DeviceKey>, String> {
+        if let Some(next) = self.next.as_ref().filter(|next| next.identity().is_none()) {
+            return Ok(Arc::clone(next.key()));
+        }
+        let state = Arc::clone(&self.state);
+        let made = tokio::task::spawn_blocking(move || Next::begin(&*state));
+        let next = made.await.map_err(|_| "the agent stops")?;
+        let next = next.map_err(|error| chain(&error))?;
+        let key = Arc::clone(next.key());
+        self.next = Some(next);
+        Ok(key)
+    }
+
+    async fn updated(&mut self, update: Update) -> Event {
+        let identity = match update {
+            Update::Issued(identity) => identity,
+            Update::NotIssued { reason, retry_after } => {
+                return Event::NotReissued { reason, retry_after };
+            }
+            Update::Wanted => return Event::RenewalWanted,
+        };
+        let failed = |reason| Event::NotReissued {
+            reason,
+            retry_after: None,
+        };
+        // The same again, after the device has it.
+        let Some(next) = self.next.clone() else {
+            return failed("a certificate came that was not asked for".into());
+        };
+        let (state, not_before) = (Arc::clone(&self.state), identity.not_before());
+        let kept = tokio::task::spawn_blocking(move || next.granted(identity, &*state));
+        match kept.await {
+            Ok(Ok(next)) => {
+                self.trust.clock().raise(not_before);
+                self.next = Some(next);
+                self.on_next = true;
+                Event::Reissued
+            }
+            Ok(Err(error)) => failed(format!("the next identity cannot be kept: {}", chain(&error))),
+            Err(_cancelled) => failed("the next identity cannot be kept: the agent stops".into()),
+        }
+    }
+
+    /// The registry let the device in: if with its next identity, that is its own from now on.
+    async fn promote(&mut self) {
+        if !self.on_next {
+            return;
+        }
+        let Some(next) = self.next.clone().filter(|next| next.identity().is_some()) else {
+            return;
+        };
+        let (state, promoted) = (Arc::clone(&self.state), next.clone());
+        let kept = tokio::task::spawn_blocking(move || promoted.promote(&*state)).await;
+        match kept {
+            // In memory it counts all the same; the next start finishes what the disk refused.
+            Ok(Err(error)) => {
+                tracing::error!(error = chain(&error), "the next identity is not kept as the own")
+            }
+            Ok(Ok(())) | Err(_) => {}
+        }
+        self.key = Arc::clone(next.key());
+        self.identity = next.identity().cloned();
+        self.next = None;
+        self.on_next = false;
+    }
+
+    /// Key and identity to connect with.
+    fn shown(&self) -> Option<(&Arc<DeviceKey>, &Identity)> {
+        let next = self.next.as_ref().filter(|_| self.on_next);
+        let next = next.and_then(|next| Some((next.key(), next.identity()?)));
+        next.or_else(|| Some((&self.key, self.identity.as_ref()?)))
+    }
+
+    /// How long the certificate is good that the device would connect with now.
+    fn term(&self) -> Option<Term> {
+        let (_, identity) = self.shown()?;
+        let (from, end) = identity.renewal()?;
+        let now = self.trust.clock().now().for_certificates([]);
+        Some(Term {
+            renew_in: Duration::from_secs(from.saturating_sub(now)),
+            ended: now > end,
+        })
+    }
+
     fn target(&self, role: Role) -> Result<Target, String> {
-        let (tls, client_id, login, filter) = match (role, &self.identity) {
-            (Role::Device, Some(identity)) => {
-                let tls = identity::device(&self.trust, identity, &self.key);
-                let filter =
-                    Topic::Device(identity.device().as_str(), Channel::Desired, ENCODING).to_string();
-                (tls, identity.device().to_string(), None, filter)
+        let (tls, client_id, login, filters) = match (role, self.shown()) {
+            (Role::Device, Some((key, identity))) => {
+                let tls = identity::device(&self.trust, identity, key);
+                let filters = [Channel::Desired, Channel::Certificate]
+                    .map(|channel| Topic::Device(identity.device().as_str(), channel, ENCODING).to_string());
+                (tls, identity.device().to_string(), None, filters.to_vec())
             }
             (Role::Claimant | Role::Device, _) => {
                 let code = enroll::code(self.settings.code())
@@ -223,7 +336,7 @@ impl Driver {
                     identity::claimant(&self.trust),
                     String::new(),
                     Some(login),
-                    Topic::ClaimResult(ENCODING).to_string(),
+                    vec![Topic::ClaimResult(ENCODING).to_string()],
                 )
             }
         };
@@ -233,7 +346,7 @@ impl Driver {
             tls: tls.map_err(|error| format!("cannot set up TLS: {error}"))?,
             client_id,
             login,
-            filter,
+            filters,
         })
     }
 
@@ -268,6 +381,7 @@ impl Driver {
             AgentEvent::KeyMade => tracing::info!("key made"),
             AgentEvent::Claiming => tracing::info!(serial = self.settings.serial(), "claiming"),
             AgentEvent::Claimed { device_id } => tracing::info!(%device_id, "claimed"),
+            AgentEvent::Renewed => tracing::info!("certificate renewed"),
             AgentEvent::Connected => tracing::info!("connected"),
             AgentEvent::DesiredReceived { generation } => {
                 tracing::info!(generation, "desired state received")

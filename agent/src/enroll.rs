@@ -3,10 +3,12 @@
 use crate::{
     config::CodeSource,
     desired::ENCODING,
-    identity::{DeviceKey, Identity, Trust},
+    identity::{DeviceId, DeviceKey, Identity, Trust},
     record::StateError,
 };
-use muster_proto::payload::{self, Binary, Claim, ClaimRefused, ClaimResult};
+use muster_proto::payload::{
+    self, Binary, CertificateUpdate, Claim, ClaimAccepted, ClaimRefused, ClaimResult, Renew,
+};
 use std::{
     fs::{self, OpenOptions},
     io::{self, Read as _, Write as _},
@@ -46,13 +48,68 @@ pub(crate) fn answer(bytes: &[u8], key: &DeviceKey, trust: &Trust) -> Answer {
             Err(error) => Answer::Disbelieved(format!("granted identity is not believed: {error}")),
         },
         Ok(ClaimResult::Refused(refused)) => Answer::Refused {
-            retry_after: refused
-                .retry_after_seconds
-                .map(|seconds| Duration::from_secs(seconds.into())),
+            retry_after: retry_after(&refused),
             reason: told(&refused),
         },
         Err(error) => Answer::Disbelieved(format!("answer to the claim cannot be read: {error}")),
     }
+}
+
+/// The payload of a renewal.
+pub(crate) fn renewal(key: &DeviceKey) -> Result<Vec<u8>, StateError> {
+    let renew = Renew {
+        csr: Binary(key.request()?),
+    };
+    payload::encode(&renew, ENCODING).map_err(|_| StateError::Random)
+}
+
+/// What a registry says of a certificate.
+#[derive(Debug)]
+pub(crate) enum Update {
+    /// Checked as the answer to a claim is, for the next key.
+    Issued(Identity),
+    /// No, or nothing that is believed.
+    NotIssued {
+        reason: String,
+        retry_after: Option<Duration>,
+    },
+    /// The registry wants a renewal.
+    Wanted,
+}
+
+/// Reads and checks it. `next` is the key that a renewal was asked for with.
+pub(crate) fn update(bytes: &[u8], device: &DeviceId, next: Option<&DeviceKey>, trust: &Trust) -> Update {
+    let not_issued = |reason| Update::NotIssued {
+        reason,
+        retry_after: None,
+    };
+    match (payload::decode(bytes, ENCODING), next) {
+        (Ok(CertificateUpdate::Issued(issued)), Some(next)) => {
+            let accepted = ClaimAccepted {
+                device_id: device.to_string(),
+                chain: issued.chain,
+                roots: Vec::new(),
+            };
+            match trust.identity(accepted, next) {
+                Ok(identity) => Update::Issued(identity),
+                Err(error) => not_issued(format!("the next certificate is not believed: {error}")),
+            }
+        }
+        (Ok(CertificateUpdate::Issued(_)), None) => {
+            not_issued("a certificate came that was not asked for".into())
+        }
+        (Ok(CertificateUpdate::Refused(refused)), _) => Update::NotIssued {
+            retry_after: retry_after(&refused),
+            reason: told(&refused),
+        },
+        (Ok(CertificateUpdate::Due), _) => Update::Wanted,
+        (Err(error), _) => not_issued(format!("news of the certificate cannot be read: {error}")),
+    }
+}
+
+fn retry_after(refused: &ClaimRefused) -> Option<Duration> {
+    let seconds = refused.retry_after_seconds?;
+    Some(Duration::from_secs(seconds.into()))
 }
 
 /// A refusal in one line. Its text comes from the network: only characters that cannot harm a log are kept.

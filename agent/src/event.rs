@@ -15,6 +15,8 @@ pub enum AgentEvent {
         /// The id from now on.
         device_id: DeviceId,
     },
+    /// The next certificate came, and is durable; the device connects anew with it.
+    Renewed,
     /// Connected as the device.
     Connected,
     /// Desired state came that is genuine and new, or a repeat.

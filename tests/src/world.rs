@@ -219,6 +219,13 @@ impl World {
         &self.serving().service
     }
 
+    /// Serves again in the same directory, on other ports, at a time by its clock that this machine's clients need not
+    /// believe in: [`World::client`] is of no use from then on.
+    pub async fn serve_in_another_time(&mut self) {
+        assert!(self.serving.is_none(), "it is served already");
+        self.serving = Some(serve(self.directory.path(), self.clock.clone()).await);
+    }
+
     /// Serves again in the same directory, on other ports.
     pub async fn serve_again(&mut self) {
         assert!(self.serving.is_none(), "it is served already");

@@ -42,12 +42,22 @@ impl DeviceKey {
         if let Some(key) = Self::load(disk)? {
             return Ok((key, Origin::Kept));
         }
+        let key = Self::make()?;
+        key.save(disk)?;
+        Ok((key, Origin::Made))
+    }
+
+    /// A fresh key, not yet kept.
+    pub(super) fn make() -> Result<Self, StateError> {
         let made = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &SystemRandom::new())
             .map_err(|_| StateError::Random)?;
         let pkcs8 = Zeroizing::new(made.as_ref().to_vec());
-        let key = Self::parse(pkcs8).ok_or_else(|| StateError::damaged(&place()))?;
-        key.save(disk)?;
-        Ok((key, Origin::Made))
+        Self::parse(pkcs8).ok_or_else(|| StateError::damaged(&place()))
+    }
+
+    /// PKCS#8 DER.
+    pub(super) fn pkcs8(&self) -> &[u8] {
+        &self.pkcs8
     }
 
     /// The key of this device, if it has one.

@@ -12,9 +12,10 @@ pub(super) enum Incoming {
     ConnAck {
         code: u8,
     },
+    /// A code for each filter.
     SubAck {
         id: u16,
-        code: u8,
+        codes: Vec<u8>,
     },
     /// `id` when it wants an acknowledgement.
     Publish {
@@ -94,10 +95,9 @@ fn parse(head: u8, body: &[u8]) -> Result<Incoming, Malformed> {
         (4, 0, &[high, low]) => Ok(Incoming::PubAck {
             id: u16::from_be_bytes([high, low]),
         }),
-        // One filter is asked for, so one code comes back.
-        (9, 0, &[high, low, code]) => Ok(Incoming::SubAck {
+        (9, 0, &[high, low, ref codes @ ..]) if !codes.is_empty() => Ok(Incoming::SubAck {
             id: u16::from_be_bytes([high, low]),
-            code,
+            codes: codes.to_vec(),
         }),
         (13, 0, &[]) => Ok(Incoming::PingResp),
         (2 | 4 | 9 | 13, ..) => Err(malformed),
@@ -163,11 +163,13 @@ pub(super) fn connect(into: &mut Vec<u8>, connect: Connect<'_>) {
     packet(into, 0x10, &body);
 }
 
-/// Section 3.8, one filter with QoS 1.
-pub(super) fn subscribe(into: &mut Vec<u8>, id: u16, filter: &str) {
+/// Section 3.8, each filter with QoS 1.
+pub(super) fn subscribe(into: &mut Vec<u8>, id: u16, filters: &[String]) {
     let mut body = id.to_be_bytes().to_vec();
-    text(&mut body, filter);
-    body.push(1);
+    for filter in filters {
+        text(&mut body, filter);
+        body.push(1);
+    }
     packet(into, 0x82, &body);
 }
 

@@ -80,8 +80,8 @@ pub(crate) struct Target {
     /// Empty for a claim.
     pub(crate) client_id: String,
     pub(crate) login: Option<(String, Zeroizing<String>)>,
-    /// The one topic to hear.
-    pub(crate) filter: String,
+    /// The topics to hear.
+    pub(crate) filters: Vec<String>,
 }
 
 /// What came in.
@@ -159,13 +159,16 @@ impl Link {
             _ => return Err(LinkError::OutOfTurn),
         }
         let id = link.fresh_id();
-        codec::subscribe(&mut link.outbox, id, &target.filter);
+        codec::subscribe(&mut link.outbox, id, &target.filters);
         link.flush().await?;
         match link.packet().await? {
-            Incoming::SubAck {
-                id: answered,
-                code: 0 | 1,
-            } if answered == id => Ok(link),
+            Incoming::SubAck { id: answered, codes }
+                if answered == id
+                    && codes.len() == target.filters.len()
+                    && codes.iter().all(|code| *code <= 1) =>
+            {
+                Ok(link)
+            }
             Incoming::SubAck { .. } => Err(LinkError::Subscription),
             _ => Err(LinkError::OutOfTurn),
         }

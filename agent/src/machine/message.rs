@@ -1,6 +1,6 @@
 //! What the machine and its driver say to each other.
 
-use super::{Mark, Outcome, Status};
+use super::{Mark, Outcome, Status, Term};
 use crate::{desired::Proven, event::AgentEvent, identity::DeviceId};
 use std::time::Duration;
 
@@ -11,6 +11,17 @@ pub(crate) enum Event {
     Started,
     /// A deadline passed.
     Woke,
+    /// The connection that is being made is with this certificate.
+    Term(Term),
+    /// The next certificate came; it is durable.
+    Reissued,
+    /// There is no next certificate.
+    NotReissued {
+        reason: String,
+        retry_after: Option<Duration>,
+    },
+    /// The registry wants the certificate renewed.
+    RenewalWanted,
     /// The connection is up, and subscribed.
     Opened,
     /// The connection is gone, or none came about.
@@ -39,6 +50,8 @@ pub(crate) enum Action {
     Open(Role),
     /// Ask for an identity.
     SendClaim,
+    /// Ask for the next certificate.
+    SendRenewal,
     /// Say what the device has.
     SendHello(Option<Mark>),
     /// Say how it stands.
@@ -65,6 +78,7 @@ pub(crate) enum Role {
 pub(crate) enum Sent {
     Claim,
     Hello,
+    Renewal,
     Report,
 }
 

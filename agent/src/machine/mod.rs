@@ -7,14 +7,17 @@
 mod backoff;
 mod mark;
 mod message;
+mod renewal;
 mod status;
 
 pub(crate) use backoff::{Backoff, Jitter};
 pub(crate) use mark::{Admission, Mark, Stale, admit};
 pub(crate) use message::{Action, Event, Memory, Pace, Role, Sent, Work};
+pub(crate) use renewal::Term;
 pub(crate) use status::{Outcome, Status};
 
 use crate::{desired::Proven, event::AgentEvent, identity::DeviceId};
+use renewal::Renewal;
 use std::time::Duration;
 
 /// How long a registry may take to answer a claim.
@@ -51,6 +54,8 @@ enum Line {
         sending: Option<Status>,
         /// The last one that the registry has.
         reported: Option<Status>,
+        /// The registry has the hello.
+        is_heard: bool,
     },
 }
 
@@ -75,6 +80,7 @@ pub(crate) struct Machine {
     inspect_every: Duration,
     inspect_at: Duration,
     status: Option<Status>,
+    renewal: Renewal,
 }
 
 impl Machine {
@@ -96,6 +102,7 @@ impl Machine {
             inspect_every: pace.inspect_every,
             inspect_at: Duration::ZERO,
             status: None,
+            renewal: Renewal::new(),
         }
     }
 
@@ -104,7 +111,8 @@ impl Machine {
         let line = match &self.line {
             Line::Down { until } => Some(*until),
             Line::Claiming { answer_by } => Some(*answer_by),
-            Line::Opening(_) | Line::Up { .. } => None,
+            Line::Up { .. } => self.renewal.deadline(),
+            Line::Opening(_) => None,
         };
         let inspect = (self.held.is_some() && !self.busy).then_some(self.inspect_at);
         line.into_iter().chain(inspect).min()
@@ -115,6 +123,12 @@ impl Machine {
         let mut actions = Vec::new();
         match event {
             Event::Started | Event::Woke => {}
+            Event::Term(term) => self.renewal.term(now, term),
+            Event::Reissued => self.reissued(now, &mut actions),
+            Event::NotReissued { reason, retry_after } => {
+                self.not_reissued(now, reason, retry_after, &mut actions);
+            }
+            Event::RenewalWanted => self.renewal.wanted(now),
             Event::Opened => self.opened(now, &mut actions),
             Event::Lost(reason) => self.drop_line(now, reason, &mut actions),
             Event::Granted(device_id) => self.granted(now, device_id, &mut actions),
@@ -146,11 +160,12 @@ impl Machine {
                     heard: (0, now),
                     sending: None,
                     reported: None,
+                    is_heard: false,
                 };
-                actions.extend([
-                    Action::SendHello(self.applied),
-                    Action::Tell(AgentEvent::Connected),
-                ]);
+                if self.renewal.opened() {
+                    actions.push(Action::SendHello(self.applied));
+                }
+                actions.push(Action::Tell(AgentEvent::Connected));
                 // A report that could be old is not sent; what runs is looked at first.
                 if self.applied.is_some() && self.applied == self.held {
                     self.inspect_at = now;
@@ -162,6 +177,9 @@ impl Machine {
     }
 
     fn drop_line(&mut self, now: Duration, reason: String, actions: &mut Vec<Action>) {
+        if let Line::Up { is_heard, .. } = self.line {
+            self.renewal.closed(is_heard);
+        }
         match self.line {
             Line::Down { .. } => return,
             Line::Up { since, .. } if now.saturating_sub(since) >= STABLE => self.lost.reset(),
@@ -215,6 +233,31 @@ impl Machine {
             Action::Tell(AgentEvent::Failed { reason }),
             Action::Tell(disconnected),
         ]);
+    }
+
+    /// The device goes on with its next certificate.
+    fn reissued(&mut self, now: Duration, actions: &mut Vec<Action>) {
+        self.renewal.issued(now, &mut self.jitter);
+        actions.push(Action::Tell(AgentEvent::Renewed));
+        if matches!(self.line, Line::Up { .. }) {
+            actions.push(Action::Close);
+            self.down(now, Duration::ZERO);
+        }
+    }
+
+    fn not_reissued(
+        &mut self,
+        now: Duration,
+        reason: String,
+        retry_after: Option<Duration>,
+        actions: &mut Vec<Action>,
+    ) {
+        let wait = retry_after.unwrap_or_default().min(PATIENCE);
+        let hello_waits = self.renewal.failed(now, wait, &mut self.jitter);
+        actions.push(Action::Tell(AgentEvent::Failed { reason }));
+        if hello_waits && matches!(self.line, Line::Up { .. }) {
+            actions.push(Action::SendHello(self.applied));
+        }
     }
 
     /// Counts a message; says whether it is one too many.
@@ -279,13 +322,20 @@ impl Machine {
 
     fn acknowledged(&mut self, sent: Sent, actions: &mut Vec<Action>) {
         let Line::Up {
-            sending, reported, ..
+            sending,
+            reported,
+            is_heard,
+            ..
         } = &mut self.line
         else {
             return;
         };
         match sent {
-            Sent::Claim | Sent::Hello => {}
+            Sent::Claim | Sent::Renewal => {}
+            Sent::Hello => {
+                *is_heard = true;
+                self.renewal.heard();
+            }
             Sent::Report => {
                 if let Some(status) = sending.take() {
                     let (generation, ok) = (status.mark.generation, status.is_as_desired());
@@ -359,6 +409,11 @@ impl Machine {
                 actions.push(Action::Close);
                 self.drop_line(now, "the registry did not answer the claim".into(), actions);
             }
+            Line::Up { .. } if self.renewal.is_overdue(now) => {
+                let reason = "the registry did not answer the renewal".into();
+                self.not_reissued(now, reason, None, actions);
+            }
+            Line::Up { .. } if self.renewal.asks(now) => actions.push(Action::SendRenewal),
             Line::Down { .. } | Line::Claiming { .. } | Line::Opening(_) | Line::Up { .. } => {}
         }
         self.work(now, actions);

@@ -22,6 +22,11 @@ enum Step {
     WorkWell,
     WorkBadly,
     Drift,
+    /// The certificate is to be renewed in so many seconds, or has ended.
+    Term(u64, bool),
+    Want,
+    Reissue,
+    DoNotReissue(Option<u64>),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -38,6 +43,10 @@ fn step() -> impl Strategy<Value = Step> {
         8 => Just(Step::WorkWell),
         2 => Just(Step::WorkBadly),
         1 => Just(Step::Drift),
+        1 => (0_u64..3000, any::<bool>()).prop_map(|(left, ended)| Step::Term(left, ended)),
+        1 => Just(Step::Want),
+        2 => Just(Step::Reissue),
+        1 => proptest::option::of(0_u64..100_000).prop_map(Step::DoNotReissue),
     ]
 }
 
@@ -49,6 +58,8 @@ struct World {
     open: Option<Role>,
     work: Option<Work>,
     unacknowledged: Vec<Sent>,
+    /// A renewal was asked for on this connection, and not answered.
+    renewing: bool,
     /// The ledger.
     held: Option<Mark>,
     applied: Option<Mark>,
@@ -66,6 +77,7 @@ impl World {
             open: None,
             work: None,
             unacknowledged: Vec::new(),
+            renewing: false,
             held,
             applied,
             reported: None,
@@ -109,8 +121,14 @@ impl World {
                     );
                     self.unacknowledged.push(Sent::Report);
                 }
+                Action::SendRenewal => {
+                    assert_eq!(self.open, Some(Role::Device));
+                    self.renewing = true;
+                    self.unacknowledged.push(Sent::Renewal);
+                }
                 Action::Close => {
                     self.open = None;
+                    self.renewing = false;
                     self.unacknowledged.clear();
                 }
                 Action::Work(work) => {
@@ -172,6 +190,7 @@ impl World {
             }
             Step::OpenBadly if self.opening.take().is_some() => self.tell(Event::Lost("refused".into())),
             Step::Break if self.open.take().is_some() => {
+                self.renewing = false;
                 self.unacknowledged.clear();
                 self.tell(Event::Lost("broken".into()));
             }
@@ -208,7 +227,27 @@ impl World {
                     reason: "changed".into(),
                 }));
             }
-            Step::OpenBadly
+            Step::Term(left, ended) => self.tell(Event::Term(Term {
+                renew_in: Duration::from_secs(if ended { 0 } else { left }),
+                ended,
+            })),
+            Step::Want if self.open == Some(Role::Device) => self.tell(Event::RenewalWanted),
+            Step::Reissue if self.renewing => {
+                self.renewing = false;
+                self.tell(Event::Reissued);
+                assert_eq!(self.open, None, "it goes on with the next one");
+            }
+            Step::DoNotReissue(after) if self.renewing => {
+                self.renewing = false;
+                self.tell(Event::NotReissued {
+                    reason: "no".into(),
+                    retry_after: after.map(Duration::from_secs),
+                });
+            }
+            Step::Want
+            | Step::Reissue
+            | Step::DoNotReissue(_)
+            | Step::OpenBadly
             | Step::Break
             | Step::Grant
             | Step::Refuse(_)
@@ -272,6 +311,9 @@ impl World {
                 self.step(Step::WorkWell);
             } else if self.open == Some(Role::Claimant) {
                 self.step(Step::Grant);
+            } else if self.renewing {
+                self.step(Step::Term(1 << 20, false));
+                self.step(Step::Reissue);
             } else if !self.unacknowledged.is_empty() {
                 self.step(Step::Acknowledge);
             } else if self.open == Some(Role::Device) && self.generation() != Some(generation) {

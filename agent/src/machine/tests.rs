@@ -60,6 +60,7 @@ fn told(actions: &[Action]) -> String {
             };
             format!("report {} {state}", status.mark.generation)
         }
+        Action::SendRenewal => "renew".into(),
         Action::Close => "close".into(),
         Action::Work(Work::Keep(offer)) => format!("keep {}", offer.mark().generation),
         Action::Work(Work::Apply) => "apply".into(),
@@ -432,4 +433,143 @@ fn a_flood_ends_the_connection_and_a_trickle_does_not() {
         });
         assert_eq!(ended, expected);
     }
+}
+
+const fn term(renew_in: u64, ended: bool) -> Event {
+    Event::Term(Term {
+        renew_in: Duration::from_secs(renew_in),
+        ended,
+    })
+}
+
+fn no(retry_after: Option<u64>) -> Event {
+    Event::NotReissued {
+        reason: "no".into(),
+        retry_after: retry_after.map(Duration::from_secs),
+    }
+}
+
+/// Up to a connection whose hello is acknowledged, with a certificate that is to be renewed so long after.
+fn connected(renew_in: u64) -> Vec<(u64, Event, &'static str)> {
+    vec![
+        (0, Event::Started, "open Device"),
+        (1, term(renew_in, false), ""),
+        (1, Event::Opened, "hello 0, *connected"),
+        (2, Event::Acknowledged(Sent::Hello), ""),
+    ]
+}
+
+#[test]
+fn a_certificate_is_renewed_in_time_and_the_device_comes_with_the_next() {
+    let mut story = connected(1000);
+    story.extend([
+        (1000, Event::Woke, ""),
+        (1001, Event::Woke, "renew"),
+        (1002, Event::Acknowledged(Sent::Renewal), ""),
+        (1003, Event::Reissued, "*renewed, close, open Device"),
+        (1004, term(9000, false), ""),
+        (1004, Event::Opened, "hello 0, *connected"),
+        (5000, Event::Woke, ""),
+    ]);
+    let machine = play(claimed(None, None), story);
+    assert_eq!(machine.deadline(), Some(Duration::from_secs(1004 + 9000)));
+}
+
+#[test]
+fn a_renewal_that_comes_to_nothing_is_tried_again_ever_later() {
+    let mut story = connected(10);
+    story.extend([
+        (11, Event::Woke, "renew"),
+        (12, no(None), "*failed: no"),
+        (41, Event::Woke, ""),
+        (72, Event::Woke, "renew"),
+        // No answer at all.
+        (131, Event::Woke, ""),
+        (
+            132,
+            Event::Woke,
+            "*failed: the registry did not answer the renewal",
+        ),
+        (191, Event::Woke, ""),
+        (252, Event::Woke, "renew"),
+        // The registry says when.
+        (253, no(Some(5000)), "*failed: no"),
+        (5252, Event::Woke, ""),
+        (5253, Event::Woke, "renew"),
+    ]);
+    play(claimed(None, None), story);
+}
+
+#[test]
+fn whoever_runs_the_registry_may_want_a_renewal_at_any_time() {
+    let mut story = connected(100_000);
+    story.extend([
+        (50, Event::RenewalWanted, "renew"),
+        (51, Event::RenewalWanted, ""),
+        (52, Event::Reissued, "*renewed, close, open Device"),
+    ]);
+    play(claimed(None, None), story);
+}
+
+#[test]
+fn an_ended_certificate_is_renewed_before_anything_is_said() {
+    let ended = || {
+        vec![
+            (0, Event::Started, "open Device"),
+            (1, term(0, true), ""),
+            (1, Event::Opened, "*connected, renew"),
+        ]
+    };
+    let mut story = ended();
+    story.extend([
+        (2, Event::Reissued, "*renewed, close, open Device"),
+        (3, term(100, false), ""),
+        (3, Event::Opened, "hello 0, *connected"),
+    ]);
+    play(claimed(None, None), story);
+    // Should the registry think otherwise, it hears the hello all the same.
+    let mut story = ended();
+    story.push((2, no(None), "*failed: no, hello 0"));
+    play(claimed(None, None), story);
+}
+
+#[test]
+fn a_device_that_does_not_know_that_its_certificate_ended_finds_out() {
+    let mut story = vec![(0, Event::Started, "open Device")];
+    for try_at in [10, 20, 30] {
+        story.extend([
+            (try_at, term(100_000, false), ""),
+            (try_at, Event::Opened, "hello 0, *connected"),
+            (try_at + 1, Event::Lost("closed".into()), "*disconnected"),
+            (try_at + 9, Event::Woke, "open Device"),
+        ]);
+    }
+    story.extend([
+        (50, term(100_000, false), ""),
+        (50, Event::Opened, "*connected, renew"),
+        (51, Event::Reissued, "*renewed, close, open Device"),
+        (52, term(100_000, false), ""),
+        (52, Event::Opened, "hello 0, *connected"),
+    ]);
+    play(claimed(None, None), story);
+}
+
+#[test]
+fn a_next_certificate_that_is_not_let_in_is_not_asked_for_in_a_loop() {
+    let mut machine = Machine::new(claimed(None, None), pace());
+    machine.handle(Duration::ZERO, Event::Started);
+    let (mut now, mut asked) = (Duration::ZERO, 0);
+    while now < Duration::from_secs(24 * 3600) {
+        machine.handle(now, term(0, false));
+        let mut actions = machine.handle(now, Event::Opened);
+        actions.extend(machine.handle(now, Event::Acknowledged(Sent::Hello)));
+        while !actions.iter().any(|action| matches!(action, Action::SendRenewal)) {
+            now = machine.deadline().unwrap();
+            actions = machine.handle(now, Event::Woke);
+        }
+        asked += 1;
+        // It comes, and the next connection is with the old one all the same.
+        machine.handle(now, Event::Reissued);
+    }
+    assert!((5..20).contains(&asked), "{asked} a day");
 }

@@ -208,8 +208,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             None => Topic::ClaimResult(Encoding::Postcard),
         };
         assert_eq!(subscribe.filters[0].path, expected.to_string());
-        let granted = SubscribeReasonCode::Success(QoS::AtLeastOnce);
-        self.send(Packet::SubAck(SubAck::new(subscribe.pkid, vec![granted])))
+        let granted = vec![SubscribeReasonCode::Success(QoS::AtLeastOnce); subscribe.filters.len()];
+        self.send(Packet::SubAck(SubAck::new(subscribe.pkid, granted)))
             .await?;
         let down = expected.to_string();
         // A change of what is desired goes out at once.

@@ -5,3 +5,4 @@ mod device;
 mod line;
 mod lost_answers;
 mod operator;
+mod renewal;

@@ -75,10 +75,12 @@ fn another_implementation_reads_what_is_written() {
             (size, false, false)
         );
     }
-    let v4::Packet::Subscribe(packet) = read_by_rumqttc(|into| subscribe(into, 9, "a/b")) else {
+    let v4::Packet::Subscribe(packet) =
+        read_by_rumqttc(|into| subscribe(into, 9, &["a/b".to_owned(), "c".to_owned()]))
+    else {
         panic!()
     };
-    assert_eq!((packet.pkid, packet.filters.len()), (9, 1));
+    assert_eq!((packet.pkid, packet.filters.len()), (9, 2));
     assert_eq!(
         (packet.filters[0].path.as_str(), packet.filters[0].qos),
         ("a/b", QoS::AtLeastOnce)
@@ -102,7 +104,10 @@ fn what_another_implementation_writes_is_read() {
     let suback = v4::Packet::SubAck(v4::SubAck::new(300, vec![code]));
     assert_eq!(
         decoded(&written_by_rumqttc(suback)),
-        Ok(Some(Incoming::SubAck { id: 300, code: 1 }))
+        Ok(Some(Incoming::SubAck {
+            id: 300,
+            codes: vec![1]
+        }))
     );
     for (qos, id) in [(QoS::AtMostOnce, None), (QoS::AtLeastOnce, Some(77))] {
         let mut publish = v4::Publish::new("t/ä", qos, vec![1, 2, 3]);
