@@ -1,6 +1,6 @@
 //! What the server does, one file a journey step: load, ask the domain, store, tell.
 //!
-//! Adapters (`grpc`, `mqtt`) call these functions with parsed arguments and a permit; nothing here knows a
+//! Adapters (`grpc`, `http`, `mqtt`) call these functions with parsed arguments and a permit; nothing here knows a
 //! protobuf, a topic or a table.
 
 mod access;
@@ -8,13 +8,16 @@ mod catalog;
 mod claim;
 mod desired;
 mod devices;
+mod enroll;
 pub mod import;
+mod keygen;
 mod session;
 
 pub use access::CreatedOperator;
 pub(crate) use catalog::APPLY_LIMIT;
 pub use claim::{ClaimAnswer, ClaimInput};
 pub use devices::DeviceName;
+pub use keygen::{Keygen, MadeIdentity};
 
 use crate::{
     ca::Ca,
