@@ -84,12 +84,26 @@ pub enum Action {
     DeviceResumed,
     /// A device was retired.
     DeviceRetired,
-    /// A device got a new activation code.
+    /// A device got a new activation code; the identity that it had is void.
     CodeReissued,
     /// An operator was created.
     OperatorCreated,
     /// An operator was disabled.
     OperatorDisabled,
+    /// A device that has not claimed may do so in another window.
+    ClaimArmed,
+    /// Operators have looked into a possible clone.
+    CloneAlarmCleared,
+    /// Another certificate for a device was intended.
+    RenewalStarted,
+    /// It was recorded, then handed out.
+    RenewalFinished,
+    /// The device came with it; the former one is void.
+    RenewalSeen,
+    /// An operator wants the certificate of a device renewed.
+    RenewalOrdered,
+    /// A certificate was revoked.
+    CertificateRevoked,
 }
 
 /// An event before it has its place in the log.

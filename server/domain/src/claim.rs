@@ -96,7 +96,8 @@ pub fn decide(device: &Device, presented: &Presented, fresh: ClaimIntent, now: T
             credential:
                 Credential::Code {
                     hash,
-                    expires,
+                    window,
+                    bound,
                     intent,
                 },
         } => {
@@ -105,7 +106,10 @@ pub fn decide(device: &Device, presented: &Presented, fresh: ClaimIntent, now: T
             }
             match intent {
                 // A claim that began in time is finished, however late its device comes back: I6, and no lost answer.
-                None if expires.is_some_and(|expires| expires <= now) => NO,
+                None if !window.admits(now) => NO,
+                None if bound.is_some_and(|bound| bound != presented.spki) => Decision::Refuse {
+                    clone_suspected: true,
+                },
                 Some(intent) if intent.spki != presented.spki => Decision::Refuse {
                     clone_suspected: true,
                 },
@@ -113,15 +117,16 @@ pub fn decide(device: &Device, presented: &Presented, fresh: ClaimIntent, now: T
             }
         }
         Lifecycle::Registered {
-            credential: Credential::Pinned { key, intent },
+            credential: Credential::Pinned { key, window, intent },
         } => {
-            if key.spki == presented.spki {
+            if key.spki == presented.spki && (intent.is_some() || window.admits(now)) {
                 issue(intent)
             } else {
                 NO
             }
         }
         Lifecycle::Claimed { identity } | Lifecycle::Active { identity } => {
+            // After a renewal was seen, the key of the claim is a second key too: its owner showed that it has the new one.
             let same_key = identity.spki == presented.spki;
             match identity.spent {
                 Some(spent) if spent != presented.code => NO,

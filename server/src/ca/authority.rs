@@ -13,7 +13,7 @@ use crate::random;
 use muster_domain::{
     Timestamp,
     activation::CodeKey,
-    certificate::{CertificateSerial, SpkiDigest},
+    certificate::{AuthorityId, CertificateSerial, SpkiDigest},
     claim::ClaimPermit,
     device::Device,
     names::OperatorName,
@@ -253,6 +253,11 @@ impl Ca {
     /// inside the life of its issuer. Whole seconds.
     pub fn validity(&self, now: Timestamp) -> (Timestamp, Timestamp) {
         self.devices.validity(now, LEAF_LIFE)
+    }
+
+    /// The authority that signs certificates of devices now.
+    pub fn device_issuer(&self) -> AuthorityId {
+        self.devices.certificate.key.authority_id()
     }
 
     /// Issues what the permit allows: the names are the registry's, serial and validity those of the recorded intent.

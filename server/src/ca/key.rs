@@ -2,7 +2,7 @@
 
 use super::{CaError, weak};
 use crate::random;
-use muster_domain::certificate::SpkiDigest;
+use muster_domain::certificate::{AuthorityId, SpkiDigest};
 use p256::elliptic_curve::sec1::ToSec1Point as _;
 use pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _, SecretDocument};
 use rcgen::PublicKeyData;
@@ -68,6 +68,13 @@ impl PublicKey {
     /// Its key identifier: the first 160 bits of SHA-256 of the point (RFC 7093, 2, method 1).
     pub(super) fn identifier(&self) -> Vec<u8> {
         Sha256::digest(self.0)[..20].to_vec()
+    }
+
+    /// Its name as the key of an authority: the same bytes.
+    pub(super) fn authority_id(&self) -> AuthorityId {
+        let mut id = [0; 20];
+        id.copy_from_slice(&Sha256::digest(self.0)[..20]);
+        AuthorityId(id)
     }
 
     /// Did this key sign `message`? `signature` is an ECDSA-Sig-Value over SHA-256.

@@ -11,7 +11,7 @@ use crate::{
 };
 use muster_domain::{
     activation::ActivationCode,
-    certificate::{CertificateRecord, CertificateState},
+    certificate::{CertificateProfile, CertificateRecord},
     claim::{self, Presented},
     device::{ClaimIntent, Device},
     ids::DeviceId,
@@ -70,16 +70,18 @@ impl Service {
         let fresh = ClaimIntent {
             spki: presented.spki,
             certificate: fresh_serial(&self.ca, now)?,
+            profile: CertificateProfile::Device,
+            issuer: Some(self.ca.device_issuer()),
             not_before,
             not_after,
+            source: Some(input.source),
         };
-        let source = input.source.to_string();
         let start = ClaimStart {
             serial: input.serial,
             presented,
             fresh,
             now,
-            source: source.clone(),
+            source: input.source,
         };
         // 3. The decision and its intent are durable before anything is signed.
         match self.store.begin_claim(start).await.or_fault("begin a claim")? {
@@ -90,7 +92,7 @@ impl Service {
                 // 4. The certificate is durable before it is handed out. Of two that raced, the first recorded counts.
                 let finished = self
                     .store
-                    .finish_claim(record, now, source)
+                    .finish_claim(record, now, input.source)
                     .await
                     .or_fault("finish a claim")??;
                 tracing::info!(device = %finished.device.id, certificate = %finished.certificate.serial, "claimed");
@@ -113,15 +115,7 @@ impl Service {
                 .map(|der| (intent, id, der))
         });
         let (intent, device, der) = signed.await?.or_fault("sign a certificate")?;
-        Ok(CertificateRecord {
-            serial: intent.certificate,
-            device,
-            spki: intent.spki,
-            not_before: intent.not_before,
-            not_after: intent.not_after,
-            state: CertificateState::Current,
-            der,
-        })
+        Ok(CertificateRecord::intended(device, &intent).signed(der))
     }
 
     fn answer(&self, device: &Device, certificate: Vec<u8>) -> ClaimAnswer {

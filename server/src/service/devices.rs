@@ -6,7 +6,7 @@ use muster_domain::{
     Code, Refusal, Timestamp,
     access::Permit,
     activation::ActivationCode,
-    device::{Device, Transition},
+    device::{ClaimWindow, Device, Transition},
     ids::DeviceId,
 };
 use std::time::Duration;
@@ -71,7 +71,10 @@ impl Service {
             .at("reason")
             .into());
         }
-        let cut = matches!(transition, Transition::Suspend(_) | Transition::Retire(_));
+        let cut = matches!(
+            transition,
+            Transition::Suspend(_) | Transition::Retire(_) | Transition::Reissue { .. }
+        );
         let id = self.device(name).await?.id;
         let change = DeviceChange {
             transition,
@@ -90,7 +93,8 @@ impl Service {
         Ok(device)
     }
 
-    /// Gives a device that has not claimed a new code; `ttl` of zero lasts until it is used.
+    /// Gives a device a new code, with which it claims anew: an identity that it had is void, its session is cut. `ttl` of
+    /// zero lasts until it is used.
     pub async fn reissue_code(
         &self,
         permit: &Permit,
@@ -100,12 +104,13 @@ impl Service {
     ) -> Result<(Device, ActivationCode), Failure> {
         let code = ActivationCode::from_random(random::bytes().or_fault("make an activation code")?);
         let hash = code.hash(self.ca.code_key());
-        let expires = (!ttl.is_zero()).then(|| self.clock.now().plus(ttl));
+        let closes = (!ttl.is_zero()).then(|| self.clock.now().plus(ttl));
+        let window = ClaimWindow::until(closes);
         let device = self
             .change_device(
                 permit,
                 name,
-                Transition::Reissue { hash, expires },
+                Transition::Reissue { hash, window },
                 expected_revision,
             )
             .await?;

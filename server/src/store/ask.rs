@@ -14,7 +14,7 @@ use muster_domain::{
     names::{ModelName, OperatorName, Serial, SiteCode},
 };
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 /// What the registry knows of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -151,8 +151,8 @@ pub struct ClaimStart {
     pub fresh: ClaimIntent,
     /// When.
     pub now: Timestamp,
-    /// The peer's address, for the audit log.
-    pub source: String,
+    /// The peer's address, for the audit log and a clone alarm.
+    pub source: IpAddr,
 }
 
 /// How a claim goes on.

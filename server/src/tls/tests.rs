@@ -73,7 +73,7 @@ mod device {
         activation::ActivationCode,
         claim::{self, Decision, Presented},
         desired::Target,
-        device::{ClaimIntent, Credential, Device, Lifecycle, Origin, Verification},
+        device::{ClaimIntent, ClaimWindow, Credential, Device, Lifecycle, Origin, Verification},
         ids::{BatchId, DeviceId},
     };
 
@@ -101,7 +101,8 @@ mod device {
             lifecycle: Lifecycle::Registered {
                 credential: Credential::Code {
                     hash: code,
-                    expires: None,
+                    window: ClaimWindow::ALWAYS,
+                    bound: None,
                     intent: None,
                 },
             },
@@ -113,6 +114,8 @@ mod device {
             },
             reported: None,
             verification: Verification::Pending,
+            alarm: None,
+            renew_from: None,
         };
         let (not_before, not_after) = ca.validity(NOW);
         let spki = request.digest();
@@ -121,6 +124,9 @@ mod device {
             certificate: ca.fresh_serial(NOW).unwrap(),
             not_before,
             not_after,
+            profile: muster_domain::certificate::CertificateProfile::Device,
+            issuer: None,
+            source: None,
         };
         let Decision::Issue(permit) = claim::decide(&device, &Presented { code, spki }, fresh, NOW) else {
             panic!("a right claim")

@@ -40,7 +40,7 @@ pub(crate) enum Command {
     },
     /// End a device's life for ever; its certificate is revoked.
     Retire(Change),
-    /// Give a device that has not claimed a new activation code; the old one is void.
+    /// Give a device a new activation code, with which it claims anew. The old code is void, and so is a certificate that it had.
     ReissueCode {
         #[command(flatten)]
         device: Named,

@@ -78,22 +78,29 @@ fn finding(device: &Device, connected: bool, now: Timestamp) -> Finding {
             format!("retired for good: {}", or_none(reason)),
             &["a replacement is registered as a new device".into()],
         ),
-        (
-            Lifecycle::Registered {
-                credential:
-                    Credential::Code {
-                        expires: Some(expires),
-                        intent: None,
-                        ..
-                    },
-            },
-            _,
-        ) if *expires <= now => found(
-            1,
-            true,
-            "its activation code has expired".into(),
-            &[format!("issue a new code with `muster device reissue-code {id}`")],
-        ),
+        (Lifecycle::Registered { credential }, _)
+            if credential.intent().is_none() && credential.window().is_over(now) =>
+        {
+            found(
+                1,
+                true,
+                "its activation code has expired".into(),
+                &[
+                    format!("issue a new code with `muster device reissue-code {id}`"),
+                    format!("or let it claim with what it has: `muster device arm {id} --until TIME`"),
+                ],
+            )
+        }
+        (Lifecycle::Registered { credential }, _)
+            if credential.intent().is_none() && !credential.window().admits(now) =>
+        {
+            found(
+                1,
+                true,
+                "its claim window is not open yet".into(),
+                &[format!("wait, or open it with `muster device arm {id}`")],
+            )
+        }
         (
             Lifecycle::Registered {
                 credential:

@@ -5,9 +5,9 @@
 use crate::{
     Code, Refusal, Timestamp,
     activation::CodeHash,
-    certificate::{CertificateSerial, SpkiDigest},
+    certificate::{AuthorityId, CertificateProfile, CertificateSerial, SpkiDigest},
 };
-use core::fmt;
+use core::{fmt, net::IpAddr};
 use serde::{Deserialize, Serialize};
 
 /// What was decided before signing. Recorded first, so that a crash between record and signature is finished
@@ -18,10 +18,45 @@ pub struct ClaimIntent {
     pub spki: SpkiDigest,
     /// The serial of the certificate to come.
     pub certificate: CertificateSerial,
+    /// The form of the certificate to come.
+    pub profile: CertificateProfile,
+    /// The authority that is to sign it; `None` in records of older programs.
+    pub issuer: Option<AuthorityId>,
     /// Start of validity.
     pub not_before: Timestamp,
     /// End of validity.
     pub not_after: Timestamp,
+    /// Where the request came from, for whoever looks into a clone; `None` in records of older programs, and of an import.
+    pub source: Option<IpAddr>,
+}
+
+/// When a claim may begin. One that began in time is finished at any time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClaimWindow {
+    /// No claim before, such as the day of shipping.
+    pub opens: Option<Timestamp>,
+    /// No claim from then on.
+    pub closes: Option<Timestamp>,
+}
+
+impl ClaimWindow {
+    /// Open at any time.
+    pub const ALWAYS: Self = Self::until(None);
+
+    /// Open at once, until `closes`.
+    pub const fn until(closes: Option<Timestamp>) -> Self {
+        Self { opens: None, closes }
+    }
+
+    /// May a claim begin?
+    pub fn admits(&self, now: Timestamp) -> bool {
+        self.opens.is_none_or(|opens| opens <= now) && !self.is_over(now)
+    }
+
+    /// No claim can begin any more.
+    pub fn is_over(&self, now: Timestamp) -> bool {
+        self.closes.is_some_and(|closes| closes <= now)
+    }
 }
 
 /// How a registered device may earn its identity.
@@ -31,8 +66,10 @@ pub enum Credential {
     Code {
         /// What we keep of the code.
         hash: CodeHash,
-        /// No claim from then on.
-        expires: Option<Timestamp>,
+        /// When.
+        window: ClaimWindow,
+        /// With this key only; `None`: with any.
+        bound: Option<SpkiDigest>,
         /// Set by the first claim.
         intent: Option<ClaimIntent>,
     },
@@ -40,6 +77,8 @@ pub enum Credential {
     Pinned {
         /// Which.
         key: PinnedKey,
+        /// When.
+        window: ClaimWindow,
         /// Set by the first claim.
         intent: Option<ClaimIntent>,
     },
@@ -55,6 +94,16 @@ pub struct PinnedKey {
 }
 
 impl Credential {
+    /// A code that anybody's key may come with, at any time.
+    pub const fn code(hash: CodeHash) -> Self {
+        Self::Code {
+            hash,
+            window: ClaimWindow::ALWAYS,
+            bound: None,
+            intent: None,
+        }
+    }
+
     /// What a claim that began will get.
     pub const fn intent(&self) -> Option<&ClaimIntent> {
         match self {
@@ -62,31 +111,37 @@ impl Credential {
         }
     }
 
+    /// When a claim may begin.
+    pub const fn window(&self) -> ClaimWindow {
+        match self {
+            Self::Code { window, .. } | Self::Pinned { window, .. } => *window,
+        }
+    }
+
     /// The key that only this device may use.
     pub fn key(&self) -> Option<SpkiDigest> {
         match self {
-            Self::Code { intent, .. } => intent.map(|intent| intent.spki),
+            Self::Code { bound, intent, .. } => intent.map(|intent| intent.spki).or(*bound),
             Self::Pinned { key, .. } => Some(key.spki),
         }
     }
 
     /// The same, with the intent of its first claim, which stays.
-    fn intended(self, fresh: ClaimIntent) -> Self {
-        match self {
-            Self::Code {
-                hash,
-                expires,
-                intent,
-            } => Self::Code {
-                hash,
-                expires,
-                intent: Some(intent.unwrap_or(fresh)),
-            },
-            Self::Pinned { key, intent } => Self::Pinned {
-                key,
-                intent: Some(intent.unwrap_or(fresh)),
-            },
+    fn intended(mut self, fresh: ClaimIntent) -> Self {
+        match &mut self {
+            Self::Code { intent, .. } | Self::Pinned { intent, .. } => {
+                intent.get_or_insert(fresh);
+            }
         }
+        self
+    }
+
+    /// The same, to be claimed in another window.
+    fn armed(mut self, fresh: ClaimWindow) -> Self {
+        match &mut self {
+            Self::Code { window, .. } | Self::Pinned { window, .. } => *window = fresh,
+        }
+        self
     }
 
     const fn spent(&self) -> Option<CodeHash> {
@@ -95,6 +150,26 @@ impl Credential {
             Self::Pinned { .. } => None,
         }
     }
+}
+
+/// The certificate that is to take the place of a device's own: decided, and not seen on a connection yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Successor {
+    /// What is signed for it.
+    pub intent: ClaimIntent,
+    /// It is signed and on record. Until then it is finished by the repetition of the renewal.
+    pub issued: bool,
+}
+
+/// A certificate that a device has or is about to get.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HeldCertificate {
+    /// Its serial.
+    pub serial: CertificateSerial,
+    /// Its key.
+    pub spki: SpkiDigest,
+    /// It is on record with its bytes; else only intended.
+    pub is_signed: bool,
 }
 
 /// The identity a device has earned.
@@ -109,6 +184,36 @@ pub struct Identity {
     /// The code it was claimed with: answers a lost answer again, recognises a clone. `None` when it needed none: its key was
     /// pinned, or its certificate came with the import.
     pub spent: Option<CodeHash>,
+    /// Where the claim came from; `None` in records of older programs, and where there was no claim.
+    pub source: Option<IpAddr>,
+    /// The renewal under way. The certificate above is good until the device comes with the new one (I3).
+    pub successor: Option<Successor>,
+}
+
+impl Identity {
+    /// The first identity of a device: what was intended, now signed.
+    pub const fn first(intent: &ClaimIntent, spent: Option<CodeHash>) -> Self {
+        Self {
+            certificate: intent.certificate,
+            spki: intent.spki,
+            not_after: intent.not_after,
+            spent,
+            source: intent.source,
+            successor: None,
+        }
+    }
+
+    /// The identity after the device came with its new certificate.
+    fn renewed(self) -> Option<Self> {
+        let Successor { intent, issued } = self.successor?;
+        issued.then_some(Self {
+            certificate: intent.certificate,
+            spki: intent.spki,
+            not_after: intent.not_after,
+            successor: None,
+            ..self
+        })
+    }
 }
 
 /// The state before a suspension, to return to.
@@ -210,6 +315,12 @@ pub enum Transition {
     Intend(ClaimIntent),
     /// The certificate is signed and checked.
     Certify,
+    /// A renewal was permitted: what will be signed. It replaces a successor that was never seen.
+    Renew(ClaimIntent),
+    /// The renewed certificate is signed and checked.
+    CertifyRenewal,
+    /// The device came with its renewed certificate.
+    Promote,
     /// A report was verified.
     Activate,
     /// Shut out, with a reason.
@@ -218,13 +329,15 @@ pub enum Transition {
     Resume,
     /// Out for ever, with a reason.
     Retire(String),
-    /// A new code for a device that has not claimed.
+    /// A new code. A device that has an identity loses it and claims anew.
     Reissue {
         /// What we keep of it.
         hash: CodeHash,
-        /// When it ends.
-        expires: Option<Timestamp>,
+        /// When it can be claimed with.
+        window: ClaimWindow,
     },
+    /// Another window for a claim that has not begun.
+    Arm(ClaimWindow),
 }
 
 impl Transition {
@@ -232,11 +345,14 @@ impl Transition {
         match self {
             Self::Intend(_) => "claimed",
             Self::Certify => "certified",
+            Self::Renew(_) => "renewed",
+            Self::CertifyRenewal | Self::Promote => "moved to a renewed certificate",
             Self::Activate => "activated",
             Self::Suspend(_) => "suspended",
             Self::Resume => "resumed",
             Self::Retire(_) => "retired",
             Self::Reissue { .. } => "given a new code",
+            Self::Arm(_) => "given another claim window",
         }
     }
 }
@@ -262,43 +378,117 @@ impl Lifecycle {
     }
 
     /// The certificate the device last had, whatever its standing.
-    pub const fn certificate(&self) -> Option<CertificateSerial> {
+    pub fn certificate(&self) -> Option<CertificateSerial> {
         match self {
-            Self::Claimed { identity } | Self::Active { identity } => Some(identity.certificate),
-            Self::Suspended {
-                was: Standing::Claimed(identity) | Standing::Active(identity),
-                ..
-            } => Some(identity.certificate),
             Self::Retired { last, .. } => *last,
-            Self::Registered { .. }
-            | Self::Suspended {
-                was: Standing::Registered(_),
-                ..
-            } => None,
+            Self::Registered { .. } | Self::Claimed { .. } | Self::Active { .. } | Self::Suspended { .. } => {
+                self.kept_identity().map(|identity| identity.certificate)
+            }
         }
     }
 
-    /// The key that no other device may use.
-    pub fn key(&self) -> Option<SpkiDigest> {
+    /// The identity of a device that has one, whether or not it may connect.
+    const fn kept_identity(&self) -> Option<&Identity> {
         match self {
-            Self::Registered { credential }
-            | Self::Suspended {
-                was: Standing::Registered(credential),
-                ..
-            } => credential.key(),
             Self::Claimed { identity }
             | Self::Active { identity }
             | Self::Suspended {
                 was: Standing::Claimed(identity) | Standing::Active(identity),
                 ..
-            } => Some(identity.spki),
-            Self::Retired { .. } => None,
+            } => Some(identity),
+            Self::Registered { .. }
+            | Self::Suspended {
+                was: Standing::Registered(_),
+                ..
+            }
+            | Self::Retired { .. } => None,
+        }
+    }
+
+    /// How a device that has no identity yet may earn one.
+    const fn credential(&self) -> Option<&Credential> {
+        match self {
+            Self::Registered { credential }
+            | Self::Suspended {
+                was: Standing::Registered(credential),
+                ..
+            } => Some(credential),
+            Self::Claimed { .. }
+            | Self::Active { .. }
+            | Self::Suspended {
+                was: Standing::Claimed(_) | Standing::Active(_),
+                ..
+            }
+            | Self::Retired { .. } => None,
+        }
+    }
+
+    /// Where the claim came from that has the identity, or is about to.
+    pub fn source(&self) -> Option<IpAddr> {
+        let intended = self.credential().and_then(Credential::intent);
+        match intended {
+            Some(intent) => intent.source,
+            None => self.kept_identity().and_then(|identity| identity.source),
+        }
+    }
+
+    /// The certificates that it has or is about to get: one, or two during a renewal (I3).
+    pub fn held(&self) -> impl Iterator<Item = HeldCertificate> + use<> {
+        let intended = self
+            .credential()
+            .and_then(Credential::intent)
+            .map(|intent| HeldCertificate {
+                serial: intent.certificate,
+                spki: intent.spki,
+                is_signed: false,
+            });
+        let current = self.kept_identity().map(|identity| HeldCertificate {
+            serial: identity.certificate,
+            spki: identity.spki,
+            is_signed: true,
+        });
+        let successor = self.kept_identity().and_then(|identity| identity.successor);
+        let next = successor.map(|successor| HeldCertificate {
+            serial: successor.intent.certificate,
+            spki: successor.intent.spki,
+            is_signed: successor.issued,
+        });
+        [intended, current, next].into_iter().flatten()
+    }
+
+    /// The keys that no other device may use: one, or two during a renewal.
+    pub fn keys(&self) -> impl Iterator<Item = SpkiDigest> + use<> {
+        let first = self.key();
+        let next = self.kept_identity().and_then(|identity| identity.successor);
+        let next = next.map(|successor| successor.intent.spki);
+        // A renewal may keep the key.
+        first.into_iter().chain(next.filter(|next| Some(*next) != first))
+    }
+
+    /// The key that no other device may use; that of a renewal under way comes beside it.
+    pub fn key(&self) -> Option<SpkiDigest> {
+        let pinned = self.credential().and_then(Credential::key);
+        pinned.or_else(|| self.kept_identity().map(|identity| identity.spki))
+    }
+
+    /// The same standing with another identity.
+    fn with_identity(self, change: impl FnOnce(Identity) -> Identity) -> Self {
+        match self {
+            Self::Claimed { identity } => Self::Claimed {
+                identity: change(identity),
+            },
+            Self::Active { identity } => Self::Active {
+                identity: change(identity),
+            },
+            Self::Registered { .. } | Self::Suspended { .. } | Self::Retired { .. } => self,
         }
     }
 
     /// The next state, or why not.
     pub fn step(self, transition: Transition, now: Timestamp) -> Result<Self, Refusal> {
-        use Transition::{Activate, Certify, Intend, Reissue, Resume, Retire, Suspend};
+        use Transition::{
+            Activate, Arm, Certify, CertifyRenewal, Intend, Promote, Reissue, Renew, Resume, Retire, Suspend,
+        };
         match (self, transition) {
             (Self::Registered { credential }, Intend(fresh)) => Ok(Self::Registered {
                 credential: credential.intended(fresh),
@@ -315,22 +505,56 @@ impl Lifecycle {
                 },
                 Certify,
             ) => Ok(Self::Claimed {
-                identity: Identity {
-                    certificate: intent.certificate,
-                    spki: intent.spki,
-                    not_after: intent.not_after,
-                    spent: credential.spent(),
-                },
+                identity: Identity::first(&intent, credential.spent()),
             }),
-            (Self::Registered { .. }, Reissue { hash, expires }) => Ok(Self::Registered {
-                credential: Credential::Code {
-                    hash,
-                    expires,
-                    intent: None,
-                },
+            (
+                Self::Registered { .. } | Self::Claimed { .. } | Self::Active { .. },
+                Reissue { hash, window },
+            ) => Ok(Self::Registered {
+                credential: Credential::code(hash).armed(window),
             }),
+            (Self::Registered { credential }, Arm(window)) if credential.intent().is_none() => {
+                Ok(Self::Registered {
+                    credential: credential.armed(window),
+                })
+            }
             (Self::Claimed { identity } | Self::Active { identity }, Activate) => {
                 Ok(Self::Active { identity })
+            }
+            (state @ (Self::Claimed { .. } | Self::Active { .. }), Renew(intent)) => {
+                let issued = false;
+                Ok(state.with_identity(|identity| Identity {
+                    successor: Some(Successor { intent, issued }),
+                    ..identity
+                }))
+            }
+            (
+                state @ (Self::Claimed {
+                    identity:
+                        Identity {
+                            successor: Some(successor),
+                            ..
+                        },
+                }
+                | Self::Active {
+                    identity:
+                        Identity {
+                            successor: Some(successor),
+                            ..
+                        },
+                }),
+                CertifyRenewal,
+            ) => Ok(state.with_identity(|identity| Identity {
+                successor: Some(Successor {
+                    issued: true,
+                    ..successor
+                }),
+                ..identity
+            })),
+            (state @ (Self::Claimed { identity } | Self::Active { identity }), Promote)
+                if identity.renewed().is_some() =>
+            {
+                Ok(state.with_identity(|identity| identity.renewed().unwrap_or(identity)))
             }
             (Self::Registered { credential }, Suspend(reason)) => Ok(Self::Suspended {
                 since: now,

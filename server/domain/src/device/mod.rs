@@ -1,15 +1,18 @@
 //! A device: what it is, where it stands in its life, what it must become, what it says it is.
 
+mod alarm;
 mod explain;
 mod hear;
 mod lifecycle;
 mod record;
 mod report;
 
+pub use alarm::CloneAlarm;
 pub use explain::{Explanation, Step, StepState, explain};
 pub use hear::HelloAnswer;
 pub use lifecycle::{
-    ClaimIntent, Credential, Identity, Lifecycle, LifecycleState, PinnedKey, Standing, Transition,
+    ClaimIntent, ClaimWindow, Credential, HeldCertificate, Identity, Lifecycle, LifecycleState, PinnedKey,
+    Standing, Successor, Transition,
 };
 pub use record::{DeviceField, schema};
 pub use report::{Facet, FacetState, FacetStatus, Hello, Report, Reported, Verification, VerificationState};
@@ -75,6 +78,10 @@ pub struct Device {
     pub reported: Option<Reported>,
     /// The two compared.
     pub verification: Verification,
+    /// Somebody else may have its activation code or a copy of it; until an operator has looked into it.
+    pub alarm: Option<CloneAlarm>,
+    /// An operator wants its certificate renewed from then on, however much of its life is left.
+    pub renew_from: Option<Timestamp>,
 }
 
 impl Device {

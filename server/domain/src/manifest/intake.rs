@@ -10,7 +10,7 @@ use crate::{
     catalog::{Catalog, Model, NamingRule, RuledField},
     certificate::SpkiDigest,
     desired::{self, Place, Recipe},
-    device::{Credential, Device, Identity, Lifecycle, Origin, PinnedKey, Verification},
+    device::{ClaimWindow, Credential, Device, Identity, Lifecycle, Origin, PinnedKey, Verification},
     ids::DeviceId,
     names::{ModelName, SiteCode},
 };
@@ -36,8 +36,8 @@ pub enum FreshCredential {
     Code {
         /// What we keep of it.
         hash: CodeHash,
-        /// When it ends.
-        expires: Option<Timestamp>,
+        /// When it can be claimed with.
+        window: ClaimWindow,
     },
     /// With the key in it.
     Pinned(PinnedKey),
@@ -57,12 +57,17 @@ impl FreshCredential {
 
     const fn lifecycle(&self) -> Lifecycle {
         let credential = match *self {
-            Self::Code { hash, expires } => Credential::Code {
+            Self::Code { hash, window } => Credential::Code {
                 hash,
-                expires,
+                window,
+                bound: None,
                 intent: None,
             },
-            Self::Pinned(key) => Credential::Pinned { key, intent: None },
+            Self::Pinned(key) => Credential::Pinned {
+                key,
+                window: ClaimWindow::ALWAYS,
+                intent: None,
+            },
             Self::Certified(identity) => return Lifecycle::Claimed { identity },
         };
         Lifecycle::Registered { credential }
@@ -405,6 +410,8 @@ fn created(row: &DeviceRow, target: &desired::Target, fresh: &Fresh) -> Device {
         target: target.clone(),
         reported: None,
         verification: Verification::Pending,
+        alarm: None,
+        renew_from: None,
     }
 }
 

@@ -5,7 +5,7 @@ use muster_domain::{
     activation::{ActivationCode, CodeKey, Seed},
     batch::{Batch, BatchSpec},
     desired::Target,
-    device::{Credential, Device, Lifecycle, Origin, Verification},
+    device::{ClaimWindow, Credential, Device, Lifecycle, Origin, Verification},
     ids::{BatchId, DeviceId},
 };
 use std::collections::BTreeMap;
@@ -36,7 +36,8 @@ pub(crate) fn device() -> Device {
     let hash = ActivationCode::from_random([1; 15]).hash(&CodeKey::from_bytes([2; 32]));
     let credential = Credential::Code {
         hash,
-        expires: None,
+        window: ClaimWindow::ALWAYS,
+        bound: None,
         intent: None,
     };
     Device {
@@ -67,5 +68,7 @@ pub(crate) fn device() -> Device {
         },
         reported: None,
         verification: Verification::Pending,
+        alarm: None,
+        renew_from: None,
     }
 }

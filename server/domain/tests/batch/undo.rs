@@ -21,6 +21,9 @@ fn intent() -> ClaimIntent {
         certificate: CertificateSerial::from_u128(4),
         not_before: at(1),
         not_after: at(9000),
+        profile: muster_domain::certificate::CertificateProfile::Device,
+        issuer: None,
+        source: None,
     }
 }
 
@@ -30,6 +33,8 @@ fn certified() -> Device {
         spki: SpkiDigest([1; 32]),
         not_after: at(9000),
         spent: None,
+        successor: None,
+        source: None,
     };
     Device {
         lifecycle: Lifecycle::Claimed { identity },

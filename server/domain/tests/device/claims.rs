@@ -5,7 +5,7 @@ use muster_domain::{
     Code, Timestamp,
     certificate::{CertificateSerial, SpkiDigest},
     claim::{self, Decision, Presented},
-    device::{Credential, Device, Lifecycle, PinnedKey, Transition},
+    device::{ClaimWindow, Credential, Device, Lifecycle, PinnedKey, Transition},
 };
 
 /// A decision in a form that can be written down: the certificate, or whether a clone is suspected.
@@ -52,7 +52,7 @@ fn each_state_answers_each_claim() {
             Transition::Intend(intent(1, 11)),
             Transition::Reissue {
                 hash: code(3),
-                expires: None,
+                window: ClaimWindow::ALWAYS,
             },
         ])
     };
@@ -128,7 +128,7 @@ fn a_code_ends_at_its_expiry() {
     assert_eq!(claim(&claimed(), 1, 1, EXPIRY), Told::Repeat(11));
     let endless = after([Transition::Reissue {
         hash: code(1),
-        expires: None,
+        window: ClaimWindow::ALWAYS,
     }]);
     assert_eq!(
         claim(&endless, 1, 1, at(u64::MAX / 1000)),
@@ -180,6 +180,7 @@ fn a_pinned_key_claims_without_a_code_and_no_other_key_does() {
             spki: SpkiDigest([4; 32]),
             certificate: None,
         },
+        window: ClaimWindow::ALWAYS,
         intent,
     };
     let pinned = |intent| Device {
@@ -210,8 +211,69 @@ fn a_pinned_key_claims_without_a_code_and_no_other_key_does() {
     // An operator may give it a code instead: its key is lost.
     let reissue = Transition::Reissue {
         hash: code(1),
-        expires: None,
+        window: ClaimWindow::ALWAYS,
     };
     let lifecycle = pinned(None).lifecycle.step(reissue, BEFORE).unwrap();
     assert_eq!(lifecycle.key(), None);
+}
+
+#[test]
+fn a_window_lets_claims_begin_and_never_keeps_one_from_its_end() {
+    let window = ClaimWindow {
+        opens: Some(at(600)),
+        closes: Some(at(700)),
+    };
+    let with = |intent| Device {
+        lifecycle: Lifecycle::Registered {
+            credential: Credential::Code {
+                hash: code(1),
+                window,
+                bound: None,
+                intent,
+            },
+        },
+        ..registered()
+    };
+    let issue = |certificate| Told::Issue { key: 4, certificate };
+    for (now, expected) in [
+        (599, Told::No),
+        (600, issue(99)),
+        (699, issue(99)),
+        (700, Told::No),
+        (9000, Told::No),
+    ] {
+        assert_eq!(claim(&with(None), 1, 4, at(now)), expected, "{now}");
+        assert_eq!(
+            claim(&with(Some(intent(4, 11))), 1, 4, at(now)),
+            issue(11),
+            "{now}"
+        );
+    }
+}
+
+#[test]
+fn a2_a_code_that_is_bound_to_a_key_is_of_no_use_with_another() {
+    let bound = Device {
+        lifecycle: Lifecycle::Registered {
+            credential: Credential::Code {
+                hash: code(1),
+                window: ClaimWindow::ALWAYS,
+                bound: Some(SpkiDigest([4; 32])),
+                intent: None,
+            },
+        },
+        ..registered()
+    };
+    assert_eq!(bound.lifecycle.key(), Some(SpkiDigest([4; 32])));
+    let issued = Told::Issue {
+        key: 4,
+        certificate: 99,
+    };
+    assert_eq!(claim(&bound, 1, 4, BEFORE), issued);
+    assert_eq!(
+        claim(&bound, 2, 4, BEFORE),
+        Told::No,
+        "the code is needed all the same"
+    );
+    assert_eq!(claim(&bound, 1, 5, BEFORE), Told::Clone);
 }

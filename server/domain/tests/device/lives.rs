@@ -3,7 +3,7 @@
 use crate::support::{after, at, claimed, code, intent, registered};
 use muster_domain::{
     Code,
-    device::{Credential, Device, Lifecycle, LifecycleState, Transition},
+    device::{ClaimIntent, ClaimWindow, Credential, Device, Lifecycle, LifecycleState, Transition},
 };
 use proptest::{collection::vec, prelude::*};
 
@@ -15,10 +15,14 @@ fn transition(kind: u8, seed: u8) -> Transition {
         3 => Transition::Suspend("lost".into()),
         4 => Transition::Resume,
         5 => Transition::Retire("scrapped".into()),
-        _ => Transition::Reissue {
+        6 => Transition::Reissue {
             hash: code(seed),
-            expires: None,
+            window: ClaimWindow::ALWAYS,
         },
+        7 => Transition::Renew(intent(seed, u128::from(seed) + 20)),
+        8 => Transition::CertifyRenewal,
+        9 => Transition::Promote,
+        _ => Transition::Arm(ClaimWindow::until(Some(at(1000 + u64::from(seed))))),
     }
 }
 
@@ -26,9 +30,11 @@ fn transition(kind: u8, seed: u8) -> Transition {
 fn each_state_allows_its_transitions_and_no_other() {
     use LifecycleState::{Active, Claimed, Registered, Retired, Suspended};
     let suspend = || Transition::Suspend(String::new());
+    let renew = || Transition::Renew(intent(2, 22));
     let claim = || [Transition::Intend(intent(1, 11)), Transition::Certify];
     let states = [
-        // What each leads to, in the order of `transition`: intend, certify, activate, suspend, resume, retire, reissue.
+        // What each leads to, in the order of `transition`: intend, certify, activate, suspend, resume, retire, reissue,
+        // renew, certify the renewal, promote, arm.
         (
             registered(),
             [
@@ -38,6 +44,10 @@ fn each_state_allows_its_transitions_and_no_other() {
                 Some(Suspended),
                 None,
                 Some(Retired),
+                Some(Registered),
+                None,
+                None,
+                None,
                 Some(Registered),
             ],
         ),
@@ -51,6 +61,10 @@ fn each_state_allows_its_transitions_and_no_other() {
                 None,
                 Some(Retired),
                 Some(Registered),
+                None,
+                None,
+                None,
+                None,
             ],
         ),
         (
@@ -62,6 +76,10 @@ fn each_state_allows_its_transitions_and_no_other() {
                 Some(Suspended),
                 None,
                 Some(Retired),
+                Some(Registered),
+                Some(Claimed),
+                None,
+                None,
                 None,
             ],
         ),
@@ -74,22 +92,98 @@ fn each_state_allows_its_transitions_and_no_other() {
                 Some(Suspended),
                 None,
                 Some(Retired),
+                Some(Registered),
+                Some(Active),
+                None,
+                None,
                 None,
             ],
         ),
         (
             after([suspend()]),
-            [None, None, None, None, Some(Registered), Some(Retired), None],
+            [
+                None,
+                None,
+                None,
+                None,
+                Some(Registered),
+                Some(Retired),
+                None,
+                None,
+                None,
+                None,
+                None,
+            ],
         ),
         (
             after(claim().into_iter().chain([suspend()])),
-            [None, None, None, None, Some(Claimed), Some(Retired), None],
+            [
+                None,
+                None,
+                None,
+                None,
+                Some(Claimed),
+                Some(Retired),
+                None,
+                None,
+                None,
+                None,
+                None,
+            ],
         ),
         (
             after(claim().into_iter().chain([Transition::Activate, suspend()])),
-            [None, None, None, None, Some(Active), Some(Retired), None],
+            [
+                None,
+                None,
+                None,
+                None,
+                Some(Active),
+                Some(Retired),
+                None,
+                None,
+                None,
+                None,
+                None,
+            ],
         ),
-        (after([Transition::Retire(String::new())]), [None; 7]),
+        (
+            after(claim().into_iter().chain([renew()])),
+            [
+                None,
+                None,
+                Some(Active),
+                Some(Suspended),
+                None,
+                Some(Retired),
+                Some(Registered),
+                Some(Claimed),
+                Some(Claimed),
+                None,
+                None,
+            ],
+        ),
+        (
+            after(
+                claim()
+                    .into_iter()
+                    .chain([Transition::Activate, renew(), Transition::CertifyRenewal]),
+            ),
+            [
+                None,
+                None,
+                Some(Active),
+                Some(Suspended),
+                None,
+                Some(Retired),
+                Some(Registered),
+                Some(Active),
+                Some(Active),
+                Some(Active),
+                None,
+            ],
+        ),
+        (after([Transition::Retire(String::new())]), [None; 11]),
     ];
     for (device, expected) in states {
         for (kind, expected) in (0..).zip(expected) {
@@ -165,12 +259,15 @@ fn who_is_shut_out_has_no_identity_and_keeps_its_certificate_on_record() {
 }
 
 proptest! {
-    /// Whatever is tried, in any order: retired is final, a certificate never changes or vanishes once it is there,
-    /// it is the one of the first intent under the code that was claimed, and suspension is left as it was entered.
+    /// Whatever is tried, in any order: retired is final; a device has the certificate of the first intent under the code that
+    /// was claimed, until it comes with the one of its last renewal, which must have been signed; suspension is left as it
+    /// was entered.
     #[test]
-    fn no_sequence_breaks_a_life(steps in vec((0u8..7, 0u8..4), 0..40)) {
+    fn no_sequence_breaks_a_life(steps in vec((0u8..11, 0u8..4), 0..60)) {
         let mut lifecycle = registered().lifecycle;
         let mut intended = None;
+        let mut held: Option<ClaimIntent> = None;
+        let mut next: Option<(ClaimIntent, bool)> = None;
         let mut entered = None;
         for (kind, seed) in steps {
             let step = transition(kind, seed);
@@ -181,18 +278,30 @@ proptest! {
                 Transition::Intend(fresh) => {
                     intended.get_or_insert(*fresh);
                 }
-                Transition::Reissue { .. } => intended = None,
-                Transition::Certify => prop_assert_eq!(after.certificate(), intended.map(|intent| intent.certificate)),
+                // Whoever claims anew loses what it had.
+                Transition::Reissue { .. } => (intended, held, next) = (None, None, None),
+                Transition::Certify => held = intended,
+                Transition::Renew(fresh) => next = Some((*fresh, false)),
+                Transition::CertifyRenewal => next = next.map(|(intent, _)| (intent, true)),
+                Transition::Promote => {
+                    let (renewed, issued) = next.take().expect("there is none to promote");
+                    prop_assert!(issued, "{:?} was never signed", renewed);
+                    held = Some(renewed);
+                }
                 Transition::Suspend(_) => entered = Some(before.clone()),
                 Transition::Resume => prop_assert_eq!(Some(&after), entered.as_ref()),
-                Transition::Activate | Transition::Retire(_) => {}
+                Transition::Activate | Transition::Retire(_) | Transition::Arm(_) => {}
             }
-            if let Some(certificate) = before.certificate() {
-                prop_assert_eq!(after.certificate(), Some(certificate));
-            }
+            prop_assert_eq!(after.certificate(), held.map(|intent| intent.certificate));
             if let Some(identity) = after.identity() {
-                prop_assert_eq!(Some(identity.certificate), after.certificate());
-                prop_assert_eq!(Some(identity.spki), intended.map(|intent| intent.spki));
+                prop_assert_eq!(Some(identity.spki), held.map(|intent| intent.spki));
+                prop_assert_eq!(Some(identity.not_after), held.map(|intent| intent.not_after));
+                let keys: Vec<_> = after.keys().collect();
+                let mut expected = vec![identity.spki];
+                expected.extend(next.map(|(intent, _)| intent.spki).filter(|key| *key != identity.spki));
+                prop_assert_eq!(keys, expected);
+                let signed = after.held().filter(|held| held.is_signed).count();
+                prop_assert_eq!(signed, 1 + usize::from(next.is_some_and(|(_, issued)| issued)));
             }
             lifecycle = after;
         }

@@ -5,7 +5,7 @@ use muster_domain::{
     activation::{ActivationCode, CodeHash, CodeKey},
     certificate::{CertificateSerial, SpkiDigest},
     desired::Target,
-    device::{ClaimIntent, Credential, Device, Lifecycle, Origin, Transition, Verification},
+    device::{ClaimIntent, ClaimWindow, Credential, Device, Lifecycle, Origin, Transition, Verification},
     ids::{BatchId, DeviceId},
 };
 use std::collections::BTreeMap;
@@ -27,6 +27,9 @@ pub(crate) fn intent(key: u8, certificate: u128) -> ClaimIntent {
         certificate: CertificateSerial::from_u128(certificate),
         not_before: at(1),
         not_after: at(9000),
+        profile: muster_domain::certificate::CertificateProfile::Device,
+        issuer: None,
+        source: None,
     }
 }
 
@@ -34,7 +37,8 @@ pub(crate) fn intent(key: u8, certificate: u128) -> ClaimIntent {
 pub(crate) fn registered() -> Device {
     let credential = Credential::Code {
         hash: code(1),
-        expires: Some(EXPIRY),
+        window: ClaimWindow::until(Some(EXPIRY)),
+        bound: None,
         intent: None,
     };
     Device {
@@ -65,6 +69,8 @@ pub(crate) fn registered() -> Device {
         },
         reported: None,
         verification: Verification::Pending,
+        alarm: None,
+        renew_from: None,
     }
 }
 

@@ -7,7 +7,7 @@ use muster_domain::{
     catalog::{Catalog, ProfileSource},
     certificate::{CertificateSerial, SpkiDigest},
     desired,
-    device::{ClaimIntent, Device, Origin, Transition, Verification},
+    device::{ClaimIntent, ClaimWindow, Device, Origin, Transition, Verification},
     ids::{BatchId, DeviceId},
     manifest::{Fresh, FreshCredential, Holders, Intake, Limits, Problem, RowOutcome, ValidRow},
 };
@@ -23,7 +23,7 @@ pub(crate) fn fresh(number: u128) -> Fresh {
         id: DeviceId::from_u128(number),
         credential: FreshCredential::Code {
             hash: hash(1),
-            expires: Some(Timestamp::from_seconds(500)),
+            window: ClaimWindow::until(Some(Timestamp::from_seconds(500))),
         },
         origin: Origin {
             batch: BatchId::from_u128(9),
@@ -93,6 +93,9 @@ pub(crate) fn claimed(mut device: Device) -> Device {
         certificate: CertificateSerial::from_u128(5),
         not_before: Timestamp::from_seconds(1),
         not_after: Timestamp::from_seconds(1000),
+        profile: muster_domain::certificate::CertificateProfile::Device,
+        issuer: None,
+        source: None,
     };
     for transition in [Transition::Intend(intent), Transition::Certify] {
         device.lifecycle = device

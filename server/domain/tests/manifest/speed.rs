@@ -8,7 +8,7 @@ use muster_domain::{
     Timestamp,
     activation::{ActivationCode, CodeKey},
     catalog::Catalog,
-    device::Origin,
+    device::{ClaimWindow, Origin},
     ids::{BatchId, DeviceId},
     manifest::{
         Checker, Fresh, FreshCredential, Holders, Intake, Limits, Mapping, MappingSource, Reader, Record,
@@ -86,7 +86,7 @@ fn check(text: &str, name: &str, catalog: Catalog, decide: bool) -> usize {
         id: DeviceId::from_u128(1),
         credential: FreshCredential::Code {
             hash: ActivationCode::from_random([1; 15]).hash(&CodeKey::from_bytes([2; 32])),
-            expires: None,
+            window: ClaimWindow::ALWAYS,
         },
         origin: Origin {
             batch: BatchId::from_u128(1),

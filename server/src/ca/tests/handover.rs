@@ -14,6 +14,9 @@ fn enrolled(number: u32) -> (DeviceKey, Vec<Vec<u8>>, String) {
         certificate: ca().fresh_serial(NOW).unwrap(),
         not_before,
         not_after,
+        profile: muster_domain::certificate::CertificateProfile::Device,
+        issuer: None,
+        source: None,
     };
     let mut device = device(number);
     device.lifecycle = Lifecycle::Claimed {
@@ -22,6 +25,8 @@ fn enrolled(number: u32) -> (DeviceKey, Vec<Vec<u8>>, String) {
             spki: intent.spki,
             not_after,
             spent: None,
+            successor: None,
+            source: None,
         },
     };
     let permit = claim::enroll(&device, intent).unwrap();
@@ -122,6 +127,9 @@ fn the_right_to_enroll_is_of_one_device_and_one_intent() {
         certificate,
         not_before,
         not_after,
+        profile: muster_domain::certificate::CertificateProfile::Device,
+        issuer: None,
+        source: None,
     };
     assert_eq!(claim::enroll(&device(1), intent), None, "it waits for its code");
     let mut other = device(1);
@@ -131,6 +139,8 @@ fn the_right_to_enroll_is_of_one_device_and_one_intent() {
             spki: intent.spki,
             not_after,
             spent: None,
+            successor: None,
+            source: None,
         },
     };
     assert_eq!(claim::enroll(&other, intent), None, "another serial was recorded");

@@ -15,7 +15,7 @@ use muster_domain::{
     activation::ActivationCode,
     claim::{self, ClaimPermit, Decision, Presented},
     desired::Target,
-    device::{ClaimIntent, Credential, Device, Lifecycle, Origin, Verification},
+    device::{ClaimIntent, ClaimWindow, Credential, Device, Lifecycle, Origin, Verification},
     ids::{BatchId, DeviceId},
 };
 use std::{path::Path, process::Command, sync::LazyLock};
@@ -82,7 +82,8 @@ fn device(number: u32) -> Device {
         lifecycle: Lifecycle::Registered {
             credential: Credential::Code {
                 hash,
-                expires: None,
+                window: ClaimWindow::ALWAYS,
+                bound: None,
                 intent: None,
             },
         },
@@ -94,6 +95,8 @@ fn device(number: u32) -> Device {
         },
         reported: None,
         verification: Verification::Pending,
+        alarm: None,
+        renew_from: None,
     }
 }
 
@@ -107,6 +110,9 @@ fn permit(device: &Device, request: &CertificationRequest, now: Timestamp) -> Cl
         certificate: ca().fresh_serial(NOW).unwrap(),
         not_before,
         not_after,
+        profile: muster_domain::certificate::CertificateProfile::Device,
+        issuer: None,
+        source: None,
     };
     match claim::decide(device, &Presented { code, spki }, fresh, now) {
         Decision::Issue(permit) => permit,

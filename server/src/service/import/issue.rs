@@ -18,9 +18,9 @@ use muster_domain::{
     Refusal, Timestamp,
     activation::Seed,
     batch::{BatchSpec, CredentialKind, KeyFormat},
-    certificate::{CertificateRecord, CertificateSerial, CertificateState, SpkiDigest},
+    certificate::{AuthorityId, CertificateProfile, CertificateRecord, CertificateSerial, SpkiDigest},
     claim,
-    device::{ClaimIntent, Device, Identity},
+    device::{ClaimIntent, ClaimWindow, Device, Identity},
     manifest::{FreshCredential, Holders, Intake, Limits, RowOutcome},
 };
 use std::sync::Arc;
@@ -104,7 +104,7 @@ impl Issuing {
             };
             FreshCredential::Code {
                 hash: code.hash(code_key),
-                expires: self.code_expires,
+                window: ClaimWindow::until(self.code_expires),
             }
         };
         let certified = |spki, not_after| {
@@ -113,6 +113,8 @@ impl Issuing {
                 spki,
                 not_after,
                 spent: None,
+                source: None,
+                successor: None,
             })
         };
         let (_, end) = ca.validity(now);
@@ -196,15 +198,13 @@ impl Issuing {
             return Ok(());
         };
         waiting.row.fresh.credential = FreshCredential::Certified(identity);
-        waiting.row.certificate = Some(CertificateRecord {
-            serial: identity.certificate,
-            device: waiting.row.fresh.id,
-            spki: identity.spki,
-            not_before,
-            not_after: identity.not_after,
-            state: CertificateState::Current,
-            der,
-        });
+        let issuer = match &waiting.key {
+            Some(RowKey::Certified { .. }) => None,
+            Some(RowKey::Requested(_) | RowKey::Pinned(_)) | None => Some(ca.device_issuer()),
+        };
+        let intent = intent(identity, issuer, not_before);
+        waiting.row.certificate =
+            Some(CertificateRecord::intended(waiting.row.fresh.id, &intent).signed(der));
         waiting.row.key = key;
         Ok(())
     }
@@ -267,14 +267,22 @@ impl Deciding {
         let Some(device) = self.created(waiting, identity) else {
             return Ok(None);
         };
-        let intent = ClaimIntent {
-            spki: identity.spki,
-            certificate: identity.certificate,
-            not_before,
-            not_after: identity.not_after,
-        };
+        let intent = intent(identity, Some(ca.device_issuer()), not_before);
         let permit = claim::enroll(&device, intent).ok_or(CaError::Permit)?;
         ca.issue_device(permit, &device, request).map(Some)
+    }
+}
+
+/// What a certificate that comes with an import is of.
+const fn intent(identity: Identity, issuer: Option<AuthorityId>, not_before: Timestamp) -> ClaimIntent {
+    ClaimIntent {
+        spki: identity.spki,
+        certificate: identity.certificate,
+        profile: CertificateProfile::Device,
+        issuer,
+        not_before,
+        not_after: identity.not_after,
+        source: None,
     }
 }
 

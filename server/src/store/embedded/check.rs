@@ -3,7 +3,6 @@
 use super::{
     Store, catalog, counts,
     counts::{Count, Deltas},
-    devices,
     index::{state_key, verification_key},
     record::{Record as _, load, load_named},
     registry,
@@ -13,8 +12,8 @@ use crate::store::{Counts, StoreError};
 use muster_domain::{
     access::Operator,
     audit::{Entry, leaf_hash},
-    certificate::{CertificateRecord, CertificateState},
-    device::{Device, Lifecycle, Standing},
+    certificate::{CertificateHolder, CertificateRecord, CertificateState},
+    device::Device,
     ids::BatchId,
 };
 use redb::{ReadableTable as _, ReadableTableMetadata as _};
@@ -128,45 +127,32 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// I1, I3, I6: the standing of a device and the record of its certificate tell the same story.
+    /// I1, I3, I6: the standing of a device and the records of its certificates tell the same story.
     fn identity(&mut self, device: &Device) -> Result<(), StoreError> {
         let view = self.view;
-        if let Some(spki) = device.lifecycle.key() {
+        for spki in device.lifecycle.keys() {
             self.expected.keys += 1;
             let holder = view.keys.get(&spki.0)?.map(|id| id.value());
             self.expect(holder == Some(device.id.as_u128()), || {
                 format!("{}: key index", device.id)
             });
         }
-        let Some((serial, spki)) = devices::held(&device.lifecycle) else {
-            return Ok(());
-        };
-        let claimed = match &device.lifecycle {
-            Lifecycle::Registered { .. }
-            | Lifecycle::Suspended {
-                was: Standing::Registered(_),
-                ..
-            }
-            | Lifecycle::Retired { .. } => false,
-            Lifecycle::Claimed { .. }
-            | Lifecycle::Active { .. }
-            | Lifecycle::Suspended {
-                was: Standing::Claimed(_) | Standing::Active(_),
-                ..
-            } => true,
-        };
-        self.expected.identities += u64::from(claimed);
-        let state = if claimed {
-            CertificateState::Current
-        } else {
-            CertificateState::Intended
-        };
-        let record = load::<CertificateRecord>(&view.certificates, serial.as_u128())?;
-        let fits = record
-            .is_some_and(|record| (record.device, record.spki, record.state) == (device.id, spki, state));
-        self.expect(fits, || {
-            format!("{}: no {state:?} certificate {serial} with its key", device.id)
-        });
+        for held in device.lifecycle.held() {
+            self.expected.identities += u64::from(held.is_signed);
+            let state = if held.is_signed {
+                CertificateState::Current
+            } else {
+                CertificateState::Intended
+            };
+            let record = load::<CertificateRecord>(&view.certificates, held.serial.as_u128())?;
+            let fits = record.is_some_and(|record| {
+                (record.holder.device(), record.spki, record.state) == (Some(device.id), held.spki, state)
+            });
+            let serial = held.serial;
+            self.expect(fits, || {
+                format!("{}: no {state:?} certificate {serial} with its key", device.id)
+            });
+        }
         Ok(())
     }
 
@@ -208,26 +194,30 @@ impl Check<'_> {
                 format!("certificate {serial} stands under another serial")
             });
             // What an undone import issued stays known as revoked.
-            let revoked = matches!(record.state, CertificateState::Revoked(_));
-            let device = revoked || view.devices.get(record.device.as_u128())?.is_some();
-            self.expect(device, || format!("certificate {serial} is of no device"));
+            let revoked = matches!(record.state, CertificateState::Revoked { .. });
+            let held = revoked
+                || match &record.holder {
+                    CertificateHolder::Device(id) => view.devices.get(id.as_u128())?.is_some(),
+                    CertificateHolder::Operator(name) => view.operators.get(name.as_str())?.is_some(),
+                };
+            self.expect(held, || format!("certificate {serial} is of nobody"));
             let signed = !record.der.is_empty();
             match record.state {
                 CertificateState::Intended => {
                     self.expect(!signed, || format!("certificate {serial} is intended and signed"));
                 }
                 CertificateState::Current => {
-                    current += 1;
+                    current += u64::from(record.holder.device().is_some());
                     self.expect(signed, || {
                         format!("certificate {serial} is current and not signed")
                     });
                 }
-                CertificateState::Revoked(_) => {}
+                CertificateState::Revoked { .. } => {}
             }
         }
         let held = self.expected.identities;
         self.expect(current == held, || {
-            format!("{current} certificates are current, {held} devices hold one")
+            format!("{current} certificates of devices are current, devices hold {held}")
         });
         Ok(())
     }

@@ -15,11 +15,11 @@ use muster_domain::{
     audit::{Action, Actor, Event},
     certificate::{CertificateRecord, CertificateSerial, CertificateState, SpkiDigest},
     claim::{self, ClaimPermit, Decision},
-    device::{Device, Lifecycle, Transition},
+    device::{CloneAlarm, Device, Lifecycle, Transition},
     ids::DeviceId,
 };
 use redb::{ReadTransaction, ReadableTable};
-use std::hint::black_box;
+use std::{hint::black_box, net::IpAddr};
 
 impl Store {
     /// Decides a claim. `Issue` means that the intent is durable; the same claim again gets the same intent.
@@ -37,9 +37,9 @@ impl Store {
         &self,
         record: CertificateRecord,
         now: Timestamp,
-        source: String,
+        source: IpAddr,
     ) -> Result<Result<FinishedClaim, Refusal>, StoreError> {
-        self.write(move |txn| finish(txn, &record, now, &source)).await
+        self.write(move |txn| finish(txn, &record, now, source)).await
     }
 
     /// The device that may connect with this certificate (`der`, over the key of this name): it is on record byte by byte
@@ -115,10 +115,10 @@ fn repeat(
     })
 }
 
-fn actor(device: &Device, source: &str) -> Actor {
+pub(super) fn actor(device: &Device, source: IpAddr) -> Actor {
     Actor::Device {
         name: device.id.to_string(),
-        source: source.to_owned(),
+        source: source.to_string(),
     }
 }
 
@@ -135,9 +135,7 @@ fn begin(txn: &mut Txn<'_>, start: &ClaimStart) -> Result<ClaimBegun, StoreError
         Decision::Repeat(serial) => repeat(&tables.certificates, device, serial),
         Decision::Refuse { clone_suspected } => {
             if clone_suspected {
-                let actor = actor(&device, &start.source);
-                let event = Event::new(start.now, actor, Action::CloneSuspected, device.name());
-                txn.audit(&event.with("key", start.presented.spki))?;
+                alarm(txn, &device, start)?;
             }
             Ok(ClaimBegun::Refused(claim::refusal()))
         }
@@ -147,6 +145,25 @@ fn begin(txn: &mut Txn<'_>, start: &ClaimStart) -> Result<ClaimBegun, StoreError
         }),
         Decision::Issue(permit) => intend(txn, &device, permit, start),
     }
+}
+
+/// A second key came with the right code: operators must hear of it, and see where both came from.
+fn alarm(txn: &mut Txn<'_>, device: &Device, start: &ClaimStart) -> Result<(), StoreError> {
+    let (key, source) = (start.presented.spki, start.source);
+    let first_source = device.lifecycle.source();
+    let raised = CloneAlarm::raised(device.alarm, start.now, key, source, first_source);
+    let mut after = device.clone();
+    after.alarm = Some(raised);
+    index::replace(txn, device, &after.touched(start.now))?;
+    let event = Event::new(
+        start.now,
+        actor(device, source),
+        Action::CloneSuspected,
+        device.name(),
+    );
+    let first = first_source.map_or_else(|| "unknown".to_owned(), |first| first.to_string());
+    txn.audit(&event.with("key", key).with("first_source", first))?;
+    Ok(())
 }
 
 fn has_intent(device: &Device) -> bool {
@@ -191,15 +208,7 @@ fn intend(
     };
     let after = after.touched(now);
     // 2. The intent, before anything is signed (I1).
-    let record = CertificateRecord {
-        serial: intent.certificate,
-        device: device.id,
-        spki: intent.spki,
-        not_before: intent.not_before,
-        not_after: intent.not_after,
-        state: CertificateState::Intended,
-        der: Vec::new(),
-    };
+    let record = CertificateRecord::intended(device.id, &intent);
     let tables = txn.write();
     tables
         .certificates
@@ -209,7 +218,7 @@ fn intend(
     index::replace(txn, device, &after)?;
     let event = Event::new(
         now,
-        actor(device, &start.source),
+        actor(device, start.source),
         Action::ClaimStarted,
         device.name(),
     );
@@ -220,16 +229,22 @@ fn intend(
     })
 }
 
+/// The device that a certificate is of.
+pub(super) fn holder_of(txn: &Txn<'_>, record: &CertificateRecord) -> Result<Device, StoreError> {
+    let missing = || StoreError::missing("devices", &record.holder);
+    let id = record.holder.device().ok_or_else(missing)?;
+    devices::find(txn, id)?.ok_or_else(missing)
+}
+
 fn finish(
     txn: &mut Txn<'_>,
     record: &CertificateRecord,
     now: Timestamp,
-    source: &str,
+    source: IpAddr,
 ) -> Result<Result<FinishedClaim, Refusal>, StoreError> {
     let stored = load::<CertificateRecord>(&txn.tables().certificates, record.serial.as_u128())?;
     let stored = stored.ok_or_else(|| StoreError::missing("certificates", record.serial))?;
-    let device = devices::find(txn, stored.device)?;
-    let device = device.ok_or_else(|| StoreError::missing("devices", stored.device))?;
+    let device = holder_of(txn, &stored)?;
     match &device.lifecycle {
         Lifecycle::Claimed { identity } | Lifecycle::Active { identity }
             if identity.certificate == stored.serial =>
@@ -256,11 +271,7 @@ fn finish(
     };
     let after = after.touched(now);
     // Everything but the signed bytes was decided when the claim began.
-    let certificate = CertificateRecord {
-        state: CertificateState::Current,
-        der: record.der.clone(),
-        ..stored
-    };
+    let certificate = stored.signed(record.der.clone());
     txn.write()
         .certificates
         .insert(certificate.serial.as_u128(), certificate.encode()?.as_slice())?;

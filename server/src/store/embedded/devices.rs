@@ -12,11 +12,9 @@ use crate::store::{DeviceChange, StoreError};
 use muster_domain::{
     Code, Refusal, Timestamp,
     audit::{Action, Actor, Event},
-    certificate::{CertificateRecord, CertificateSerial, CertificateState, SpkiDigest},
+    certificate::{CertificateRecord, CertificateSerial, RevocationReason},
     desired::ContentDigest,
-    device::{
-        Credential, Device, Hello, HelloAnswer, Lifecycle, LifecycleState, Report, Standing, Transition,
-    },
+    device::{Device, Hello, HelloAnswer, LifecycleState, Report, Transition},
     ids::DeviceId,
 };
 use redb::ReadableTable;
@@ -124,7 +122,30 @@ fn action(transition: &Transition) -> Option<(Action, Option<&str>)> {
         Transition::Resume => Some((Action::DeviceResumed, None)),
         Transition::Retire(reason) => Some((Action::DeviceRetired, Some(reason))),
         Transition::Reissue { .. } => Some((Action::CodeReissued, None)),
-        Transition::Intend(_) | Transition::Certify | Transition::Activate => None,
+        Transition::Arm(_) => Some((Action::ClaimArmed, None)),
+        Transition::Intend(_)
+        | Transition::Certify
+        | Transition::Renew(_)
+        | Transition::CertifyRenewal
+        | Transition::Promote
+        | Transition::Activate => None,
+    }
+}
+
+/// Why a transition ends the certificates of its device; `None` if it does not.
+const fn ending(transition: &Transition) -> Option<RevocationReason> {
+    match transition {
+        Transition::Retire(_) => Some(RevocationReason::CessationOfOperation),
+        Transition::Reissue { .. } => Some(RevocationReason::Superseded),
+        Transition::Suspend(_)
+        | Transition::Resume
+        | Transition::Arm(_)
+        | Transition::Intend(_)
+        | Transition::Certify
+        | Transition::Renew(_)
+        | Transition::CertifyRenewal
+        | Transition::Promote
+        | Transition::Activate => None,
     }
 }
 
@@ -159,11 +180,8 @@ fn transition(
         Ok(after) => after,
         Err(refusal) => return Ok(Err(refusal)),
     };
-    if matches!(
-        change.transition,
-        Transition::Retire(_) | Transition::Reissue { .. }
-    ) {
-        release(txn, &before, change.now)?;
+    if let Some(reason) = ending(&change.transition) {
+        release(txn, &before, reason, change.now)?;
     }
     index::replace(txn, &before, &after)?;
     let mut event = Event::new(change.now, change.actor.clone(), action, after.name());
@@ -194,44 +212,36 @@ fn retarget(
     Ok(Some(after))
 }
 
-/// The certificate and key that a device has or was about to get.
-pub(super) fn held(lifecycle: &Lifecycle) -> Option<(CertificateSerial, SpkiDigest)> {
-    let intended = |credential: &Credential| {
-        let intent = credential.intent();
-        intent.map(|intent| (intent.certificate, intent.spki))
-    };
-    match lifecycle {
-        Lifecycle::Registered { credential }
-        | Lifecycle::Suspended {
-            was: Standing::Registered(credential),
-            ..
-        } => intended(credential),
-        Lifecycle::Claimed { identity }
-        | Lifecycle::Active { identity }
-        | Lifecycle::Suspended {
-            was: Standing::Claimed(identity) | Standing::Active(identity),
-            ..
-        } => Some((identity.certificate, identity.spki)),
-        Lifecycle::Retired { .. } => None,
+/// Revokes what the device has or was about to get, and frees its keys for others.
+pub(super) fn release(
+    txn: &mut Txn<'_>,
+    device: &Device,
+    reason: RevocationReason,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    for key in device.lifecycle.keys() {
+        txn.write().keys.remove(&key.0)?;
     }
+    for held in device.lifecycle.held() {
+        revoke(txn, held.serial, reason, now)?;
+    }
+    Ok(())
 }
 
-/// Revokes what the device has or was about to get, and frees its key for others.
-pub(super) fn release(txn: &mut Txn<'_>, device: &Device, now: Timestamp) -> Result<(), StoreError> {
-    if let Some(spki) = device.lifecycle.key() {
-        txn.write().keys.remove(&spki.0)?;
-    }
-    let Some((serial, _)) = held(&device.lifecycle) else {
-        return Ok(());
-    };
+/// Marks a certificate as no longer accepted.
+pub(super) fn revoke(
+    txn: &mut Txn<'_>,
+    serial: CertificateSerial,
+    reason: RevocationReason,
+    now: Timestamp,
+) -> Result<CertificateRecord, StoreError> {
     let record = load::<CertificateRecord>(&txn.tables().certificates, serial.as_u128())?;
-    let mut record = record.ok_or_else(|| StoreError::missing("certificates", serial))?;
-    record.state = CertificateState::Revoked(now);
-    let tables = txn.write();
-    tables
+    let record = record.ok_or_else(|| StoreError::missing("certificates", serial))?;
+    let record = record.revoked(now, reason);
+    txn.write()
         .certificates
         .insert(serial.as_u128(), record.encode()?.as_slice())?;
-    Ok(())
+    Ok(record)
 }
 
 /// Loads a device that may connect.

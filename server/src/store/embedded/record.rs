@@ -92,8 +92,8 @@ macro_rules! records {
 }
 
 records! {
-    Device: "devices" v 2, 1 => former::DeviceV1;
-    CertificateRecord: "certificates" v 1;
+    Device: "devices" v 3, 1 => former::DeviceV1, 2 => former::DeviceV2;
+    CertificateRecord: "certificates" v 2, 1 => former::CertificateV1;
     Batch: "batches" v 2, 1 => former::BatchV1;
     BatchRequest: "batch_requests" v 1;
     PartRecord: "parts" v 1;

@@ -16,6 +16,7 @@ use muster_domain::{
     Code, Refusal, Timestamp,
     audit::{Action, Actor, Event},
     batch::{Batch, BatchState, BatchStep, reverted},
+    certificate::RevocationReason,
     device::Device,
     ids::{BatchId, DeviceId},
 };
@@ -372,7 +373,7 @@ fn remove(txn: &mut Txn<'_>, id: BatchId, limit: usize, now: Timestamp) -> Resul
     let going = going.collect::<Result<Vec<u128>, StoreError>>()?;
     for &device in &going {
         let device = stored(txn, DeviceId::from_u128(device))?;
-        devices::release(txn, &device, now)?;
+        devices::release(txn, &device, RevocationReason::CessationOfOperation, now)?;
         index::remove(txn, &device)?;
     }
     Ok(going.len())

@@ -8,15 +8,19 @@ use muster_domain::{
     audit::{Action, Actor, Event},
     batch::{Batch, BatchSpec, BatchState, BatchStep},
     catalog::{ModelSource, Resource, SiteSource},
-    certificate::{CertificateRecord, CertificateSerial, CertificateState, SpkiDigest},
+    certificate::{CertificateRecord, CertificateSerial, SpkiDigest},
     claim::{ClaimPermit, Presented},
     desired::{Content, Location, Target},
-    device::{ClaimIntent, Device, Facet, FacetState, FacetStatus, Hello, Origin, Report},
+    device::{ClaimIntent, ClaimWindow, Device, Facet, FacetState, FacetStatus, Hello, Origin, Report},
     ids::{BatchId, DeviceId},
     mac::Mac,
     manifest::{DeviceRow, Fresh, FreshCredential, Intake, Limits, Rendered, RowOutcome, ValidRow},
 };
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+};
 
 /// Seconds after the start of every test's time.
 pub(super) fn at(seconds: u64) -> Timestamp {
@@ -226,7 +230,7 @@ pub(super) fn fresh(batch: u32, number: u32) -> Fresh {
         id: DeviceId::new(at(u64::from(batch)), 0).offset(number + 1),
         credential: FreshCredential::Code {
             hash: code(number),
-            expires: None,
+            window: ClaimWindow::ALWAYS,
         },
         origin: Origin {
             batch: batch_id(batch),
@@ -284,6 +288,9 @@ pub(super) async fn import(store: &Store, batch: u32, numbers: std::ops::Range<u
     outcomes.into_iter().map(created).collect()
 }
 
+/// Where claims come from.
+pub(super) const SOURCE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+
 /// A claim of a device with its own code and a key; `certificate` makes the serial unique.
 pub(super) fn claim(device: u32, spki: u32, certificate: u32) -> ClaimStart {
     let now = at(1000);
@@ -298,24 +305,19 @@ pub(super) fn claim(device: u32, spki: u32, certificate: u32) -> ClaimStart {
             certificate: CertificateSerial::new(now, u128::from(certificate)),
             not_before: now,
             not_after: at(30_000_000),
+            profile: muster_domain::certificate::CertificateProfile::Device,
+            issuer: None,
+            source: None,
         },
         now,
-        source: "192.0.2.1".to_owned(),
+        source: SOURCE,
     }
 }
 
 /// What signing makes of a permit.
 pub(super) fn signed(permit: &ClaimPermit) -> CertificateRecord {
     let intent = permit.intent();
-    CertificateRecord {
-        serial: intent.certificate,
-        device: permit.device(),
-        spki: intent.spki,
-        not_before: intent.not_before,
-        not_after: intent.not_after,
-        state: CertificateState::Current,
-        der: vec![0x30; 600],
-    }
+    CertificateRecord::intended(permit.device(), intent).signed(vec![0x30; 600])
 }
 
 pub(super) async fn begin(store: &Store, start: ClaimStart) -> ClaimPermit {
@@ -328,7 +330,7 @@ pub(super) async fn begin(store: &Store, start: ClaimStart) -> ClaimPermit {
 pub(super) async fn enroll(store: &Store, device: u32, spki: u32) -> FinishedClaim {
     let permit = begin(store, claim(device, spki, spki)).await;
     store
-        .finish_claim(signed(&permit), at(1001), "192.0.2.1".to_owned())
+        .finish_claim(signed(&permit), at(1001), SOURCE)
         .await
         .unwrap()
         .unwrap()

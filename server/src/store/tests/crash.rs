@@ -2,8 +2,8 @@
 
 use super::{
     build::{
-        alice, at, batch, batch_id, begin, claim, commit, event, finish, found, hello, operator, part,
-        report, row, serial, signed, sound, start,
+        SOURCE, alice, at, batch, batch_id, begin, claim, commit, event, finish, found, hello, operator,
+        part, report, row, serial, signed, sound, start,
     },
     disk::{Disk, Seeded},
 };
@@ -13,7 +13,7 @@ use muster_domain::{
     audit::{Action, Entry},
     batch::BatchState,
     certificate::CertificateRecord,
-    device::{Device, FacetState, Transition},
+    device::{ClaimWindow, Device, FacetState, Transition},
 };
 
 /// Images of a test run; `MUSTER_CRASH_IMAGES` asks for more.
@@ -85,10 +85,7 @@ impl Session {
 
     async fn claim(&mut self, device: u32) {
         let permit = begin(&self.store, claim(device, device, device)).await;
-        let finished = self
-            .store
-            .finish_claim(signed(&permit), at(1001), String::new())
-            .await;
+        let finished = self.store.finish_claim(signed(&permit), at(1001), SOURCE).await;
         let finished = finished.unwrap().unwrap();
         self.tell(What::Certificate(finished.certificate));
         self.tell(What::Device(Box::new(finished.device)));
@@ -159,7 +156,7 @@ async fn session() -> Session {
             20,
             Transition::Reissue {
                 hash: super::build::code(99),
-                expires: None,
+                window: ClaimWindow::ALWAYS,
             },
         )
         .await;
@@ -209,7 +206,7 @@ async fn judge(image: Disk, told: &[Told], place: usize) -> Store {
             }
             What::Certificate(then) => {
                 let now = store.certificate(then.serial).await.unwrap().unwrap();
-                assert_eq!((now.der, now.device), (then.der.clone(), then.device));
+                assert_eq!((now.der, now.holder), (then.der.clone(), then.holder.clone()));
             }
             What::Parts(number, parts) => {
                 let batch = store.batch(batch_id(*number)).await.unwrap().unwrap();

@@ -9,7 +9,7 @@ use crate::store::{ClaimBegun, DeviceChange, Store, StoreError};
 use muster_domain::{
     access::Role,
     audit::Action,
-    device::{FacetState, Transition},
+    device::{ClaimWindow, FacetState, Transition},
     ids::DeviceId,
 };
 use std::{pin::Pin, sync::mpsc};
@@ -73,7 +73,7 @@ async fn what_is_refused_leaves_no_trace() {
     let id = devices[4].id;
     let reissue = || Transition::Reissue {
         hash: code(8),
-        expires: None,
+        window: ClaimWindow::ALWAYS,
     };
     let mut unknown = report(&taken.device, FacetState::Applied);
     unknown.digest = [0; 32];
@@ -90,7 +90,7 @@ async fn what_is_refused_leaves_no_trace() {
         store.disable_operator("alice".parse().unwrap(), event(Action::OperatorDisabled));
         store.transition(id, change(Transition::Suspend(String::new()), Some(99)));
         store.transition(id, change(Transition::Resume, None));
-        store.transition(taken.device.id, change(reissue(), None));
+        store.transition(taken.device.id, change(Transition::Arm(ClaimWindow::ALWAYS), None));
         store.transition(DeviceId::from_u128(5), change(Transition::Resume, None));
         store.record_hello(id, hello(&taken.device), at(4000));
         store.record_report(taken.device.id, unknown.clone(), at(4000));

@@ -1,13 +1,13 @@
 //! Any order of operations keeps every invariant, and the counts are what a recount finds.
 
 use super::build::{
-    alice, at, batch_id, claim, code, commit, finish, founded, hello, key, part, report, row, serial, signed,
-    sound, start,
+    SOURCE, alice, at, batch_id, claim, code, commit, finish, founded, hello, key, part, report, row, serial,
+    signed, sound, start,
 };
 use crate::store::{ClaimBegun, Counts, DeviceChange, DeviceQuery, Store};
 use muster_domain::{
     batch::BatchState,
-    device::{Facet, FacetState, Transition},
+    device::{ClaimWindow, Facet, FacetState, Transition},
     mac::Mac,
 };
 use proptest::prelude::*;
@@ -113,7 +113,7 @@ async fn run(store: &Store, place: u32, step: &Step) {
             {
                 assert_eq!(permit.intent().spki, key(spki));
                 store
-                    .finish_claim(signed(&permit), now, String::new())
+                    .finish_claim(signed(&permit), now, SOURCE)
                     .await
                     .unwrap()
                     .unwrap();
@@ -127,7 +127,7 @@ async fn run(store: &Store, place: u32, step: &Step) {
                 2 => Transition::Retire("a reason".to_owned()),
                 _ => Transition::Reissue {
                     hash: code(place),
-                    expires: None,
+                    window: ClaimWindow::ALWAYS,
                 },
             };
             let change = DeviceChange {

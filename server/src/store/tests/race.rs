@@ -1,6 +1,6 @@
 //! A3: many claimers, one code.
 
-use super::build::{begin, claim, founded, import, signed, sound};
+use super::build::{SOURCE, begin, claim, founded, import, signed, sound};
 use crate::store::{ClaimBegun, Store};
 use muster_domain::certificate::{CertificateRecord, SpkiDigest};
 use tokio::task::JoinSet;
@@ -12,7 +12,7 @@ async fn attempt(store: Store, spki: u32, certificate: u32) -> Option<Certificat
     match store.begin_claim(claim(0, spki, certificate)).await.unwrap() {
         ClaimBegun::Issue { permit, .. } => {
             let finished = store
-                .finish_claim(signed(&permit), claim(0, 0, 0).now, String::new())
+                .finish_claim(signed(&permit), claim(0, 0, 0).now, SOURCE)
                 .await;
             finished.unwrap().ok().map(|finished| finished.certificate)
         }

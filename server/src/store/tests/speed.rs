@@ -1,7 +1,7 @@
 //! How fast parts of an import are committed. Run by hand:
 //! `cargo test --release -p muster-server --lib store::tests::speed -- --ignored --nocapture`.
 
-use super::build::{commit, finish, found, part, row, sound, start};
+use super::build::{SOURCE, commit, finish, found, part, row, sound, start};
 use crate::store::Store;
 use muster_domain::manifest::ValidRow;
 use std::time::{Duration, Instant};
@@ -109,7 +109,7 @@ async fn claims_of_a_fleet() {
                 let permit = super::build::begin(&store, claim(device, device, device)).await;
                 let now = claim(0, 0, 0).now;
                 store
-                    .finish_claim(signed(&permit), now, String::new())
+                    .finish_claim(signed(&permit), now, SOURCE)
                     .await
                     .unwrap()
                     .unwrap();

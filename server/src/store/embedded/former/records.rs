@@ -4,9 +4,15 @@ use muster_domain::{
     Timestamp,
     activation::{CodeHash, Seed},
     batch::{Batch, BatchSpec, BatchState, Tally},
-    certificate::{CertificateSerial, SpkiDigest},
+    certificate::{
+        CertificateHolder, CertificateProfile, CertificateRecord, CertificateSerial, CertificateState,
+        RevocationReason, SpkiDigest,
+    },
     desired::Target,
-    device::{Credential, Device, Identity, Lifecycle, Origin, Reported, Standing, Verification},
+    device::{
+        ClaimIntent, ClaimWindow, Credential, Device, Identity, Lifecycle, Origin, PinnedKey, Reported,
+        Standing, Verification,
+    },
     ids::{BatchId, DeviceId},
     mac::Mac,
     names::{ModelName, OperatorName, Serial, SiteCode},
@@ -51,13 +57,13 @@ enum StandingV1 {
     Claimed(IdentityV1),
     Active(IdentityV1),
     /// The first variant of a credential is what it was.
-    Registered(Credential),
+    Registered(CredentialV2),
 }
 
 #[derive(Debug, Serialize, Deserialize)]
 enum LifecycleV1 {
     Registered {
-        credential: Credential,
+        credential: CredentialV2,
     },
     Claimed {
         identity: IdentityV1,
@@ -84,6 +90,8 @@ impl From<IdentityV1> for Identity {
             spki: former.spki,
             not_after: former.not_after,
             spent: Some(former.spent),
+            source: None,
+            successor: None,
         }
     }
 }
@@ -91,7 +99,9 @@ impl From<IdentityV1> for Identity {
 impl From<LifecycleV1> for Lifecycle {
     fn from(former: LifecycleV1) -> Self {
         match former {
-            LifecycleV1::Registered { credential } => Self::Registered { credential },
+            LifecycleV1::Registered { credential } => Self::Registered {
+                credential: credential.into(),
+            },
             LifecycleV1::Claimed { identity } => Self::Claimed {
                 identity: identity.into(),
             },
@@ -104,7 +114,7 @@ impl From<LifecycleV1> for Lifecycle {
                 was: match was {
                     StandingV1::Claimed(identity) => Standing::Claimed(identity.into()),
                     StandingV1::Active(identity) => Standing::Active(identity.into()),
-                    StandingV1::Registered(credential) => Standing::Registered(credential),
+                    StandingV1::Registered(credential) => Standing::Registered(credential.into()),
                 },
             },
             LifecycleV1::Retired { since, reason, last } => Self::Retired { since, reason, last },
@@ -134,6 +144,238 @@ impl From<DeviceV1> for Device {
             target: former.target,
             reported: former.reported,
             verification: former.verification,
+            alarm: None,
+            renew_from: None,
+        }
+    }
+}
+
+/// A certificate of a device had one form and one authority to sign it.
+#[derive(Debug, Serialize, Deserialize)]
+struct ClaimIntentV2 {
+    spki: SpkiDigest,
+    certificate: CertificateSerial,
+    not_before: Timestamp,
+    not_after: Timestamp,
+}
+
+/// A code could end, and began at once.
+#[derive(Debug, Serialize, Deserialize)]
+enum CredentialV2 {
+    Code {
+        hash: CodeHash,
+        expires: Option<Timestamp>,
+        intent: Option<ClaimIntentV2>,
+    },
+    Pinned {
+        key: PinnedKey,
+        intent: Option<ClaimIntentV2>,
+    },
+}
+
+impl From<ClaimIntentV2> for ClaimIntent {
+    fn from(former: ClaimIntentV2) -> Self {
+        Self {
+            spki: former.spki,
+            certificate: former.certificate,
+            profile: CertificateProfile::Device,
+            issuer: None,
+            not_before: former.not_before,
+            not_after: former.not_after,
+            source: None,
+        }
+    }
+}
+
+impl From<CredentialV2> for Credential {
+    fn from(former: CredentialV2) -> Self {
+        match former {
+            CredentialV2::Code {
+                hash,
+                expires,
+                intent,
+            } => Self::Code {
+                hash,
+                window: ClaimWindow::until(expires),
+                bound: None,
+                intent: intent.map(Into::into),
+            },
+            CredentialV2::Pinned { key, intent } => Self::Pinned {
+                key,
+                window: ClaimWindow::ALWAYS,
+                intent: intent.map(Into::into),
+            },
+        }
+    }
+}
+
+/// No certificate was ever renewed.
+#[derive(Debug, Serialize, Deserialize)]
+pub(in crate::store::embedded) struct DeviceV2 {
+    id: DeviceId,
+    serial: Serial,
+    mac: Option<Mac>,
+    model: ModelName,
+    hardware: Option<String>,
+    factory_firmware: Option<Version>,
+    site: Option<SiteCode>,
+    position: Option<String>,
+    labels: BTreeMap<String, String>,
+    variables: BTreeMap<String, String>,
+    kept: BTreeMap<String, String>,
+    origin: Origin,
+    created: Timestamp,
+    updated: Timestamp,
+    revision: u64,
+    lifecycle: LifecycleV2,
+    target: Target,
+    reported: Option<Reported>,
+    verification: Verification,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct IdentityV2 {
+    certificate: CertificateSerial,
+    spki: SpkiDigest,
+    not_after: Timestamp,
+    spent: Option<CodeHash>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+enum StandingV2 {
+    Claimed(IdentityV2),
+    Active(IdentityV2),
+    Registered(CredentialV2),
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+enum LifecycleV2 {
+    Registered {
+        credential: CredentialV2,
+    },
+    Claimed {
+        identity: IdentityV2,
+    },
+    Active {
+        identity: IdentityV2,
+    },
+    Suspended {
+        since: Timestamp,
+        reason: String,
+        was: StandingV2,
+    },
+    Retired {
+        since: Timestamp,
+        reason: String,
+        last: Option<CertificateSerial>,
+    },
+}
+
+impl From<IdentityV2> for Identity {
+    fn from(former: IdentityV2) -> Self {
+        Self {
+            certificate: former.certificate,
+            spki: former.spki,
+            not_after: former.not_after,
+            spent: former.spent,
+            source: None,
+            successor: None,
+        }
+    }
+}
+
+impl From<LifecycleV2> for Lifecycle {
+    fn from(former: LifecycleV2) -> Self {
+        match former {
+            LifecycleV2::Registered { credential } => Self::Registered {
+                credential: credential.into(),
+            },
+            LifecycleV2::Claimed { identity } => Self::Claimed {
+                identity: identity.into(),
+            },
+            LifecycleV2::Active { identity } => Self::Active {
+                identity: identity.into(),
+            },
+            LifecycleV2::Suspended { since, reason, was } => Self::Suspended {
+                since,
+                reason,
+                was: match was {
+                    StandingV2::Claimed(identity) => Standing::Claimed(identity.into()),
+                    StandingV2::Active(identity) => Standing::Active(identity.into()),
+                    StandingV2::Registered(credential) => Standing::Registered(credential.into()),
+                },
+            },
+            LifecycleV2::Retired { since, reason, last } => Self::Retired { since, reason, last },
+        }
+    }
+}
+
+impl From<DeviceV2> for Device {
+    fn from(former: DeviceV2) -> Self {
+        Self {
+            id: former.id,
+            serial: former.serial,
+            mac: former.mac,
+            model: former.model,
+            hardware: former.hardware,
+            factory_firmware: former.factory_firmware,
+            site: former.site,
+            position: former.position,
+            labels: former.labels,
+            variables: former.variables,
+            kept: former.kept,
+            origin: former.origin,
+            created: former.created,
+            updated: former.updated,
+            revision: former.revision,
+            lifecycle: former.lifecycle.into(),
+            target: former.target,
+            reported: former.reported,
+            verification: former.verification,
+            alarm: None,
+            renew_from: None,
+        }
+    }
+}
+
+/// Only devices had certificates on record, and a revocation had no reason.
+#[derive(Debug, Serialize, Deserialize)]
+pub(in crate::store::embedded) struct CertificateV1 {
+    serial: CertificateSerial,
+    device: DeviceId,
+    spki: SpkiDigest,
+    not_before: Timestamp,
+    not_after: Timestamp,
+    state: CertificateStateV1,
+    der: Vec<u8>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+enum CertificateStateV1 {
+    Intended,
+    Current,
+    Revoked(Timestamp),
+}
+
+impl From<CertificateV1> for CertificateRecord {
+    fn from(former: CertificateV1) -> Self {
+        Self {
+            serial: former.serial,
+            holder: CertificateHolder::Device(former.device),
+            profile: CertificateProfile::Device,
+            issuer: None,
+            spki: former.spki,
+            not_before: former.not_before,
+            not_after: former.not_after,
+            state: match former.state {
+                CertificateStateV1::Intended => CertificateState::Intended,
+                CertificateStateV1::Current => CertificateState::Current,
+                CertificateStateV1::Revoked(at) => CertificateState::Revoked {
+                    at,
+                    reason: RevocationReason::Unspecified,
+                },
+            },
+            der: former.der,
         }
     }
 }

@@ -13,8 +13,8 @@ use muster_domain::{
     batch::{
         Batch, BatchSpec, BatchState, BatchStep, PlanHash, RESULTS_KEPT, RetryFile, Slot, SlotOutcome, Tally,
     },
-    certificate::{CertificateRecord, CertificateSerial, CertificateState},
-    device::{Identity, LifecycleState, PinnedKey},
+    certificate::{CertificateProfile, CertificateRecord, CertificateSerial},
+    device::{ClaimIntent, Identity, LifecycleState, PinnedKey},
     manifest::{FreshCredential, Problem, RowOutcome},
 };
 use std::collections::BTreeSet;
@@ -385,16 +385,19 @@ pub(super) fn certify(row: &mut PartRow, spki: u32) {
         spki,
         not_after,
         spent: None,
+        successor: None,
+        source: None,
     });
-    row.certificate = Some(CertificateRecord {
-        serial: certificate,
-        device: row.fresh.id,
+    let intent = ClaimIntent {
         spki,
+        certificate,
+        profile: CertificateProfile::Device,
+        issuer: None,
         not_before: at(0),
         not_after,
-        state: CertificateState::Current,
-        der: vec![0x30; 500],
-    });
+        source: None,
+    };
+    row.certificate = Some(CertificateRecord::intended(row.fresh.id, &intent).signed(vec![0x30; 500]));
 }
 
 pub(super) async fn certificates_and_pinned_keys_come_with_rows(store: &Store) {

@@ -2,13 +2,13 @@
 
 use crate::store::{
     ClaimBegun, ClaimStart, Store, StoreError,
-    tests::build::{alice, at, begin, claim, code, enroll, import, key, signed},
+    tests::build::{SOURCE, alice, at, begin, claim, code, enroll, import, key, signed},
 };
 use muster_domain::{
     Code,
     certificate::{CertificateSerial, CertificateState},
     claim as rules,
-    device::{LifecycleState, Transition},
+    device::{ClaimWindow, LifecycleState, Transition},
 };
 
 async fn refused(store: &Store, start: ClaimStart) -> Code {
@@ -46,7 +46,7 @@ pub(super) async fn a_claim_ends_in_a_certificate(store: &Store) {
         "an intent is no certificate"
     );
     let finished = store
-        .finish_claim(signed(&permit), at(1001), String::new())
+        .finish_claim(signed(&permit), at(1001), SOURCE)
         .await
         .unwrap()
         .unwrap();
@@ -143,7 +143,12 @@ pub(super) async fn a_second_key_is_refused_and_reported(store: &Store) {
     assert_eq!(refusal, rules::refusal(), "the clone learns nothing");
     assert_eq!(logged(store, "clone_suspected").await, 1);
     let device = store.device(first.device.id).await.unwrap().unwrap();
-    assert_eq!(device, first.device, "the true device keeps its claim");
+    let alarm = device.alarm.expect("operators see it on the device");
+    assert_eq!((alarm.count, alarm.key, alarm.source), (1, key(2), SOURCE));
+    assert_eq!(
+        device.lifecycle, first.device.lifecycle,
+        "the true device keeps its claim"
+    );
 }
 
 pub(super) async fn a_key_belongs_to_one_live_device(store: &Store) {
@@ -201,12 +206,12 @@ pub(super) async fn of_two_that_raced_the_first_recorded_counts(store: &Store) {
     let mut other = signed(&two);
     other.der = vec![0x31; 600];
     let first = store
-        .finish_claim(signed(&one), at(1001), String::new())
+        .finish_claim(signed(&one), at(1001), SOURCE)
         .await
         .unwrap()
         .unwrap();
     let second = store
-        .finish_claim(other, at(1002), String::new())
+        .finish_claim(other, at(1002), SOURCE)
         .await
         .unwrap()
         .unwrap();
@@ -221,7 +226,7 @@ pub(super) async fn a_claim_that_was_undone_is_not_finished(store: &Store) {
         Transition::Retire("scrapped".to_owned()),
         Transition::Reissue {
             hash: code(77),
-            expires: None,
+            window: ClaimWindow::ALWAYS,
         },
     ];
     for ((number, device), transition) in (0..).zip(devices).zip(undo) {
@@ -234,7 +239,7 @@ pub(super) async fn a_claim_that_was_undone_is_not_finished(store: &Store) {
         };
         let changed = store.transition(device.id, change).await.unwrap().unwrap();
         let late = store
-            .finish_claim(signed(&permit), at(1002), String::new())
+            .finish_claim(signed(&permit), at(1002), SOURCE)
             .await
             .unwrap();
         assert_eq!(late.unwrap_err(), rules::refusal());
@@ -253,7 +258,7 @@ pub(super) async fn a_serial_is_not_used_twice(store: &Store) {
     assert!(matches!(again, Err(StoreError::Duplicate { .. })), "{again:?}");
     let mut unknown = signed(&begin(store, claim(1, 2, 2)).await);
     unknown.serial = CertificateSerial::new(at(3), 3);
-    let unknown = store.finish_claim(unknown, at(1001), String::new()).await;
+    let unknown = store.finish_claim(unknown, at(1001), SOURCE).await;
     assert!(matches!(unknown, Err(StoreError::Missing { .. })), "{unknown:?}");
     assert_eq!(store.operator_by_key(key(1)).await.unwrap(), None);
 }

@@ -6,10 +6,10 @@ use crate::store::{
 };
 use muster_domain::{
     Code,
-    certificate::CertificateState,
+    certificate::{CertificateState, RevocationReason},
     device::{
-        Device, Facet, FacetState, HelloAnswer, Lifecycle, LifecycleState, Transition, Verification,
-        VerificationState,
+        ClaimWindow, Device, Facet, FacetState, HelloAnswer, Lifecycle, LifecycleState, Transition,
+        Verification, VerificationState,
     },
     ids::DeviceId,
 };
@@ -42,6 +42,11 @@ fn suspend() -> Transition {
 
 fn retire() -> Transition {
     Transition::Retire("scrapped".to_owned())
+}
+
+/// As revoked by what [`done`] does.
+fn revoked(reason: RevocationReason) -> CertificateState {
+    CertificateState::Revoked { at: at(2000), reason }
 }
 
 pub(super) async fn a_device_is_found_by_id_and_serial(store: &Store) {
@@ -138,14 +143,14 @@ pub(super) async fn a_retired_device_never_returns(store: &Store) {
         None
     );
     let record = store.certificate(serial).await.unwrap().unwrap();
-    assert_eq!(record.state, CertificateState::Revoked(at(2000)));
+    assert_eq!(record.state, revoked(RevocationReason::CessationOfOperation));
     for transition in [
         Transition::Resume,
         suspend(),
         retire(),
         Transition::Reissue {
             hash: code(5),
-            expires: None,
+            window: ClaimWindow::ALWAYS,
         },
     ] {
         assert_eq!(refused(store, id, transition).await, Code::TransitionForbidden);
@@ -182,7 +187,7 @@ pub(super) async fn a_new_code_replaces_the_old_one(store: &Store) {
         device.id,
         Transition::Reissue {
             hash: code(50),
-            expires: None,
+            window: ClaimWindow::ALWAYS,
         },
     )
     .await;
@@ -193,7 +198,7 @@ pub(super) async fn a_new_code_replaces_the_old_one(store: &Store) {
         .unwrap();
     assert_eq!(
         record.state,
-        CertificateState::Revoked(at(2000)),
+        revoked(RevocationReason::Superseded),
         "it was never handed out"
     );
     let answer = store.begin_claim(claim(0, 1, 2)).await.unwrap();

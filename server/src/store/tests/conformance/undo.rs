@@ -11,7 +11,7 @@ use crate::store::{
 use muster_domain::{
     Code, Refusal,
     batch::{BatchState, BatchStep},
-    certificate::CertificateState,
+    certificate::{CertificateState, RevocationReason},
     device::{Device, Transition, Verification},
     manifest::RowOutcome,
 };
@@ -81,7 +81,11 @@ pub(super) async fn what_it_made_goes_and_what_it_changed_returns(store: &Store)
         assert!(found(store, base + 50).await.is_none());
         // Its certificate is known as revoked, and lets nobody in.
         let record = store.certificate(certificate).await.unwrap().unwrap();
-        assert_eq!(record.state, CertificateState::Revoked(at(5000)));
+        let revoked = CertificateState::Revoked {
+            at: at(5000),
+            reason: RevocationReason::CessationOfOperation,
+        };
+        assert_eq!(record.state, revoked);
         assert_eq!(store.holder(record.spki, &record.der).unwrap(), None);
         let told = store.batch_part(batch_id(second), 0).await.unwrap().unwrap();
         assert_eq!((told.seed, told.keys.len()), (None, 0));

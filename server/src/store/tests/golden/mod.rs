@@ -2,7 +2,7 @@
 
 mod batches;
 
-use super::build::{alice, at, claim, code, info, key, operator, report, row, signed};
+use super::build::{SOURCE, alice, at, claim, code, info, key, operator, report, row, signed};
 use crate::store::{
     RegistryInfo,
     embedded::{MappingText, Record, Replaceable},
@@ -13,10 +13,14 @@ use muster_domain::{
     catalog::{
         ModelSource, NamingRuleSource, ParameterSource, ParameterType, ProfileSource, Revision, SiteSource,
     },
-    certificate::{CertificateRecord, CertificateState},
+    certificate::{
+        AuthorityId, CertificateHolder, CertificateProfile, CertificateRecord, CertificateState,
+        RevocationReason,
+    },
     desired::Target,
     device::{
-        Credential, Device, FacetState, Identity, Lifecycle, PinnedKey, Reported, Standing, Verification,
+        ClaimIntent, ClaimWindow, CloneAlarm, Credential, Device, FacetState, Identity, Lifecycle, PinnedKey,
+        Reported, Standing, Successor, Verification,
     },
 };
 use muster_firmware_policy::{ArtifactSource, FirmwarePolicy, PolicySource, UpdateSource};
@@ -96,7 +100,8 @@ fn device() -> Device {
         lifecycle: Lifecycle::Registered {
             credential: Credential::Code {
                 hash: code(1),
-                expires: Some(at(9)),
+                window: ClaimWindow::until(Some(at(9))),
+                bound: None,
                 intent: Some(claim(1, 1, 1).fresh),
             },
         },
@@ -108,6 +113,8 @@ fn device() -> Device {
         },
         reported: None,
         verification: Verification::Pending,
+        alarm: None,
+        renew_from: None,
     }
 }
 
@@ -120,6 +127,8 @@ fn devices() {
         spki: key(1),
         not_after: at(500),
         spent: Some(code(1)),
+        successor: None,
+        source: None,
     };
     let reported = Some(Reported {
         at: at(7),
@@ -191,14 +200,17 @@ fn devices() {
                     spki: key(4),
                     certificate: Some([8; 32]),
                 },
+                window: ClaimWindow::ALWAYS,
                 intent: None,
             },
         },
         ..device()
     };
     check("device_pinned", &kept);
+    opens("device_pinned", 2, &kept);
     let identity = Identity {
         spent: None,
+        successor: None,
         ..identity
     };
     let certified = Device {
@@ -206,26 +218,64 @@ fn devices() {
         ..kept
     };
     check("device_certified", &certified);
+    opens("device_certified", 2, &certified);
 }
 
-/// Said the same in version 1.
+/// What devices had not in version 2.
+#[test]
+fn renewing_devices() {
+    let source = Some(SOURCE);
+    let intent = ClaimIntent {
+        issuer: Some(AuthorityId([5; 20])),
+        source,
+        ..claim(1, 2, 2).fresh
+    };
+    let identity = Identity {
+        source,
+        successor: Some(Successor { intent, issued: true }),
+        ..Identity::first(&claim(1, 1, 1).fresh, Some(code(1)))
+    };
+    let alarm = CloneAlarm {
+        at: at(6),
+        count: 2,
+        key: key(3),
+        source: SOURCE,
+        first_source: source,
+    };
+    let renewing = Device {
+        lifecycle: Lifecycle::Active { identity },
+        alarm: Some(alarm),
+        renew_from: Some(at(5)),
+        ..device()
+    };
+    check("device_renewing", &renewing);
+    let credential = Credential::Code {
+        hash: code(1),
+        window: ClaimWindow {
+            opens: Some(at(1)),
+            closes: Some(at(2)),
+        },
+        bound: Some(key(4)),
+        intent: None,
+    };
+    let armed = Device {
+        lifecycle: Lifecycle::Registered { credential },
+        ..device()
+    };
+    check("device_armed", &armed);
+}
+
+/// Said the same in every version.
 fn device_check(name: &str, value: &Device) {
     check(name, value);
     opens(name, 1, value);
+    opens(name, 2, value);
 }
 
 #[test]
 fn certificates() {
     let intent = claim(1, 1, 1).fresh;
-    let record = CertificateRecord {
-        serial: intent.certificate,
-        device: device().id,
-        spki: intent.spki,
-        not_before: intent.not_before,
-        not_after: intent.not_after,
-        state: CertificateState::Intended,
-        der: Vec::new(),
-    };
+    let record = CertificateRecord::intended(device().id, &intent);
     check("certificate_intended", &record);
     check(
         "certificate_current",
@@ -238,7 +288,29 @@ fn certificates() {
     check(
         "certificate_revoked",
         &CertificateRecord {
-            state: CertificateState::Revoked(at(9)),
+            state: CertificateState::Revoked {
+                at: at(9),
+                reason: RevocationReason::Unspecified,
+            },
+            der: vec![0x30; 8],
+            ..record.clone()
+        },
+    );
+    for name in ["intended", "current", "revoked"] {
+        let name = format!("certificate_{name}");
+        let now = CertificateRecord::decode(&fs::read(path(&name, 2)).unwrap()).unwrap();
+        opens(&name, 1, &now);
+    }
+    check(
+        "certificate_of_operator",
+        &CertificateRecord {
+            holder: CertificateHolder::Operator("alice".parse().unwrap()),
+            profile: CertificateProfile::Operator,
+            issuer: Some(AuthorityId([5; 20])),
+            state: CertificateState::Revoked {
+                at: at(9),
+                reason: RevocationReason::KeyCompromise,
+            },
             der: vec![0x30; 8],
             ..record
         },

@@ -1,46 +1,17 @@
-//! What the registry knows of a certificate: its serial, its key, its life.
+//! Serial numbers: unique, in the order of issue, spread over the shards of revocation lists.
 
-use crate::{Timestamp, ids::DeviceId};
-use core::fmt;
+use super::write_hex;
+use crate::Timestamp;
+use core::{fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 
-/// SHA-256 of the DER of a SubjectPublicKeyInfo: the name of a key.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct SpkiDigest(pub [u8; 32]);
+/// Revocation lists of one authority: a certificate names the one that it would stand on, so that a list stays small however
+/// many certificates there are (RFC 5280, 5.2.5).
+pub const CRL_SHARDS: u8 = 16;
 
 /// A certificate's serial number: 16 bytes, positive (RFC 5280, 4.1.2.2), time first so that serials sort by age.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct CertificateSerial(u128);
-
-/// How a certificate stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum CertificateState {
-    /// Recorded before signing: a crash here is finished by the claim's repetition.
-    Intended,
-    /// Signed, recorded, handed out.
-    Current,
-    /// No longer accepted, since then.
-    Revoked(Timestamp),
-}
-
-/// The record of one certificate of a device. Stored before it is signed (I1) and again with its bytes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CertificateRecord {
-    /// Unique (I2).
-    pub serial: CertificateSerial,
-    /// Whose.
-    pub device: DeviceId,
-    /// The certified key.
-    pub spki: SpkiDigest,
-    /// Start of validity, back-dated for slow clocks.
-    pub not_before: Timestamp,
-    /// End of validity.
-    pub not_after: Timestamp,
-    /// How it stands.
-    pub state: CertificateState,
-    /// The certificate, DER; empty while intended.
-    pub der: Vec<u8>,
-}
 
 const RANDOM_BITS: u32 = 80;
 
@@ -65,6 +36,11 @@ impl CertificateSerial {
         Some(Self(u128::from_be_bytes(full)))
     }
 
+    /// The revocation list that it would stand on: from its random bits, so that all lists are alike.
+    pub const fn shard(self) -> u8 {
+        self.to_bytes()[15] % CRL_SHARDS
+    }
+
     /// Its stored form.
     pub const fn as_u128(self) -> u128 {
         self.0
@@ -76,8 +52,17 @@ impl CertificateSerial {
     }
 }
 
-fn write_hex(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+impl FromStr for CertificateSerial {
+    type Err = String;
+
+    /// From 32 hexadecimal digits, as it is written.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let is_serial = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        match u128::from_str_radix(text, 16) {
+            Ok(number) if is_serial && number >> 127 == 0 => Ok(Self(number)),
+            Ok(_) | Err(_) => Err("is not a serial of 32 hexadecimal digits".to_owned()),
+        }
+    }
 }
 
 impl fmt::Display for CertificateSerial {
@@ -92,18 +77,6 @@ impl fmt::Debug for CertificateSerial {
     }
 }
 
-impl fmt::Display for SpkiDigest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_hex(&self.0, f)
-    }
-}
-
-impl fmt::Debug for SpkiDigest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SpkiDigest({self})")
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -115,6 +88,8 @@ mod tests {
             let [x, y] = [a, b].map(|at| CertificateSerial::new(Timestamp::from_millis(at), random));
             prop_assert!(x.to_bytes()[0] < 0x80);
             prop_assert_eq!(a.cmp(&b), x.cmp(&y));
+            prop_assert!(x.shard() < CRL_SHARDS);
+            prop_assert_eq!(x.to_string().parse(), Ok(x));
             prop_assert_eq!(CertificateSerial::from_bytes(&x.to_bytes()), Some(x));
         }
     }
