@@ -4,7 +4,8 @@ use crate::{
     ca::{Ca, CaError, Passphrase},
     clock::Clock,
     config::Settings,
-    descriptors, front, grpc,
+    descriptors,
+    front::{self, FrontError},
     mqtt::{
         Limits,
         bus::{Bus, BusError},
@@ -68,9 +69,9 @@ pub enum AppError {
     /// A part that must run ended.
     #[error("{0} ended by itself")]
     Ended(&'static str),
-    /// gRPC failed.
-    #[error("gRPC failed")]
-    Grpc(#[from] grpc::ServeError),
+    /// The port of gRPC and EST failed.
+    #[error("the port of gRPC and EST failed")]
+    Front(#[from] FrontError),
     /// The gate failed.
     #[error("the MQTT gate failed")]
     Gate(#[from] gate::GateError),

@@ -6,6 +6,7 @@ use crate::{
     grpc,
     http::Http,
     mqtt::throttle::Throttle,
+    random::NoRandom,
     service::Service,
     tls::{Connection, Protocol, WebTls},
 };
@@ -23,6 +24,17 @@ const HANDSHAKES: usize = 256;
 const ACCEPTED_AHEAD: usize = 64;
 /// After a failed accept (out of descriptors, for one), before the next.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Why serving ended badly.
+#[derive(Debug, thiserror::Error)]
+pub enum FrontError {
+    /// gRPC could not be served.
+    #[error("gRPC failed")]
+    Grpc(#[from] grpc::ServeError),
+    /// EST could not be set up.
+    #[error("cannot set up EST")]
+    Est(#[from] NoRandom),
+}
 
 /// Where connections go.
 #[derive(Clone)]
@@ -88,8 +100,8 @@ pub(crate) async fn serve(
     claims: Arc<Throttle>,
     settings: EstSettings,
     stop: CancellationToken,
-) -> Result<(), grpc::ServeError> {
-    let http = Http::new(service.clone(), Arc::clone(&claims), settings);
+) -> Result<(), FrontError> {
+    let http = Http::new(service.clone(), Arc::clone(&claims), settings)?;
     let (http2, connections) = mpsc::channel(ACCEPTED_AHEAD);
     let http1 = TaskTracker::new();
     let beside = http.routes();
@@ -104,5 +116,5 @@ pub(crate) async fn serve(
     let served = grpc::serve(ReceiverStream::new(connections), beside, service, claims, stop).await;
     http1.close();
     http1.wait().await;
-    served
+    Ok(served?)
 }

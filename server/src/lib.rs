@@ -15,7 +15,7 @@ pub mod clock;
 pub mod config;
 mod descriptors;
 pub mod fault;
-mod front;
+pub mod front;
 pub mod grpc;
 mod http;
 pub mod init;

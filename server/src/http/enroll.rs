@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     ca::CertificationRequest,
-    service::ClaimInput,
+    service::{ClaimInput, KeygenInput},
     tls::{Peer, Shown},
 };
 use axum::{
@@ -80,6 +80,13 @@ pub(super) async fn serverkeygen(
     api.admit(source, &serial)?;
     // Its key counts for nothing, but it may ask for what we do not give, such as a key that is sealed to another.
     CertificationRequest::check_form(&body::decode(&body)?).map_err(|refusal| refusal.at("body"))?;
-    let made = keygen.claim(model, serial, code, source).await?;
+    let made = keygen
+        .claim(KeygenInput {
+            model,
+            serial,
+            code,
+            source,
+        })
+        .await?;
     Ok(answer::key_and_certificate(made.pkcs8(), made.certificate()))
 }

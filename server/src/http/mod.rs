@@ -20,6 +20,7 @@ use crate::{
         places::Places,
         throttle::{self, Throttle},
     },
+    random::NoRandom,
     service::{Keygen, Service},
 };
 use answer::No;
@@ -68,8 +69,19 @@ impl Api {
 
 impl Http {
     /// Over a service, with the throttle that all doors for claims share.
-    pub(crate) fn new(service: Service, claims: Arc<Throttle>, settings: EstSettings) -> Self {
-        let keygen = settings.serverkeygen.then(|| Keygen::new(service.clone()));
+    ///
+    /// # Errors
+    ///
+    /// When the machine gives no random bytes.
+    pub(crate) fn new(
+        service: Service,
+        claims: Arc<Throttle>,
+        settings: EstSettings,
+    ) -> Result<Self, NoRandom> {
+        let keygen = match settings.serverkeygen {
+            true => Some(Keygen::new(service.clone())?),
+            false => None,
+        };
         let api = Api {
             service,
             claims,
@@ -81,7 +93,7 @@ impl Http {
             strangers_per_source: CONNECTIONS_PER_SOURCE,
             ..Limits::default()
         });
-        Self { api, places }
+        Ok(Self { api, places })
     }
 
     /// All that is answered here.

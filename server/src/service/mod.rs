@@ -10,6 +10,7 @@ mod desired;
 mod devices;
 mod enroll;
 pub mod import;
+mod kept_keys;
 mod keygen;
 mod session;
 
@@ -17,7 +18,7 @@ pub use access::CreatedOperator;
 pub(crate) use catalog::APPLY_LIMIT;
 pub use claim::{ClaimAnswer, ClaimInput};
 pub use devices::DeviceName;
-pub use keygen::{Keygen, MadeIdentity};
+pub use keygen::{Keygen, KeygenInput, MadeIdentity};
 
 use crate::{
     ca::Ca,

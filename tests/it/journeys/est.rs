@@ -579,3 +579,157 @@ async fn a_makers_certificate_is_known_by_its_handshake() {
         );
     }
 }
+
+/// The parts of a multipart body: media type and content.
+fn parts(answer: &Answer) -> Vec<(String, Vec<u8>)> {
+    let boundary = answer
+        .header("content-type")
+        .strip_prefix("multipart/mixed; boundary=")
+        .unwrap();
+    let text = answer.text();
+    let (inside, _) = text.split_once(&format!("--{boundary}--\r\n")).unwrap();
+    let between = format!("--{boundary}\r\n");
+    inside
+        .split(&between)
+        .skip(1)
+        .map(|part| {
+            let (head, body) = part.split_once("\r\n\r\n").unwrap();
+            let media_type = head.lines().find_map(|line| line.strip_prefix("Content-Type: "));
+            (
+                media_type.unwrap().to_owned(),
+                decoded(body.trim_end().as_bytes()),
+            )
+        })
+        .collect()
+}
+
+/// What a device got that has no key of its own.
+fn made(world: &World, answer: &Answer) -> Pair {
+    assert_eq!(
+        (answer.status, answer.header("cache-control")),
+        (200, "no-store"),
+        "{}",
+        answer.text()
+    );
+    let parts = parts(answer);
+    let types: Vec<_> = parts.iter().map(|(media_type, _)| media_type.as_str()).collect();
+    assert_eq!(
+        types,
+        [
+            "application/pkcs8",
+            "application/pkcs7-mime; smime-type=certs-only"
+        ]
+    );
+    let key = KeyPair::try_from(parts[0].1.as_slice()).unwrap().serialize_pem();
+    let key = Pair {
+        chain: String::new(),
+        key,
+    };
+    let mut leaf = certificates(&parts[1].1);
+    assert_eq!(leaf.len(), 1);
+    pair(world, &Key::of_pair(&key), &leaf.remove(0))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_device_that_cannot_make_a_key_is_given_one() {
+    let world = World::builder()
+        .setting("serverkeygen = false", "serverkeygen = true")
+        .start()
+        .await;
+    let codes = world.gateways(3).await;
+    let (serial, code) = &codes[0];
+    // The request's own key counts for nothing, not even its kind.
+    let csr = Key::of_kind(&rcgen::PKCS_ECDSA_P384_SHA384).csr();
+    let first = ask(&world, enroll(KEYGEN, serial, code, &csr)).await;
+    let pair = made(&world, &first);
+    // A lost answer is the same again, to whoever has serial and code.
+    let typed = code.to_lowercase();
+    let label = format!("{BASE}/GW-200/serverkeygen");
+    for (path, code, csr) in [
+        (KEYGEN, code, Key::new().csr()),
+        (label.as_str(), &typed, csr.clone()),
+    ] {
+        let again = ask(&world, enroll(path, serial, code, &csr)).await;
+        assert_eq!(timeless(again), timeless(first.clone()));
+    }
+    assert_eq!(
+        (
+            world.audited("claim_finished").await,
+            world.audited("clone_suspected").await
+        ),
+        (1, 0)
+    );
+    // A key of the device's own is a second one now.
+    let own = ask(&world, enroll(ENROLL, serial, code, &Key::new().csr())).await;
+    assert_eq!((own.status, refused(&own)), (401, Code::ClaimRefused));
+    // Who has neither gets the answer of every door.
+    for (path, serial, code) in [
+        (KEYGEN, serial.as_str(), "00000-00000-00000-00000-00000"),
+        (KEYGEN, "NOBODY", code.as_str()),
+        (
+            "/.well-known/est/CAM-IR/serverkeygen",
+            serial.as_str(),
+            code.as_str(),
+        ),
+    ] {
+        let refused = ask(&world, enroll(path, serial, code, &csr)).await;
+        assert_eq!(timeless(refused), timeless(own.clone()));
+    }
+    let nobody = request(
+        "POST",
+        KEYGEN,
+        &[("Content-Type", "application/pkcs10")],
+        &BASE64_STANDARD.encode(&csr),
+    );
+    assert_eq!(ask(&world, nobody).await.status, 401);
+    // Who asks for more than that is not given less.
+    let named = ask(
+        &world,
+        enroll(
+            KEYGEN,
+            &codes[1].0,
+            &codes[1].1,
+            &Key::new().csr_with_name("x.example"),
+        ),
+    )
+    .await;
+    assert_eq!((named.status, refused(&named)), (400, Code::CsrAttribute));
+    // Once the device has said that all is well, its code opens nothing more.
+    works(&world, serial, &pair).await;
+    let late = ask(&world, enroll(KEYGEN, serial, code, &csr)).await;
+    assert_eq!(timeless(late), timeless(own));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_that_was_lost_with_the_server_is_honestly_gone() {
+    let mut world = World::builder()
+        .setting("serverkeygen = false", "serverkeygen = true")
+        .start()
+        .await;
+    let codes = world.gateways(2).await;
+    let (serial, code) = &codes[0];
+    let csr = Key::new().csr();
+    made(&world, &ask(&world, enroll(KEYGEN, serial, code, &csr)).await);
+    // One hangs up without waiting, and gets what it was to get.
+    let mut http = world.http(None).await.unwrap();
+    http.say(enroll(KEYGEN, &codes[1].0, &codes[1].1, &csr))
+        .await
+        .unwrap();
+    drop(http);
+    made(
+        &world,
+        &ask(&world, enroll(KEYGEN, &codes[1].0, &codes[1].1, &csr)).await,
+    );
+    world.stopped().await.unwrap();
+    world.serve_again().await;
+    let again = ask(&world, enroll(KEYGEN, serial, code, &csr)).await;
+    assert_eq!((again.status, refused(&again)), (401, Code::ClaimRefused));
+    // The operators are told, as of every second key.
+    assert_eq!(
+        (
+            world.audited("claim_finished").await,
+            world.audited("clone_suspected").await
+        ),
+        (2, 1)
+    );
+}
