@@ -17,6 +17,7 @@
 )]
 
 pub mod corpus;
+pub mod est;
 pub mod fixture;
 pub mod grpc;
 mod http;

@@ -26,8 +26,6 @@ const PKCS8: &str = "application/pkcs8";
 const BOUNDARY: &str = "muster-est-part";
 /// What a client shows serial and activation code for (RFC 7617).
 const CHALLENGE: &str = r#"Basic realm="muster", charset="UTF-8""#;
-/// Characters of a line of base64 (RFC 2045, 6.8). Some decoders take no longer ones, and none minds them.
-const LINE: usize = 76;
 /// After a refusal that time alone mends, where nothing says how long.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
 
@@ -106,16 +104,9 @@ impl IntoResponse for No {
     }
 }
 
-/// Base64 in lines, wiped when dropped.
-fn lines(der: &[u8]) -> Zeroizing<Vec<u8>> {
-    let text = Zeroizing::new(BASE64_STANDARD.encode(der));
-    // One buffer of the right size: growing would leave copies behind.
-    let mut lines = Zeroizing::new(Vec::with_capacity(text.len() + text.len() / LINE + 1));
-    for line in text.as_bytes().chunks(LINE) {
-        lines.extend_from_slice(line);
-        lines.push(b'\n');
-    }
-    lines
+/// Base64 in one line without an end, wiped when dropped: there are clients that pass over no line break (strongSwan's).
+fn encode(der: &[u8]) -> Zeroizing<String> {
+    Zeroizing::new(BASE64_STANDARD.encode(der))
 }
 
 fn encoded(media_type: &'static str, der: &[u8]) -> Response {
@@ -123,7 +114,7 @@ fn encoded(media_type: &'static str, der: &[u8]) -> Response {
         (header::CONTENT_TYPE, HeaderValue::from_static(media_type)),
         TRANSFER_ENCODING,
     ];
-    (headers, lines(der).to_vec()).into_response()
+    (headers, BASE64_STANDARD.encode(der)).into_response()
 }
 
 /// Certificates, DER.
@@ -138,26 +129,26 @@ pub(super) fn attributes(wanted: &[u8]) -> Response {
 
 /// A key that was made here, PKCS#8, and its certificate (RFC 7030, 4.4.2).
 pub(super) fn key_and_certificate(pkcs8: &[u8], certificate: &[Vec<u8>]) -> Response {
-    let parts = [
-        (PKCS8, lines(pkcs8)),
-        (CERTS_ONLY, lines(&ca::certs_only(certificate))),
-    ];
-    let heads = parts.each_ref().map(|(media_type, _)| {
+    let head = |media_type: &str| {
         format!("--{BOUNDARY}\r\nContent-Type: {media_type}\r\nContent-Transfer-Encoding: base64\r\n\r\n")
-    });
+    };
+    let (key_head, key) = (head(PKCS8), encode(pkcs8));
+    let (certificate_head, certificate) = (head(CERTS_ONLY), encode(&ca::certs_only(certificate)));
     let end = format!("--{BOUNDARY}--\r\n");
-    let length: usize = parts
-        .iter()
-        .zip(&heads)
-        .map(|((_, body), head)| head.len() + body.len() + 2)
-        .sum();
-    let mut text = Zeroizing::new(Vec::with_capacity(length + end.len()));
-    for ((_, body), head) in parts.iter().zip(&heads) {
-        text.extend_from_slice(head.as_bytes());
-        text.extend_from_slice(body);
-        text.extend_from_slice(b"\r\n");
+    let pieces = [
+        &key_head,
+        key.as_str(),
+        "\r\n",
+        &certificate_head,
+        certificate.as_str(),
+        "\r\n",
+        &end,
+    ];
+    // One buffer of the right size: growing would leave copies of the key behind.
+    let mut text = Zeroizing::new(Vec::with_capacity(pieces.iter().map(|piece| piece.len()).sum()));
+    for piece in pieces {
+        text.extend_from_slice(piece.as_bytes());
     }
-    text.extend_from_slice(end.as_bytes());
     let headers = [
         (
             header::CONTENT_TYPE,

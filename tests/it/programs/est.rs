@@ -44,7 +44,7 @@ async fn curl_and_openssl_enroll_a_device() {
         let base = base(&world);
         // 1. Whom to trust.
         done(&world, "curl", &format!("{curl} -o ca.b64 {base}/cacerts")).await;
-        done(&world, "openssl", "base64 -d -in ca.b64 -out ca.p7").await;
+        done(&world, "openssl", "base64 -d -A -in ca.b64 -out ca.p7").await;
         let shown = done(
             &world,
             "openssl",
@@ -69,7 +69,7 @@ async fn curl_and_openssl_enroll_a_device() {
         done(
             &world,
             "openssl",
-            "base64 -d -in attributes.b64 -out attributes.der",
+            "base64 -d -A -in attributes.b64 -out attributes.der",
         )
         .await;
         let attributes = done(&world, "openssl", "asn1parse -inform DER -in attributes.der").await;
@@ -93,7 +93,7 @@ async fn curl_and_openssl_enroll_a_device() {
             &format!("{enroll} --user {serial}:{code} -o d.p7.b64"),
         )
         .await;
-        done(&world, "openssl", "base64 -d -in d.p7.b64 -out d.p7").await;
+        done(&world, "openssl", "base64 -d -A -in d.p7.b64 -out d.p7").await;
         done(
             &world,
             "openssl",
@@ -150,7 +150,7 @@ async fn curl_fetches_a_key_that_the_server_made() {
         done(
             &world,
             "openssl",
-            &format!("base64 -d -in {name} -out {name}.der"),
+            &format!("base64 -d -A -in {name} -out {name}.der"),
         )
         .await;
     }
