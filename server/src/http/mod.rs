@@ -27,7 +27,7 @@ use answer::No;
 use axum::{
     Router,
     extract::Request,
-    http::{Method, StatusCode},
+    http::StatusCode,
     middleware::{self, Next},
     response::Response,
     routing::{get, post},
@@ -46,7 +46,7 @@ const CONNECTIONS_PER_SOURCE: usize = 1024;
 /// EST on a port.
 #[derive(Debug, Clone)]
 pub(crate) struct Http {
-    api: Api,
+    routes: Router,
     places: Arc<Places>,
 }
 
@@ -93,28 +93,36 @@ impl Http {
             strangers_per_source: CONNECTIONS_PER_SOURCE,
             ..Limits::default()
         });
-        Ok(Self { api, places })
+        Ok(Self {
+            routes: routes(api),
+            places,
+        })
     }
 
     /// All that is answered here.
     pub(crate) fn routes(&self) -> Router {
-        let mut routes = Router::new();
-        for base in BASES {
-            let path = |operation: &str| format!("{base}/{operation}");
-            routes = routes
-                .route(&path("cacerts"), get(trust::cacerts))
-                .route(&path("csrattrs"), get(trust::csrattrs))
-                .route(&path("simpleenroll"), post(enroll::simpleenroll));
-            if self.api.keygen.is_some() {
-                routes = routes.route(&path("serverkeygen"), post(enroll::serverkeygen));
-            }
-        }
-        routes
-            .fallback(nothing)
-            .method_not_allowed_fallback(other_method)
-            .layer(middleware::from_fn(in_time))
-            .with_state(self.api.clone())
+        self.routes.clone()
     }
+}
+
+/// Every path. `serverkeygen` is one only where the settings allow it.
+fn routes(api: Api) -> Router {
+    let mut routes = Router::new();
+    for base in BASES {
+        let path = |operation: &str| format!("{base}/{operation}");
+        routes = routes
+            .route(&path("cacerts"), get(trust::cacerts))
+            .route(&path("csrattrs"), get(trust::csrattrs))
+            .route(&path("simpleenroll"), post(enroll::simpleenroll));
+        if api.keygen.is_some() {
+            routes = routes.route(&path("serverkeygen"), post(enroll::serverkeygen));
+        }
+    }
+    routes
+        .fallback(nothing)
+        .method_not_allowed_fallback(other_method)
+        .layer(middleware::from_fn(in_time))
+        .with_state(api)
 }
 
 async fn in_time(request: Request, next: Next) -> Result<Response, No> {
@@ -132,15 +140,9 @@ async fn nothing() -> No {
     )
 }
 
-async fn other_method(method: Method) -> No {
-    // What was typed is not echoed; the header Allow says what is possible.
-    let said = if method == Method::POST {
-        "POST is not"
-    } else {
-        "only what Allow names is"
-    };
+async fn other_method() -> No {
     No::Refused(
         StatusCode::METHOD_NOT_ALLOWED,
-        Refusal::new(Code::RequestInvalid, format!("{said} possible here")).at("method"),
+        Refusal::new(Code::RequestInvalid, "is none of those that Allow names").at("method"),
     )
 }

@@ -6,7 +6,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use muster_domain::Code;
 use muster_proto::v1::{self, CredentialKind, device::State};
 use muster_tests::{
-    Answer, ForeignCa, Http, Key, Pair, Proxy, World,
+    Answer, Counts, ForeignCa, Http, Key, Pair, Proxy, World,
     est::{basic, certificates, decoded, enroll, parts, request},
     grpc, until,
 };
@@ -411,7 +411,9 @@ async fn b5_who_goes_silent_is_let_go() {
 async fn g12_stalled_connections_keep_nobody_out() {
     let world = World::start().await;
     let (serial, code) = world.gateways(1).await.remove(0);
-    // More than one address may hold; none of them ends by itself before this is over.
+    let held = || Counts::of(std::process::id()).unwrap().resident;
+    let before = held();
+    // More than one address may hold.
     let mut stalled = Vec::new();
     for _ in 0..1100 {
         let mut http = world.http(None).await.unwrap();
@@ -420,6 +422,9 @@ async fn g12_stalled_connections_keep_nobody_out() {
             .unwrap();
         stalled.push(http);
     }
+    // Both ends are in this process.
+    let grown = held().saturating_sub(before) / 1024;
+    assert!(grown < 100 << 10, "{grown} KiB for {} connections", stalled.len());
     let began = Instant::now();
     granted(&ask(&world, enroll(ENROLL, &serial, &code, &Key::new().csr())).await);
     assert!(began.elapsed().as_secs() < 2, "{:?}", began.elapsed());
