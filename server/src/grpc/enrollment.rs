@@ -2,9 +2,13 @@
 
 use super::{
     Api,
-    status::{failed, throttled},
+    status::{failed, refused, throttled},
 };
-use crate::{service::ClaimInput, tls::Peer};
+use crate::{
+    service::ClaimInput,
+    tls::{Peer, Shown},
+};
+use muster_domain::{Code, Refusal};
 use muster_proto::v1::{self, enrollment_server::Enrollment};
 use std::net::{IpAddr, Ipv4Addr};
 use tonic::{Request, Response, Status};
@@ -40,6 +44,25 @@ impl Enrollment for Api {
             device: format!("devices/{}", answer.device),
             chain: answer.chain,
             trust_bundle: Some(self.trust_bundle()),
+        }))
+    }
+
+    async fn renew(&self, request: Request<v1::RenewRequest>) -> Result<Response<v1::RenewResponse>, Status> {
+        let peer = request.extensions().get::<Peer>().cloned();
+        let Some((Shown::Device(leaf), source)) = peer.map(|peer| (peer.shown.clone(), peer.source())) else {
+            return Err(refused(&Refusal::new(
+                Code::DeviceBarred,
+                "the connection has no certificate of a device",
+            )));
+        };
+        let device = self.service.device_of(&leaf, source).await;
+        let device = device.map_err(|failure| failed(&failure))?;
+        self.claims.admit_renewal(device).map_err(throttled)?;
+        let renewed = self.service.renew(device, request.into_inner().csr, source).await;
+        let renewed = renewed.map_err(|failure| failed(&failure))?;
+        Ok(Response::new(v1::RenewResponse {
+            device: format!("devices/{}", renewed.device),
+            chain: renewed.chain,
         }))
     }
 

@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     ca::CertificationRequest,
+    fault::Failure,
     service::{ClaimInput, KeygenInput},
     tls::{Peer, Shown},
 };
@@ -17,7 +18,7 @@ use axum::{
     extract::{Request, State},
     response::Response,
 };
-use muster_domain::{Code, Refusal};
+use muster_domain::{Code, Refusal, claim};
 
 /// The answer to a request without credentials: a client that waits to be asked for them comes back.
 fn nobody() -> No {
@@ -52,14 +53,39 @@ pub(super) async fn simpleenroll(
             api.service.claim_of_model(model.as_ref(), input).await
         }
         (None, Shown::Device(leaf)) => {
-            let device = api.service.bearer(&leaf, model.as_ref()).await?;
-            api.admit(source, device.serial.as_str())?;
-            let csr = body::decode(&body)?;
-            api.service.claim_by_certificate(device, csr, source).await
+            // The maker's certificate, or one of ours, leads to the next: the handshake proved who asks.
+            let bearer = api.service.bearer(&leaf, model.as_ref(), source).await;
+            let device = bearer.map_err(|failure| match failure {
+                Failure::Refused(_) => No::from(claim::refusal()),
+                failure @ Failure::Broken(_) => failure.into(),
+            })?;
+            api.admit_renewal(device)?;
+            api.service.renew(device, body::decode(&body)?, source).await
         }
         (None, Shown::Nothing | Shown::Operator(_)) => return Err(nobody()),
     };
     Ok(answer::certificates(&claimed?.chain[..1]))
+}
+
+/// RFC 7030, 4.2.2: the certificate in hand is who asks. It stays good until the device comes with the next one.
+pub(super) async fn simplereenroll(
+    State(api): State<Api>,
+    Label(model): Label,
+    Extension(peer): Extension<Peer>,
+    request: Request,
+) -> Result<Response, No> {
+    let (parts, body) = request.into_parts();
+    body::check_type(&parts.headers)?;
+    let body = body::read(body).await?;
+    let source = peer.source();
+    let Shown::Device(leaf) = peer.shown else {
+        let why = "the connection shows no certificate of a device";
+        return Err(Refusal::new(Code::DeviceBarred, why).into());
+    };
+    let device = api.service.bearer(&leaf, model.as_ref(), source).await?;
+    api.admit_renewal(device)?;
+    let renewed = api.service.renew(device, body::decode(&body)?, source).await?;
+    Ok(answer::certificates(&renewed.chain[..1]))
 }
 
 /// RFC 7030, 4.4: the answer is a key made here and its certificate.

@@ -32,7 +32,7 @@ use axum::{
     response::Response,
     routing::{get, post},
 };
-use muster_domain::{Code, Refusal};
+use muster_domain::{Code, Refusal, ids::DeviceId};
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 /// Without and with a label, which names a model (RFC 7030, 3.2.2).
@@ -64,6 +64,13 @@ impl Api {
     fn admit(&self, source: IpAddr, serial: &str) -> Result<(), No> {
         let admitted = self.claims.admit(source, serial);
         admitted.map_err(|wait| No::Later(throttle::refusal(), wait))
+    }
+
+    /// Whether a device may renew its certificate now.
+    fn admit_renewal(&self, device: DeviceId) -> Result<(), No> {
+        let refusal = || Refusal::new(Code::ClaimThrottled, "too many renewals of this device");
+        let admitted = self.claims.admit_renewal(device);
+        admitted.map_err(|wait| No::Later(refusal(), wait))
     }
 }
 
@@ -113,7 +120,8 @@ fn routes(api: Api) -> Router {
         routes = routes
             .route(&path("cacerts"), get(trust::cacerts))
             .route(&path("csrattrs"), get(trust::csrattrs))
-            .route(&path("simpleenroll"), post(enroll::simpleenroll));
+            .route(&path("simpleenroll"), post(enroll::simpleenroll))
+            .route(&path("simplereenroll"), post(enroll::simplereenroll));
         if api.keygen.is_some() {
             routes = routes.route(&path("serverkeygen"), post(enroll::serverkeygen));
         }

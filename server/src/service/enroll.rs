@@ -1,10 +1,9 @@
 //! What EST asks beyond a claim: whose certificate this is, and whether a device is of a model.
 
 use super::{ClaimAnswer, ClaimInput, OrFault as _, Service};
-use crate::{fault::Failure, mqtt::registry::Registry as _};
-use muster_domain::{claim, device::Device, names::ModelName};
+use crate::fault::Failure;
+use muster_domain::{Code, Refusal, device::Device, ids::DeviceId, names::ModelName};
 use std::net::IpAddr;
-use zeroize::Zeroizing;
 
 impl Service {
     /// Is there such a model?
@@ -36,32 +35,21 @@ impl Service {
         self.claim(input).await
     }
 
-    /// The device that may connect with this certificate, DER, which the handshake showed to be the peer's. It must be of
-    /// the model, if one is given; the refusal is that of a wrong code.
-    pub async fn bearer(&self, leaf: &[u8], model: Option<&ModelName>) -> Result<Device, Failure> {
-        let id = match self.admit(leaf).await {
-            Ok(id) => id,
-            Err(Failure::Refused(_)) => return Err(claim::refusal().into()),
-            Err(failure @ Failure::Broken(_)) => return Err(failure),
-        };
+    /// The device that showed this certificate (DER) in its handshake, be it only to renew it. It must be of the model, if one
+    /// is given.
+    ///
+    /// # Errors
+    /// [`Code::DeviceBarred`]; or a fault.
+    pub async fn bearer(
+        &self,
+        leaf: &[u8],
+        model: Option<&ModelName>,
+        source: IpAddr,
+    ) -> Result<DeviceId, Failure> {
+        let id = self.device_of(leaf, source).await?;
         let device = self.store.device(id).await.or_fault("load a device")?;
         let fits = |device: &Device| model.is_none_or(|model| device.model == *model);
-        Ok(device.filter(fits).ok_or_else(claim::refusal)?)
-    }
-
-    /// Decides a claim by a device whose key proved itself in the handshake: it needs no code.
-    pub async fn claim_by_certificate(
-        &self,
-        device: Device,
-        csr: Vec<u8>,
-        source: IpAddr,
-    ) -> Result<ClaimAnswer, Failure> {
-        let input = ClaimInput {
-            serial: device.serial.to_string(),
-            code: Zeroizing::default(),
-            csr,
-            source,
-        };
-        self.claim(input).await
+        let barred = || Refusal::new(Code::DeviceBarred, "the device is of another model");
+        Ok(device.filter(fits).ok_or_else(barred)?.id)
     }
 }

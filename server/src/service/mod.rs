@@ -12,6 +12,7 @@ mod enroll;
 pub mod import;
 mod kept_keys;
 mod keygen;
+mod renew;
 mod session;
 
 pub use access::CreatedOperator;

@@ -20,10 +20,10 @@ const ENROLL: &str = "/.well-known/est/simpleenroll";
 const KEYGEN: &str = "/.well-known/est/serverkeygen";
 
 /// The same from who shows a certificate only.
-fn enroll_by_certificate(csr: &[u8]) -> String {
+fn enroll_by_certificate(path: &str, csr: &[u8]) -> String {
     request(
         "POST",
-        ENROLL,
+        path,
         &[("Content-Type", "application/pkcs10")],
         &BASE64_STANDARD.encode(csr),
     )
@@ -264,7 +264,7 @@ async fn who_says_nothing_of_themselves_is_asked() {
     let csr = Key::new().csr();
     for pair in [None, Some(world.admin())] {
         let mut http = world.http(pair.as_ref()).await.unwrap();
-        let asked = http.ask(enroll_by_certificate(&csr)).await.unwrap();
+        let asked = http.ask(enroll_by_certificate(ENROLL, &csr)).await.unwrap();
         assert_eq!((asked.status, refused(&asked)), (401, Code::ClaimRefused));
         assert!(asked.header("www-authenticate").starts_with("Basic realm="));
         // Also a client that asks without a body first, to learn how.
@@ -518,16 +518,21 @@ async fn a_makers_certificate_is_known_by_its_handshake() {
     let world = World::start().await;
     let maker = ForeignCa::new();
     let (own, unknown) = (maker.client("se-1"), maker.client("se-2"));
-    pinned(&world, &[&own.chain]).await;
+    let serial = pinned(&world, &[&own.chain]).await.remove(0);
+    // What it gets is a certificate of ours, for the key in its secure element; it is the same again.
     let key = Key::of_pair(&own);
     let mut http = world.http(Some(&own)).await.unwrap();
-    let first = granted(&http.ask(enroll_by_certificate(&key.csr())).await.unwrap());
-    let again = granted(&http.ask(enroll_by_certificate(&key.csr())).await.unwrap());
+    let first = granted(&http.ask(enroll_by_certificate(ENROLL, &key.csr())).await.unwrap());
+    let again = granted(&http.ask(enroll_by_certificate(ENROLL, &key.csr())).await.unwrap());
     assert_eq!(first, again);
+    let other = enroll_by_certificate("/.well-known/est/CAM-IR/simpleenroll", &key.csr());
+    let other = http.ask(other).await.unwrap();
+    assert_eq!((other.status, refused(&other)), (401, Code::ClaimRefused));
+    works(&world, &serial, &pair(&world, &key, &first)).await;
     // Another of the same maker is not let in at all. TLS 1.3 lets the client finish first.
     if let Ok(mut http) = world.http(Some(&unknown)).await {
         assert_eq!(
-            http.ask(enroll_by_certificate(&Key::of_pair(&unknown).csr()))
+            http.ask(enroll_by_certificate(ENROLL, &Key::of_pair(&unknown).csr()))
                 .await,
             None
         );
@@ -716,4 +721,59 @@ async fn g8_a_lost_answer_is_asked_for_again() {
         world.audited("clone_suspected").await,
     );
     assert_eq!(audited, (devices, devices, 0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_certificate_leads_to_the_next() {
+    const AGAIN: &str = "/.well-known/est/simplereenroll";
+    let world = World::start().await;
+    let (serial, code) = world.gateways(1).await.remove(0);
+    let key = Key::new();
+    let leaf = granted(&ask(&world, enroll(ENROLL, &serial, &code, &key.csr())).await);
+    let first = pair(&world, &key, &leaf);
+    works(&world, &serial, &first).await;
+    // A new key, and the same again when its answer got lost.
+    let next = Key::new();
+    let mut http = world.http(Some(&first)).await.unwrap();
+    let renewed = granted(&http.ask(enroll_by_certificate(AGAIN, &next.csr())).await.unwrap());
+    assert_ne!(renewed, leaf);
+    let label = "/.well-known/est/GW-200/simplereenroll";
+    let again = granted(&http.ask(enroll_by_certificate(label, &next.csr())).await.unwrap());
+    assert_eq!(again, renewed);
+    // The one in hand is good until the next one is seen; then it is no more.
+    works(&world, &serial, &first).await;
+    let second = pair(&world, &next, &renewed);
+    works(&world, &serial, &second).await;
+    let late = http.ask(enroll_by_certificate(AGAIN, &next.csr())).await.unwrap();
+    assert_eq!((late.status, refused(&late)), (403, Code::DeviceBarred));
+    // Nobody else renews: no code, no operator, no device of another model.
+    for other in [None, Some(world.admin())] {
+        let mut http = world.http(other.as_ref()).await.unwrap();
+        for request in [
+            enroll(AGAIN, &serial, &code, &next.csr()),
+            enroll_by_certificate(AGAIN, &next.csr()),
+        ] {
+            let answer = http.ask(request).await.unwrap();
+            assert_eq!((answer.status, refused(&answer)), (403, Code::DeviceBarred));
+        }
+    }
+    let mut http = world.http(Some(&second)).await.unwrap();
+    let other = "/.well-known/est/CAM-IR/simplereenroll";
+    let other = http.ask(enroll_by_certificate(other, &next.csr())).await.unwrap();
+    assert_eq!((other.status, refused(&other)), (403, Code::DeviceBarred));
+    // Too often is told.
+    let throttled = loop {
+        let answer = http
+            .ask(enroll_by_certificate(AGAIN, &Key::new().csr()))
+            .await
+            .unwrap();
+        if answer.status != 200 {
+            break answer;
+        }
+    };
+    assert_eq!(
+        (throttled.status, refused(&throttled)),
+        (503, Code::ClaimThrottled)
+    );
+    assert!(throttled.header("retry-after").parse::<u32>().unwrap() > 60);
 }
