@@ -21,6 +21,7 @@ mod lint;
 mod names;
 mod oid;
 mod passphrase;
+mod pkcs7;
 mod profile;
 mod sealed;
 #[cfg(test)]
@@ -40,3 +41,4 @@ pub use leaf::{certificate_serial, certificate_validity, spki_digest};
 pub use lint::Defect;
 pub use names::ServerNames;
 pub use passphrase::Passphrase;
+pub use pkcs7::{certs_only, wanted_attributes};

@@ -2,26 +2,17 @@
 
 use super::{
     Api,
-    peer::Peer,
-    status::{failed, refused},
+    status::{failed, refused, throttled},
 };
-use crate::service::ClaimInput;
+use crate::{
+    service::ClaimInput,
+    tls::{Peer, Shown},
+};
 use muster_domain::{Code, Refusal};
 use muster_proto::v1::{self, enrollment_server::Enrollment};
-use std::{
-    net::{IpAddr, Ipv4Addr},
-    time::Duration,
-};
+use std::net::{IpAddr, Ipv4Addr};
 use tonic::{Request, Response, Status};
 use zeroize::Zeroizing;
-
-fn throttled(wait: Duration) -> Status {
-    let seconds = wait.as_secs().max(1);
-    refused(&Refusal::new(
-        Code::ClaimThrottled,
-        format!("try again in {seconds} seconds"),
-    ))
-}
 
 impl Api {
     fn trust_bundle(&self) -> v1::TrustBundle {
@@ -34,11 +25,10 @@ impl Api {
 #[tonic::async_trait]
 impl Enrollment for Api {
     async fn claim(&self, request: Request<v1::ClaimRequest>) -> Result<Response<v1::ClaimResponse>, Status> {
-        let peer = request.extensions().get::<Peer>().map(|peer| peer.address.ip());
+        let peer = request.extensions().get::<Peer>().map(Peer::source);
         let source = peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
         let asked = request.into_inner();
-        let attempt = self.claims.admit(source, &asked.serial);
-        attempt.map_err(throttled)?;
+        self.claims.admit(source, &asked.serial).map_err(throttled)?;
         let input = ClaimInput {
             serial: asked.serial,
             code: Zeroizing::new(asked.activation_code),
@@ -58,9 +48,8 @@ impl Enrollment for Api {
     }
 
     async fn renew(&self, request: Request<v1::RenewRequest>) -> Result<Response<v1::RenewResponse>, Status> {
-        let shown = request.extensions().get::<Peer>();
-        let shown = shown.and_then(|peer| Some((peer.leaf.clone()?, peer.address.ip())));
-        let Some((leaf, source)) = shown else {
+        let peer = request.extensions().get::<Peer>().cloned();
+        let Some((Shown::Device(leaf), source)) = peer.map(|peer| (peer.shown.clone(), peer.source())) else {
             return Err(refused(&Refusal::new(
                 Code::DeviceBarred,
                 "the connection has no certificate of a device",

@@ -1,6 +1,6 @@
 //! What the server does, one file a journey step: load, ask the domain, store, tell.
 //!
-//! Adapters (`grpc`, `mqtt`) call these functions with parsed arguments and a permit; nothing here knows a
+//! Adapters (`grpc`, `http`, `mqtt`) call these functions with parsed arguments and a permit; nothing here knows a
 //! protobuf, a topic or a table.
 
 mod access;
@@ -8,7 +8,10 @@ mod catalog;
 mod claim;
 mod desired;
 mod devices;
+mod enroll;
 pub mod import;
+mod kept_keys;
+mod keygen;
 mod renew;
 mod session;
 
@@ -16,6 +19,7 @@ pub use access::CreatedOperator;
 pub(crate) use catalog::APPLY_LIMIT;
 pub use claim::{ClaimAnswer, ClaimInput};
 pub use devices::DeviceName;
+pub use keygen::{Keygen, KeygenInput, MadeIdentity};
 
 use crate::{
     ca::Ca,

@@ -7,6 +7,7 @@ use super::{
         codec::{Connect, Outgoing, Packet, Publish, QoS, Reason, Subscribe, SubscribeFilter, Version},
         places::Place,
         registry::{ClaimAttempt, Registry},
+        throttle,
     },
     CLAIM_LIMIT, Parts,
     feeds::{self, Feeds},
@@ -14,7 +15,7 @@ use super::{
     talk::{End, Talk},
     terms,
 };
-use crate::fault::Failure;
+use crate::{fault::Failure, retry};
 use muster_domain::{Code, Refusal};
 use muster_proto::{
     payload::{self, Claim, ClaimRefused, ClaimResult},
@@ -101,15 +102,14 @@ const fn answers(encoding: Encoding) -> feeds::Key {
     (Channel::Certificate, encoding)
 }
 
-/// A refusal as a message.
+/// A refusal as a message; `retry_after` is how long the way is closed at least.
 pub(super) fn refused_message(refusal: &Refusal, retry_after: Option<Duration>) -> ClaimRefused {
-    let seconds = |wait: Duration| u32::try_from(wait.as_millis().div_ceil(1000)).unwrap_or(u32::MAX);
     ClaimRefused {
         code: refusal.code.number(),
         reason: refusal.code.reason().to_owned(),
         message: refusal.to_string(),
         help: refusal.code.help().to_owned(),
-        retry_after_seconds: retry_after.map(seconds),
+        retry_after_seconds: retry_after.map(|wait| retry::seconds(retry::spread(wait))),
     }
 }
 
@@ -239,12 +239,7 @@ impl<R: Registry, S: AsyncRead + AsyncWrite + Unpin> Session<'_, R, S> {
     async fn decide(&self, publish: &Publish, encoding: Encoding) -> Result<ClaimResult, End> {
         // 1. The throttle, before anything costs.
         if let Err(wait) = self.parts.throttle.admit(self.source, &self.serial) {
-            let wait = wait.max(Duration::from_secs(1));
-            let refusal = Refusal::new(
-                Code::ClaimThrottled,
-                "too many claims from this address or for this serial",
-            );
-            return Ok(refused(&refusal, Some(wait)));
+            return Ok(refused(&throttle::refusal(), Some(wait)));
         }
         // 2. The message.
         let claim: Claim = match payload::decode(&publish.payload, encoding).map_err(malformed) {
