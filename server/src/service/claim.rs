@@ -101,7 +101,7 @@ impl Service {
         }
     }
 
-    async fn sign(
+    pub(super) async fn sign(
         &self,
         permit: claim::ClaimPermit,
         device: Device,
@@ -118,7 +118,7 @@ impl Service {
         Ok(CertificateRecord::intended(device, &intent).signed(der))
     }
 
-    fn answer(&self, device: &Device, certificate: Vec<u8>) -> ClaimAnswer {
+    pub(super) fn answer(&self, device: &Device, certificate: Vec<u8>) -> ClaimAnswer {
         let mut chain = vec![certificate];
         chain.extend(self.ca.device_chain());
         ClaimAnswer {
