@@ -6,7 +6,7 @@ use super::{
     files::{self, Stored},
     key::{PrivateKey, PublicKey},
     lint::{self, Proof, Sampling, Signer},
-    lint_bytes, lint_defect, profile,
+    lint_bytes, lint_defect, lint_read, profile,
     profile::Template,
     profiles::{Life, NO_EXPIRY},
     sealed,
@@ -135,11 +135,15 @@ impl Issuing {
         lint::check_order(template)?;
         let signer = self.signer();
         let expected = lint_bytes::to_be_signed(template, key, signer);
+        if !self.sampling.is_due(proof) {
+            lint_read::check(&expected, template, key, signer)?;
+            return lint::signed_in_bulk(&self.key, &expected);
+        }
         let params = template.params(key)?;
         lint::signed(
             &self.key,
             &expected,
-            self.sampling.is_due(proof).then_some(signer.key),
+            Some(signer.key),
             |bound| Ok(params.signed_by(key, &self.issuer(bound))?.der().to_vec()),
             |other| lint_defect::of(other, template, key, signer),
         )

@@ -3,7 +3,11 @@
 //! rcgen writes what is to be signed; `lint_bytes` writes it too, from the same template, with no code in common; the key
 //! signs only where both agree on every byte. So a mistake of ours in ordering, of rcgen in writing, or of memory between
 //! the two is found before there is a signature on it. What leaves is those bytes and that signature, in the one form that
-//! DER allows. Whether the signature is right is a question of its own: see [`Proof`].
+//! DER allows.
+//!
+//! That, and verifying the signature, is what [`Proof::Always`] means. Both cost more than signing, so certificates of which
+//! very many are made at once are written by `lint_bytes` alone, and read again element by element by `lint_read`; some
+//! of them go the long way, too.
 
 use super::{
     CaError,
@@ -29,26 +33,26 @@ pub(super) struct Signer<'a> {
     pub(super) key: &'a PublicKey,
 }
 
-/// Which signatures are verified after they were made. Verifying takes three times as long as signing.
+/// How much is done to be sure of a certificate. Verifying a signature takes three times as long as making it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Proof {
-    /// This one: what leaves one at a time, and what others depend on.
+    /// Two encoders, and the signature verified: what leaves one at a time, and what others depend on.
     Always,
-    /// One in [`SAMPLE`], for certificates of which many are made at once. A key or provider that signs wrongly is found
-    /// with the first or soon after; a single signature that memory spoiled is found by whoever reads it, and by
-    /// `musterd check`, which verifies all.
+    /// That for the first and then one in [`SAMPLE`], and a second look at each. A key or provider that signs wrongly is
+    /// found with the first or soon after; a single signature that memory spoiled is found by whoever verifies the
+    /// certificate next, [`Ca::inspect`](super::Ca::inspect) or the device itself.
     Sampled,
 }
 
-/// Of so many signatures in bulk, one is verified: it costs them a fiftieth of their rate.
-const SAMPLE: u32 = 128;
+/// Of so many certificates in bulk, one is made the long way: it costs them a hundredth of their rate.
+const SAMPLE: u32 = 256;
 
-/// Counts the signatures of a key, of which the first and then one in [`SAMPLE`] is verified.
+/// Counts what a key signs in bulk.
 #[derive(Debug, Default)]
 pub(super) struct Sampling(AtomicU32);
 
 impl Sampling {
-    /// Is the next signature to be verified?
+    /// Does the next certificate go the long way?
     pub(super) fn is_due(&self, proof: Proof) -> bool {
         match proof {
             Proof::Always => true,
@@ -138,6 +142,16 @@ pub(super) fn signed(
                 Err(Defect::Signature.into())
             }
         }
+    }
+}
+
+/// Signs these bytes, which were read again, and puts the certificate together.
+pub(super) fn signed_in_bulk(key: &PrivateKey, to_be_signed: &[u8]) -> Result<Vec<u8>, CaError> {
+    let signature = key.sign(to_be_signed).map_err(CaError::Key)?;
+    if is_signature(&signature) {
+        Ok(finished(to_be_signed, &signature))
+    } else {
+        Err(Defect::Signature.into())
     }
 }
 

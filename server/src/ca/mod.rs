@@ -24,6 +24,7 @@ mod leaf;
 mod lint;
 mod lint_bytes;
 mod lint_defect;
+mod lint_read;
 mod names;
 mod oid;
 mod passphrase;

@@ -36,7 +36,7 @@ const REQUESTS: usize = 256;
 /// What is signed without a certificate around it: as long as that of a device.
 const MESSAGE: usize = 400;
 
-/// Certificates of devices from given keys: serial, validity, permit, both encoders, signature, checks; in memory, on two
+/// Certificates of devices from given keys: serial, validity, permit, encoding, checks, signature; in memory, on two
 /// threads, in turns with the same two threads that only sign. Then the same for an import whose rows bring requests:
 /// over gRPC, each request verified, each certificate durable with its device.
 #[derive(Debug, Args)]
