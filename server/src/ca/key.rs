@@ -55,6 +55,11 @@ impl PublicKey {
         Ok(Self(point))
     }
 
+    /// Its uncompressed point.
+    pub(super) const fn point(&self) -> &[u8; POINT] {
+        &self.0
+    }
+
     /// The DER of its SubjectPublicKeyInfo.
     pub(super) fn spki(&self) -> Vec<u8> {
         [&SPKI_PREFIX[..], &self.0].concat()

@@ -55,12 +55,13 @@ impl Service {
         // 1. The request proves possession of its key; nothing else in it counts.
         let request = blocking("check a CSR", move || CertificationRequest::parse(&csr)).await?;
         let request = request.map_err(|refusal| refusal.at("csr"))?;
-        let (not_before, not_after) = self.ca.validity(now);
+        let profile = self.certificate_profile(device).await?;
+        let (not_before, not_after) = self.ca.validity(profile, now);
         let fresh = ClaimIntent {
             spki: request.digest(),
             certificate: fresh_serial(&self.ca, now)?,
-            profile: self.certificate_profile(device).await?,
-            issuer: Some(self.ca.device_issuer()),
+            profile,
+            issuer: Some(self.ca.issuer(profile)),
             not_before,
             not_after,
             source: Some(source),

@@ -6,6 +6,7 @@ mod expiry;
 mod guesses;
 mod hostile;
 mod kills;
+mod linters;
 mod mappings;
 mod race;
 mod refusals;

@@ -160,6 +160,17 @@ fn rate(rows: u64, seconds: f64) -> f64 {
     rows as f64 / seconds
 }
 
+/// Certificates a second of a manifest whose rows all bring a request, from its first byte to the last answer.
+pub(super) async fn certificates_per_s(host: &Host, manifest: &Path, rows: u64) -> anyhow::Result<f64> {
+    let (watch, seconds, _) = send(host, manifest, Credential::Csr).await?;
+    anyhow::ensure!(
+        watch.certificates == rows,
+        "{} of {rows} rows have a certificate",
+        watch.certificates
+    );
+    Ok(rate(rows, seconds))
+}
+
 pub(super) async fn run(options: &Options) -> anyhow::Result<Figures> {
     let scratch = tempfile::tempdir()?;
     let manifest = scratch.path().join("rows.csv");

@@ -6,6 +6,7 @@
 mod claim;
 mod host;
 mod import;
+mod issue;
 mod limit;
 mod mqtt;
 mod postgres;
@@ -34,6 +35,8 @@ enum Name {
     Import(import::Options),
     /// Claims a second over MQTT with TLS: handshake, claim, certificate, durable.
     Claim(claim::Options),
+    /// Certificates a second from given keys, beside the bare signatures of this machine; and durable.
+    Issue(issue::Options),
     /// Rows a second of a generated workbook, and what it costs client and server in memory.
     Workbook(workbook::Options),
 }
@@ -44,6 +47,7 @@ impl Bench {
         match self.name {
             Name::Import(options) => print(&import::run(&options).await?, options.json, session),
             Name::Claim(options) => print(&claim::run(&options).await?, options.json, session),
+            Name::Issue(options) => print(&issue::run(&options).await?, options.json, session),
             Name::Workbook(options) => print(&workbook::run(&options).await?, options.json, session),
         }
     }
