@@ -152,7 +152,7 @@ pub fn grpc_config(
     identity: &Arc<ServerIdentity>,
     clock: &Clock,
 ) -> Result<Arc<ServerConfig>, TlsError> {
-    config(own_certificates(ca.operator_chain())?, H2, identity, clock)
+    config(own_certificates(ca.operator_anchors())?, H2, identity, clock)
 }
 
 /// TLS of the MQTT port: devices may show a certificate of the device CA, or one that is pinned. No other is accepted.
@@ -166,7 +166,7 @@ pub fn mqtt_config(
     clock: &Clock,
     pins: Pins,
 ) -> Result<Arc<ServerConfig>, TlsError> {
-    let own = own_certificates(ca.device_chain())?;
+    let own = own_certificates(ca.device_anchors())?;
     config(Arc::new(PinnedVerifier { own, pins }), MQTT, identity, clock)
 }
 

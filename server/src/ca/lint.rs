@@ -120,6 +120,7 @@ fn extended_key_usage(purpose: Purpose) -> Vec<u8> {
         Purpose::Client => oid::CLIENT_AUTH,
         Purpose::Server => oid::SERVER_AUTH,
         Purpose::ConfigSigning => oid::CONFIG_SIGNING,
+        Purpose::CheckpointSigning => oid::CHECKPOINT_SIGNING,
     };
     extension(
         oid::EXTENDED_KEY_USAGE,
@@ -145,6 +146,7 @@ fn extensions(template: &Template, key: &PublicKey, signer: Signer<'_>) -> Vec<V
     let mut all = vec![key_identifier];
     match &template.kind {
         Kind::Root => all.extend([constraints(&[TRUE]), usage(SIGN_CERTIFICATES)]),
+        Kind::Link => all.extend([authority, constraints(&[TRUE]), usage(SIGN_CERTIFICATES)]),
         Kind::Issuing(purpose) => {
             let constraints = constraints(&[TRUE, ZERO]);
             all.extend([

@@ -3,7 +3,7 @@
 
 use super::{CaError, der, key::PublicKey, oid};
 use muster_domain::{Timestamp, certificate::CertificateSerial};
-use muster_proto::envelope::CONFIG_SIGNING_EKU;
+use muster_proto::envelope::{CHECKPOINT_SIGNING_EKU, CONFIG_SIGNING_EKU};
 use rcgen::{
     BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, DnType, ExtendedKeyUsagePurpose,
     IsCa, KeyIdMethod, KeyUsagePurpose, SanType,
@@ -23,12 +23,14 @@ pub(super) enum Purpose {
     Server,
     /// Signing desired state; a usage of our own.
     ConfigSigning,
+    /// Signing checkpoints of the audit log; a usage of our own.
+    CheckpointSigning,
 }
 
 /// Other names of the holder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Alternative {
-    /// Operators and the config signer have none.
+    /// Operators and those who sign something else than certificates have none.
     Nothing,
     /// A device: hardwareModuleName (RFC 4108, 5) with its serial.
     Hardware(String),
@@ -41,6 +43,8 @@ pub(super) enum Alternative {
 pub(super) enum Kind {
     /// Signs itself.
     Root,
+    /// A root's key, certified by the root before it (RFC 4210, 4.4): whoever pinned that one comes to believe this one.
+    Link,
     /// Signs leaves of one purpose, and no further authority.
     Issuing(Purpose),
     /// The end of a chain.
@@ -88,6 +92,7 @@ fn usage(purpose: Purpose) -> ExtendedKeyUsagePurpose {
         Purpose::Client => ExtendedKeyUsagePurpose::ClientAuth,
         Purpose::Server => ExtendedKeyUsagePurpose::ServerAuth,
         Purpose::ConfigSigning => ExtendedKeyUsagePurpose::Other(CONFIG_SIGNING_EKU.to_vec()),
+        Purpose::CheckpointSigning => ExtendedKeyUsagePurpose::Other(CHECKPOINT_SIGNING_EKU.to_vec()),
     }
 }
 
@@ -120,6 +125,10 @@ impl Template {
                 params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
                 // Its own key is the only authority there is (RFC 5280, 4.2.1.1).
                 params.use_authority_key_identifier_extension = false;
+            }
+            Kind::Link => {
+                params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+                params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
             }
             Kind::Issuing(purpose) => {
                 params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));

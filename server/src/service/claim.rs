@@ -71,7 +71,7 @@ impl Service {
             spki: presented.spki,
             certificate: fresh_serial(&self.ca, now)?,
             profile: CertificateProfile::Device,
-            issuer: Some(self.ca.device_issuer()),
+            issuer: Some(self.ca.device_issuer(now)),
             not_before,
             not_after,
             source: Some(input.source),
@@ -119,11 +119,10 @@ impl Service {
     }
 
     fn answer(&self, device: &Device, certificate: Vec<u8>) -> ClaimAnswer {
-        let mut chain = vec![certificate];
-        chain.extend(self.ca.device_chain());
         ClaimAnswer {
             device: device.id,
-            chain,
+            // Of the authority that signed it: a repeated claim may be older than today's.
+            chain: self.ca.with_chain(certificate),
         }
     }
 }

@@ -14,7 +14,7 @@ fn enrolled(number: u32) -> (DeviceKey, Vec<Vec<u8>>, String) {
         certificate: ca().fresh_serial(NOW).unwrap(),
         not_before,
         not_after,
-        profile: muster_domain::certificate::CertificateProfile::Device,
+        profile: CertificateProfile::Device,
         issuer: None,
         source: None,
     };
@@ -31,7 +31,7 @@ fn enrolled(number: u32) -> (DeviceKey, Vec<Vec<u8>>, String) {
     };
     let permit = claim::enroll(&device, intent).unwrap();
     let mut chain = vec![ca().issue_device(permit, &device, &request).unwrap()];
-    chain.extend(ca().device_chain());
+    chain.extend(ca().device_anchors());
     (key, chain, device.id.to_string())
 }
 
@@ -127,7 +127,7 @@ fn the_right_to_enroll_is_of_one_device_and_one_intent() {
         certificate,
         not_before,
         not_after,
-        profile: muster_domain::certificate::CertificateProfile::Device,
+        profile: CertificateProfile::Device,
         issuer: None,
         source: None,
     };
