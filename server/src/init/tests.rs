@@ -45,7 +45,7 @@ fn a_registry_appears_whole_or_not_at_all_and_never_without_its_root_key() {
     );
     assert_eq!(ca::root_key_within(&whole.path().join("plant")).unwrap(), None);
     // Some on the way, and each of the last.
-    let points = (0..changes - 8).step_by(13).chain(changes - 8..changes);
+    let points = (0..changes - 6).step_by(29).chain(changes - 6..changes);
     for point in points {
         let scratch = tempfile::tempdir().unwrap();
         let request = request(scratch.path());

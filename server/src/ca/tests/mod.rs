@@ -60,7 +60,7 @@ fn options(passphrase: &Passphrase) -> InitOptions<'_> {
 /// A new authority, with its root key in `offline` of the same directory.
 fn initialise(directory: &Path, options: InitOptions<'_>) -> Result<Initialised, CaError> {
     let offline = directory.join("offline");
-    std::fs::create_dir_all(&offline).unwrap();
+    make_directory(&offline)?;
     init(directory, &offline, options)
 }
 
