@@ -1,47 +1,43 @@
 //! The certificate authority as the service uses it: opened keys that issue by profile.
 
 use super::{
-    AuthorityKind, CaError, CertificationRequest, Passphrase, ServerNames,
+    AuthorityKind, CaError, Issuance, Passphrase,
     clock::{ClockGuard, STEP_BACK},
     files::{self, Stored},
     generations::{Generations, Held},
     hierarchy::{Generation, Hierarchy},
     key::{PrivateKey, PublicKey},
-    leaf, lint, profile,
-    profile::{Alternative, Kind, Purpose, Template},
+    leaf,
+    lint::{self, Proof, Sampling, Signer},
+    lint_bytes, lint_defect, profile,
+    profile::Template,
+    profiles::{Life, NO_EXPIRY},
     sealed,
 };
 use crate::random;
 use muster_domain::{
     Timestamp,
     activation::CodeKey,
-    certificate::{AuthorityId, CertificateSerial, SpkiDigest},
-    claim::ClaimPermit,
-    device::Device,
+    certificate::{AuthorityId, CertificateProfile, CertificateSerial, SpkiDigest},
     names::OperatorName,
 };
 use muster_proto::envelope::{self, Envelope};
-use p256::pkcs8::LineEnding;
 use rcgen::{CertificateParams, Issuer, KeyIdMethod};
 use rustls::{pki_types::CertificateDer, sign};
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc};
 use zeroize::Zeroizing;
-
-/// Life of a certificate of a device or an operator.
-const LEAF_LIFE: Duration = Duration::from_secs(365 * 24 * 3600);
-/// Life of a certificate of the server. It is made afresh at each start.
-const SERVER_LIFE: Duration = Duration::from_secs(90 * 24 * 3600);
-/// Common name of server certificates; their real names are the alternative ones.
-const SERVER_NAME: &str = "Muster server";
 
 /// An authority that issues leaves of one purpose.
 #[derive(Debug)]
 pub(super) struct Issuing {
-    issuer: Issuer<'static, PrivateKey>,
-    certificate: Stored,
+    /// What rcgen takes of an issuer: its name and the identifier of its key.
+    params: CertificateParams,
+    pub(super) key: PrivateKey,
+    pub(super) certificate: Stored,
     /// Itself, and links to older roots: what stands between a leaf and whatever root its reader pinned. DER.
-    chain: Vec<Vec<u8>>,
-    what: &'static str,
+    pub(super) chain: Vec<Vec<u8>>,
+    pub(super) what: &'static str,
+    sampling: Sampling,
 }
 
 /// A key that signs something else than certificates.
@@ -64,6 +60,7 @@ pub struct Ca {
     checkpoint: Option<Generations<Signing>>,
     code_key: CodeKey,
     guard: ClockGuard,
+    issuance: Issuance,
 }
 
 impl Held for Issuing {
@@ -114,64 +111,62 @@ impl Issuing {
             profile::distinguished_name(&certificate.organisation, &certificate.common_name);
         params.key_identifier_method = KeyIdMethod::PreSpecified(certificate.key.identifier());
         Self {
-            issuer: Issuer::new(params, key),
+            params,
+            key,
             certificate,
             chain,
             what,
+            sampling: Sampling::default(),
         }
     }
 
-    /// Builds, signs and checks a certificate.
-    pub(super) fn issue(&self, template: &Template, key: &PublicKey) -> Result<Vec<u8>, CaError> {
-        let built = template.params(key)?.signed_by(key, &self.issuer)?;
-        let signer = lint::Signer {
+    /// Its name for ever.
+    pub(super) fn id(&self) -> AuthorityId {
+        self.certificate.key.authority_id()
+    }
+
+    pub(super) fn signer(&self) -> Signer<'_> {
+        Signer {
             name: &self.certificate.name,
             key: &self.certificate.key,
-        };
-        lint::check(built.der(), template, key, signer)?;
-        Ok(built.der().to_vec())
+        }
     }
 
-    /// Start and end of a leaf made at `now`, in whole seconds: back-dated for slow clocks, and inside the issuer's.
-    fn validity(&self, now: Timestamp, life: Duration) -> (Timestamp, Timestamp) {
+    /// What rcgen signs with.
+    pub(super) fn issuer<K: rcgen::SigningKey>(&self, key: K) -> Issuer<'_, K> {
+        Issuer::from_params(&self.params, key)
+    }
+
+    /// Builds, checks, signs, and checks again.
+    pub(super) fn issue(
+        &self,
+        template: &Template,
+        key: &PublicKey,
+        proof: Proof,
+    ) -> Result<Vec<u8>, CaError> {
+        lint::check_order(template)?;
+        let signer = self.signer();
+        let expected = lint_bytes::to_be_signed(template, key, signer);
+        let params = template.params(key)?;
+        lint::signed(
+            &self.key,
+            &expected,
+            self.sampling.is_due(proof).then_some(signer.key),
+            |bound| Ok(params.signed_by(key, &self.issuer(bound))?.der().to_vec()),
+            |other| lint_defect::of(other, template, key, signer),
+        )
+    }
+
+    /// Start and end of a leaf made at `now`, in whole seconds: back-dated for slow clocks, and inside the issuer's, unless
+    /// it has no well-defined end.
+    pub(super) fn validity(&self, now: Timestamp, life: Life) -> (Timestamp, Timestamp) {
         let start = now.minus(STEP_BACK).seconds().max(self.certificate.not_before);
-        let end = now.plus(life).seconds().min(self.certificate.not_after);
+        let end = match life {
+            Life::For(life) => now.plus(life).seconds().min(self.certificate.not_after),
+            Life::Endless => NO_EXPIRY.seconds(),
+        };
         (Timestamp::from_seconds(start), Timestamp::from_seconds(end))
     }
-
-    fn leaf(
-        &self,
-        common_name: String,
-        purpose: Purpose,
-        names: Alternative,
-        life: Life,
-    ) -> Result<Template, CaError> {
-        let Life {
-            serial,
-            not_before,
-            not_after,
-        } = life;
-        if not_before >= not_after || not_after.seconds() > self.certificate.not_after {
-            return Err(CaError::Expired(self.what));
-        }
-        let organisation = self.certificate.organisation.clone();
-        let kind = Kind::Leaf(purpose, names);
-        Ok(Template {
-            kind,
-            serial,
-            not_before,
-            not_after,
-            organisation,
-            common_name,
-        })
-    }
-}
-
-/// What is recorded of a certificate before it is signed.
-struct Life {
-    serial: CertificateSerial,
-    not_before: Timestamp,
-    not_after: Timestamp,
 }
 
 /// A serial for an instant: 16 bytes, positive, unique by 80 random bits.
@@ -224,7 +219,91 @@ impl Ca {
                 .iter()
                 .map(|root| root.certificate.clone())
                 .collect(),
+            issuance: Issuance::built_in().map_err(CaError::Profiles)?,
         })
+    }
+
+    /// The same authority, issuing by these settings.
+    #[must_use]
+    pub fn issuing(mut self, issuance: Issuance) -> Self {
+        self.issuance = issuance;
+        self
+    }
+
+    /// Who issues certificates of this profile, in all generations.
+    const fn issuers_of(&self, profile: CertificateProfile) -> &Generations<Issuing> {
+        match profile {
+            CertificateProfile::Device | CertificateProfile::Gateway => &self.devices,
+            CertificateProfile::Operator | CertificateProfile::Line | CertificateProfile::Integrator => {
+                &self.operators
+            }
+            CertificateProfile::Server => &self.servers,
+        }
+    }
+
+    /// Who issues certificates of this profile at `now`.
+    pub(super) fn issuer_of(&self, profile: CertificateProfile, now: Timestamp) -> &Issuing {
+        self.issuers_of(profile).working(now)
+    }
+
+    /// Who was meant to sign a certificate of this profile, or at least can.
+    ///
+    /// # Errors
+    ///
+    /// [`CaError::Permit`] when it is one of ours that issues no such certificates.
+    pub(super) fn meant(
+        &self,
+        profile: CertificateProfile,
+        issuer: Option<AuthorityId>,
+        not_before: Timestamp,
+    ) -> Result<&Issuing, CaError> {
+        let issuers = self.issuers_of(profile);
+        if let Some(id) = issuer {
+            if let Some(meant) = issuers.by_id(id) {
+                return Ok(meant);
+            }
+            if self.authority(id).is_ok() {
+                return Err(CaError::Permit);
+            }
+        }
+        // Intents of older programs name nobody, and an authority that was removed signs no more.
+        Ok(issuers.working(not_before.plus(STEP_BACK)))
+    }
+
+    /// An issuing authority by its name.
+    pub(super) fn authority(&self, id: AuthorityId) -> Result<&Issuing, CaError> {
+        self.all_issuers()
+            .find(|issuing| issuing.id() == id)
+            .ok_or(CaError::Foreign(id))
+    }
+
+    fn all_issuers(&self) -> impl Iterator<Item = &Issuing> {
+        let kinds = [&self.devices, &self.operators, &self.servers];
+        kinds.into_iter().flat_map(Generations::all)
+    }
+
+    /// How certificates are issued.
+    pub(super) const fn issuance(&self) -> &Issuance {
+        &self.issuance
+    }
+
+    /// The name of the authority that issues certificates of this profile at `now`.
+    pub fn issuer(&self, profile: CertificateProfile, now: Timestamp) -> AuthorityId {
+        self.issuer_of(profile, now).id()
+    }
+
+    /// The names of all issuing authorities: each has revocation lists of its own.
+    pub fn issuers(&self) -> Vec<AuthorityId> {
+        self.all_issuers().map(Issuing::id).collect()
+    }
+
+    /// The certificate of an issuing authority, DER: what certificates name as their issuer's.
+    ///
+    /// # Errors
+    ///
+    /// [`CaError::Foreign`] when it is none of ours.
+    pub fn issuer_certificate(&self, id: AuthorityId) -> Result<Vec<u8>, CaError> {
+        Ok(self.authority(id)?.certificate.bytes.clone())
     }
 
     /// A serial for a certificate to be issued at `now`.
@@ -240,130 +319,6 @@ impl Ca {
     /// Tells the authority that a certificate was issued at `at`, before this start: the clock may not be behind it.
     pub fn issued_until(&self, at: Timestamp) {
         self.guard.advance(at);
-    }
-
-    /// Start and end of a device certificate issued at `now`: back-dated five minutes for slow clocks, one year long,
-    /// inside the life of its issuer. Whole seconds.
-    pub fn validity(&self, now: Timestamp) -> (Timestamp, Timestamp) {
-        self.devices.working(now).validity(now, LEAF_LIFE)
-    }
-
-    /// The authority that signs a device certificate issued at `now`.
-    pub fn device_issuer(&self, now: Timestamp) -> AuthorityId {
-        self.devices.working(now).certificate.id()
-    }
-
-    /// Issues what the permit allows: the names are the registry's, serial and validity those of the recorded intent.
-    ///
-    /// # Errors
-    ///
-    /// [`CaError::Permit`] when device or key are not those of the permit; otherwise a fault.
-    pub fn issue_device(
-        &self,
-        permit: ClaimPermit,
-        device: &Device,
-        request: &CertificationRequest,
-    ) -> Result<Vec<u8>, CaError> {
-        let intent = *permit.intent();
-        if permit.device() != device.id || intent.spki != request.digest() {
-            return Err(CaError::Permit);
-        }
-        let life = Life {
-            serial: intent.certificate,
-            not_before: intent.not_before,
-            not_after: intent.not_after,
-        };
-        let names = Alternative::Hardware(device.serial.to_string());
-        // The one that was meant before signing. Where that is gone, whoever works instead.
-        let meant = intent.issuer.and_then(|issuer| self.devices.by_id(issuer));
-        let issuer = meant.unwrap_or_else(|| self.devices.working(intent.not_before.plus(STEP_BACK)));
-        let template = issuer.leaf(device.id.to_string(), Purpose::Client, names, life)?;
-        issuer.issue(&template, request.key())
-    }
-
-    /// Certifies an operator's key.
-    ///
-    /// # Errors
-    ///
-    /// A fault; [`CaError::Expired`] when the operator CA has ended.
-    pub fn issue_operator(
-        &self,
-        name: &OperatorName,
-        request: &CertificationRequest,
-        now: Timestamp,
-        serial: CertificateSerial,
-    ) -> Result<Vec<u8>, CaError> {
-        self.certify_operator(name, request.key(), now, serial)
-    }
-
-    /// Makes a key for an operator and certifies it: for the first one, who has nobody to ask.
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::fresh_serial`] and [`Self::issue_operator`].
-    pub fn new_operator(&self, name: &OperatorName, now: Timestamp) -> Result<OperatorCredential, CaError> {
-        let (key, document) = PrivateKey::generate()?;
-        let certificate = self.certify_operator(name, key.public(), now, self.fresh_serial(now)?)?;
-        let key_pem = document
-            .to_pem("PRIVATE KEY", LineEnding::LF)
-            .map_err(|error| CaError::Seal(error.into()))?;
-        let chain = self.with_chain(certificate);
-        Ok(OperatorCredential {
-            name: name.clone(),
-            key_pem,
-            key: key.public().digest(),
-            chain,
-        })
-    }
-
-    fn certify_operator(
-        &self,
-        name: &OperatorName,
-        key: &PublicKey,
-        now: Timestamp,
-        serial: CertificateSerial,
-    ) -> Result<Vec<u8>, CaError> {
-        let operators = self.operators.working(now);
-        let (not_before, not_after) = operators.validity(now, LEAF_LIFE);
-        let life = Life {
-            serial,
-            not_before,
-            not_after,
-        };
-        let template = operators.leaf(name.to_string(), Purpose::Client, Alternative::Nothing, life)?;
-        operators.issue(&template, key)
-    }
-
-    /// Makes a server certificate with a key of its own, which never touches the disk.
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::fresh_serial`]; [`CaError::Expired`] when the server CA has ended.
-    pub fn server_certificate(
-        &self,
-        names: &ServerNames,
-        now: Timestamp,
-    ) -> Result<ServerCertificate, CaError> {
-        let (key, _) = PrivateKey::generate()?;
-        let servers = self.servers.working(now);
-        let (not_before, not_after) = servers.validity(now, SERVER_LIFE);
-        let life = Life {
-            serial: self.fresh_serial(now)?,
-            not_before,
-            not_after,
-        };
-        let names = Alternative::Server(names.as_slice().to_vec());
-        let template = servers.leaf(SERVER_NAME.to_owned(), Purpose::Server, names, life)?;
-        let certificate = servers.issue(&template, key.public())?;
-        let chain = std::iter::once(certificate).chain(servers.chain.iter().cloned());
-        let chain = chain.map(CertificateDer::from).collect();
-        let left = not_after.seconds().saturating_sub(now.seconds());
-        let renew_from = now.plus(Duration::from_secs(left / 3 * 2));
-        Ok(ServerCertificate {
-            chain,
-            key: key.for_tls(),
-            renew_from,
-        })
     }
 
     /// Signs an encoded desired state.

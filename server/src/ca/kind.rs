@@ -2,7 +2,7 @@
 
 use super::{
     key::PublicKey,
-    profile::{Alternative, Kind, Purpose},
+    profile::{Alternative, Excluded, Kind, Purpose},
 };
 use std::{fmt, str::FromStr, time::Duration};
 
@@ -68,8 +68,9 @@ impl AuthorityKind {
     /// What its certificate looks like.
     pub(super) const fn profile(self) -> Kind {
         match self {
-            Self::Devices | Self::Operators => Kind::Issuing(Purpose::Client),
-            Self::Servers => Kind::Issuing(Purpose::Server),
+            Self::Devices => Kind::Issuing(Purpose::Client, Excluded::Hosts),
+            Self::Operators => Kind::Issuing(Purpose::Client, Excluded::Addresses),
+            Self::Servers => Kind::Issuing(Purpose::Server, Excluded::Nothing),
             Self::Config => Kind::Leaf(Purpose::ConfigSigning, Alternative::Nothing),
             Self::Checkpoint => Kind::Leaf(Purpose::CheckpointSigning, Alternative::Nothing),
         }

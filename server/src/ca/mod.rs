@@ -2,9 +2,9 @@
 //!
 //! Issuing authorities (devices, operators, servers) under a root whose key lies elsewhere, a key that signs desired state, one
 //! that signs checkpoints of the audit log, and the key of the hashes of activation codes. Of each kind under the root there may
-//! be several generations: the newest works, all are trusted, and a `ceremony` makes and ends them. Of a certificate request only the key is taken
-//! ([`CertificationRequest`]); all else comes from the registry, by a fixed profile, and a second parser looks at each
-//! finished certificate before it leaves.
+//! be several generations: the newest works, all are trusted, and a `ceremony` makes and ends them. Of a certificate
+//! request only the key is taken ([`CertificationRequest`]); all else comes from the registry, by a profile ([`Issuance`]), and
+//! no key signs before a second encoder has come to the same bytes.
 //!
 //! Keys lie on disk sealed with a passphrase ([`Passphrase`]). In memory they are inside the cryptographic provider,
 //! which wipes them when they are dropped; a process that can read our memory can read them.
@@ -12,6 +12,9 @@
 mod authority;
 mod ceremony;
 mod clock;
+mod crl;
+mod crl_lint;
+mod crl_url;
 mod csr;
 mod error;
 mod files;
@@ -19,15 +22,19 @@ mod generations;
 mod handover;
 mod hierarchy;
 mod init;
+mod issue;
 mod key;
 mod kind;
 mod leaf;
 mod lint;
+mod lint_bytes;
+mod lint_defect;
 mod names;
 mod offline;
 mod oid;
 mod passphrase;
 mod profile;
+mod profiles;
 mod sealed;
 #[cfg(test)]
 mod tests;
@@ -42,6 +49,7 @@ pub use ceremony::{
     AuthorityState, Installed, Listed, ListedCertificate, Removed, install, list, remove, request,
     root_key_within, utc, warnings,
 };
+pub use crl::{ListOrder, Revoked};
 pub use csr::{CertificationRequest, KeptRequest, REQUEST_LIMIT};
 pub use error::CaError;
 pub use files::certificate_pem;
@@ -57,3 +65,4 @@ pub use names::ServerNames;
 pub use offline::Offline;
 pub(crate) use offline::{Place, parent};
 pub use passphrase::Passphrase;
+pub use profiles::{Issuance, ProfileChanges};

@@ -11,7 +11,8 @@ use super::{
     generations::Held as _,
     key::{PrivateKey, PublicKey},
     kind::{self, BACK_DATED, ROOT_CA, ROOT_LIFE, authority_name},
-    lint,
+    lint::{self, Proof},
+    lint_bytes,
     profile::{Kind, Template},
     sealed,
 };
@@ -119,11 +120,13 @@ impl Offline {
             not_before: now.minus(BACK_DATED),
             not_after: now.plus(ROOT_LIFE),
             organisation: organisation.to_owned(),
+            unit: None,
             common_name,
+            locations: None,
         };
         let built = template.params(key.public())?.self_signed(&key)?;
         let signer = lint::Signer {
-            name: &lint::name(organisation, &template.common_name),
+            name: &lint_bytes::name(organisation, None, &template.common_name),
             key: key.public(),
         };
         lint::check(built.der(), &template, key.public(), signer)?;
@@ -185,7 +188,7 @@ impl Offline {
         key: &PublicKey,
         now: Timestamp,
     ) -> Result<Vec<u8>, CaError> {
-        let certificate = self.root.issue(template, key)?;
+        let certificate = self.root.issue(template, key, Proof::Always)?;
         let stored = Stored::from_bytes(self.directory.join("a new certificate"), certificate)?;
         self.record(kind, &stored, now)?;
         Ok(stored.bytes)
@@ -215,7 +218,9 @@ impl Offline {
             not_before: Timestamp::from_seconds(start),
             not_after: Timestamp::from_seconds(end),
             organisation: root.organisation.clone(),
+            unit: None,
             common_name,
+            locations: None,
         })
     }
 

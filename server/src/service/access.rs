@@ -5,7 +5,7 @@ use crate::{ca::CertificationRequest, fault::Failure};
 use muster_domain::{
     access::{Operator, Permit, Role},
     audit::{Action, Event},
-    certificate::SpkiDigest,
+    certificate::{CertificateProfile, SpkiDigest},
     names::OperatorName,
 };
 use std::sync::Arc;
@@ -48,7 +48,7 @@ impl Service {
                 let request = CertificationRequest::parse(&csr).map_err(|refusal| refusal.at("csr"))?;
                 let serial = fresh_serial(&ca, now)?;
                 let certificate = ca
-                    .issue_operator(&signed_name, &request, now, serial)
+                    .issue_operator(CertificateProfile::Operator, &signed_name, &request, now, serial)
                     .or_fault("certify an operator")?;
                 Ok((request.digest(), certificate))
             },

@@ -5,7 +5,7 @@
 
 use super::{OrFault as _, Service, blocking, fresh_serial};
 use crate::{
-    ca::CertificationRequest,
+    ca::{self, CertificationRequest},
     fault::{Failure, Fault},
     store::{ClaimBegun, ClaimStart},
 };
@@ -66,12 +66,12 @@ impl Service {
             code: code.hash(self.ca.code_key()),
             spki: request.digest(),
         };
-        let (not_before, not_after) = self.ca.validity(now);
+        let (not_before, not_after) = self.ca.validity(CertificateProfile::Device, now);
         let fresh = ClaimIntent {
             spki: presented.spki,
             certificate: fresh_serial(&self.ca, now)?,
             profile: CertificateProfile::Device,
-            issuer: Some(self.ca.device_issuer(now)),
+            issuer: Some(self.ca.issuer(CertificateProfile::Device, now)),
             not_before,
             not_after,
             source: Some(input.source),
@@ -115,6 +115,11 @@ impl Service {
                 .map(|der| (intent, id, der))
         });
         let (intent, device, der) = signed.await?.or_fault("sign a certificate")?;
+        // Who signed, should the one that was meant be gone.
+        let intent = ClaimIntent {
+            issuer: ca::issuer(&der),
+            ..intent
+        };
         Ok(CertificateRecord::intended(device, &intent).signed(der))
     }
 

@@ -153,7 +153,9 @@ fn check(certificate: &Stored, kind: Kind, common_name: String, signer: &Stored)
         not_before: Timestamp::from_seconds(certificate.not_before),
         not_after: Timestamp::from_seconds(certificate.not_after),
         organisation: signer.organisation.clone(),
+        unit: None,
         common_name,
+        locations: None,
     };
     let signer = lint::Signer {
         name: &signer.name,

@@ -6,7 +6,7 @@ use crate::ca::{
     hierarchy::{PRIVATE_KEY, REQUEST},
     key::{PrivateKey, PublicKey},
     kind::{authority_name, mark},
-    lint, profile, sealed,
+    lint_bytes, profile, sealed,
 };
 use pkcs8::{LineEnding, der::pem};
 use rcgen::CertificateParams;
@@ -73,7 +73,7 @@ impl AuthorityRequest {
         let subject = parsed.certification_request_info.subject;
         let kind = AuthorityKind::ALL.into_iter().find(|kind| {
             let common_name = authority_name(kind.what(), &mark(&key));
-            subject.as_raw() == lint::name(organisation, &common_name)
+            subject.as_raw() == lint_bytes::name(organisation, None, &common_name)
         });
         match kind {
             Some(kind) => Ok(Self { kind, key }),

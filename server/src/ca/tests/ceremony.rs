@@ -34,7 +34,7 @@ fn device_request() -> CertificationRequest {
 fn issue(ca: &Ca, number: u32, at: Timestamp) -> Vec<u8> {
     let (device, request) = (device(number), device_request());
     let code = ActivationCode::from_random([7; 15]).hash(ca.code_key());
-    let (not_before, not_after) = ca.validity(at);
+    let (not_before, not_after) = ca.validity(CertificateProfile::Device, at);
     let fresh = intent(ca, &request, not_before, not_after, at);
     let presented = Presented {
         code,
@@ -181,6 +181,30 @@ fn a_certificate_goes_with_the_chain_of_the_authority_that_signed_it() {
     // Nothing stands above what is not ours.
     let foreign = FIXTURE.made.operator.chain[1].clone();
     assert_eq!(rotated.with_chain(foreign.clone()), [foreign]);
+}
+
+#[test]
+fn an_intent_is_finished_by_the_authority_that_it_names() {
+    let copied = copy_of_the_fixture();
+    let server = copied.path();
+    let (device, request) = (device(3), device_request());
+    let before = opened(server);
+    let (not_before, not_after) = before.validity(CertificateProfile::Device, NOW);
+    let meant = intent(&before, &request, not_before, not_after, NOW);
+    // The crash came between the record and the signature, and the rotation before the claim was repeated.
+    rotate(server, &server.join("offline"), AuthorityKind::Devices, later(10));
+    let sign = || {
+        let permit = recorded(&device, meant, &request);
+        let signed = opened(server).issue_device(permit, &device, &request);
+        issuer(&signed.unwrap()).unwrap()
+    };
+    assert_eq!(Some(sign()), meant.issuer);
+    // It is gone: whoever works then.
+    let old = meant.issuer.unwrap().to_string();
+    remove(server, &old, |_, _| Ok(0)).unwrap();
+    let left = list(server, later(10)).unwrap()[1].id;
+    assert_eq!(sign(), left);
+    assert_ne!(Some(left), meant.issuer);
 }
 
 #[test]

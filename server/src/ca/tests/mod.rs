@@ -8,7 +8,9 @@ mod hostile;
 mod init;
 mod issue;
 mod lint;
+mod lists;
 mod names;
+mod profiles;
 mod rate;
 mod request;
 
@@ -163,7 +165,7 @@ fn device(number: u32) -> Device {
 /// What the store would hand out for a right claim at `now`.
 fn permit(device: &Device, request: &CertificationRequest, now: Timestamp) -> ClaimPermit {
     let code = ActivationCode::from_random([7; 15]).hash(ca().code_key());
-    let (not_before, not_after) = ca().validity(now);
+    let (not_before, not_after) = ca().validity(CertificateProfile::Device, now);
     let spki = request.digest();
     let fresh = intent(ca(), request, not_before, not_after, NOW);
     match claim::decide(device, &Presented { code, spki }, fresh, now) {
@@ -184,7 +186,7 @@ fn intent(
         spki: request.digest(),
         certificate: ca.fresh_serial(now).unwrap(),
         profile: CertificateProfile::Device,
-        issuer: Some(ca.device_issuer(now)),
+        issuer: Some(ca.issuer(CertificateProfile::Device, now)),
         not_before,
         not_after,
         source: None,
