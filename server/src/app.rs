@@ -194,7 +194,7 @@ impl App {
         running.spawn({
             let (registry, bus, parts) = (service.clone(), service.bus.clone(), parts.clone());
             let pins = service.clone();
-            let pins = Arc::new(move |leaf: &[u8]| pins.is_current(leaf));
+            let pins = Arc::new(move |leaf: &[u8]| pins.is_pinned(leaf));
             let serve = gate::serve(
                 mqtt_port,
                 tls::mqtt_config(&ca, &identity, &clock, pins)?,

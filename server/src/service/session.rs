@@ -9,6 +9,7 @@ use crate::{
 use bytes::Bytes;
 use muster_domain::{
     Code, Refusal,
+    certificate::CertificateSerial,
     device::{Facet, FacetState, FacetStatus, Hello, HelloAnswer, Report},
     ids::DeviceId,
 };
@@ -71,10 +72,21 @@ impl Service {
         Ok(self.store.holder(spki, leaf).or_fault("look up a certificate")?)
     }
 
-    /// Is it on record as the current certificate of a device that may connect? For the handshake, which waits: a look
+    /// Is it the certificate of somebody else, pinned to a device that may connect? For the handshake, which waits: a look
     /// into the cache of the store.
-    pub(crate) fn is_current(&self, leaf: &[u8]) -> bool {
-        self.holder(leaf).is_ok_and(|holder| holder.is_some())
+    ///
+    /// What the registry signed itself is let in by its authority alone: when that is removed, so is what it signed.
+    pub(crate) fn is_pinned(&self, leaf: &[u8]) -> bool {
+        let own = || -> Result<bool, Failure> {
+            let serial = ca::certificate_serial(leaf).or_fault("read the serial of a device certificate")?;
+            let serial = CertificateSerial::from_bytes(&serial);
+            let known = serial.map(|serial| self.store.is_certificate(serial, leaf));
+            Ok(known
+                .transpose()
+                .or_fault("look up a certificate")?
+                .unwrap_or(false))
+        };
+        self.holder(leaf).is_ok_and(|holder| holder.is_some()) && own().is_ok_and(|own| !own)
     }
 }
 

@@ -62,6 +62,14 @@ impl Store {
         Ok(current.then_some(device.id))
     }
 
+    /// Is this certificate (`der`) the one on record under its own serial? One of our own is; a pinned one is on record under
+    /// a serial that is not in it.
+    pub fn is_certificate(&self, serial: CertificateSerial, der: &[u8]) -> Result<bool, StoreError> {
+        let record: Option<CertificateRecord> =
+            load(&self.read()?.open_table(CERTIFICATES)?, serial.as_u128())?;
+        Ok(record.is_some_and(|record| record.der == der))
+    }
+
     /// The record of a certificate.
     pub async fn certificate(
         &self,
