@@ -5,7 +5,7 @@ use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use muster_domain::{Timestamp, certificate::AuthorityId};
 use muster_server::{
-    ca::{self, AuthorityKind, CaError, Installed, Listed, Offline, Removed},
+    ca::{self, AuthorityKind, AuthorityState, CaError, Installed, Listed, Offline, Removed},
     clock::Clock,
     config::Settings,
     store::Store,
@@ -252,7 +252,18 @@ impl Install {
 
 fn installed(at: &Directory, pem: &str) -> anyhow::Result<()> {
     match ca::install(&at.dir, pem, &at.passphrase()?, now())? {
-        Installed::Authority(kind, id) => say(&format!("installed    {kind} {id}")),
+        Installed::Authority(kind, id) => {
+            say(&format!("installed    {kind} {id}"));
+            let all = ca::list(&at.dir, now())?;
+            if !all
+                .iter()
+                .any(|one| one.id == id && one.state == AuthorityState::Issuing)
+            {
+                say(
+                    "note         it waits until the older root is removed: devices believe desired state under a root that they pinned",
+                );
+            }
+        }
         Installed::Before(id) => say(&format!("installed    {id}, before this already")),
         Installed::Root(id) => {
             say(&format!("installed    root {id}"));
@@ -288,7 +299,7 @@ fn pins(directory: &Path) -> anyhow::Result<()> {
 impl Remove {
     fn run(self) -> anyhow::Result<()> {
         let directory = &self.dir;
-        let removed = ca::remove(directory, &self.id, |kind, id| {
+        let removed = ca::remove(directory, &self.id, now(), |kind, id| {
             if self.force {
                 Ok(0)
             } else {

@@ -337,6 +337,10 @@ async fn a_new_root_takes_over_from_one_that_devices_have_pinned() {
             .done(&format!("rotate {kind} {DEVICES} --offline second"))
             .await;
     }
+    let waits = plant
+        .done(&format!("rotate config {DEVICES} --offline second"))
+        .await;
+    assert!(waits.contains("waits until the older root is removed"), "{waits}");
     // 2. Who pinned the old one connects, claims and obeys as before.
     let (musterd, _, mqtt) = plant.0.serve("info").await;
     let mut first = agent(&plant, "GW2-7000001", "", mqtt, "pinned.pem");

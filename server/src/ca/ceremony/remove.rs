@@ -5,7 +5,7 @@ use crate::ca::{
     AuthorityKind, CaError, files,
     hierarchy::{Generation, Hierarchy, ROOTS},
 };
-use muster_domain::certificate::AuthorityId;
+use muster_domain::{Timestamp, certificate::AuthorityId};
 use std::path::Path;
 
 /// Fewest digits of an id that name it.
@@ -37,6 +37,7 @@ fn refuse(why: impl Into<String>) -> CaError {
 pub fn remove(
     server: &Path,
     name: &str,
+    now: Timestamp,
     valid: impl FnOnce(AuthorityKind, AuthorityId) -> Result<u64, CaError>,
 ) -> Result<Removed, CaError> {
     let Session { hierarchy, _lock } = Session::open(server)?;
@@ -50,9 +51,17 @@ pub fn remove(
         .find(|(_, one)| is_named(one.certificate.id()))
     {
         let id = one.certificate.id();
-        if hierarchy.of(kind).len() == 1 {
+        // One that ended may go, unless it is the last: without any, the server does not start.
+        let others = || {
+            hierarchy
+                .of(kind)
+                .iter()
+                .filter(|other| other.certificate.id() != id)
+        };
+        let works = others().any(|other| other.certificate.holds_at(now));
+        if !works && (one.certificate.holds_at(now) || others().next().is_none()) {
             return Err(refuse(format!(
-                "{id} is the only one of kind {kind}; make another first, with `musterd authority rotate {kind}`"
+                "{id} is the only one of kind {kind} that works; make another first, with `musterd authority rotate {kind}`"
             )));
         }
         let valid = valid(kind, id)?;

@@ -436,6 +436,23 @@ fn a_generation_is_removed_when_another_works_and_nothing_needs_it() {
     assert_ne!(left.device_anchors(), ca().device_anchors());
     let error = remove(server, &list(server, at).unwrap()[0].id.to_string(), |_, _| Ok(0));
     assert!(error.unwrap_err().to_string().contains("is the only root"));
+    // Of two, the one that works stays when the other has ended; and that may go.
+    rotate(server, &server.join("offline"), AuthorityKind::Config, later(700));
+    let [new, old] = [0, 1].map(|place| {
+        let all = list(server, later(700)).unwrap();
+        let mut of_kind = all.iter().filter(|one| one.kind == "config");
+        of_kind.nth(place).unwrap().id.to_string()
+    });
+    let after = |name: &str| crate::ca::remove(server, name, later(800), |_, _| Ok(0));
+    let error = after(&new).unwrap_err().to_string();
+    assert!(
+        error.contains("is the only one of kind config that works"),
+        "{error}"
+    );
+    assert!(matches!(
+        after(&old),
+        Ok(Removed::Authority(AuthorityKind::Config, _))
+    ));
 }
 
 #[test]
@@ -495,7 +512,7 @@ fn a_new_root_is_believed_by_who_pinned_the_old_one() {
     let removed = remove(server, &old_id, |_, _| Ok(0)).unwrap();
     assert_eq!(removed, Removed::Root(listed[0].id));
     let ca = opened(server);
-    assert_eq!(ca.roots(), [new_root.clone()]);
+    assert_eq!(ca.roots(), std::slice::from_ref(&new_root));
     assert!(leads(&signer(&ca), &new_root, usage(), at));
     // What has no older root to lead to sends no link.
     assert_eq!(ca.with_chain(issue(&ca, 2, at)).len(), 2);

@@ -18,7 +18,7 @@ use super::*;
 use muster_domain::{
     Timestamp,
     activation::ActivationCode,
-    certificate::CertificateProfile,
+    certificate::{AuthorityId, CertificateProfile},
     claim::{self, ClaimPermit, Decision, Presented},
     desired::Target,
     device::{ClaimIntent, ClaimWindow, Credential, Device, Lifecycle, Origin, Verification},
@@ -64,6 +64,16 @@ fn initialise(directory: &Path, options: InitOptions<'_>) -> Result<Initialised,
     let offline = directory.join("offline");
     make_directory(&offline)?;
     init(directory, &offline, options)
+}
+
+/// Removes some weeks after the fixture was made.
+fn remove(
+    server: &Path,
+    name: &str,
+    valid: impl FnOnce(AuthorityKind, AuthorityId) -> Result<u64, CaError>,
+) -> Result<Removed, CaError> {
+    let now = NOW.plus(std::time::Duration::from_secs(21 * 24 * 3600));
+    super::remove(server, name, now, valid)
 }
 
 /// Where a directory with one generation of each has what programs before called `devices.pem`, `keys/devices.key`, and so on.

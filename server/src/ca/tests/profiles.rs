@@ -189,7 +189,7 @@ fn a_profile_is_for_its_own_holders() {
                 ca().issue_device_in_bulk(permit(), &device, &request)
                     .map(|der| der.len())
                     .ok(),
-                certified.map(|der| der.len()).ok().map(|length| length),
+                certified.map(|der| der.len()).ok(),
                 "in bulk or not"
             );
         }
