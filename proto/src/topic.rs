@@ -25,6 +25,10 @@ pub enum Channel {
     Desired,
     /// Up: what I applied.
     Report,
+    /// Up: a request for the next certificate.
+    Renew,
+    /// Down: the next certificate, or why there is none, or that it is time for one.
+    Certificate,
 }
 
 /// Which way a channel flows.
@@ -48,7 +52,13 @@ pub enum Topic<'a> {
 }
 
 impl Channel {
-    const ALL: [Self; 3] = [Self::Hello, Self::Desired, Self::Report];
+    const ALL: [Self; 5] = [
+        Self::Hello,
+        Self::Desired,
+        Self::Report,
+        Self::Renew,
+        Self::Certificate,
+    ];
 
     /// The last part of the topic.
     pub const fn as_str(self) -> &'static str {
@@ -56,14 +66,16 @@ impl Channel {
             Self::Hello => "hello",
             Self::Desired => "desired",
             Self::Report => "report",
+            Self::Renew => "renew",
+            Self::Certificate => "cert",
         }
     }
 
     /// Which way it flows.
     pub const fn direction(self) -> Direction {
         match self {
-            Self::Hello | Self::Report => Direction::Up,
-            Self::Desired => Direction::Down,
+            Self::Hello | Self::Report | Self::Renew => Direction::Up,
+            Self::Desired | Self::Certificate => Direction::Down,
         }
     }
 }

@@ -132,10 +132,7 @@ impl App {
         let files = batch_files(settings.directory())?;
         let service = Service::new(store, ca, clock, Bus::start()?, &spool, files);
         let per_second = settings.claims_per_second();
-        let source = Rate {
-            per_second,
-            burst: per_second.saturating_mul(4),
-        };
+        let source = Rate::per_second(per_second, per_second.saturating_mul(4));
         let claims = Arc::new(Throttle::new(ClaimRates {
             source,
             ..ClaimRates::default()
@@ -194,7 +191,7 @@ impl App {
         running.spawn({
             let (registry, bus, parts) = (service.clone(), service.bus.clone(), parts.clone());
             let pins = service.clone();
-            let pins = Arc::new(move |leaf: &[u8]| pins.is_pinned(leaf));
+            let pins = Arc::new(move |leaf: &[u8]| pins.is_current(leaf));
             let serve = gate::serve(
                 mqtt_port,
                 tls::mqtt_config(&ca, &identity, &clock, pins)?,

@@ -6,11 +6,13 @@
 mod binary;
 mod claim;
 mod desired;
+mod renew;
 mod report;
 
 pub use binary::{Binary, Digest};
 pub use claim::{Claim, ClaimAccepted, ClaimRefused, ClaimResult};
 pub use desired::{Coordinates, Desired, File, Firmware, Location};
+pub use renew::{CertificateIssued, CertificateUpdate, Renew};
 pub use report::{Facet, FacetState, FacetStatus, Hello, Report};
 
 use crate::topic::Encoding;

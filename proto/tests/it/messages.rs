@@ -5,8 +5,9 @@ use muster_firmware_policy::FirmwarePolicy;
 use muster_proto::{
     envelope::{Envelope, signing_input},
     payload::{
-        self, Binary, Claim, ClaimAccepted, ClaimRefused, ClaimResult, Coordinates, Desired, Digest, Facet,
-        FacetState, FacetStatus, File, Firmware, Hello, Location, Report,
+        self, Binary, CertificateIssued, CertificateUpdate, Claim, ClaimAccepted, ClaimRefused, ClaimResult,
+        Coordinates, Desired, Digest, Facet, FacetState, FacetStatus, File, Firmware, Hello, Location, Renew,
+        Report,
     },
     topic::Encoding,
 };
@@ -44,6 +45,10 @@ pub(crate) fn visit(visit: &mut impl Visit) {
     same(visit, "claim_accepted", &claim_accepted());
     same(visit, "claim_refused", &claim_refused());
     same(visit, "claim_throttled", &claim_throttled());
+    same(visit, "renew", &renew());
+    same(visit, "cert_issued", &certificate_issued());
+    same(visit, "cert_refused", &certificate_refused());
+    same(visit, "cert_due", &CertificateUpdate::Due);
     same(visit, "hello_first", &hello_first());
     same(visit, "hello", &hello());
     same(visit, "report", &report());
@@ -91,6 +96,30 @@ fn claim_throttled() -> ClaimResult {
         message: "M4007: too many claims from this address or for this serial".into(),
         help: "Too many claims from here or for this device. Wait for the time given and send again.".into(),
         retry_after_seconds: Some(300),
+    })
+}
+
+fn renew() -> Renew {
+    Renew {
+        csr: Binary(pem("device.csr")),
+    }
+}
+
+fn certificate_issued() -> CertificateUpdate {
+    CertificateUpdate::Issued(CertificateIssued {
+        chain: ["device.pem", "device-authority.pem"]
+            .map(|name| Binary(pem(name)))
+            .into(),
+    })
+}
+
+fn certificate_refused() -> CertificateUpdate {
+    CertificateUpdate::Refused(ClaimRefused {
+        code: 4006,
+        reason: "KEY_IN_USE".into(),
+        message: "M4006: csr: another device holds this key".into(),
+        help: "Another device holds this key. Make a new key on the device.".into(),
+        retry_after_seconds: None,
     })
 }
 

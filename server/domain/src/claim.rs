@@ -20,7 +20,8 @@ pub struct Presented {
     pub spki: SpkiDigest,
 }
 
-/// The right to one certificate. Only [`decide`] and [`enroll`] make one; signing consumes it.
+/// The right to one certificate. Only [`decide`], [`enroll`] and [`renewal::decide`](crate::renewal::decide) make one;
+/// signing consumes it.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ClaimPermit {
     device: DeviceId,
@@ -28,6 +29,10 @@ pub struct ClaimPermit {
 }
 
 impl ClaimPermit {
+    pub(crate) const fn new(device: DeviceId, intent: ClaimIntent) -> Self {
+        Self { device, intent }
+    }
+
     /// For whom.
     pub const fn device(&self) -> DeviceId {
         self.device

@@ -27,6 +27,7 @@ pub mod mac;
 pub mod manifest;
 pub mod names;
 pub mod refusal;
+pub mod renewal;
 pub mod time;
 
 pub use refusal::{Code, Refusal};

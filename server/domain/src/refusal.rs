@@ -147,7 +147,7 @@ codes! {
     4004 CsrSignature Invalid "CSR_SIGNATURE" "The request is not signed by the key it carries with ECDSA and SHA-256."
     4005 CsrAttribute Invalid "CSR_ATTRIBUTE" "The request carries attributes we do not accept; names and extensions come from the registry."
     4006 KeyInUse Precondition "KEY_IN_USE" "Another device holds this key. Make a new key on the device."
-    4007 ClaimThrottled Exhausted "CLAIM_THROTTLED" "Too many claims from here or for this device. Wait for the time given and send again."
+    4007 ClaimThrottled Exhausted "CLAIM_THROTTLED" "Too many claims from here, or claims or renewals of this device. Wait for the time given and send again."
     4008 ClockBehind Unavailable "CLOCK_BEHIND" "The server's clock went back, so it issues nothing. Set the clock; operators were told."
 
     5001 TransitionForbidden Precondition "TRANSITION_FORBIDDEN" "The device's state does not allow this; the state is named."
@@ -163,6 +163,7 @@ codes! {
     7002 ClientIdForeign Denied "CLIENT_ID_FOREIGN" "The MQTT client id must be empty or the device id of the certificate."
     7003 PayloadMalformed Invalid "PAYLOAD_MALFORMED" "The payload is not the message this topic carries."
     7004 DeviceBarred Denied "DEVICE_BARRED" "The certificate is not current, or the device is suspended or retired."
+    7005 CertificateEnded Denied "CERTIFICATE_ENDED" "The certificate has ended. Renew it; until then nothing else is heard."
 }
 
 /// A number that no refusal has.

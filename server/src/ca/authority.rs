@@ -360,6 +360,11 @@ impl Ca {
             .collect()
     }
 
+    /// Does a certificate name one of the trusted authorities of devices as its issuer?
+    pub fn has_issuer_of(&self, certificate: &[u8]) -> bool {
+        leaf::issuer(certificate).is_some_and(|id| self.devices.by_id(id).is_some())
+    }
+
     /// The authorities whose device certificates are let in, DER.
     pub fn device_anchors(&self) -> Vec<Vec<u8>> {
         anchors(&self.devices)

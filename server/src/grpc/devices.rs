@@ -8,8 +8,8 @@ use super::{
 use crate::{fault::Failure, service::DeviceName, store::DeviceQuery};
 use muster_domain::{
     Code, Refusal,
-    device::{Device, Transition, schema},
-    filter::Filter,
+    device::{Device, DeviceField, Transition, schema},
+    filter::{CheckedFilter, Filter, FilterError},
     ids::DeviceId,
 };
 use muster_proto::v1::{self, devices_server::Devices};
@@ -19,6 +19,9 @@ use tonic::{Request, Response, Status};
 /// Devices looked at for one page: a filter that matches almost nothing answers with an empty page and a token
 /// rather than with a long silence.
 const SCAN_LIMIT: usize = 20_000;
+
+/// Longest time over which an order of renewals is spread: a tenth of a certificate's life.
+const SPREAD_LIMIT: Duration = Duration::from_secs(30 * 24 * 3600);
 
 fn device_name(text: &str) -> Result<DeviceName, Refusal> {
     let rest = convert::name(text, "devices", "name")?;
@@ -37,6 +40,17 @@ fn revision(etag: &str) -> Result<Option<u64>, Refusal> {
     number.map(Some).ok_or_else(|| {
         Refusal::new(Code::EtagMismatch, format!("{etag:?} is no etag of a device")).at("etag")
     })
+}
+
+/// A filter of devices; `None` when it is empty.
+fn filter(text: &str) -> Result<Option<CheckedFilter<DeviceField>>, Refusal> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let wrong = |error: FilterError| Refusal::new(Code::FilterInvalid, error.to_string()).at("filter");
+    let checked = Filter::parse(text).map_err(wrong)?.check(schema());
+    checked.map_err(wrong).map(Some)
 }
 
 impl Api {
@@ -75,20 +89,7 @@ impl Api {
         request: &v1::ListDevicesRequest,
     ) -> Result<v1::ListDevicesResponse, Failure> {
         let size = page::size(request.page_size)?;
-        let filter = match request.filter.trim() {
-            "" => None,
-            text => {
-                let wrong = |error: muster_domain::filter::FilterError| {
-                    Refusal::new(Code::FilterInvalid, error.to_string()).at("filter")
-                };
-                Some(
-                    Filter::parse(text)
-                        .map_err(wrong)?
-                        .check(schema())
-                        .map_err(wrong)?,
-                )
-            }
-        };
+        let filter = filter(&request.filter)?;
         let arguments = format!("devices|{}", request.filter.trim());
         let after = self
             .pages
@@ -201,5 +202,22 @@ impl Devices for Api {
             device,
             activation_code: code.reveal(),
         }))
+    }
+
+    async fn order_renewals(
+        &self,
+        request: Request<v1::OrderRenewalsRequest>,
+    ) -> Result<Response<v1::OrderRenewalsResponse>, Status> {
+        let permit = permit(&request)?;
+        let asked = request.into_inner();
+        let filter = filter(&asked.filter).map_err(|refusal| refused(&refusal))?;
+        let over = Duration::from_secs(asked.spread_seconds);
+        if over > SPREAD_LIMIT {
+            let refusal = Refusal::new(Code::RequestInvalid, "is over 30 days").at("spread_seconds");
+            return Err(refused(&refusal));
+        }
+        let ordered = self.service.order_renewals(&permit, filter, over).await;
+        let ordered = ordered.map_err(|failure| failed(&failure))?;
+        Ok(Response::new(v1::OrderRenewalsResponse { ordered }))
     }
 }

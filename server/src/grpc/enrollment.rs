@@ -8,9 +8,20 @@ use super::{
 use crate::service::ClaimInput;
 use muster_domain::{Code, Refusal};
 use muster_proto::v1::{self, enrollment_server::Enrollment};
-use std::net::{IpAddr, Ipv4Addr};
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    time::Duration,
+};
 use tonic::{Request, Response, Status};
 use zeroize::Zeroizing;
+
+fn throttled(wait: Duration) -> Status {
+    let seconds = wait.as_secs().max(1);
+    refused(&Refusal::new(
+        Code::ClaimThrottled,
+        format!("try again in {seconds} seconds"),
+    ))
+}
 
 impl Api {
     fn trust_bundle(&self) -> v1::TrustBundle {
@@ -27,12 +38,7 @@ impl Enrollment for Api {
         let source = peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
         let asked = request.into_inner();
         let attempt = self.claims.admit(source, &asked.serial);
-        attempt.map_err(|wait| {
-            refused(&Refusal::new(
-                Code::ClaimThrottled,
-                format!("try again in {} seconds", wait.as_secs().max(1)),
-            ))
-        })?;
+        attempt.map_err(throttled)?;
         let input = ClaimInput {
             serial: asked.serial,
             code: Zeroizing::new(asked.activation_code),
@@ -48,6 +54,26 @@ impl Enrollment for Api {
             device: format!("devices/{}", answer.device),
             chain: answer.chain,
             trust_bundle: Some(self.trust_bundle()),
+        }))
+    }
+
+    async fn renew(&self, request: Request<v1::RenewRequest>) -> Result<Response<v1::RenewResponse>, Status> {
+        let shown = request.extensions().get::<Peer>();
+        let shown = shown.and_then(|peer| Some((peer.leaf.clone()?, peer.address.ip())));
+        let Some((leaf, source)) = shown else {
+            return Err(refused(&Refusal::new(
+                Code::DeviceBarred,
+                "the connection has no certificate of a device",
+            )));
+        };
+        let device = self.service.device_of(&leaf, source).await;
+        let device = device.map_err(|failure| failed(&failure))?;
+        self.claims.admit_renewal(device).map_err(throttled)?;
+        let renewed = self.service.renew(device, request.into_inner().csr, source).await;
+        let renewed = renewed.map_err(|failure| failed(&failure))?;
+        Ok(Response::new(v1::RenewResponse {
+            device: format!("devices/{}", renewed.device),
+            chain: renewed.chain,
         }))
     }
 

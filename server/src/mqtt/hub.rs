@@ -17,6 +17,7 @@ use tokio::sync::Notify;
 const KICKED: u8 = 1;
 const TAKEN_OVER: u8 = 2;
 const DESIRED: u8 = 4;
+const RENEWAL: u8 = 8;
 
 #[derive(Debug, Default)]
 struct Bell {
@@ -47,6 +48,8 @@ pub(super) enum Signal {
     Cut(Cut),
     /// The desired state is another now.
     DesiredChanged,
+    /// The certificate should be renewed now.
+    RenewalOrdered,
 }
 
 /// All live sessions.
@@ -87,6 +90,7 @@ impl Hub {
         let (device, signal) = match down {
             Down::Kick(device) => (device, KICKED),
             Down::DesiredChanged(device) => (device, DESIRED),
+            Down::RenewalOrdered(device) => (device, RENEWAL),
         };
         if let Some(bell) = self.sessions().get(&device) {
             bell.ring(signal);
@@ -132,6 +136,9 @@ impl Seat {
             }
             if self.bell.rung.fetch_and(!DESIRED, Ordering::AcqRel) & DESIRED != 0 {
                 return Signal::DesiredChanged;
+            }
+            if self.bell.rung.fetch_and(!RENEWAL, Ordering::AcqRel) & RENEWAL != 0 {
+                return Signal::RenewalOrdered;
             }
             self.bell.notify.notified().await;
         }

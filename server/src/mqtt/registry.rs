@@ -2,12 +2,12 @@
 
 use crate::fault::Failure;
 use bytes::Bytes;
-use muster_domain::{device::HelloAnswer, ids::DeviceId};
+use muster_domain::ids::DeviceId;
 use muster_proto::{
-    payload::{ClaimAccepted, Hello, Report},
+    payload::{CertificateIssued, ClaimAccepted, Hello, Report},
     topic::Encoding,
 };
-use std::{fmt, future::Future, net::IpAddr};
+use std::{fmt, future::Future, net::IpAddr, time::Duration};
 use zeroize::Zeroizing;
 
 /// A claim as it came in over MQTT.
@@ -31,20 +31,51 @@ impl fmt::Debug for ClaimAttempt {
     }
 }
 
+/// A device that is let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Admitted {
+    /// Which.
+    pub device: DeviceId,
+    /// For how long its certificate is good for everything; from then on it may renew it, and nothing else.
+    pub good_for: Duration,
+}
+
+/// A request for the next certificate.
+#[derive(Debug, Clone)]
+pub struct RenewalAttempt {
+    /// Whose, by the certificate of its connection.
+    pub device: DeviceId,
+    /// PKCS#10, DER.
+    pub csr: Vec<u8>,
+    /// Where it came from.
+    pub source: IpAddr,
+}
+
+/// What a device needs after its hello.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// Its desired state is another than it has.
+    pub desired: bool,
+    /// It should renew its certificate now.
+    pub renewal: bool,
+}
+
 /// The registry, seen from the gate. An answer means that what it says is durable.
 pub trait Registry: Clone + Send + Sync + 'static {
     /// Whose certificate this is; refused when it is not current or its device is shut out.
-    fn admit(&self, leaf: &[u8]) -> impl Future<Output = Result<DeviceId, Failure>> + Send;
+    fn admit(&self, leaf: &[u8], source: IpAddr) -> impl Future<Output = Result<Admitted, Failure>> + Send;
 
     /// Decides a claim.
     fn claim(&self, attempt: ClaimAttempt) -> impl Future<Output = Result<ClaimAccepted, Failure>> + Send;
 
-    /// Notes what a device says on connect, and whether it needs its desired state.
-    fn hello(
+    /// Decides a renewal.
+    fn renew(
         &self,
-        device: DeviceId,
-        hello: Hello,
-    ) -> impl Future<Output = Result<HelloAnswer, Failure>> + Send;
+        attempt: RenewalAttempt,
+    ) -> impl Future<Output = Result<CertificateIssued, Failure>> + Send;
+
+    /// Notes what a device says on connect, and what it needs.
+    fn hello(&self, device: DeviceId, hello: Hello) -> impl Future<Output = Result<Needs, Failure>> + Send;
 
     /// Records what a device says of itself.
     fn report(&self, device: DeviceId, report: Report) -> impl Future<Output = Result<(), Failure>> + Send;

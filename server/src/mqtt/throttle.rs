@@ -4,6 +4,7 @@
 //! makes guessing hopeless is the code's 120 bits; this only keeps guesses from costing us more than they should.
 
 use super::places::Source;
+use muster_domain::ids::DeviceId;
 use std::{
     collections::hash_map::RandomState,
     fmt,
@@ -14,13 +15,23 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// So many a second for ever, so many at once after a rest.
+/// One at each interval for ever, so many at once after a rest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
-    /// A second; at least 1.
-    pub per_second: u32,
+    /// Between two.
+    pub every: Duration,
     /// At once; at least 1.
     pub burst: u32,
+}
+
+impl Rate {
+    /// So many a second, at least 1.
+    pub fn per_second(number: u32, burst: u32) -> Self {
+        Self {
+            every: Duration::from_secs(1) / number.max(1),
+            burst,
+        }
+    }
 }
 
 /// Rates of claims.
@@ -30,18 +41,18 @@ pub struct ClaimRates {
     pub source: Rate,
     /// From one source for one serial.
     pub serial: Rate,
+    /// Renewals of one device. Each leaves a certificate on record for ever; an honest device needs one or two a year.
+    pub renewal: Rate,
 }
 
 impl Default for ClaimRates {
     fn default() -> Self {
         Self {
-            source: Rate {
-                per_second: 50,
-                burst: 200,
-            },
-            serial: Rate {
-                per_second: 1,
-                burst: 10,
+            source: Rate::per_second(50, 200),
+            serial: Rate::per_second(1, 10),
+            renewal: Rate {
+                every: Duration::from_secs(600),
+                burst: 6,
             },
         }
     }
@@ -62,10 +73,6 @@ struct Table {
 
 impl Table {
     fn new(rate: Rate) -> Self {
-        let rate = Rate {
-            per_second: rate.per_second.max(1),
-            burst: rate.burst.max(1),
-        };
         Self {
             rate,
             slots: vec![[(0, Duration::ZERO); WAYS]; SETS],
@@ -88,13 +95,13 @@ impl Table {
 
     /// When the key's next claim is free; now or earlier means at once.
     fn free_at(&mut self, key: u64) -> Duration {
-        let room = Duration::from_secs(1) * (self.rate.burst - 1) / self.rate.per_second;
+        let room = self.rate.every * self.rate.burst.saturating_sub(1);
         self.slot(key)
             .map_or(Duration::ZERO, |(_, paid)| paid.saturating_sub(room))
     }
 
     fn charge(&mut self, key: u64, now: Duration) {
-        let cost = Duration::from_secs(1) / self.rate.per_second;
+        let cost = self.rate.every;
         if let Some((_, paid)) = self.slot(key) {
             *paid = (*paid).max(now) + cost;
         }
@@ -107,6 +114,7 @@ pub struct Throttle {
     /// Seeded afresh, so that nobody can aim at a slot.
     hasher: RandomState,
     tables: Mutex<(Table, Table)>,
+    renewals: Mutex<Table>,
 }
 
 impl fmt::Debug for Throttle {
@@ -123,6 +131,7 @@ impl Throttle {
             start: Instant::now(),
             hasher: RandomState::new(),
             tables: Mutex::new(tables),
+            renewals: Mutex::new(Table::new(rates.renewal)),
         }
     }
 
@@ -147,6 +156,21 @@ impl Throttle {
         }
         sources.charge(by_source, now);
         serials.charge(by_serial, now);
+        Ok(())
+    }
+}
+
+impl Throttle {
+    /// Whether a device may renew its certificate now; if not, how long to wait.
+    pub fn admit_renewal(&self, device: DeviceId) -> Result<(), Duration> {
+        let key = self.key(device);
+        let now = self.start.elapsed();
+        let mut renewals = self.renewals.lock().unwrap_or_else(PoisonError::into_inner);
+        let wait = renewals.free_at(key).saturating_sub(now);
+        if !wait.is_zero() {
+            return Err(wait);
+        }
+        renewals.charge(key, now);
         Ok(())
     }
 }
@@ -183,6 +207,19 @@ mod tests {
                 "{serials} serials: {admitted}, not {expected}"
             );
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_device_renews_a_few_times_and_then_now_and_then() {
+        let throttle = throttle();
+        let [one, other] = [1, 2].map(DeviceId::from_u128);
+        let admitted = (0..100).filter(|_| throttle.admit_renewal(one).is_ok()).count();
+        assert_eq!(admitted, 6);
+        assert_eq!(throttle.admit_renewal(other), Ok(()));
+        let wait = throttle.admit_renewal(one).unwrap_err();
+        tokio::time::advance(wait).await;
+        assert_eq!(throttle.admit_renewal(one), Ok(()));
+        assert!(throttle.admit_renewal(one).is_err());
     }
 
     #[tokio::test(start_paused = true)]

@@ -101,7 +101,7 @@ impl Service {
         }
     }
 
-    async fn sign(
+    pub(super) async fn sign(
         &self,
         permit: claim::ClaimPermit,
         device: Device,
@@ -123,7 +123,7 @@ impl Service {
         Ok(CertificateRecord::intended(device, &intent).signed(der))
     }
 
-    fn answer(&self, device: &Device, certificate: Vec<u8>) -> ClaimAnswer {
+    pub(super) fn answer(&self, device: &Device, certificate: Vec<u8>) -> ClaimAnswer {
         ClaimAnswer {
             device: device.id,
             // Of the authority that signed it: a repeated claim may be older than today's.

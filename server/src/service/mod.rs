@@ -9,6 +9,7 @@ mod claim;
 mod desired;
 mod devices;
 pub mod import;
+mod renew;
 mod session;
 
 pub use access::CreatedOperator;

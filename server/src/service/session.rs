@@ -4,20 +4,23 @@ use super::{ClaimInput, OrFault as _, Service};
 use crate::{
     ca,
     fault::Failure,
-    mqtt::registry::{ClaimAttempt, Registry},
+    mqtt::registry::{Admitted, ClaimAttempt, Needs, Registry, RenewalAttempt},
+    store::Holder,
 };
 use bytes::Bytes;
 use muster_domain::{
-    Code, Refusal,
+    Code, Refusal, Timestamp,
     certificate::CertificateSerial,
     device::{Facet, FacetState, FacetStatus, Hello, HelloAnswer, Report},
     ids::DeviceId,
+    renewal::{self, Admission},
 };
 use muster_proto::{
     payload::{self, Binary, ClaimAccepted, Digest},
     topic::Encoding,
 };
 use semver::Version;
+use std::{net::IpAddr, time::Duration};
 
 /// Longest text a device may give as a reason or version, in bytes; more is cut.
 const TEXT_LIMIT: usize = 512;
@@ -66,34 +69,71 @@ fn report(wire: payload::Report) -> Result<Report, Refusal> {
 }
 
 impl Service {
-    /// The device that may connect with this certificate, DER, which the handshake showed to be the peer's.
-    fn holder(&self, leaf: &[u8]) -> Result<Option<DeviceId>, Failure> {
+    /// The device that may connect with this certificate, DER, which the handshake showed to be the peer's, be it only to
+    /// renew it.
+    fn holder(&self, leaf: &[u8]) -> Result<Option<Holder>, Failure> {
         let spki = ca::spki_digest(leaf).or_fault("read the key of a device certificate")?;
-        Ok(self.store.holder(spki, leaf).or_fault("look up a certificate")?)
+        let holder = self.store.holder(spki, leaf).or_fault("look up a certificate")?;
+        let now = self.clock.now();
+        Ok(holder.filter(|holder| match self.admission(holder, now) {
+            Admission::Full | Admission::RenewOnly => holder.not_before <= now,
+            Admission::Over => false,
+        }))
     }
 
-    /// Is it the certificate of somebody else, pinned to a device that may connect? For the handshake, which waits: a look
-    /// into the cache of the store.
+    /// What a certificate on record is good for, by the grace of its device's model.
+    fn admission(&self, holder: &Holder, now: Timestamp) -> Admission {
+        let catalog = self.store.catalog();
+        let grace = catalog
+            .models
+            .get(&holder.model)
+            .map(|model| model.renewal_grace());
+        renewal::admission(holder.not_after, grace.unwrap_or_default(), now)
+    }
+
+    /// Is it on record as a certificate with which a device may connect, be it only to renew it? For the handshake, which
+    /// waits: a look into the cache of the store.
     ///
-    /// What the registry signed itself is let in by its authority alone: when that is removed, so is what it signed.
-    pub(crate) fn is_pinned(&self, leaf: &[u8]) -> bool {
-        let own = || -> Result<bool, Failure> {
-            let serial = ca::certificate_serial(leaf).or_fault("read the serial of a device certificate")?;
-            let serial = CertificateSerial::from_bytes(&serial);
-            let known = serial.map(|serial| self.store.is_certificate(serial, leaf));
-            Ok(known
-                .transpose()
-                .or_fault("look up a certificate")?
-                .unwrap_or(false))
-        };
-        self.holder(leaf).is_ok_and(|holder| holder.is_some()) && own().is_ok_and(|own| !own)
+    /// What an authority of ours signed ends with that authority: after its removal it is no certificate any more.
+    pub(crate) fn is_current(&self, leaf: &[u8]) -> bool {
+        let is_held = self.holder(leaf).is_ok_and(|holder| holder.is_some());
+        is_held && (self.ca.has_issuer_of(leaf) || self.is_own(leaf).is_ok_and(|own| !own))
+    }
+
+    /// Is it the registry's own, and not one that was pinned?
+    fn is_own(&self, leaf: &[u8]) -> Result<bool, Failure> {
+        let serial = ca::certificate_serial(leaf).or_fault("read the serial of a device certificate")?;
+        let serial = CertificateSerial::from_bytes(&serial);
+        let known = serial.map(|serial| self.store.is_certificate(serial, leaf));
+        let known = known.transpose().or_fault("look up a certificate")?;
+        Ok(known.unwrap_or(false))
     }
 }
 
 impl Registry for Service {
-    async fn admit(&self, leaf: &[u8]) -> Result<DeviceId, Failure> {
+    async fn admit(&self, leaf: &[u8], source: IpAddr) -> Result<Admitted, Failure> {
         let barred = || Refusal::new(Code::DeviceBarred, "the certificate is not current");
-        Ok(self.holder(leaf)?.ok_or_else(barred)?)
+        let holder = self.holder(leaf)?.ok_or_else(barred)?;
+        let now = self.clock.now();
+        if holder.is_successor {
+            self.store
+                .promote(holder.device, holder.serial, now, source)
+                .await
+                .or_fault("note a renewed certificate")?;
+        }
+        let left = holder.not_after.millis().saturating_sub(now.millis());
+        Ok(Admitted {
+            device: holder.device,
+            good_for: Duration::from_millis(left),
+        })
+    }
+
+    async fn renew(&self, attempt: RenewalAttempt) -> Result<payload::CertificateIssued, Failure> {
+        let RenewalAttempt { device, csr, source } = attempt;
+        let renewed = Self::renew(self, device, csr, source).await?;
+        Ok(payload::CertificateIssued {
+            chain: renewed.chain.into_iter().map(Binary).collect(),
+        })
     }
 
     async fn claim(&self, attempt: ClaimAttempt) -> Result<ClaimAccepted, Failure> {
@@ -111,7 +151,7 @@ impl Registry for Service {
         })
     }
 
-    async fn hello(&self, device: DeviceId, hello: payload::Hello) -> Result<HelloAnswer, Failure> {
+    async fn hello(&self, device: DeviceId, hello: payload::Hello) -> Result<Needs, Failure> {
         let hello = Hello {
             generation: hello.generation,
             digest: hello.digest.0,
@@ -124,10 +164,12 @@ impl Registry for Service {
             .record_hello(device, hello, self.clock.now())
             .await
             .or_fault("record a hello")??;
-        match answer {
-            HelloAnswer::UpToDate if self.is_outdated(&device).await? => Ok(HelloAnswer::Send),
-            HelloAnswer::UpToDate | HelloAnswer::Send => Ok(answer),
-        }
+        let desired = match answer {
+            HelloAnswer::Send => true,
+            HelloAnswer::UpToDate => self.is_outdated(&device).await?,
+        };
+        let renewal = device.renew_from.is_some_and(|from| from <= self.clock.now());
+        Ok(Needs { desired, renewal })
     }
 
     async fn report(&self, device: DeviceId, wire: payload::Report) -> Result<(), Failure> {

@@ -5,7 +5,7 @@ use muster_domain::{
     activation::Seed,
     audit::Actor,
     batch::{Batch, PartRecord, RetryFile, RowDigest, Slot, UndoBlock},
-    certificate::CertificateRecord,
+    certificate::{CertificateRecord, CertificateSerial},
     claim::{ClaimPermit, Presented},
     device::{ClaimIntent, Device, LifecycleState, Transition, VerificationState},
     filter::{CheckedFilter, Record},
@@ -155,7 +155,37 @@ pub struct ClaimStart {
     pub source: IpAddr,
 }
 
-/// How a claim goes on.
+/// A renewal that arrived, of a device that showed a certificate of its own.
+#[derive(Debug, Clone)]
+pub struct RenewalStart {
+    /// Who asks.
+    pub device: DeviceId,
+    /// What to sign, if it did not ask for this key before.
+    pub fresh: ClaimIntent,
+    /// When.
+    pub now: Timestamp,
+    /// The peer's address, for the audit log.
+    pub source: IpAddr,
+}
+
+/// Who holds a certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// The device, which is neither suspended nor retired.
+    pub device: DeviceId,
+    /// Its hardware kind.
+    pub model: ModelName,
+    /// Of the certificate.
+    pub serial: CertificateSerial,
+    /// Start of its validity.
+    pub not_before: Timestamp,
+    /// End of its validity.
+    pub not_after: Timestamp,
+    /// It is the one that a renewal gave, and was not seen before.
+    pub is_successor: bool,
+}
+
+/// How a claim or a renewal goes on.
 #[derive(Debug)]
 pub enum ClaimBegun {
     /// Sign this; the intent is durable.
@@ -165,7 +195,7 @@ pub enum ClaimBegun {
         /// For whom.
         device: Box<Device>,
     },
-    /// The same key claimed before: this is its certificate.
+    /// The same key asked before: this is its certificate.
     Repeat {
         /// Whose.
         device: Box<Device>,

@@ -18,7 +18,8 @@ mod tests;
 
 pub use ask::{
     ClaimBegun, ClaimStart, CommittedPart, Counts, DeviceChange, DevicePage, DeviceQuery, FinishedClaim,
-    ImportPart, PartRow, PreviewedPart, RecordedPart, RegistryInfo, Retry, UNDO_BLOCK_LIMIT, UndoAnswer,
+    Holder, ImportPart, PartRow, PreviewedPart, RecordedPart, RegistryInfo, RenewalStart, Retry,
+    UNDO_BLOCK_LIMIT, UndoAnswer,
 };
 pub use embedded::{FORMAT, Store};
 pub use error::StoreError;

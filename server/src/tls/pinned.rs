@@ -1,4 +1,5 @@
-//! Client certificates of others: those that the registry has pinned to a device are as good as our own.
+//! Client certificates that only the registry can judge: those of other authorities that it has pinned to a device are as good
+//! as our own, and one of our own that ended is good enough to be renewed for a while.
 //!
 //! Secure elements and modules come with a certificate of their maker. No authority of theirs is trusted here: the
 //! registry knows each such certificate, byte by byte, and the handshake proves that the peer holds its key.
@@ -10,12 +11,12 @@ use rustls::{
     server::danger::{ClientCertVerified, ClientCertVerifier},
 };
 use std::{fmt, sync::Arc};
-use x509_parser::{certificate::X509Certificate, prelude::FromDer as _, time::ASN1Time};
 
-/// Is this certificate, DER, on record as one with which a device may connect now?
+/// Is this certificate, DER, on record as one with which a device may connect now, be it only to renew it? Byte by byte, so
+/// nothing that a stranger made is.
 pub type Pins = Arc<dyn Fn(&[u8]) -> bool + Send + Sync>;
 
-/// Judges as `own` does, and lets in what is pinned.
+/// Judges as `own` does, and lets in what is on record.
 pub(super) struct PinnedVerifier {
     pub(super) own: Arc<dyn ClientCertVerifier>,
     pub(super) pins: Pins,
@@ -25,17 +26,6 @@ impl fmt::Debug for PinnedVerifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PinnedVerifier").finish_non_exhaustive()
     }
-}
-
-/// Is `now` within the certificate's validity? What cannot be read is not.
-fn is_valid(leaf: &[u8], now: UnixTime) -> bool {
-    let Ok((&[], certificate)) = X509Certificate::from_der(leaf) else {
-        return false;
-    };
-    i64::try_from(now.as_secs())
-        .ok()
-        .and_then(|seconds| ASN1Time::from_timestamp(seconds).ok())
-        .is_some_and(|now| certificate.validity().is_valid_at(now))
 }
 
 impl ClientCertVerifier for PinnedVerifier {
@@ -60,7 +50,7 @@ impl ClientCertVerifier for PinnedVerifier {
     ) -> Result<ClientCertVerified, Error> {
         let judged = self.own.verify_client_cert(leaf, intermediates, now);
         judged.or_else(|error| {
-            if is_valid(leaf, now) && (self.pins)(leaf) {
+            if (self.pins)(leaf) {
                 Ok(ClientCertVerified::assertion())
             } else {
                 Err(error)

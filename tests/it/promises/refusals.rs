@@ -484,6 +484,17 @@ async fn messages(stage: &Stage, reached: &mut Reached) {
             .unwrap_or_default()
     };
     reached.text(Code::ClientIdForeign, &refused(&other).await);
+    // A year and a day later its certificate is only good for its renewal.
+    let year = u64::try_from(Duration::from_secs(366 * 24 * 3600).as_millis()).unwrap();
+    stage.millis.fetch_add(year, Ordering::Relaxed);
+    let mut late = world.dial(Some(pair)).await.unwrap();
+    late.connect(&id, None).await.unwrap();
+    let (_, text) = late
+        .publish(&topic(&id, Channel::Hello), b"{}".to_vec())
+        .await
+        .unwrap();
+    reached.text(Code::CertificateEnded, &text);
+    stage.millis.fetch_sub(year, Ordering::Relaxed);
     let suspend = v1::SuspendDeviceRequest {
         name: Stage::name(serial),
         ..v1::SuspendDeviceRequest::default()

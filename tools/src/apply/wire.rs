@@ -26,6 +26,8 @@ pub(super) fn model(source: ModelSource) -> v1::Model {
         firmware_policy: named("firmwarePolicies", &source.firmware_policy),
         check_digit: source.check_digit,
         allow_local_addresses: source.allow_local_addresses,
+        gateway: source.gateway,
+        renewal_grace_days: source.renewal_grace_days,
     }
 }
 

@@ -6,7 +6,7 @@ use crate::{
     commands::import::Ttl,
     failure::Failure,
     output::{Format, Listing, print_one},
-    records::{Device, Explanation, ReissuedCode, Step},
+    records::{Device, Explanation, OrderedRenewals, ReissuedCode, Step},
 };
 use clap::{Args, Subcommand};
 use muster_domain::{device::schema, filter::Filter};
@@ -51,7 +51,32 @@ pub(crate) enum Command {
         #[arg(long, default_value = "", hide_default_value = true)]
         etag: String,
     },
+    /// Ask devices for new certificates, such as before an authority ends.
+    #[command(after_help = RENEW_HELP)]
+    Renew {
+        /// One device: its id, or its serial.
+        #[arg(
+            value_name = "ID|serial:SERIAL",
+            conflicts_with = "filter",
+            required_unless_present = "filter"
+        )]
+        device: Option<String>,
+        /// Which ones, such as 'model = "GW-200"'.
+        #[arg(long, value_name = "FILTER")]
+        filter: Option<String>,
+        /// Spread them over so much time, such as 6h; without it, all at once. At most 30d.
+        #[arg(long, value_name = "TIME", requires = "filter")]
+        over: Option<Ttl>,
+    },
 }
+
+const RENEW_HELP: &str = "\
+Each device makes a new key and gets a new certificate for it; the old one is good until it was seen with the new one.
+Connected devices hear of it at once, others when they next connect.
+
+Examples:
+  muster device renew GW2-7000001
+  muster device renew --filter 'model = \"GW-200\"' --over 6h";
 
 const LIST_HELP: &str = "\
 Filters compare fields with = != < <= > >=, joined by AND, OR, NOT and parentheses. A * at the beginning or end of a text
@@ -89,6 +114,16 @@ impl Named {
     /// The same, from another command's option.
     pub(crate) const fn of(device: String) -> Self {
         Self { device }
+    }
+
+    /// As a filter that matches it alone.
+    fn filter(&self) -> String {
+        let resource = self.resource();
+        let text = resource.trim_start_matches("devices/");
+        match text.strip_prefix("serial:") {
+            Some(serial) => format!("serial = {serial:?}"),
+            None => format!("id = {text:?}"),
+        }
     }
 
     /// `devices/{id}` or `devices/serial:{serial}`.
@@ -185,6 +220,20 @@ impl Command {
                     activation_code,
                 };
                 return print_one(session.out, session.format, &reissued);
+            }
+            Self::Renew { device, filter, over } => {
+                let filter = match (device, filter) {
+                    (Some(device), _) => Named::of(device).filter(),
+                    (None, filter) => filter.unwrap_or_default(),
+                };
+                let request = v1::OrderRenewalsRequest {
+                    filter: filter.clone(),
+                    spread_seconds: over.map_or(0, |over| over.0.as_secs()),
+                };
+                let answer = devices.order_renewals(request).await;
+                let answer = answer.map_err(|status| with_caret(Failure::from(status), &filter))?;
+                let ordered = answer.into_inner().ordered;
+                return print_one(session.out, session.format, &OrderedRenewals { ordered });
             }
         };
         print_one(session.out, session.format, &Device::from(changed.into_inner()))

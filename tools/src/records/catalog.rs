@@ -27,6 +27,10 @@ pub struct Model {
     pub check_digit: String,
     /// Locally administered addresses are no reason for a warning.
     pub allow_local_addresses: bool,
+    /// Its devices' certificates are those of gateways.
+    pub gateway: bool,
+    /// Days for which a device whose certificate ended may renew it; absent: the server's default.
+    pub renewal_grace_days: Option<u32>,
 }
 
 impl From<v1::Model> for Model {
@@ -40,6 +44,8 @@ impl From<v1::Model> for Model {
             firmware_policy,
             check_digit,
             allow_local_addresses,
+            gateway,
+            renewal_grace_days,
         } = wire;
         Self {
             name,
@@ -50,6 +56,8 @@ impl From<v1::Model> for Model {
             firmware_policy,
             check_digit,
             allow_local_addresses,
+            gateway,
+            renewal_grace_days,
         }
     }
 }

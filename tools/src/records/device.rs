@@ -304,3 +304,14 @@ impl Record for ReissuedCode {
         Column::shown("activation_code", "ACTIVATION CODE", Look::Plain),
     ];
 }
+
+/// What an order of renewals did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct OrderedRenewals {
+    /// Devices that are asked for it now.
+    pub ordered: u64,
+}
+
+impl Record for OrderedRenewals {
+    const COLUMNS: &'static [Column] = &[Column::shown("ordered", "ORDERED", Look::Number)];
+}

@@ -17,7 +17,7 @@ pub use audit::AuditEntry;
 pub use catalog::{
     FirmwarePolicy, Mapping, Model, NamingRule, Outcome, Parameter, Profile, RenderedFile, Revision, Site,
 };
-pub use device::{Device, Explanation, ReissuedCode, Step};
+pub use device::{Device, Explanation, OrderedRenewals, ReissuedCode, Step};
 pub use fleet::Counts;
 pub use manifest::{Batch, ImportReport, ReportColumn, UndoBlock};
 pub use refusal::KnownRefusal;

@@ -29,6 +29,7 @@ pub use site::{Site, SiteSource};
 
 use crate::{
     Timestamp,
+    certificate::CertificateProfile,
     manifest::CheckedMapping,
     names::{MappingName, ModelName, NamingRuleName, OperatorName, PolicyName, ProfileName, SiteCode},
 };
@@ -115,6 +116,12 @@ pub struct Catalog {
 }
 
 impl Catalog {
+    /// The form of certificates of devices of this model. A model that is not there makes no gateways.
+    pub fn certificate_profile(&self, model: &ModelName) -> CertificateProfile {
+        let model = self.models.get(model);
+        model.map_or(CertificateProfile::Device, |model| model.certificate)
+    }
+
     /// The newest revision of a profile.
     pub fn profile(&self, name: &ProfileName) -> Option<&Arc<Revision<Profile>>> {
         self.profiles.get(name)?.last()

@@ -3,9 +3,12 @@
 use super::{CheckDigit, Pattern};
 use crate::{
     Code, Refusal,
+    certificate::CertificateProfile,
     mac::{Block, Mac},
     names::{ModelName, PolicyName, ProfileName},
+    renewal::GRACE_DAYS_LIMIT,
 };
+use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
 /// Most blocks of addresses of one model.
@@ -39,7 +42,16 @@ pub struct ModelSource {
     /// Locally administered addresses are no reason for a warning.
     #[serde(default)]
     pub allow_local_addresses: bool,
+    /// Its devices speak for others: their certificates are those of gateways.
+    #[serde(default)]
+    pub gateway: bool,
+    /// Days for which a device whose certificate ended may come back and renew it; 0: not a day; absent: 30.
+    #[serde(default)]
+    pub renewal_grace_days: Option<u32>,
 }
+
+/// Days of grace where a model does not say: a device that lay in a store for a month is no stranger.
+pub(super) const GRACE_DAYS: u32 = 30;
 
 /// A checked model.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,6 +68,10 @@ pub struct Model {
     pub ouis: Vec<Block>,
     /// Locally administered addresses are nothing odd.
     pub allow_local_addresses: bool,
+    /// The form of its devices' certificates.
+    pub certificate: CertificateProfile,
+    /// Days of grace after the end of a certificate, where the model says.
+    pub renewal_grace_days: Option<u32>,
     /// The profile of its devices.
     pub profile: Option<ProfileName>,
     /// The firmware policy of its devices.
@@ -66,6 +82,12 @@ impl Model {
     /// Is the address in one of the model's blocks?
     pub fn allows_mac(&self, mac: &Mac) -> bool {
         self.ouis.is_empty() || self.ouis.iter().any(|block| block.contains(mac))
+    }
+
+    /// For how long a device whose certificate ended may renew it.
+    pub fn renewal_grace(&self) -> Duration {
+        const DAY: u64 = 24 * 3600;
+        Duration::from_secs(DAY * u64::from(self.renewal_grace_days.unwrap_or(GRACE_DAYS)))
     }
 
     /// The blocks as people read them.
@@ -126,6 +148,12 @@ impl ModelSource {
             .map_err(|why| wrong("check_digit", format!("{why}")))
             .ok()
             .flatten();
+        if self
+            .renewal_grace_days
+            .is_some_and(|days| days > GRACE_DAYS_LIMIT)
+        {
+            wrong("renewal_grace_days", format!("is over {GRACE_DAYS_LIMIT} days"));
+        }
         match name {
             Some(name) if problems.is_empty() => Ok(Model {
                 name,
@@ -134,6 +162,12 @@ impl ModelSource {
                 check_digit,
                 ouis,
                 allow_local_addresses: self.allow_local_addresses,
+                certificate: if self.gateway {
+                    CertificateProfile::Gateway
+                } else {
+                    CertificateProfile::Device
+                },
+                renewal_grace_days: self.renewal_grace_days,
                 profile,
                 firmware_policy,
             }),
@@ -169,6 +203,8 @@ impl From<&Model> for ModelSource {
                 .map(CheckDigit::to_string)
                 .unwrap_or_default(),
             allow_local_addresses: model.allow_local_addresses,
+            gateway: model.certificate == CertificateProfile::Gateway,
+            renewal_grace_days: model.renewal_grace_days,
         }
     }
 }

@@ -76,6 +76,8 @@ fn model_source(wire: &v1::Model) -> Result<ModelSource, Refusal> {
             .to_owned(),
         check_digit: wire.check_digit.clone(),
         allow_local_addresses: wire.allow_local_addresses,
+        gateway: wire.gateway,
+        renewal_grace_days: wire.renewal_grace_days,
     })
 }
 
@@ -97,6 +99,8 @@ pub(crate) fn model(model: &Model) -> v1::Model {
         firmware_policy: named("firmwarePolicies", &source.firmware_policy),
         check_digit: source.check_digit,
         allow_local_addresses: source.allow_local_addresses,
+        gateway: source.gateway,
+        renewal_grace_days: source.renewal_grace_days,
     }
 }
 

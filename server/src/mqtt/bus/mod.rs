@@ -45,6 +45,8 @@ pub enum Down {
     Kick(DeviceId),
     /// It must be something else now: it is sent its desired state.
     DesiredChanged(DeviceId),
+    /// Its certificate should be renewed: it is told.
+    RenewalOrdered(DeviceId),
 }
 
 /// What a device said and the registry recorded.

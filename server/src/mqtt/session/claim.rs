@@ -9,7 +9,7 @@ use super::{
         registry::{ClaimAttempt, Registry},
     },
     CLAIM_LIMIT, Parts,
-    feeds::Feeds,
+    feeds::{self, Feeds},
     malformed,
     talk::{End, Talk},
     terms,
@@ -18,7 +18,7 @@ use crate::fault::Failure;
 use muster_domain::{Code, Refusal};
 use muster_proto::{
     payload::{self, Claim, ClaimRefused, ClaimResult},
-    topic::{Encoding, Topic},
+    topic::{Channel, Encoding, Topic},
 };
 use std::{net::IpAddr, time::Duration};
 use tokio::{
@@ -34,7 +34,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Packets of one connection; a claim needs half a dozen.
 const PACKETS: u32 = 64;
 /// PKCS#10 of a P-256 key is about 200 bytes; more than this is no request of ours.
-const CSR_LIMIT: usize = 4 << 10;
+pub(super) const CSR_LIMIT: usize = 4 << 10;
 
 struct Session<'a, R, S> {
     parts: &'a Parts<R>,
@@ -96,15 +96,25 @@ pub(super) async fn run<R: Registry, S: AsyncRead + AsyncWrite + Unpin>(
     }
 }
 
-fn refused(refusal: &Refusal, retry_after: Option<Duration>) -> ClaimResult {
+/// The feed of answers: a claimant has no other.
+const fn answers(encoding: Encoding) -> feeds::Key {
+    (Channel::Certificate, encoding)
+}
+
+/// A refusal as a message.
+pub(super) fn refused_message(refusal: &Refusal, retry_after: Option<Duration>) -> ClaimRefused {
     let seconds = |wait: Duration| u32::try_from(wait.as_millis().div_ceil(1000)).unwrap_or(u32::MAX);
-    ClaimResult::Refused(ClaimRefused {
+    ClaimRefused {
         code: refusal.code.number(),
         reason: refusal.code.reason().to_owned(),
         message: refusal.to_string(),
         help: refusal.code.help().to_owned(),
         retry_after_seconds: retry_after.map(seconds),
-    })
+    }
+}
+
+fn refused(refusal: &Refusal, retry_after: Option<Duration>) -> ClaimResult {
+    ClaimResult::Refused(refused_message(refusal, retry_after))
 }
 
 impl<R: Registry, S: AsyncRead + AsyncWrite + Unpin> Session<'_, R, S> {
@@ -139,7 +149,8 @@ impl<R: Registry, S: AsyncRead + AsyncWrite + Unpin> Session<'_, R, S> {
             Packet::Subscribe(subscribe) => self.subscribe(&subscribe).await?,
             Packet::Unsubscribe(unsubscribe) => {
                 let leave = |filter: &String| {
-                    access::claim_result(filter).is_some_and(|encoding| self.feeds.unsubscribe(encoding))
+                    access::claim_result(filter)
+                        .is_some_and(|encoding| self.feeds.unsubscribe(answers(encoding)))
                 };
                 let known: Vec<_> = unsubscribe.filters.iter().map(leave).collect();
                 self.talk
@@ -158,7 +169,8 @@ impl<R: Registry, S: AsyncRead + AsyncWrite + Unpin> Session<'_, R, S> {
 
     async fn subscribe(&mut self, subscribe: &Subscribe) -> Result<(), End> {
         let grant = |wanted: &SubscribeFilter| {
-            access::claim_result(&wanted.filter).map(|encoding| self.feeds.subscribe(encoding, wanted.qos))
+            access::claim_result(&wanted.filter)
+                .map(|encoding| self.feeds.subscribe(answers(encoding), wanted.qos))
         };
         let granted: Vec<_> = subscribe.filters.iter().map(grant).collect();
         let refused = granted.iter().any(Option::is_none);
@@ -205,7 +217,7 @@ impl<R: Registry, S: AsyncRead + AsyncWrite + Unpin> Session<'_, R, S> {
             accepted,
             sent_as: None,
         });
-        self.feeds.refresh();
+        self.feeds.refresh(Channel::Certificate);
         self.deadline = Instant::now() + PATIENCE;
         Ok(())
     }
@@ -264,11 +276,12 @@ impl<R: Registry, S: AsyncRead + AsyncWrite + Unpin> Session<'_, R, S> {
         let Some(answer) = self.answer.as_mut().filter(|answer| answer.sent_as.is_none()) else {
             return Ok(());
         };
-        let Some(qos) = self.feeds.subscribed(answer.encoding) else {
+        let Some(qos) = self.feeds.subscribed(answers(answer.encoding)) else {
             return Ok(());
         };
         let topic = Topic::ClaimResult(answer.encoding).to_string();
-        let packet_id = (qos == QoS::AtLeastOnce).then(|| self.feeds.sent(answer.encoding, Instant::now()));
+        let packet_id =
+            (qos == QoS::AtLeastOnce).then(|| self.feeds.sent(answers(answer.encoding), Instant::now()));
         answer.sent_as = packet_id;
         self.talk
             .say(Outgoing::Publish {

@@ -8,22 +8,23 @@ use super::{
         codec::{Connect, Outgoing, Packet, Publish, QoS, Reason, Subscribe, Unsubscribe, Version},
         hub::{Seat, Signal},
         places::Place,
-        registry::Registry,
+        registry::{Admitted, Registry, RenewalAttempt},
     },
     DEVICE_LIMIT, Parts, RECEIVE_MAXIMUM,
-    feeds::Feeds,
+    claim::{CSR_LIMIT, refused_message},
+    feeds::{Feeds, Key},
     is_barred, malformed, reason_of,
     talk::{End, Talk},
     terms,
 };
-use crate::fault::Failure;
-use muster_domain::{Code, Refusal, device::HelloAnswer, ids::DeviceId};
+use crate::fault::{Failure, Fault};
+use muster_domain::{Code, Refusal, ids::DeviceId};
 use muster_proto::{
-    payload::{self, Hello, Report},
+    payload::{self, CertificateUpdate, Hello, Renew, Report},
     topic::{Channel, Direction, Encoding, Topic},
 };
 use serde::de::DeserializeOwned;
-use std::{future::Future, time::Duration};
+use std::{future::Future, net::IpAddr, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     time::{Instant, sleep_until},
@@ -42,6 +43,11 @@ struct Session<'a, R, S> {
     window: u16,
     /// Packet identifiers of QoS 2 that are recorded and not yet released.
     held: Vec<u16>,
+    /// From then on its certificate is only good for its renewal.
+    ends: Instant,
+    source: IpAddr,
+    /// What there is to say of its certificate.
+    update: Option<Box<CertificateUpdate>>,
     pace: Bucket,
     idle: Duration,
     heard: Instant,
@@ -58,12 +64,13 @@ enum Event {
 pub(super) async fn run<R: Registry, S: AsyncRead + AsyncWrite + Unpin>(
     parts: &Parts<R>,
     talk: &mut Talk<S>,
-    leaf: Vec<u8>,
+    peer: (Vec<u8>, IpAddr),
     connect: Connect,
     place: &mut Place,
 ) -> End {
+    let (leaf, source) = peer;
     // In a box, and with what it needs: certificate and CONNECT are not kept for the life of the session.
-    let entered = match Box::pin(enter(parts, talk, leaf, connect, place)).await {
+    let entered = match Box::pin(enter(parts, talk, (leaf, source), connect, place)).await {
         Ok(entered) => entered,
         Err(end) => return end,
     };
@@ -76,6 +83,9 @@ pub(super) async fn run<R: Registry, S: AsyncRead + AsyncWrite + Unpin>(
         feeds: Feeds::default(),
         window: entered.window,
         held: Vec::new(),
+        ends: entered.ends,
+        source,
+        update: None,
         pace: Bucket::new(now),
         idle: entered.idle,
         heard: now,
@@ -86,21 +96,25 @@ pub(super) async fn run<R: Registry, S: AsyncRead + AsyncWrite + Unpin>(
 /// A device that was let in.
 struct Entered {
     device: DeviceId,
+    ends: Instant,
     seat: Seat,
     window: u16,
     idle: Duration,
 }
 
+/// How far ahead an instant is looked at: a session does not last as long.
+const HORIZON: Duration = Duration::from_secs(366 * 24 * 3600);
+
 async fn enter<R: Registry, S: AsyncRead + AsyncWrite + Unpin>(
     parts: &Parts<R>,
     talk: &mut Talk<S>,
-    leaf: Vec<u8>,
+    (leaf, source): (Vec<u8>, IpAddr),
     connect: Connect,
     place: &mut Place,
 ) -> Result<Entered, End> {
     // 1. Who it is.
-    let device = match parts.registry.admit(&leaf).await {
-        Ok(device) => device,
+    let Admitted { device, good_for } = match parts.registry.admit(&leaf, source).await {
+        Ok(admitted) => admitted,
         Err(failure) => return Err(turn_away(talk, &failure).await),
     };
     let foreign = !connect.client_id.is_empty() && connect.client_id.parse() != Ok(device);
@@ -118,7 +132,7 @@ async fn enter<R: Registry, S: AsyncRead + AsyncWrite + Unpin>(
     // 2. Its seat, which cuts a former session; then once more whether it is let in: a device that was shut out
     // between the first look and the seat was not there to be kicked.
     let seat = parts.bus.hub().enter(device);
-    if let Err(failure) = parts.registry.admit(&leaf).await {
+    if let Err(failure) = parts.registry.admit(&leaf, source).await {
         return Err(turn_away(talk, &failure).await);
     }
     // 3. The terms.
@@ -127,6 +141,7 @@ async fn enter<R: Registry, S: AsyncRead + AsyncWrite + Unpin>(
     talk.welcome(connack, DEVICE_LIMIT).await?;
     Ok(Entered {
         device,
+        ends: Instant::now() + good_for.min(HORIZON),
         seat,
         window: connect.receive_maximum,
         idle,
@@ -139,6 +154,14 @@ async fn turn_away<S: AsyncRead + AsyncWrite + Unpin>(talk: &mut Talk<S>, failur
         Failure::Refused(_) => reason_of(failure),
     };
     talk.refuse(reason, &failure.to_string()).await
+}
+
+/// The answer to a device whose certificate is only good for its renewal.
+fn ended() -> Refusal {
+    Refusal::new(
+        Code::CertificateEnded,
+        "the certificate has ended; it can be renewed, and nothing else",
+    )
 }
 
 fn read<T: DeserializeOwned>(publish: &Publish, encoding: Encoding) -> Result<T, Failure> {
@@ -188,7 +211,8 @@ impl<R: Registry, S: AsyncRead + AsyncWrite + Unpin> Session<'_, R, S> {
     async fn step(&mut self, event: Event) -> Result<(), End> {
         match event {
             Event::Signal(Signal::Cut(cut)) => return Err(cut.into()),
-            Event::Signal(Signal::DesiredChanged) => self.feeds.refresh(),
+            Event::Signal(Signal::DesiredChanged) => self.feeds.refresh(Channel::Desired),
+            Event::Signal(Signal::RenewalOrdered) => self.tell(CertificateUpdate::Due),
             Event::Stop => return Err(End::stopping()),
             Event::Late => return Err(End::silent()),
             Event::Heard(packet, bytes) => {
@@ -269,9 +293,11 @@ impl<R: Registry, S: AsyncRead + AsyncWrite + Unpin> Session<'_, R, S> {
             return Ok(Err(access::forbidden().into()));
         };
         let accepted = match channel {
+            Channel::Renew => return self.renew(publish, encoding).await,
+            Channel::Hello | Channel::Report if self.has_ended() => Err(ended().into()),
             Channel::Hello => self.hello(publish, encoding).await?,
             Channel::Report => self.report(publish, encoding).await?,
-            Channel::Desired => Err(access::forbidden().into()),
+            Channel::Desired | Channel::Certificate => Err(access::forbidden().into()),
         };
         if accepted.is_ok() {
             let json = encoding == Encoding::Json;
@@ -292,10 +318,63 @@ impl<R: Registry, S: AsyncRead + AsyncWrite + Unpin> Session<'_, R, S> {
             Err(failure) => return Ok(Err(failure)),
         };
         let answer = self.ask(self.parts.registry.hello(self.device, hello)).await?;
-        if let Ok(HelloAnswer::Send) = answer {
-            self.feeds.refresh();
+        let Ok(needs) = answer else {
+            return Ok(answer.map(|_| ()));
+        };
+        if needs.desired {
+            self.feeds.refresh(Channel::Desired);
         }
-        Ok(answer.map(|_| ()))
+        if needs.renewal {
+            self.tell(CertificateUpdate::Due);
+        }
+        Ok(Ok(()))
+    }
+
+    fn has_ended(&self) -> bool {
+        self.ends <= Instant::now()
+    }
+
+    /// Says something of the certificate, as soon as the client listens; what was said before is void.
+    fn tell(&mut self, update: CertificateUpdate) {
+        self.update = Some(Box::new(update));
+        self.feeds.refresh(Channel::Certificate);
+    }
+
+    /// A renewal is answered on the topic of certificates: with one, or with why there is none. Only a breakage leaves the
+    /// request unacknowledged, to be repeated.
+    async fn renew(&mut self, publish: &Publish, encoding: Encoding) -> Result<Result<(), Failure>, End> {
+        let renew: Renew = match read(publish, encoding) {
+            Ok(renew) => renew,
+            Err(failure) => return Ok(Err(failure)),
+        };
+        if let Err(wait) = self.parts.throttle.admit_renewal(self.device) {
+            let refusal = Refusal::new(Code::ClaimThrottled, "too many renewals of this device");
+            self.tell(CertificateUpdate::Refused(refused_message(&refusal, Some(wait))));
+            return Ok(Ok(()));
+        }
+        if renew.csr.0.len() > CSR_LIMIT {
+            let refusal = Refusal::new(Code::CsrMalformed, format!("is over {CSR_LIMIT} bytes")).at("csr");
+            self.tell(CertificateUpdate::Refused(refused_message(&refusal, None)));
+            return Ok(Ok(()));
+        }
+        let attempt = RenewalAttempt {
+            device: self.device,
+            csr: renew.csr.0,
+            source: self.source,
+        };
+        let decide = async {
+            let _turn = self.parts.claims.acquire().await;
+            self.parts.registry.renew(attempt).await
+        };
+        match self.ask(decide).await? {
+            Ok(issued) => self.tell(CertificateUpdate::Issued(issued)),
+            Err(failure) if is_barred(&failure) => return Ok(Err(failure)),
+            Err(Failure::Refused(refusal)) => {
+                self.tell(CertificateUpdate::Refused(refused_message(&refusal, None)));
+            }
+            Err(failure @ Failure::Broken(_)) => return Ok(Err(failure)),
+        }
+        Ok(Ok(()))
     }
 
     async fn report(&mut self, publish: &Publish, encoding: Encoding) -> Result<Result<(), Failure>, End> {
@@ -362,8 +441,8 @@ impl<R: Registry, S: AsyncRead + AsyncWrite + Unpin> Session<'_, R, S> {
 
     async fn subscribe(&mut self, subscribe: &Subscribe) -> Result<(), End> {
         let grant = |wanted: &super::super::codec::SubscribeFilter| {
-            let (_, encoding) = access::device(&wanted.filter, self.device, Direction::Down)?;
-            Some(self.feeds.subscribe(encoding, wanted.qos))
+            let key = access::device(&wanted.filter, self.device, Direction::Down)?;
+            Some(self.feeds.subscribe(key, wanted.qos))
         };
         let granted: Vec<_> = subscribe.filters.iter().map(grant).collect();
         let refused = granted.iter().any(Option::is_none);
@@ -382,7 +461,7 @@ impl<R: Registry, S: AsyncRead + AsyncWrite + Unpin> Session<'_, R, S> {
     async fn unsubscribe(&mut self, unsubscribe: &Unsubscribe) -> Result<(), End> {
         let leave = |filter: &String| {
             access::device(filter, self.device, Direction::Down)
-                .is_some_and(|(_, encoding)| self.feeds.unsubscribe(encoding))
+                .is_some_and(|key| self.feeds.unsubscribe(key))
         };
         let known: Vec<_> = unsubscribe.filters.iter().map(leave).collect();
         self.say(Outgoing::UnsubAck(unsubscribe.packet_id, &known)).await
@@ -390,14 +469,22 @@ impl<R: Registry, S: AsyncRead + AsyncWrite + Unpin> Session<'_, R, S> {
 
     /// Sends what is due. What fails is not tried again here: the next hello or change asks anew.
     async fn feed(&mut self) -> Result<(), End> {
-        while let Some((encoding, qos)) = self.feeds.next_due(self.window) {
-            self.feeds.fetch(encoding);
+        while let Some((key, qos)) = self.feeds.next_due(self.window) {
+            self.feeds.fetch(key);
+            let (channel, encoding) = key;
+            if channel == Channel::Certificate {
+                self.send_update(encoding, qos).await?;
+                continue;
+            }
+            if self.has_ended() {
+                continue;
+            }
             let fetch = async {
                 let _turn = self.parts.seals.acquire().await;
                 self.parts.registry.desired(self.device, encoding).await
             };
             match self.ask(fetch).await? {
-                Ok(Some(envelope)) => self.send_desired(encoding, qos, &envelope).await?,
+                Ok(Some(envelope)) => self.send(key, qos, &envelope).await?,
                 Ok(None) => {}
                 Err(failure) if is_barred(&failure) => return Err(End::failed(&failure)),
                 Err(failure) => tracing::warn!(device = %self.device, %failure, "no desired state to send"),
@@ -406,18 +493,31 @@ impl<R: Registry, S: AsyncRead + AsyncWrite + Unpin> Session<'_, R, S> {
         Ok(())
     }
 
-    async fn send_desired(&mut self, encoding: Encoding, qos: QoS, envelope: &[u8]) -> Result<(), End> {
-        let topic = Topic::Device(&self.device.to_string(), Channel::Desired, encoding).to_string();
+    async fn send_update(&mut self, encoding: Encoding, qos: QoS) -> Result<(), End> {
+        let Some(update) = &self.update else {
+            return Ok(());
+        };
+        match payload::encode(&**update, encoding) {
+            Ok(bytes) => self.send((Channel::Certificate, encoding), qos, &bytes).await,
+            Err(error) => Err(End::failed(
+                &Fault::log("encode what there is to say of a certificate", &error).into(),
+            )),
+        }
+    }
+
+    async fn send(&mut self, key: Key, qos: QoS, payload: &[u8]) -> Result<(), End> {
+        let (channel, encoding) = key;
+        let topic = Topic::Device(&self.device.to_string(), channel, encoding).to_string();
         // Fixed header, two lengths, packet identifier, no properties: 10 bytes at most.
-        if !self.talk.takes(envelope.len() + topic.len() + 10) {
-            tracing::warn!(device = %self.device, bytes = envelope.len(), "desired state is over the device's limit");
+        if !self.talk.takes(payload.len() + topic.len() + 10) {
+            tracing::warn!(device = %self.device, bytes = payload.len(), ?channel, "a message is over the device's limit");
             return Ok(());
         }
-        let packet_id = (qos == QoS::AtLeastOnce).then(|| self.feeds.sent(encoding, Instant::now()));
+        let packet_id = (qos == QoS::AtLeastOnce).then(|| self.feeds.sent(key, Instant::now()));
         self.say(Outgoing::Publish {
             topic: &topic,
             packet_id,
-            payload: envelope,
+            payload,
         })
         .await
     }

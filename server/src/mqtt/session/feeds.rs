@@ -1,8 +1,8 @@
-//! What a device is still to be sent: its desired state, in each encoding it subscribed. Only the newest counts, so a
-//! feed holds no messages, just whether one is due and whether one is under way.
+//! What a client is still to be sent on its topics, in each encoding it subscribed. Only the newest counts, so a feed holds
+//! no messages, just whether one is due and whether one is under way.
 
 use super::super::codec::QoS;
-use muster_proto::topic::Encoding;
+use muster_proto::topic::{Channel, Encoding};
 use tokio::time::Instant;
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -12,84 +12,100 @@ struct Feed {
     unacknowledged: Option<(u16, Instant)>,
 }
 
-/// Both encodings' feeds.
+/// A topic of the client's own.
+pub(super) type Key = (Channel, Encoding);
+
+/// Topics that can be subscribed: two channels in two encodings.
+const KEYS: [Key; 4] = [
+    (Channel::Desired, Encoding::Postcard),
+    (Channel::Desired, Encoding::Json),
+    (Channel::Certificate, Encoding::Postcard),
+    (Channel::Certificate, Encoding::Json),
+];
+
+/// The feeds of all topics, in the order of [`KEYS`].
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Feeds {
-    postcard: Feed,
-    json: Feed,
+    feeds: [Feed; KEYS.len()],
     last_id: u16,
 }
 
+/// Uplinks are never subscribed: whoever asks for one has no feed.
+fn place(key: Key) -> Option<usize> {
+    KEYS.iter().position(|known| *known == key)
+}
+
 impl Feeds {
-    const fn feed(&mut self, encoding: Encoding) -> &mut Feed {
-        match encoding {
-            Encoding::Postcard => &mut self.postcard,
-            Encoding::Json => &mut self.json,
-        }
+    fn feed(&mut self, key: Key) -> Option<&mut Feed> {
+        place(key).and_then(|place| self.feeds.get_mut(place))
     }
 
     /// Subscribes, at QoS 1 or below. A repeat is sent nothing anew: that is what hello is for.
-    pub(super) fn subscribe(&mut self, encoding: Encoding, qos: QoS) -> QoS {
+    pub(super) fn subscribe(&mut self, key: Key, qos: QoS) -> QoS {
         let granted = qos.min(QoS::AtLeastOnce);
-        self.feed(encoding).subscribed = Some(granted);
+        if let Some(feed) = self.feed(key) {
+            feed.subscribed = Some(granted);
+        }
         granted
     }
 
     /// Whether it was subscribed.
-    pub(super) const fn unsubscribe(&mut self, encoding: Encoding) -> bool {
-        self.feed(encoding).subscribed.take().is_some()
+    pub(super) fn unsubscribe(&mut self, key: Key) -> bool {
+        self.feed(key)
+            .is_some_and(|feed| feed.subscribed.take().is_some())
     }
 
     /// At which QoS, if it is subscribed.
-    pub(super) const fn subscribed(&self, encoding: Encoding) -> Option<QoS> {
-        match encoding {
-            Encoding::Postcard => self.postcard.subscribed,
-            Encoding::Json => self.json.subscribed,
-        }
+    pub(super) fn subscribed(&self, key: Key) -> Option<QoS> {
+        place(key).and_then(|place| self.feeds.get(place)?.subscribed)
     }
 
     /// There is something new to send.
-    pub(super) const fn refresh(&mut self) {
-        self.postcard.due = true;
-        self.json.due = true;
+    pub(super) fn refresh(&mut self, channel: Channel) {
+        for (feed, (of, _)) in self.feeds.iter_mut().zip(KEYS) {
+            feed.due |= of == channel;
+        }
     }
 
     /// What to send next, to a client that takes `window` messages unacknowledged.
-    pub(super) fn next_due(&self, window: u16) -> Option<(Encoding, QoS)> {
-        let under_way = [self.postcard, self.json]
+    pub(super) fn next_due(&self, window: u16) -> Option<(Key, QoS)> {
+        let under_way = self
+            .feeds
             .iter()
             .filter(|feed| feed.unacknowledged.is_some())
             .count();
         let full = under_way >= usize::from(window);
-        [(Encoding::Postcard, self.postcard), (Encoding::Json, self.json)]
-            .into_iter()
-            .find_map(|(encoding, feed)| {
-                let qos = feed.subscribed.filter(|_| feed.due)?;
-                let waits = feed.unacknowledged.is_some() || qos == QoS::AtLeastOnce && full;
-                (!waits).then_some((encoding, qos))
-            })
+        self.feeds.iter().zip(KEYS).find_map(|(feed, key)| {
+            let qos = feed.subscribed.filter(|_| feed.due)?;
+            let waits = feed.unacknowledged.is_some() || qos == QoS::AtLeastOnce && full;
+            (!waits).then_some((key, qos))
+        })
     }
 
     /// It is being fetched: what becomes new from here on is due again.
-    pub(super) const fn fetch(&mut self, encoding: Encoding) {
-        self.feed(encoding).due = false;
+    pub(super) fn fetch(&mut self, key: Key) {
+        if let Some(feed) = self.feed(key) {
+            feed.due = false;
+        }
     }
 
     /// A message of QoS 1 goes out; gives its packet identifier.
-    pub(super) fn sent(&mut self, encoding: Encoding, now: Instant) -> u16 {
-        let taken = [self.postcard, self.json].map(|feed| feed.unacknowledged.map(|(id, _)| id));
+    pub(super) fn sent(&mut self, key: Key, now: Instant) -> u16 {
+        let taken = self.feeds.map(|feed| feed.unacknowledged.map(|(id, _)| id));
         let mut id = self.last_id.wrapping_add(1);
         while id == 0 || taken.contains(&Some(id)) {
             id = id.wrapping_add(1);
         }
         self.last_id = id;
-        self.feed(encoding).unacknowledged = Some((id, now));
+        if let Some(feed) = self.feed(key) {
+            feed.unacknowledged = Some((id, now));
+        }
         id
     }
 
     /// The client has a message; an unknown identifier is nothing to it.
     pub(super) fn acknowledged(&mut self, id: u16) {
-        for feed in [&mut self.postcard, &mut self.json] {
+        for feed in &mut self.feeds {
             if feed.unacknowledged.is_some_and(|(known, _)| known == id) {
                 feed.unacknowledged = None;
             }
@@ -98,8 +114,8 @@ impl Feeds {
 
     /// Since when the oldest message waits for its acknowledgement.
     pub(super) fn waiting_since(&self) -> Option<Instant> {
-        [self.postcard, self.json]
-            .into_iter()
+        self.feeds
+            .iter()
             .filter_map(|feed| feed.unacknowledged.map(|(_, at)| at))
             .min()
     }

@@ -106,7 +106,7 @@ pub(super) async fn run<R: Registry, S: AsyncRead + AsyncWrite + Unpin>(
         Err((reason, text)) => talk.refuse(reason, &text).await,
         // Each kind of session in a box of its own: a task is as large as its largest part, and most sit idle.
         Ok(()) => match peer.leaf {
-            Some(leaf) => Box::pin(device::run(parts, &mut talk, leaf, connect, place)).await,
+            Some(leaf) => Box::pin(device::run(parts, &mut talk, (leaf, source), connect, place)).await,
             None => Box::pin(claim::run(parts, &mut talk, source, connect, place)).await,
         },
     };
@@ -176,7 +176,7 @@ fn reason_of(failure: &Failure) -> Reason {
         Failure::Broken(_) => Reason::UnspecifiedError,
         Failure::Refused(refusal) => match refusal.code {
             Code::PayloadMalformed => Reason::PayloadFormatInvalid,
-            Code::TopicForbidden | Code::DeviceBarred => Reason::NotAuthorized,
+            Code::TopicForbidden | Code::DeviceBarred | Code::CertificateEnded => Reason::NotAuthorized,
             Code::ClientIdForeign => Reason::ClientIdentifierNotValid,
             Code::ClaimThrottled | Code::Busy => Reason::QuotaExceeded,
             _ => Reason::ImplementationSpecificError,

@@ -8,6 +8,7 @@ mod cut;
 mod device;
 mod isolation;
 mod registry;
+mod renew;
 mod stall;
 mod timing;
 mod world;

@@ -1,19 +1,21 @@
 //! A registry in a few maps.
 
-use super::super::registry::{ClaimAttempt, Registry};
+use super::super::registry::{Admitted, ClaimAttempt, Needs, Registry, RenewalAttempt};
 use crate::fault::{Failure, Fault};
 use bytes::Bytes;
-use muster_domain::{Code, Refusal, device::HelloAnswer, ids::DeviceId};
+use muster_domain::{Code, Refusal, ids::DeviceId};
 use muster_proto::{
-    payload::{Binary, ClaimAccepted, Hello, Report},
+    payload::{Binary, CertificateIssued, ClaimAccepted, Hello, Report},
     topic::Encoding,
 };
 use std::{
     collections::{HashMap, HashSet},
+    net::IpAddr,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 use tokio::sync::Notify;
 
@@ -38,6 +40,10 @@ struct State {
     codes: Mutex<HashMap<String, Open>>,
     claims: AtomicUsize,
     sent: AtomicUsize,
+    /// Devices whose certificate is good for less than for ever.
+    good_for: Mutex<HashMap<DeviceId, Duration>>,
+    /// Devices that should renew.
+    due: Mutex<HashSet<DeviceId>>,
     /// Answers every question with a fault.
     broken: AtomicBool,
     /// Devices that are shut out right after they were let in.
@@ -96,6 +102,16 @@ impl Fake {
         self.0.begun.notified().await;
     }
 
+    /// The device's certificate is good for so long from its next admission on.
+    pub(super) fn end_in(&self, device: DeviceId, good_for: Duration) {
+        self.0.good_for.lock().unwrap().insert(device, good_for);
+    }
+
+    /// The device should renew.
+    pub(super) fn want_renewal(&self, device: DeviceId) {
+        self.0.due.lock().unwrap().insert(device);
+    }
+
     /// From now on everything fails.
     pub(super) fn break_down(&self) {
         self.0.broken.store(true, Ordering::SeqCst);
@@ -123,7 +139,7 @@ impl Fake {
 }
 
 impl Registry for Fake {
-    async fn admit(&self, leaf: &[u8]) -> Result<DeviceId, Failure> {
+    async fn admit(&self, leaf: &[u8], _: IpAddr) -> Result<Admitted, Failure> {
         let unknown = || Refusal::new(Code::DeviceBarred, "the certificate is not current");
         let device = self
             .0
@@ -133,7 +149,11 @@ impl Registry for Fake {
             .get(leaf)
             .copied()
             .ok_or_else(unknown)?;
-        let admitted = self.check(device).map(|()| device);
+        let good_for = self.0.good_for.lock().unwrap().get(&device).copied();
+        let admitted = self.check(device).map(|()| Admitted {
+            device,
+            good_for: good_for.unwrap_or(Duration::MAX),
+        });
         if self.0.raced.lock().unwrap().remove(&device) {
             self.bar(device);
         }
@@ -154,15 +174,22 @@ impl Registry for Fake {
         }
     }
 
-    async fn hello(&self, device: DeviceId, hello: Hello) -> Result<HelloAnswer, Failure> {
+    async fn renew(&self, attempt: RenewalAttempt) -> Result<CertificateIssued, Failure> {
+        self.check(attempt.device)?;
+        if attempt.csr.is_empty() {
+            return Err(Refusal::new(Code::CsrMalformed, "is empty").into());
+        }
+        Ok(CertificateIssued {
+            chain: vec![Binary(attempt.csr)],
+        })
+    }
+
+    async fn hello(&self, device: DeviceId, hello: Hello) -> Result<Needs, Failure> {
         self.check(device)?;
         self.0.heard.lock().unwrap().push(Heard::Hello(device, hello));
-        let send = self.0.desired.lock().unwrap().contains_key(&device);
-        Ok(if send {
-            HelloAnswer::Send
-        } else {
-            HelloAnswer::UpToDate
-        })
+        let desired = self.0.desired.lock().unwrap().contains_key(&device);
+        let renewal = self.0.due.lock().unwrap().contains(&device);
+        Ok(Needs { desired, renewal })
     }
 
     async fn report(&self, device: DeviceId, report: Report) -> Result<(), Failure> {

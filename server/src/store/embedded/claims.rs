@@ -9,17 +9,17 @@ use super::{
     tables::{CERTIFICATES, DEVICES, KEYS, SERIALS},
     txn::Txn,
 };
-use crate::store::{ClaimBegun, ClaimStart, FinishedClaim, StoreError};
+use crate::store::{ClaimBegun, ClaimStart, FinishedClaim, Holder, StoreError};
 use muster_domain::{
     Code, Refusal, Timestamp,
     audit::{Action, Actor, Event},
     certificate::{AuthorityId, CertificateRecord, CertificateSerial, CertificateState, SpkiDigest},
     claim::{self, ClaimPermit, Decision},
-    device::{CloneAlarm, Device, Lifecycle, Transition},
+    device::{ClaimIntent, CloneAlarm, Device, Lifecycle, Transition},
     ids::DeviceId,
 };
 use redb::{ReadTransaction, ReadableTable};
-use std::{hint::black_box, net::IpAddr};
+use std::{hint::black_box, iter, net::IpAddr};
 
 impl Store {
     /// Decides a claim. `Issue` means that the intent is durable; the same claim again gets the same intent.
@@ -45,7 +45,7 @@ impl Store {
     /// The device that may connect with this certificate (`der`, over the key of this name): it is on record byte by byte
     /// and current, and the device neither suspended nor retired. The serial would not do: a pinned certificate has one
     /// that its maker chose. Reads by key take microseconds.
-    pub fn holder(&self, key: SpkiDigest, der: &[u8]) -> Result<Option<DeviceId>, StoreError> {
+    pub fn holder(&self, key: SpkiDigest, der: &[u8]) -> Result<Option<Holder>, StoreError> {
         let txn = self.read()?;
         let Some(id) = txn.open_table(KEYS)?.get(&key.0)?.map(|id| id.value()) else {
             return Ok(None);
@@ -55,11 +55,26 @@ impl Store {
         let Some(identity) = device.lifecycle.identity() else {
             return Ok(None);
         };
-        let record =
-            load::<CertificateRecord>(&txn.open_table(CERTIFICATES)?, identity.certificate.as_u128())?;
-        let current =
-            record.is_some_and(|record| record.state == CertificateState::Current && record.der == der);
-        Ok(current.then_some(device.id))
+        let certificates = txn.open_table(CERTIFICATES)?;
+        let successor = identity.successor.filter(|successor| successor.issued);
+        let successor = successor.map(|successor| (successor.intent.certificate, true));
+        for (serial, is_successor) in iter::once((identity.certificate, false)).chain(successor) {
+            let record = load::<CertificateRecord>(&certificates, serial.as_u128())?;
+            if let Some(record) = record
+                && record.state == CertificateState::Current
+                && record.der == der
+            {
+                return Ok(Some(Holder {
+                    device: device.id,
+                    model: device.model,
+                    serial,
+                    not_before: record.not_before,
+                    not_after: record.not_after,
+                    is_successor,
+                }));
+            }
+        }
+        Ok(None)
     }
 
     /// Is this certificate (`der`) the one on record under its own serial? One of our own is; a pinned one is on record under
@@ -131,7 +146,7 @@ fn glance(txn: &ReadTransaction, start: &ClaimStart) -> Result<Option<ClaimBegun
     )
 }
 
-fn repeat(
+pub(super) fn repeat(
     certificates: &impl ReadableTable<u128, &'static [u8]>,
     device: Device,
     serial: CertificateSerial,
@@ -205,7 +220,48 @@ fn has_intent(device: &Device) -> bool {
     }
 }
 
-/// Records what will be signed.
+/// May what is intended be signed, as far as the clock, the key and the serial are concerned?
+pub(super) fn may_intend(
+    txn: &Txn<'_>,
+    device: &Device,
+    intent: &ClaimIntent,
+    now: Timestamp,
+) -> Result<Result<(), Refusal>, StoreError> {
+    if let Err(refusal) = registry::clock_runs(txn, now)? {
+        return Ok(Err(refusal));
+    }
+    let tables = txn.tables();
+    if tables
+        .keys
+        .get(&intent.spki.0)?
+        .is_some_and(|holder| holder.value() != device.id.as_u128())
+    {
+        let refusal = Refusal::new(Code::KeyInUse, "another device holds this key");
+        return Ok(Err(refusal.at("csr")));
+    }
+    if tables.certificates.get(intent.certificate.as_u128())?.is_some() {
+        return Err(StoreError::duplicate("certificates", intent.certificate));
+    }
+    Ok(Ok(()))
+}
+
+/// Records what will be signed, and whose key it is.
+pub(super) fn record_intent(
+    txn: &mut Txn<'_>,
+    device: &Device,
+    intent: &ClaimIntent,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let record = CertificateRecord::intended(device.id, intent);
+    let tables = txn.write();
+    tables
+        .certificates
+        .insert(record.serial.as_u128(), record.encode()?.as_slice())?;
+    tables.keys.insert(&record.spki.0, device.id.as_u128())?;
+    registry::set_last_issued(txn, now)
+}
+
+/// Records what will be signed for a claim.
 fn intend(
     txn: &mut Txn<'_>,
     device: &Device,
@@ -214,21 +270,8 @@ fn intend(
 ) -> Result<ClaimBegun, StoreError> {
     // 1. Everything that can say no.
     let (intent, now) = (*permit.intent(), start.now);
-    if let Err(refusal) = registry::clock_runs(txn, now)? {
+    if let Err(refusal) = may_intend(txn, device, &intent, now)? {
         return Ok(ClaimBegun::Refused(refusal));
-    }
-    let tables = txn.tables();
-    if tables
-        .keys
-        .get(&intent.spki.0)?
-        .is_some_and(|holder| holder.value() != device.id.as_u128())
-    {
-        return Ok(ClaimBegun::Refused(
-            Refusal::new(Code::KeyInUse, "another device holds this key").at("csr"),
-        ));
-    }
-    if tables.certificates.get(intent.certificate.as_u128())?.is_some() {
-        return Err(StoreError::duplicate("certificates", intent.certificate));
     }
     let mut after = device.clone();
     after.lifecycle = match after.lifecycle.step(Transition::Intend(intent), now) {
@@ -237,13 +280,7 @@ fn intend(
     };
     let after = after.touched(now);
     // 2. The intent, before anything is signed (I1).
-    let record = CertificateRecord::intended(device.id, &intent);
-    let tables = txn.write();
-    tables
-        .certificates
-        .insert(record.serial.as_u128(), record.encode()?.as_slice())?;
-    tables.keys.insert(&record.spki.0, device.id.as_u128())?;
-    registry::set_last_issued(txn, now)?;
+    record_intent(txn, device, &intent, now)?;
     index::replace(txn, device, &after)?;
     let event = Event::new(
         now,
@@ -251,7 +288,11 @@ fn intend(
         Action::ClaimStarted,
         device.name(),
     );
-    txn.audit(&event.with("certificate", record.serial).with("key", record.spki))?;
+    txn.audit(
+        &event
+            .with("certificate", intent.certificate)
+            .with("key", intent.spki),
+    )?;
     Ok(ClaimBegun::Issue {
         permit,
         device: Box::new(after),

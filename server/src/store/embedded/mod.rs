@@ -21,6 +21,7 @@ mod parts;
 mod probe;
 mod record;
 mod registry;
+mod renewals;
 mod survey;
 mod tables;
 mod txn;

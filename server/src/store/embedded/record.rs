@@ -97,7 +97,7 @@ records! {
     Batch: "batches" v 2, 1 => former::BatchV1;
     BatchRequest: "batch_requests" v 1;
     PartRecord: "parts" v 1;
-    Replaceable<ModelSource>: "models" v 2, 1 => Replaceable<former::ModelV1>;
+    Replaceable<ModelSource>: "models" v 3, 1 => Replaceable<former::ModelV1>, 2 => Replaceable<former::ModelV2>;
     Replaceable<SiteSource>: "sites" v 1;
     Replaceable<NamingRuleSource>: "naming_rules" v 1;
     Revision<ProfileSource>: "profiles" v 1;

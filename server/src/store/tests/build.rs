@@ -1,6 +1,8 @@
 //! Valid things to start from; a test changes one of them.
 
-use crate::store::{ClaimBegun, ClaimStart, FinishedClaim, ImportPart, PartRow, RegistryInfo, Store};
+use crate::store::{
+    ClaimBegun, ClaimStart, FinishedClaim, ImportPart, PartRow, RegistryInfo, RenewalStart, Store,
+};
 use muster_domain::{
     Refusal, Timestamp,
     access::{Operator, Role},
@@ -364,4 +366,36 @@ pub(super) fn report(device: &Device, state: FacetState) -> Report {
 
 pub(super) async fn sound(store: &Store) {
     assert_eq!(store.check().await.unwrap(), Vec::<String>::new());
+}
+
+/// A renewal of a device, for a key; `certificate` makes the serial unique.
+pub(super) fn renewal(device: &Device, spki: u32, certificate: u32) -> RenewalStart {
+    let now = at(5000);
+    RenewalStart {
+        device: device.id,
+        fresh: ClaimIntent {
+            certificate: CertificateSerial::new(now, u128::from(certificate)),
+            not_before: now,
+            not_after: at(40_000_000),
+            ..claim(0, spki, certificate).fresh
+        },
+        now,
+        source: SOURCE,
+    }
+}
+
+/// A renewal up to the certificate on record, which nobody has come with yet.
+pub(super) async fn renew(store: &Store, device: &Device, spki: u32) -> FinishedClaim {
+    let permit = match store.begin_renewal(renewal(device, spki, spki)).await.unwrap() {
+        ClaimBegun::Issue { permit, .. } => permit,
+        other => panic!("not issued: {other:?}"),
+    };
+    let finished = store.finish_renewal(renewed(&permit), at(5001), SOURCE).await;
+    finished.unwrap().unwrap()
+}
+
+/// What signing makes of the permit of a renewal: other bytes than those of a claim.
+pub(super) fn renewed(permit: &ClaimPermit) -> CertificateRecord {
+    let der = [vec![0x31; 600], permit.intent().spki.0.to_vec()].concat();
+    CertificateRecord::intended(permit.device(), permit.intent()).signed(der)
 }

@@ -1,8 +1,8 @@
 //! Commands that share a transaction do not harm each other.
 
 use super::build::{
-    alice, at, batch, begin, claim, code, commit, enroll, event, founded, hello, import, key, mac, model,
-    operator, part, report, row, site, sound, start,
+    alice, at, batch, begin, claim, commit, enroll, event, founded, hello, import, key, mac, model, operator,
+    part, report, row, site, sound, start,
 };
 use super::disk::Disk;
 use crate::store::{ClaimBegun, DeviceChange, Store, StoreError};
@@ -71,10 +71,6 @@ async fn what_is_refused_leaves_no_trace() {
         now: at(4000),
     };
     let id = devices[4].id;
-    let reissue = || Transition::Reissue {
-        hash: code(8),
-        window: ClaimWindow::ALWAYS,
-    };
     let mut unknown = report(&taken.device, FacetState::Applied);
     unknown.digest = [0; 32];
     let mut commands: Commands<'_> = Vec::new();

@@ -1,40 +1,40 @@
 use super::*;
 
+const JSON: Key = (Channel::Desired, Encoding::Json);
+const POSTCARD: Key = (Channel::Desired, Encoding::Postcard);
+
 #[test]
 fn only_the_newest_is_pending() {
     let now = Instant::now();
     let mut feeds = Feeds::default();
-    feeds.refresh();
+    feeds.refresh(Channel::Desired);
     assert_eq!(feeds.next_due(2), None, "nothing is subscribed");
-    assert_eq!(
-        feeds.subscribe(Encoding::Json, QoS::ExactlyOnce),
-        QoS::AtLeastOnce
-    );
-    assert_eq!(feeds.next_due(2), Some((Encoding::Json, QoS::AtLeastOnce)));
-    feeds.fetch(Encoding::Json);
-    let id = feeds.sent(Encoding::Json, now);
-    (0..3).for_each(|_| feeds.refresh());
+    assert_eq!(feeds.subscribe(JSON, QoS::ExactlyOnce), QoS::AtLeastOnce);
+    assert_eq!(feeds.next_due(2), Some((JSON, QoS::AtLeastOnce)));
+    feeds.fetch(JSON);
+    let id = feeds.sent(JSON, now);
+    (0..3).for_each(|_| feeds.refresh(Channel::Desired));
     assert_eq!((feeds.next_due(2), feeds.waiting_since()), (None, Some(now)));
     feeds.acknowledged(id.wrapping_add(1));
     assert_eq!(feeds.next_due(2), None);
     feeds.acknowledged(id);
-    assert_eq!(feeds.next_due(2), Some((Encoding::Json, QoS::AtLeastOnce)));
-    feeds.fetch(Encoding::Json);
+    assert_eq!(feeds.next_due(2), Some((JSON, QoS::AtLeastOnce)));
+    feeds.fetch(JSON);
     assert_eq!((feeds.next_due(2), feeds.waiting_since()), (None, None));
 }
 
 #[test]
 fn the_clients_window_holds() {
     let mut feeds = Feeds::default();
-    feeds.subscribe(Encoding::Postcard, QoS::AtLeastOnce);
-    feeds.subscribe(Encoding::Json, QoS::AtLeastOnce);
-    feeds.refresh();
-    feeds.fetch(Encoding::Postcard);
-    let id = feeds.sent(Encoding::Postcard, Instant::now());
+    feeds.subscribe(POSTCARD, QoS::AtLeastOnce);
+    feeds.subscribe(JSON, QoS::AtLeastOnce);
+    feeds.refresh(Channel::Desired);
+    feeds.fetch(POSTCARD);
+    let id = feeds.sent(POSTCARD, Instant::now());
     assert_eq!(feeds.next_due(1), None);
-    assert_eq!(feeds.next_due(2), Some((Encoding::Json, QoS::AtLeastOnce)));
+    assert_eq!(feeds.next_due(2), Some((JSON, QoS::AtLeastOnce)));
     feeds.acknowledged(id);
-    assert_eq!(feeds.next_due(1), Some((Encoding::Json, QoS::AtLeastOnce)));
+    assert_eq!(feeds.next_due(1), Some((JSON, QoS::AtLeastOnce)));
 }
 
 #[test]
@@ -44,8 +44,26 @@ fn packet_identifiers_skip_zero_and_what_is_under_way() {
         last_id: u16::MAX - 1,
         ..Feeds::default()
     };
-    assert_eq!(feeds.sent(Encoding::Postcard, now), u16::MAX);
-    assert_eq!(feeds.sent(Encoding::Json, now), 1);
+    assert_eq!(feeds.sent(POSTCARD, now), u16::MAX);
+    assert_eq!(feeds.sent(JSON, now), 1);
     feeds.last_id = u16::MAX - 1;
-    assert_eq!(feeds.sent(Encoding::Json, now), 2);
+    assert_eq!(feeds.sent(JSON, now), 2);
+}
+
+#[test]
+fn channels_are_sent_each_by_itself() {
+    let certificate = (Channel::Certificate, Encoding::Json);
+    let mut feeds = Feeds::default();
+    feeds.subscribe(certificate, QoS::AtLeastOnce);
+    feeds.refresh(Channel::Desired);
+    assert_eq!(feeds.next_due(2), None, "another channel");
+    feeds.subscribe(JSON, QoS::AtLeastOnce);
+    feeds.refresh(Channel::Certificate);
+    let id = feeds.sent(JSON, Instant::now());
+    feeds.fetch(JSON);
+    assert_eq!(feeds.next_due(2), Some((certificate, QoS::AtLeastOnce)));
+    assert_ne!(feeds.sent(certificate, Instant::now()), id);
+    let up = (Channel::Renew, Encoding::Json);
+    feeds.subscribe(up, QoS::AtLeastOnce);
+    assert_eq!(feeds.subscribed(up), None, "nobody hears what goes up");
 }

@@ -7,6 +7,7 @@ mod devices;
 mod imports;
 mod listing;
 mod records;
+mod renewals;
 mod undo;
 
 macro_rules! conformance {
@@ -62,6 +63,13 @@ conformance! {
         a_row_that_moved_since_the_plan_is_left_alone
         a_whole_part_is_written_whole_or_not
         certificates_and_pinned_keys_come_with_rows;
+    renewals:
+        the_certificate_in_hand_is_good_until_the_next_is_seen
+        a_lost_answer_to_a_renewal_is_given_again
+        another_key_takes_the_place_of_an_unfinished_renewal
+        a_renewal_keeps_to_what_claims_keep_to
+        whoever_is_shut_out_does_not_renew
+        renewals_are_ordered_and_done;
     undo:
         what_it_made_goes_and_what_it_changed_returns
         all_that_blocks_it_is_named_and_nothing_changes
