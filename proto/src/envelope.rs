@@ -19,6 +19,11 @@ use sha2::Digest as _;
 pub const CONFIG_SIGNING_EKU: &[u64] = &[2, 25, 3_112_437_019, 1];
 /// The same, as the DER content of an OBJECT IDENTIFIER.
 pub const CONFIG_SIGNING_EKU_DER: &[u8] = &[0x69, 0x8b, 0xcc, 0x90, 0x8a, 0x1b, 0x01];
+/// The extended key usage of certificates that sign checkpoints of the audit log: another one, so that neither key can do the
+/// other's work.
+pub const CHECKPOINT_SIGNING_EKU: &[u64] = &[2, 25, 3_112_437_019, 3];
+/// The same, as the DER content of an OBJECT IDENTIFIER.
+pub const CHECKPOINT_SIGNING_EKU_DER: &[u8] = &[0x69, 0x8b, 0xcc, 0x90, 0x8a, 0x1b, 0x03];
 /// Put in front of what is signed, so that a signature means nothing in another place.
 const CONTEXT: &[u8] = b"muster desired state v1\0";
 

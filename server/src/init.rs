@@ -1,7 +1,8 @@
-//! A new registry, whole or not at all: everything is made in a directory beside the final one, which is then renamed.
+//! A new registry, whole or not at all: everything is made in a directory beside the final one, which is then renamed. The root
+//! key is made in a directory of its own, which is renamed before: a registry never appears without it.
 
 use crate::{
-    ca::{self, Ca, CaError, InitOptions, Passphrase, certificate_pem},
+    ca::{self, Ca, CaError, InitOptions, Passphrase, Place, certificate_pem},
     config::{self, Settings, SettingsError},
     random,
     store::{self, RegistryInfo, Store, StoreError},
@@ -14,7 +15,7 @@ use muster_domain::{
     names::OperatorName,
 };
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions},
+    fs::{self, DirBuilder, OpenOptions},
     io::{self, Write as _},
     net::SocketAddr,
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
@@ -27,6 +28,8 @@ use zeroize::Zeroizing;
 pub struct Request {
     /// Where; must not exist, or be empty.
     pub directory: PathBuf,
+    /// Where the root key goes: must not exist, or be empty, and lies outside of `directory`.
+    pub offline: PathBuf,
     /// Stands in every certificate.
     pub organisation: String,
     /// Names and addresses of the server.
@@ -43,6 +46,9 @@ pub enum InitError {
     /// Something is there.
     #[error("{0} is not empty; a registry is made in a directory of its own")]
     Occupied(PathBuf),
+    /// The root key would lie where the server can be robbed of it.
+    #[error("{0} lies in the registry's directory; the root key must be kept elsewhere")]
+    OfflineWithin(PathBuf),
     /// A file or directory cannot be written.
     #[error("cannot write {path}")]
     Write {
@@ -148,6 +154,7 @@ fn context_text(settings: &Settings) -> String {
 
 fn fill(
     directory: &Path,
+    offline: &Path,
     request: &Request,
     passphrase: &Passphrase,
     now: Timestamp,
@@ -161,7 +168,7 @@ fn fill(
         operator: request.operator.clone(),
         now,
     };
-    let made = ca::init(directory, options)?;
+    let made = ca::init(directory, offline, options)?;
     let pem = |certificates: &[Vec<u8>]| {
         certificates
             .iter()
@@ -207,31 +214,53 @@ fn create_store(path: &Path, info: RegistryInfo, admin: Operator, event: Event) 
     runtime.block_on(create)?.map_err(InitError::Refused)
 }
 
+/// Where the root key goes unless somebody says otherwise: beside the registry.
+pub fn offline_beside(directory: &Path) -> PathBuf {
+    let mut name = directory.file_name().unwrap_or_default().to_owned();
+    name.push("-offline");
+    directory.with_file_name(name)
+}
+
 /// Makes a registry. Blocks for about a second (sealing keys is slow on purpose): never call it on an async thread.
 pub fn init(request: &Request, passphrase: &Passphrase, now: Timestamp) -> Result<(), InitError> {
-    let directory = &request.directory;
+    let Request {
+        directory, offline, ..
+    } = request;
+    // 1. Nobody's place is taken.
     match fs::read_dir(directory).map(|mut entries| entries.next().is_none()) {
         Ok(true) => {}
         Ok(false) => return Err(InitError::Occupied(directory.clone())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(at(directory)(error)),
     }
-    let parent = match directory.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        Some(_) | None => Path::new("."),
-    };
+    if offline.starts_with(directory) {
+        return Err(InitError::OfflineWithin(offline.clone()));
+    }
+    let parent = ca::parent(directory);
     fs::create_dir_all(parent).map_err(at(parent))?;
-    // Removed by itself when anything below fails.
-    let partial = tempfile::Builder::new()
-        .prefix(".musterd-init-")
-        .tempdir_in(parent)
-        .map_err(at(parent))?;
-    fill(partial.path(), request, passphrase, now)?;
-    // rename(2) replaces an empty directory.
-    fs::rename(partial.path(), directory).map_err(at(directory))?;
-    File::open(parent)
-        .and_then(|parent| parent.sync_all())
-        .map_err(at(parent))
+    let name = directory.file_name().unwrap_or_default().to_string_lossy();
+    let partial = parent.join(format!(".{name}.musterd-init"));
+    // 2. What a crash left. Between the renames below there is a root key whose registry lies in the partial directory still:
+    // nobody has anything that it signed.
+    if ca::is_root_of(offline, &partial) {
+        Place::withdraw(offline)?;
+    }
+    ca::remove_directory(&partial)?;
+    let place = Place::prepare(offline)?;
+    // 3. Everything is made aside.
+    let filled = ca::make_directory(&partial)
+        .map_err(InitError::Ca)
+        .and_then(|()| fill(&partial, &place.staging, request, passphrase, now));
+    if let Err(error) = filled {
+        // The first error counts; what cannot be removed now is removed at the next attempt.
+        let _cleared = ca::remove_directory(&partial).and_then(|()| place.give_up());
+        return Err(error);
+    }
+    // 4. And made real, the root key first; rename(2) replaces an empty directory.
+    ca::sync_directory(&partial)?;
+    place.settle()?;
+    ca::rename(&partial, directory)?;
+    Ok(ca::sync_directory(parent)?)
 }
 
 /// Everything that is wrong with a registry that is not being served: keys, certificates, store.
@@ -243,3 +272,6 @@ pub async fn check(settings: &Settings, passphrase: &Passphrase) -> Result<Vec<S
     store.close().await?;
     Ok(broken)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,16 +1,24 @@
 //! `musterd`: makes a registry and serves it.
 
+mod commands;
+
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
+use commands::authority::Authority;
 use muster_domain::names::OperatorName;
 use muster_server::{
     app::App,
-    ca::Passphrase,
+    ca::{self, Passphrase},
     clock::Clock,
     config::{LogFormat, Settings},
     init, mqtt,
 };
-use std::{io::IsTerminal as _, net::SocketAddr, path::PathBuf, process::ExitCode};
+use std::{
+    io::IsTerminal as _,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
@@ -33,6 +41,9 @@ enum Command {
     Serve(Directory),
     /// Check settings, keys and every invariant of the store, then exit. The server must not run.
     Check(Directory),
+    /// Look after the certificates of the authority itself: list, renew, rotate, remove.
+    #[command(subcommand)]
+    Authority(Authority),
 }
 
 #[derive(clap::Args)]
@@ -40,6 +51,11 @@ struct Init {
     /// The directory; made here, must not exist or be empty.
     #[arg(long)]
     dir: PathBuf,
+    /// Directory for the root key; made here, must not exist or be empty, and lie outside of --dir. Without it: beside --dir,
+    /// with the ending `-offline`. Move it to storage that is not connected to a network; to write on such storage at once,
+    /// name a directory in it that does not exist yet.
+    #[arg(long)]
+    offline: Option<PathBuf>,
     /// File whose first line seals the private keys; made with a random passphrase if it is not there.
     #[arg(long)]
     passphrase_file: PathBuf,
@@ -96,20 +112,24 @@ fn say(line: &str) {
     println!("{line}");
 }
 
+fn passphrase(file: Option<&Path>) -> anyhow::Result<Passphrase> {
+    match file {
+        Some(path) => Ok(Passphrase::read(path)?),
+        None => Passphrase::from_credential()?
+            .context("no passphrase: give --passphrase-file, or the systemd credential muster-passphrase"),
+    }
+}
+
 impl Directory {
     fn passphrase(&self) -> anyhow::Result<Passphrase> {
-        match &self.passphrase_file {
-            Some(path) => Ok(Passphrase::read(path)?),
-            None => Passphrase::from_credential()?.context(
-                "no passphrase: give --passphrase-file, or the systemd credential muster-passphrase",
-            ),
-        }
+        passphrase(self.passphrase_file.as_deref())
     }
 }
 
 fn make(arguments: Init) -> anyhow::Result<()> {
     let Init {
         dir,
+        offline,
         passphrase_file,
         organisation,
         server_names,
@@ -129,8 +149,10 @@ fn make(arguments: Init) -> anyhow::Result<()> {
     }
     let passphrase = Passphrase::read(&passphrase_file)?;
     let listen = Some((grpc, mqtt));
+    let offline = offline.unwrap_or_else(|| init::offline_beside(&dir));
     let request = init::Request {
         directory: dir.clone(),
+        offline: offline.clone(),
         organisation,
         server_names,
         listen,
@@ -143,7 +165,8 @@ fn make(arguments: Init) -> anyhow::Result<()> {
         "operator     {dir}/operator/context.toml  (use it: muster --context {dir}/operator/context.toml operator whoami)"
     ));
     say(&format!(
-        "root key     {dir}/offline  (move it off this machine; serving does not need it)"
+        "root key     {}  (move it off this machine; serving does not need it)",
+        offline.display()
     ));
     say(&format!(
         "next         musterd serve --dir {dir} --passphrase-file {}",
@@ -180,7 +203,11 @@ fn stop_signal() -> anyhow::Result<CancellationToken> {
 /// The inner result is how serving ended; the outer, why it could not start.
 fn serve(settings: Settings, passphrase: Passphrase) -> anyhow::Result<anyhow::Result<()>> {
     runtime()?.block_on(async {
+        let warnings = ca::warnings(settings.directory(), Clock::System.now());
         let app = App::build(settings, &passphrase, Clock::System).await?;
+        for warning in warnings? {
+            tracing::warn!("{warning}");
+        }
         drop(passphrase);
         let (grpc, mqtt) = app.addresses()?;
         let stop = stop_signal()?;
@@ -193,6 +220,9 @@ fn serve(settings: Settings, passphrase: Passphrase) -> anyhow::Result<anyhow::R
 
 fn check(settings: &Settings, passphrase: &Passphrase) -> anyhow::Result<anyhow::Result<()>> {
     let broken = runtime()?.block_on(init::check(settings, passphrase))?;
+    for warning in ca::warnings(settings.directory(), Clock::System.now())? {
+        say(&format!("warning: {warning}"));
+    }
     for line in &broken {
         say(line);
     }
@@ -219,6 +249,7 @@ fn run(command: Command) -> anyhow::Result<anyhow::Result<()>> {
             let (settings, passphrase) = opened(&directory)?;
             check(&settings, &passphrase)
         }
+        Command::Authority(command) => command.run().map(Ok),
     }
 }
 

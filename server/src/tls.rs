@@ -151,7 +151,7 @@ fn web_config(
     clock: &Clock,
     pins: Pins,
 ) -> Result<Arc<ServerConfig>, TlsError> {
-    let own = own_certificates([ca.operator_chain(), ca.device_chain()].concat())?;
+    let own = own_certificates([ca.operator_anchors(), ca.device_anchors()].concat())?;
     let protocols = &[HTTP_2, HTTP_1_1];
     config(Arc::new(PinnedVerifier { own, pins }), protocols, identity, clock)
 }
@@ -167,7 +167,7 @@ pub fn mqtt_config(
     clock: &Clock,
     pins: Pins,
 ) -> Result<Arc<ServerConfig>, TlsError> {
-    let own = own_certificates(ca.device_chain())?;
+    let own = own_certificates(ca.device_anchors())?;
     config(Arc::new(PinnedVerifier { own, pins }), &[MQTT], identity, clock)
 }
 

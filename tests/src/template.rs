@@ -42,6 +42,7 @@ fn make(directory: &Path) {
     let local = "127.0.0.1:0".parse().expect("an address");
     let request = Request {
         directory: directory.join("registry"),
+        offline: directory.join("registry-offline"),
         organisation: "Muster tests".to_owned(),
         server_names: vec!["localhost".to_owned(), "127.0.0.1".to_owned()],
         listen: Some((local, local)),

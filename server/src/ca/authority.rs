@@ -1,10 +1,13 @@
 //! The certificate authority as the service uses it: opened keys that issue by profile.
 
 use super::{
-    CaError, Issuance, Passphrase,
+    AuthorityKind, CaError, Issuance, Passphrase,
     clock::{ClockGuard, STEP_BACK},
     files::{self, Stored},
+    generations::{Generations, Held},
+    hierarchy::{Generation, Hierarchy},
     key::{PrivateKey, PublicKey},
+    leaf,
     lint::{self, Proof, Sampling, Signer},
     lint_bytes, lint_defect, lint_read, profile,
     profile::Template,
@@ -24,18 +27,6 @@ use rustls::{pki_types::CertificateDer, sign};
 use std::{path::Path, sync::Arc};
 use zeroize::Zeroizing;
 
-pub(super) const ROOT_CA: &str = "root CA";
-pub(super) const DEVICE_CA: &str = "device CA";
-pub(super) const OPERATOR_CA: &str = "operator CA";
-pub(super) const SERVER_CA: &str = "server CA";
-pub(super) const CONFIG_SIGNER: &str = "config signer";
-
-/// Common name of a certificate of the authority. `mark` tells authorities of one organisation apart, for people and for
-/// software that looks up by name.
-pub(super) fn authority_name(what: &str, mark: &str) -> String {
-    format!("Muster {what} {mark}")
-}
-
 /// An authority that issues leaves of one purpose.
 #[derive(Debug)]
 pub(super) struct Issuing {
@@ -43,21 +34,45 @@ pub(super) struct Issuing {
     params: CertificateParams,
     pub(super) key: PrivateKey,
     pub(super) certificate: Stored,
+    /// Itself, and links to older roots: what stands between a leaf and whatever root its reader pinned. DER.
+    pub(super) chain: Vec<Vec<u8>>,
     pub(super) what: &'static str,
     sampling: Sampling,
+}
+
+/// A key that signs something else than certificates.
+#[derive(Debug)]
+pub(super) struct Signing {
+    key: PrivateKey,
+    certificate: Stored,
 }
 
 /// The opened certificate authority.
 #[derive(Debug)]
 pub struct Ca {
-    root: Stored,
-    devices: Issuing,
-    operators: Issuing,
-    servers: Issuing,
-    config: (PrivateKey, Stored),
+    /// The oldest first.
+    roots: Vec<Stored>,
+    devices: Generations<Issuing>,
+    operators: Generations<Issuing>,
+    servers: Generations<Issuing>,
+    config: Generations<Signing>,
+    /// Programs before this key made none.
+    checkpoint: Option<Generations<Signing>>,
     code_key: CodeKey,
     guard: ClockGuard,
     issuance: Issuance,
+}
+
+impl Held for Issuing {
+    fn certificate(&self) -> &Stored {
+        &self.certificate
+    }
+}
+
+impl Held for Signing {
+    fn certificate(&self) -> &Stored {
+        &self.certificate
+    }
 }
 
 /// A fresh operator's key and certificate.
@@ -83,18 +98,14 @@ pub struct ServerCertificate {
     pub renew_from: Timestamp,
 }
 
-/// One certificate of the authority itself, for status and warnings.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Authority {
-    /// What it is, such as `device CA`.
-    pub what: &'static str,
-    /// When it ends.
-    pub not_after: Timestamp,
-}
-
 impl Issuing {
     /// `key` is the key of `certificate`.
     pub(super) fn new(certificate: Stored, key: PrivateKey, what: &'static str) -> Self {
+        let chain = vec![certificate.bytes.clone()];
+        Self::with_chain(certificate, key, chain, what)
+    }
+
+    fn with_chain(certificate: Stored, key: PrivateKey, chain: Vec<Vec<u8>>, what: &'static str) -> Self {
         let mut params = CertificateParams::default();
         params.distinguished_name =
             profile::distinguished_name(&certificate.organisation, &certificate.common_name);
@@ -103,6 +114,7 @@ impl Issuing {
             params,
             key,
             certificate,
+            chain,
             what,
             sampling: Sampling::default(),
         }
@@ -174,61 +186,43 @@ impl Ca {
     /// [`CaError::Missing`], [`CaError::Passphrase`] when the passphrase is wrong, [`CaError::Damaged`] or
     /// [`CaError::File`].
     pub fn open(directory: &Path, passphrase: &Passphrase) -> Result<Self, CaError> {
-        let directory = directory.join(files::AUTHORITY);
-        if !directory.exists() {
-            return Err(CaError::Missing(directory));
-        }
         // 1. What is public: cheap to check, and a foreign part is named before any key is derived.
-        let root = Stored::read(directory.join(files::ROOT))?;
-        let signed = |name: &str, what: &str| -> Result<Stored, CaError> {
-            let certificate = Stored::read(directory.join(name))?;
-            let path = &certificate.path;
-            if !certificate.is_signed_by(&root) {
-                return Err(CaError::damaged(path, "is not signed by the root"));
-            }
-            // Two files that changed places would change what each port lets in.
-            if !certificate.common_name.starts_with(&authority_name(what, "")) {
-                return Err(CaError::damaged(path, "is another certificate of this authority"));
-            }
-            Ok(certificate)
-        };
-        let devices = signed(files::DEVICES, DEVICE_CA)?;
-        let operators = signed(files::OPERATORS, OPERATOR_CA)?;
-        let servers = signed(files::SERVERS, SERVER_CA)?;
-        let config = signed(files::CONFIG, CONFIG_SIGNER)?;
+        let hierarchy = Hierarchy::read(directory)?;
         // 2. What is sealed.
-        let unseal = |name: &str| -> Result<_, CaError> {
-            let path = directory.join(name);
-            let document = sealed::open(&files::read(&path)?, passphrase, &path)?;
-            Ok((document, path))
+        let issuing = |kind: AuthorityKind| {
+            let open = |one: &Generation| {
+                let key = key_of(one, passphrase)?;
+                let (certificate, chain) = (one.certificate.clone(), one.chain.clone());
+                Ok(Issuing::with_chain(certificate, key, chain, kind.what()))
+            };
+            Generations::open(&hierarchy, kind, open)?.ok_or_else(|| missing(&hierarchy, kind))
         };
-        let key_of = |certificate: &Stored, name: &str| -> Result<PrivateKey, CaError> {
-            let (document, path) = unseal(name)?;
-            let key = PrivateKey::from_pkcs8(document.as_bytes())
-                .map_err(|_| CaError::damaged(path, "is not a P-256 key"))?;
-            if certificate.key != *key.public() {
-                return Err(CaError::damaged(
-                    &certificate.path,
-                    "is not the certificate of its key",
-                ));
-            }
-            Ok(key)
+        let signing = |kind: AuthorityKind| {
+            let open = |one: &Generation| {
+                let (key, certificate) = (key_of(one, passphrase)?, one.certificate.clone());
+                Ok(Signing { key, certificate })
+            };
+            Generations::open(&hierarchy, kind, open)
         };
-        let issuing = |certificate: Stored, name, what| -> Result<Issuing, CaError> {
-            let key = key_of(&certificate, name)?;
-            Ok(Issuing::new(certificate, key, what))
-        };
-        let (codes, codes_path) = unseal(files::CODES_KEY)?;
+        let codes = hierarchy.directory.join(files::CODES_KEY);
+        let code_key = sealed::code_key(&sealed::open(&files::read(&codes)?, passphrase, &codes)?, &codes)?;
         // Nothing was issued before the authority was.
-        let guard = ClockGuard::new(Timestamp::from_seconds(devices.not_before));
+        let newest = hierarchy.of(AuthorityKind::Devices).first();
+        let since = newest.map_or(0, |newest| newest.certificate.not_before);
         Ok(Self {
-            devices: issuing(devices, files::DEVICES_KEY, DEVICE_CA)?,
-            operators: issuing(operators, files::OPERATORS_KEY, OPERATOR_CA)?,
-            servers: issuing(servers, files::SERVERS_KEY, SERVER_CA)?,
-            config: (key_of(&config, files::CONFIG_KEY)?, config),
-            code_key: sealed::code_key(&codes, &codes_path)?,
-            root,
-            guard,
+            devices: issuing(AuthorityKind::Devices)?,
+            operators: issuing(AuthorityKind::Operators)?,
+            servers: issuing(AuthorityKind::Servers)?,
+            config: signing(AuthorityKind::Config)?
+                .ok_or_else(|| missing(&hierarchy, AuthorityKind::Config))?,
+            checkpoint: signing(AuthorityKind::Checkpoint)?,
+            code_key,
+            guard: ClockGuard::new(Timestamp::from_seconds(since)),
+            roots: hierarchy
+                .roots
+                .iter()
+                .map(|root| root.certificate.clone())
+                .collect(),
             issuance: Issuance::built_in().map_err(CaError::Profiles)?,
         })
     }
@@ -240,8 +234,8 @@ impl Ca {
         self
     }
 
-    /// Who issues certificates of this profile.
-    pub(super) const fn issuer_of(&self, profile: CertificateProfile) -> &Issuing {
+    /// Who issues certificates of this profile, in all generations.
+    const fn issuers_of(&self, profile: CertificateProfile) -> &Generations<Issuing> {
         match profile {
             CertificateProfile::Device | CertificateProfile::Gateway => &self.devices,
             CertificateProfile::Operator | CertificateProfile::Line | CertificateProfile::Integrator => {
@@ -251,12 +245,45 @@ impl Ca {
         }
     }
 
+    /// Who issues certificates of this profile at `now`.
+    pub(super) fn issuer_of(&self, profile: CertificateProfile, now: Timestamp) -> &Issuing {
+        self.issuers_of(profile).working(now)
+    }
+
+    /// Who was meant to sign a certificate of this profile, or at least can.
+    ///
+    /// # Errors
+    ///
+    /// [`CaError::Permit`] when it is one of ours that issues no such certificates.
+    pub(super) fn meant(
+        &self,
+        profile: CertificateProfile,
+        issuer: Option<AuthorityId>,
+        not_before: Timestamp,
+    ) -> Result<&Issuing, CaError> {
+        let issuers = self.issuers_of(profile);
+        if let Some(id) = issuer {
+            if let Some(meant) = issuers.by_id(id) {
+                return Ok(meant);
+            }
+            if self.authority(id).is_ok() {
+                return Err(CaError::Permit);
+            }
+        }
+        // Intents of older programs name nobody, and an authority that was removed signs no more.
+        Ok(issuers.working(not_before.plus(STEP_BACK)))
+    }
+
     /// An issuing authority by its name.
     pub(super) fn authority(&self, id: AuthorityId) -> Result<&Issuing, CaError> {
-        [&self.devices, &self.operators, &self.servers]
-            .into_iter()
+        self.all_issuers()
             .find(|issuing| issuing.id() == id)
             .ok_or(CaError::Foreign(id))
+    }
+
+    fn all_issuers(&self) -> impl Iterator<Item = &Issuing> {
+        let kinds = [&self.devices, &self.operators, &self.servers];
+        kinds.into_iter().flat_map(Generations::all)
     }
 
     /// How certificates are issued.
@@ -264,16 +291,14 @@ impl Ca {
         &self.issuance
     }
 
-    /// The name of the authority that issues certificates of this profile.
-    pub fn issuer(&self, profile: CertificateProfile) -> AuthorityId {
-        self.issuer_of(profile).id()
+    /// The name of the authority that issues certificates of this profile at `now`.
+    pub fn issuer(&self, profile: CertificateProfile, now: Timestamp) -> AuthorityId {
+        self.issuer_of(profile, now).id()
     }
 
     /// The names of all issuing authorities: each has revocation lists of its own.
     pub fn issuers(&self) -> Vec<AuthorityId> {
-        [&self.devices, &self.operators, &self.servers]
-            .map(Issuing::id)
-            .to_vec()
+        self.all_issuers().map(Issuing::id).collect()
     }
 
     /// The certificate of an issuing authority, DER: what certificates name as their issuer's.
@@ -305,49 +330,92 @@ impl Ca {
     /// # Errors
     ///
     /// [`CaError::Key`] when the provider fails.
-    pub fn seal_desired(&self, payload: Vec<u8>) -> Result<Envelope, CaError> {
-        let (key, certificate) = &self.config;
-        let signature = key
-            .sign(&envelope::signing_input(&payload))
-            .map_err(CaError::Key)?;
-        Ok(Envelope::new(certificate.bytes.clone(), payload, signature))
+    pub fn seal_desired(&self, payload: Vec<u8>, now: Timestamp) -> Result<Envelope, CaError> {
+        let signer = self.config.working(now);
+        let signature = signer.sign(&envelope::signing_input(&payload))?;
+        Ok(Envelope::new(
+            signer.certificate.bytes.clone(),
+            payload,
+            signature,
+        ))
     }
 
-    /// What a device sends behind its own certificate, DER.
-    pub fn device_chain(&self) -> Vec<Vec<u8>> {
-        vec![self.devices.certificate.bytes.clone()]
+    /// Signs a checkpoint of the audit log: the signature (ECDSA-Sig-Value over SHA-256), and the certificate of its key, DER.
+    ///
+    /// # Errors
+    ///
+    /// [`CaError::Kind`] when an older program made the authority, without this key; [`CaError::Key`].
+    pub fn sign_checkpoint(&self, bytes: &[u8], now: Timestamp) -> Result<(Vec<u8>, Vec<u8>), CaError> {
+        let signers = self.checkpoint.as_ref();
+        let signer = signers
+            .ok_or(CaError::Kind(AuthorityKind::Checkpoint))?
+            .working(now);
+        Ok((signer.sign(bytes)?, signer.certificate.bytes.clone()))
     }
 
-    /// What an operator sends behind their own certificate, DER.
-    pub fn operator_chain(&self) -> Vec<Vec<u8>> {
-        vec![self.operators.certificate.bytes.clone()]
+    /// A certificate of ours, and what its holder sends behind it: the authority that signed it, and links to older roots.
+    /// Nothing is added to one of somebody else, or of an authority that is gone.
+    pub fn with_chain(&self, certificate: Vec<u8>) -> Vec<Vec<u8>> {
+        let issuer = leaf::issuer(&certificate);
+        let issuer = issuer.and_then(|id| self.devices.by_id(id).or_else(|| self.operators.by_id(id)));
+        let above = issuer.map_or(&[][..], |issuer| &issuer.chain);
+        std::iter::once(certificate)
+            .chain(above.iter().cloned())
+            .collect()
     }
 
-    /// What devices and operators pin, DER.
+    /// Does a certificate name one of the trusted authorities of devices as its issuer?
+    pub fn has_issuer_of(&self, certificate: &[u8]) -> bool {
+        leaf::issuer(certificate).is_some_and(|id| self.devices.by_id(id).is_some())
+    }
+
+    /// The authorities whose device certificates are let in, DER.
+    pub fn device_anchors(&self) -> Vec<Vec<u8>> {
+        anchors(&self.devices)
+    }
+
+    /// The authorities whose operator certificates are let in, DER.
+    pub fn operator_anchors(&self) -> Vec<Vec<u8>> {
+        anchors(&self.operators)
+    }
+
+    /// What devices and operators pin, DER; the oldest first.
     pub fn roots(&self) -> Vec<Vec<u8>> {
-        vec![self.root.bytes.clone()]
+        self.roots.iter().map(|root| root.bytes.clone()).collect()
     }
 
     /// The key of the hashes of activation codes.
     pub const fn code_key(&self) -> &CodeKey {
         &self.code_key
     }
+}
 
-    /// The authority's own certificates and when they end: an operator must renew them with the root key in time.
-    pub fn authorities(&self) -> Vec<Authority> {
-        [
-            (ROOT_CA, &self.root),
-            (DEVICE_CA, &self.devices.certificate),
-            (OPERATOR_CA, &self.operators.certificate),
-            (SERVER_CA, &self.servers.certificate),
-            (CONFIG_SIGNER, &self.config.1),
-        ]
-        .map(|(what, certificate)| Authority {
-            what,
-            not_after: Timestamp::from_seconds(certificate.not_after),
-        })
-        .to_vec()
+impl Signing {
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, CaError> {
+        self.key.sign(message).map_err(CaError::Key)
     }
+}
+
+fn anchors(authorities: &Generations<Issuing>) -> Vec<Vec<u8>> {
+    let all = authorities.all();
+    all.map(|one| one.certificate.bytes.clone()).collect()
+}
+
+fn missing(hierarchy: &Hierarchy, kind: AuthorityKind) -> CaError {
+    CaError::Missing(hierarchy.directory.join(kind.as_str()))
+}
+
+/// Opens the key of a generation, and holds it against the certificate.
+pub(super) fn key_of(generation: &Generation, passphrase: &Passphrase) -> Result<PrivateKey, CaError> {
+    let path = &generation.key;
+    let key = sealed::private_key(path, passphrase)?;
+    if generation.certificate.key != *key.public() {
+        return Err(CaError::damaged(
+            &generation.certificate.path,
+            "is not the certificate of its key",
+        ));
+    }
+    Ok(key)
 }
 
 impl std::fmt::Debug for OperatorCredential {

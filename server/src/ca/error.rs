@@ -1,5 +1,6 @@
 //! What can go wrong in the certificate authority. All of it is ours or the operator's to mend: a device sees none of it.
 
+use super::AuthorityKind;
 use crate::random::NoRandom;
 use muster_domain::{Code, Refusal, Timestamp, certificate::AuthorityId};
 use std::{io, path::PathBuf};
@@ -10,9 +11,20 @@ pub enum CaError {
     /// `init` found a certificate authority.
     #[error("{0} exists: this directory has a certificate authority already")]
     Exists(PathBuf),
-    /// `init` found the offline key of another certificate authority.
-    #[error("{0} exists: it belongs to another certificate authority; move it away first")]
+    /// A root key was to be written where something is.
+    #[error(
+        "{0} is not empty: it may belong to another certificate authority; name another directory, or move it away"
+    )]
     OfflineExists(PathBuf),
+    /// There is no root key where one was to be opened.
+    #[error("{path} does not exist: mount the storage with the root key, and name its directory", path = .0.display())]
+    NoRootKey(PathBuf),
+    /// An older program made the authority, without this key.
+    #[error("there is no {what}; make one with `musterd authority rotate {0}`", what = .0.what())]
+    Kind(AuthorityKind),
+    /// A step of a ceremony cannot be done; the text says why, and what to do.
+    #[error("{0}")]
+    Ceremony(String),
     /// `open` found none.
     #[error("{0} does not exist: make a certificate authority first")]
     Missing(PathBuf),

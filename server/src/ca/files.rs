@@ -1,11 +1,15 @@
 //! Where the authority keeps its files, and how they get there: written whole, synced, renamed into place.
 
 use super::{CaError, der, key::PublicKey};
+use muster_domain::{
+    Timestamp,
+    certificate::{AuthorityId, CertificateSerial},
+};
 use pkcs8::der::pem;
 use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use std::{
     fs::{self, DirBuilder, File, OpenOptions},
-    io::{ErrorKind, Read as _, Write as _},
+    io::{self, ErrorKind, Read as _, Write as _},
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
@@ -13,33 +17,37 @@ use x509_parser::{certificate::X509Certificate, prelude::FromDer as _};
 
 /// The directory of the authority, inside that of the server. Once it is there, the authority is complete.
 pub(super) const AUTHORITY: &str = "ca";
-/// The directory with the root key, to be moved away.
-pub(super) const OFFLINE: &str = "offline";
 /// Where `init` works until all is there.
 pub(super) const STAGING: &str = ".ca-init";
 
-/// Certificates, inside [`AUTHORITY`].
-pub(super) const ROOT: &str = "root.pem";
-pub(super) const DEVICES: &str = "devices.pem";
-pub(super) const OPERATORS: &str = "operators.pem";
-pub(super) const SERVERS: &str = "servers.pem";
-pub(super) const CONFIG: &str = "config.pem";
-/// Sealed keys, inside [`AUTHORITY`].
-pub(super) const KEYS: &str = "keys";
-pub(super) const DEVICES_KEY: &str = "keys/devices.key";
-pub(super) const OPERATORS_KEY: &str = "keys/operators.key";
-pub(super) const SERVERS_KEY: &str = "keys/servers.key";
-pub(super) const CONFIG_KEY: &str = "keys/config.key";
+/// The key of activation codes, inside [`AUTHORITY`].
 pub(super) const CODES_KEY: &str = "keys/codes.key";
-/// Inside [`OFFLINE`].
+/// The directory of [`CODES_KEY`].
+pub(super) const KEYS: &str = "keys";
+/// Inside the directory with the root key.
 pub(super) const ROOT_KEY: &str = "root.key";
+pub(super) const ROOT_CERTIFICATE: &str = "root.pem";
 pub(super) const ROOT_README: &str = "README.txt";
+pub(super) const LEDGER: &str = "issued.log";
 
 /// Longest file read, in bytes: none of ours has more than 2 KiB.
 const FILE_LIMIT: u64 = 64 << 10;
 
+/// Before each change of the disk: tests let the power fail here.
+#[cfg(test)]
+fn about_to(doing: &'static str, path: &Path) -> Result<(), CaError> {
+    power::is_on().map_err(CaError::file(doing, path))
+}
+
+#[cfg(not(test))]
+#[expect(clippy::unnecessary_wraps, reason = "it has the form that it has in tests")]
+const fn about_to(_: &'static str, _: &Path) -> Result<(), CaError> {
+    Ok(())
+}
+
 /// Makes a directory that nobody else may look into; parents as well.
-pub(super) fn make_directory(path: &Path) -> Result<(), CaError> {
+pub(crate) fn make_directory(path: &Path) -> Result<(), CaError> {
+    about_to("make", path)?;
     let mut builder = DirBuilder::new();
     builder
         .recursive(true)
@@ -49,7 +57,8 @@ pub(super) fn make_directory(path: &Path) -> Result<(), CaError> {
 }
 
 /// Makes names in a directory durable.
-pub(super) fn sync_directory(path: &Path) -> Result<(), CaError> {
+pub(crate) fn sync_directory(path: &Path) -> Result<(), CaError> {
+    about_to("sync", path)?;
     File::open(path)
         .and_then(|directory| directory.sync_all())
         .map_err(CaError::file("sync", path))
@@ -61,7 +70,10 @@ pub(super) fn write_new(path: &Path, content: &[u8]) -> Result<(), CaError> {
     if path.exists() {
         return Err(CaError::file("create", path)(ErrorKind::AlreadyExists.into()));
     }
+    about_to("write", path)?;
     let passing = path.with_extension("new");
+    // What a crash left under the passing name is nobody's.
+    remove_file(&passing)?;
     OpenOptions::new()
         .write(true)
         .create_new(true)
@@ -73,12 +85,52 @@ pub(super) fn write_new(path: &Path, content: &[u8]) -> Result<(), CaError> {
 }
 
 /// Renames a file or directory; the parent is not synced yet.
-pub(super) fn rename(from: &Path, to: &Path) -> Result<(), CaError> {
+pub(crate) fn rename(from: &Path, to: &Path) -> Result<(), CaError> {
+    about_to("rename to", to)?;
     fs::rename(from, to).map_err(CaError::file("rename to", to))
 }
 
+/// Removes a file, if it is there.
+pub(super) fn remove_file(path: &Path) -> Result<(), CaError> {
+    about_to("remove", path)?;
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(CaError::file("remove", path)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// Adds a line to a file, durably; makes the file if it is not there.
+pub(super) fn append(path: &Path, line: &str) -> Result<(), CaError> {
+    about_to("write", path)?;
+    OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(path)
+        .and_then(|mut file| file.write_all(line.as_bytes()).and_then(|()| file.sync_all()))
+        .map_err(CaError::file("write", path))
+}
+
+/// The names in a directory; none when it is not there. Those that begin with a dot are of ceremonies that did not end.
+pub(super) fn names(path: &Path) -> Result<Vec<String>, CaError> {
+    let entries = match fs::read_dir(path) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(CaError::file("read", path)(error)),
+    };
+    let names: io::Result<Vec<_>> = entries.map(|entry| Ok(entry?.file_name())).collect();
+    let names = names.map_err(CaError::file("read", path))?;
+    let mut names: Vec<_> = names
+        .iter()
+        .map(|name| name.to_string_lossy().into_owned())
+        .collect();
+    names.sort_unstable();
+    Ok(names)
+}
+
 /// Removes a directory and all in it.
-pub(super) fn remove_directory(path: &Path) -> Result<(), CaError> {
+pub(crate) fn remove_directory(path: &Path) -> Result<(), CaError> {
+    about_to("remove", path)?;
     match fs::remove_dir_all(path) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(CaError::file("remove", path)(error)),
         _ => Ok(()),
@@ -112,6 +164,7 @@ pub(super) struct Stored {
     pub(super) organisation: String,
     pub(super) common_name: String,
     pub(super) key: PublicKey,
+    pub(super) serial: CertificateSerial,
     /// Seconds since 1970.
     pub(super) not_before: u64,
     /// Seconds since 1970.
@@ -122,6 +175,11 @@ impl Stored {
     /// Reads a file with one certificate.
     pub(super) fn read(path: PathBuf) -> Result<Self, CaError> {
         let text = read(&path)?;
+        Self::from_pem(path, &text)
+    }
+
+    /// From a text with one certificate; `path` is for errors.
+    pub(super) fn from_pem(path: PathBuf, text: &str) -> Result<Self, CaError> {
         let bytes = CertificateDer::from_pem_slice(text.as_bytes())
             .map_err(|_| CaError::damaged(&path, "is not a certificate in PEM"))?;
         Self::from_bytes(path, bytes.to_vec())
@@ -153,6 +211,7 @@ impl Stored {
             |time: x509_parser::time::ASN1Time| u64::try_from(time.timestamp()).map_err(|_| damaged());
         let not_before = seconds(certificate.validity().not_before)?;
         let not_after = seconds(certificate.validity().not_after)?;
+        let serial = CertificateSerial::from_bytes(certificate.raw_serial()).ok_or_else(damaged)?;
         let name = subject.as_raw().to_vec();
         Ok(Self {
             path,
@@ -160,10 +219,26 @@ impl Stored {
             organisation,
             common_name,
             key,
+            serial,
             not_before,
             not_after,
             bytes,
         })
+    }
+
+    /// The name of the authority.
+    pub(super) fn id(&self) -> AuthorityId {
+        self.key.authority_id()
+    }
+
+    /// Is `now` within its life?
+    pub(super) const fn holds_at(&self, now: Timestamp) -> bool {
+        self.not_before <= now.seconds() && now.seconds() < self.not_after
+    }
+
+    /// Later ones are greater.
+    pub(super) const fn age(&self) -> (u64, u128) {
+        (self.not_before, self.serial.as_u128())
     }
 
     /// Did this key sign this certificate?
@@ -175,5 +250,32 @@ impl Stored {
                     &certificate.signature_value.data,
                 )
         })
+    }
+}
+
+/// Power that fails before a change of the disk, for the thread of a test: from then on nothing changes any more.
+#[cfg(test)]
+pub(crate) mod power {
+    use std::{cell::Cell, io};
+
+    thread_local! {
+        static LEFT: Cell<usize> = const { Cell::new(usize::MAX) };
+    }
+
+    pub(super) fn is_on() -> io::Result<()> {
+        match LEFT.get() {
+            0 => Err(io::Error::other("the power failed")),
+            left => {
+                LEFT.set(left - 1);
+                Ok(())
+            }
+        }
+    }
+
+    /// Runs something that has `changes` before the power fails; gives how many it had left, too.
+    pub(crate) fn failing_after<T>(changes: usize, run: impl FnOnce() -> T) -> (T, usize) {
+        LEFT.set(changes);
+        let ran = run();
+        (ran, LEFT.replace(usize::MAX))
     }
 }

@@ -2,8 +2,10 @@
 
 use super::{
     Ca, CaError, CertificationRequest, OperatorCredential, ServerCertificate, ServerNames,
+    authority::Issuing,
     crl_url::CrlUrl,
     key::{PrivateKey, PublicKey},
+    leaf,
     lint::{self, Defect, Proof},
     profile::{Alternative, Kind, Locations, Template},
     profiles::NO_EXPIRY,
@@ -39,7 +41,7 @@ impl Ca {
     /// Start and end of a certificate issued at `now`: back-dated five minutes for slow clocks, as long as its profile says,
     /// inside the life of its issuer. Whole seconds.
     pub fn validity(&self, profile: CertificateProfile, now: Timestamp) -> (Timestamp, Timestamp) {
-        self.issuer_of(profile)
+        self.issuer_of(profile, now)
             .validity(now, self.issuance().profile(profile).life)
     }
 
@@ -98,11 +100,7 @@ impl Ca {
         if permit.device() != device.id || intent.spki != request.digest() || !is_device {
             return Err(CaError::Permit);
         }
-        let issuer = self.issuer_of(intent.profile);
-        // Intents of programs before there was a choice have no issuer.
-        if intent.issuer.is_some_and(|id| id != issuer.id()) {
-            return Err(CaError::Permit);
-        }
+        let issuer = self.meant(intent.profile, intent.issuer, intent.not_before)?;
         let intended = Intended {
             profile: intent.profile,
             serial: intent.certificate,
@@ -110,7 +108,7 @@ impl Ca {
             not_after: intent.not_after,
         };
         let names = Alternative::Hardware(device.serial.to_string());
-        let template = self.template(intended, device.id.to_string(), names)?;
+        let template = self.template(issuer, intended, device.id.to_string(), names)?;
         issuer.issue(&template, request.key(), proof)
     }
 
@@ -148,8 +146,7 @@ impl Ca {
         let key_pem = document
             .to_pem("PRIVATE KEY", LineEnding::LF)
             .map_err(|error| CaError::Seal(error.into()))?;
-        let mut chain = vec![certificate];
-        chain.extend(self.operator_chain());
+        let chain = self.with_chain(certificate);
         Ok(OperatorCredential {
             name: name.clone(),
             key_pem,
@@ -180,13 +177,15 @@ impl Ca {
             not_before,
             not_after,
         };
-        let template = self.template(intended, name.to_string(), Alternative::Nothing)?;
-        self.issuer_of(profile).issue(&template, key, Proof::Always)
+        let issuer = self.issuer_of(profile, now);
+        let template = self.template(issuer, intended, name.to_string(), Alternative::Nothing)?;
+        issuer.issue(&template, key, Proof::Always)
     }
 
     /// What a certificate of ours looks like.
     fn template(
         &self,
+        issuer: &Issuing,
         intended: Intended,
         common_name: String,
         names: Alternative,
@@ -197,7 +196,7 @@ impl Ca {
             not_before,
             not_after,
         } = intended;
-        let (issuer, form) = (self.issuer_of(profile), self.issuance().profile(profile));
+        let form = self.issuance().profile(profile);
         // An intent without an end stays one when the settings change.
         let is_inside = not_after.seconds() <= issuer.certificate.not_after
             || (not_after == NO_EXPIRY && matches!(names, Alternative::Hardware(_)));
@@ -231,7 +230,7 @@ impl Ca {
         now: Timestamp,
     ) -> Result<ServerCertificate, CaError> {
         let profile = CertificateProfile::Server;
-        let issuer = self.issuer_of(profile);
+        let issuer = self.issuer_of(profile, now);
         let (key, _) = PrivateKey::generate()?;
         let (not_before, not_after) = self.validity(profile, now);
         let intended = Intended {
@@ -241,11 +240,10 @@ impl Ca {
             not_after,
         };
         let names = Alternative::Server(names.as_slice().to_vec());
-        let template = self.template(intended, SERVER_NAME.to_owned(), names)?;
+        let template = self.template(issuer, intended, SERVER_NAME.to_owned(), names)?;
         let certificate = issuer.issue(&template, key.public(), Proof::Always)?;
-        let chain = [certificate, issuer.certificate.bytes.clone()]
-            .map(CertificateDer::from)
-            .to_vec();
+        let chain = std::iter::once(certificate).chain(issuer.chain.iter().cloned());
+        let chain = chain.map(CertificateDer::from).collect();
         Ok(ServerCertificate {
             chain,
             key: key.for_tls(),
@@ -260,7 +258,9 @@ impl Ca {
     ///
     /// The first [`Defect`].
     pub fn inspect(&self, record: &CertificateRecord, serial: Option<&Serial>) -> Result<(), Defect> {
-        let id = record.issuer.unwrap_or_else(|| self.issuer(record.profile));
+        // Records of older programs name nobody.
+        let id = record.issuer.or_else(|| leaf::issuer(&record.der));
+        let id = id.ok_or(Defect::Issuer)?;
         let issuer = self.authority(id).map_err(|_| Defect::Issuer)?;
         let (common_name, names) = match (&record.holder, serial) {
             (CertificateHolder::Device(device), Some(serial)) => {

@@ -1,9 +1,14 @@
 //! What the service reads from a certificate that a peer presented. TLS has verified it before.
 
 use super::CaError;
-use muster_domain::{Timestamp, certificate::SpkiDigest};
+use muster_domain::{
+    Timestamp,
+    certificate::{AuthorityId, SpkiDigest},
+};
 use sha2::{Digest as _, Sha256};
-use x509_parser::{certificate::X509Certificate, prelude::FromDer as _, time::ASN1Time};
+use x509_parser::{
+    certificate::X509Certificate, extensions::ParsedExtension, prelude::FromDer as _, time::ASN1Time,
+};
 
 fn parse(leaf: &[u8]) -> Result<X509Certificate<'_>, CaError> {
     match X509Certificate::from_der(leaf) {
@@ -33,6 +38,19 @@ pub fn certificate_validity(leaf: &[u8]) -> Result<(Timestamp, Timestamp), CaErr
         (Ok(start), Ok(end)) => Ok((start, end)),
         _ => Err(CaError::NotACertificate),
     }
+}
+
+/// The authority that signed a certificate, by its authority key identifier; `None` when it names none of this form.
+pub fn issuer(leaf: &[u8]) -> Option<AuthorityId> {
+    let certificate = parse(leaf).ok()?;
+    let named = certificate
+        .extensions()
+        .iter()
+        .find_map(|one| match one.parsed_extension() {
+            ParsedExtension::AuthorityKeyIdentifier(named) => named.key_identifier.as_ref(),
+            _ => None,
+        });
+    named?.0.try_into().ok().map(AuthorityId)
 }
 
 /// A certificate's serial: the content of its INTEGER.

@@ -228,6 +228,7 @@ fn extended_key_usage(w: &mut Writer, purpose: Purpose) {
         Purpose::Client => oid::CLIENT_AUTH,
         Purpose::Server => oid::SERVER_AUTH,
         Purpose::ConfigSigning => oid::CONFIG_SIGNING,
+        Purpose::CheckpointSigning => oid::CHECKPOINT_SIGNING,
     };
     w.extension(oid::EXTENDED_KEY_USAGE, false, |w| w.sequence(|w| w.oid(purpose)));
 }
@@ -273,6 +274,12 @@ fn extensions(w: &mut Writer, template: &Template, key: &PublicKey, signer: Sign
     const AUTHORITY_OF_LEAVES: &[u8] = &[tag::BOOLEAN, 1, 0xff, tag::INTEGER, 1, 0];
     match &template.kind {
         Kind::Root => {
+            key_usage(w, SIGN_CERTIFICATES);
+            subject_key(w, key);
+            basic_constraints(w, AUTHORITY);
+        }
+        Kind::Link => {
+            w.authority_key(signer);
             key_usage(w, SIGN_CERTIFICATES);
             subject_key(w, key);
             basic_constraints(w, AUTHORITY);

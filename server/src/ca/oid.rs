@@ -1,6 +1,6 @@
 //! The object identifiers that certificates of ours are made of, as DER content.
 
-use muster_proto::envelope::CONFIG_SIGNING_EKU_DER;
+use muster_proto::envelope::{CHECKPOINT_SIGNING_EKU_DER, CONFIG_SIGNING_EKU_DER};
 
 pub(super) const COMMON_NAME: &[u8] = &[0x55, 4, 3];
 pub(super) const ORGANISATION: &[u8] = &[0x55, 4, 10];
@@ -29,6 +29,8 @@ pub(super) const SERVER_AUTH: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 1];
 pub(super) const CLIENT_AUTH: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 2];
 /// The private usage of config-signing certificates.
 pub(super) const CONFIG_SIGNING: &[u8] = CONFIG_SIGNING_EKU_DER;
+/// The private usage of certificates that sign checkpoints.
+pub(super) const CHECKPOINT_SIGNING: &[u8] = CHECKPOINT_SIGNING_EKU_DER;
 
 /// id-on-hardwareModuleName (RFC 4108, 5).
 pub(super) const HARDWARE_MODULE_NAME: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 8, 4];

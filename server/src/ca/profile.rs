@@ -6,7 +6,7 @@ use muster_domain::{
     Timestamp,
     certificate::{AuthorityId, CertificateSerial},
 };
-use muster_proto::envelope::CONFIG_SIGNING_EKU;
+use muster_proto::envelope::{CHECKPOINT_SIGNING_EKU, CONFIG_SIGNING_EKU};
 use rcgen::{
     BasicConstraints, CertificateParams, CidrSubnet, CrlDistributionPoint, CustomExtension,
     DistinguishedName, DnType, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa, KeyIdMethod, KeyUsagePurpose,
@@ -27,12 +27,14 @@ pub(super) enum Purpose {
     Server,
     /// Signing desired state; a usage of our own.
     ConfigSigning,
+    /// Signing checkpoints of the audit log; a usage of our own.
+    CheckpointSigning,
 }
 
 /// Other names of the holder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Alternative {
-    /// Operators and the config signer have none.
+    /// Operators and those who sign something else than certificates have none.
     Nothing,
     /// A device: hardwareModuleName (RFC 4108, 5) with its serial.
     Hardware(String),
@@ -67,6 +69,8 @@ pub(super) struct Locations {
 pub(super) enum Kind {
     /// Signs itself.
     Root,
+    /// A root's key, certified by the root before it (RFC 4210, 4.4): whoever pinned that one comes to believe this one.
+    Link,
     /// Signs leaves of one purpose, and no further authority.
     Issuing(Purpose, Excluded),
     /// The end of a chain.
@@ -153,6 +157,7 @@ fn usage(purpose: Purpose) -> ExtendedKeyUsagePurpose {
         Purpose::Client => ExtendedKeyUsagePurpose::ClientAuth,
         Purpose::Server => ExtendedKeyUsagePurpose::ServerAuth,
         Purpose::ConfigSigning => ExtendedKeyUsagePurpose::Other(CONFIG_SIGNING_EKU.to_vec()),
+        Purpose::CheckpointSigning => ExtendedKeyUsagePurpose::Other(CHECKPOINT_SIGNING_EKU.to_vec()),
     }
 }
 
@@ -189,6 +194,10 @@ impl Template {
                 params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
                 // Its own key is the only authority there is (RFC 5280, 4.2.1.1).
                 params.use_authority_key_identifier_extension = false;
+            }
+            Kind::Link => {
+                params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+                params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
             }
             Kind::Issuing(purpose, excluded) => {
                 params.name_constraints = excluded.constraints();

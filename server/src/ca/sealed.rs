@@ -1,7 +1,7 @@
 //! Keys at rest: PKCS#8 EncryptedPrivateKeyInfo (RFC 5958) under PBES2 with scrypt (RFC 7914) and AES-256-CBC, in PEM.
 //! `openssl pkcs8` reads them.
 
-use super::{CaError, Passphrase};
+use super::{CaError, Passphrase, files, key::PrivateKey};
 use crate::random;
 use muster_domain::activation::CodeKey;
 use pkcs8::{
@@ -68,6 +68,16 @@ pub(super) fn open(pem: &str, passphrase: &Passphrase, path: &Path) -> Result<Se
         return Err(CaError::Passphrase(path.into()));
     }
     Ok(opened)
+}
+
+/// Opens a file with a sealed key that signs.
+///
+/// # Errors
+///
+/// As [`open`]; [`CaError::Missing`].
+pub(super) fn private_key(path: &Path, passphrase: &Passphrase) -> Result<PrivateKey, CaError> {
+    let document = open(&files::read(path)?, passphrase, path)?;
+    PrivateKey::from_pkcs8(document.as_bytes()).map_err(|_| CaError::damaged(path, "is not a P-256 key"))
 }
 
 /// Makes the key of activation codes, sealed.

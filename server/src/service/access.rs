@@ -73,8 +73,7 @@ impl Service {
             .create_operator(operator.clone(), event)
             .await
             .or_fault("record an operator")??;
-        let mut chain = vec![certificate];
-        chain.extend(self.ca.operator_chain());
+        let chain = self.ca.with_chain(certificate);
         Ok(CreatedOperator { operator, chain })
     }
 

@@ -5,7 +5,7 @@
 
 use super::{OrFault as _, Service, blocking, fresh_serial};
 use crate::{
-    ca::CertificationRequest,
+    ca::{self, CertificationRequest},
     fault::{Failure, Fault},
     store::{ClaimBegun, ClaimStart},
 };
@@ -71,7 +71,7 @@ impl Service {
             spki: presented.spki,
             certificate: fresh_serial(&self.ca, now)?,
             profile: CertificateProfile::Device,
-            issuer: Some(self.ca.issuer(CertificateProfile::Device)),
+            issuer: Some(self.ca.issuer(CertificateProfile::Device, now)),
             not_before,
             not_after,
             source: Some(input.source),
@@ -115,15 +115,19 @@ impl Service {
                 .map(|der| (intent, id, der))
         });
         let (intent, device, der) = signed.await?.or_fault("sign a certificate")?;
+        // Who signed, should the one that was meant be gone.
+        let intent = ClaimIntent {
+            issuer: ca::issuer(&der),
+            ..intent
+        };
         Ok(CertificateRecord::intended(device, &intent).signed(der))
     }
 
     pub(super) fn answer(&self, device: &Device, certificate: Vec<u8>) -> ClaimAnswer {
-        let mut chain = vec![certificate];
-        chain.extend(self.ca.device_chain());
         ClaimAnswer {
             device: device.id,
-            chain,
+            // Of the authority that signed it: a repeated claim may be older than today's.
+            chain: self.ca.with_chain(certificate),
         }
     }
 }

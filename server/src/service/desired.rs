@@ -128,7 +128,7 @@ impl Service {
         let sealed = blocking("seal desired state", move || -> Result<Vec<u8>, Fault> {
             let inner = payload::encode(&message(&device, content, now), encoding)
                 .or_fault("encode desired state")?;
-            let envelope = ca.seal_desired(inner).or_fault("sign desired state")?;
+            let envelope = ca.seal_desired(inner, now).or_fault("sign desired state")?;
             payload::encode(&envelope, encoding).or_fault("encode an envelope")
         });
         Ok(Some(sealed.await??.into()))

@@ -61,7 +61,7 @@ impl Service {
             spki: request.digest(),
             certificate: fresh_serial(&self.ca, now)?,
             profile,
-            issuer: Some(self.ca.issuer(profile)),
+            issuer: Some(self.ca.issuer(profile, now)),
             not_before,
             not_after,
             source: Some(source),

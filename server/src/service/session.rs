@@ -10,6 +10,7 @@ use crate::{
 use bytes::Bytes;
 use muster_domain::{
     Code, Refusal, Timestamp,
+    certificate::CertificateSerial,
     device::{Facet, FacetState, FacetStatus, Hello, HelloAnswer, Report},
     ids::DeviceId,
     renewal::{self, Admission},
@@ -92,8 +93,20 @@ impl Service {
 
     /// Is it on record as a certificate with which a device may connect, be it only to renew it? For the handshake, which
     /// waits: a look into the cache of the store.
+    ///
+    /// What an authority of ours signed ends with that authority: after its removal it is no certificate any more.
     pub(crate) fn is_current(&self, leaf: &[u8]) -> bool {
-        self.holder(leaf).is_ok_and(|holder| holder.is_some())
+        let is_held = self.holder(leaf).is_ok_and(|holder| holder.is_some());
+        is_held && (self.ca.has_issuer_of(leaf) || self.is_own(leaf).is_ok_and(|own| !own))
+    }
+
+    /// Is it the registry's own, and not one that was pinned?
+    fn is_own(&self, leaf: &[u8]) -> Result<bool, Failure> {
+        let serial = ca::certificate_serial(leaf).or_fault("read the serial of a device certificate")?;
+        let serial = CertificateSerial::from_bytes(&serial);
+        let known = serial.map(|serial| self.store.is_certificate(serial, leaf));
+        let known = known.transpose().or_fault("look up a certificate")?;
+        Ok(known.unwrap_or(false))
     }
 }
 

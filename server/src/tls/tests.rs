@@ -42,7 +42,8 @@ fn make() -> Fixture {
         now: NOW,
         operator: "alice".parse().unwrap(),
     };
-    let made = init(directory.path(), options).unwrap();
+    let offline = tempfile::tempdir().unwrap();
+    let made = init(directory.path(), offline.path(), options).unwrap();
     let operator = Holder {
         key: PrivatePkcs8KeyDer::from_pem_slice(made.operator.key_pem.as_bytes())
             .unwrap()
@@ -56,7 +57,7 @@ fn make() -> Fixture {
     let request = CertificationRequest::parse(request.der()).unwrap();
     let leaf = device::issue(&made.ca, &request);
     let mut chain = vec![leaf];
-    chain.extend(made.ca.device_chain());
+    chain.extend(made.ca.device_anchors());
     Fixture {
         ca: made.ca,
         device: Holder {

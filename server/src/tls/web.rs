@@ -92,7 +92,7 @@ impl WebTls {
     pub fn new(ca: &Ca, identity: &Arc<ServerIdentity>, clock: &Clock, pins: Pins) -> Result<Self, TlsError> {
         Ok(Self {
             acceptor: TlsAcceptor::from(web_config(ca, identity, clock, pins)?),
-            operators: own_certificates(ca.operator_chain())?,
+            operators: own_certificates(ca.operator_anchors())?,
             clock: clock.clone(),
         })
     }

@@ -102,6 +102,7 @@ impl Host {
         init::write_passphrase(&passphrase)?;
         let request = init::Request {
             directory: directory.clone(),
+            offline: init::offline_beside(&directory),
             organisation: "Bench".to_owned(),
             server_names: vec!["localhost".to_owned(), "127.0.0.1".to_owned()],
             listen: None,

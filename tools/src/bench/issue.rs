@@ -128,10 +128,14 @@ impl Maker {
             now,
             operator: "bench".parse().map_err(|why| anyhow::anyhow!("{why}"))?,
         };
+        let [registry, offline] = ["registry", "offline"].map(|name| scratch.join(name));
+        for made in [&registry, &offline] {
+            std::fs::create_dir(made)?;
+        }
         let parse =
             |der: Vec<u8>| CertificationRequest::parse(&der).map_err(|refusal| anyhow::anyhow!("{refusal}"));
         Ok(Self {
-            ca: ca::init(scratch, options)?.ca,
+            ca: ca::init(&registry, &offline, options)?.ca,
             requests: rows::requests(REQUESTS)?
                 .into_iter()
                 .map(parse)
@@ -153,7 +157,7 @@ impl Maker {
             spki: request.digest(),
             certificate: self.ca.fresh_serial(self.now)?,
             profile,
-            issuer: Some(self.ca.issuer(profile)),
+            issuer: Some(self.ca.issuer(profile, self.now)),
             not_before,
             not_after,
             source: None,

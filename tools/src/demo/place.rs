@@ -58,6 +58,7 @@ impl Place {
         }
         let request = init::Request {
             directory: self.registry(),
+            offline: init::offline_beside(&self.registry()),
             organisation: "Muster demo".to_owned(),
             server_names: vec!["localhost".to_owned(), "127.0.0.1".to_owned()],
             listen: Some((free_port().await?, free_port().await?)),

@@ -31,7 +31,7 @@ fn enrolled(number: u32) -> (DeviceKey, Vec<Vec<u8>>, String) {
     };
     let permit = claim::enroll(&device, intent).unwrap();
     let mut chain = vec![ca().issue_device(permit, &device, &request).unwrap()];
-    chain.extend(ca().device_chain());
+    chain.extend(ca().device_anchors());
     (key, chain, device.id.to_string())
 }
 

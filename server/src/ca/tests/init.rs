@@ -2,35 +2,10 @@
 
 use super::*;
 use pkcs8::{LineEnding, SecretDocument};
-use std::{collections::BTreeSet, fs, os::unix::fs::PermissionsExt as _, path::PathBuf, time::Duration};
-
-fn files_below(directory: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(directory).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            found.extend(files_below(&path));
-        }
-        found.push(path);
-    }
-    found
-}
+use std::{collections::BTreeSet, fs, os::unix::fs::PermissionsExt as _, time::Duration};
 
 fn copy(from: &Path, to: &Path) {
     fs::copy(from, to).unwrap();
-}
-
-fn copy_of_the_fixture() -> TempDir {
-    let copied = tempfile::tempdir().unwrap();
-    let from = FIXTURE.directory.path();
-    for path in files_below(from) {
-        let to = copied.path().join(path.strip_prefix(from).unwrap());
-        if path.is_file() {
-            fs::create_dir_all(to.parent().unwrap()).unwrap();
-            fs::copy(&path, &to).unwrap();
-        }
-    }
-    copied
 }
 
 #[test]
@@ -42,25 +17,47 @@ fn only_the_owner_may_look_and_all_is_there() {
         assert_eq!(mode, if path.is_dir() { 0o700 } else { 0o600 }, "{path:?}");
         names.insert(text(path.strip_prefix(root).unwrap()).to_owned());
     }
-    let expected = [
-        "ca",
-        "ca/config.pem",
-        "ca/devices.pem",
-        "ca/keys",
-        "ca/keys/codes.key",
-        "ca/keys/config.key",
-        "ca/keys/devices.key",
-        "ca/keys/operators.key",
-        "ca/keys/servers.key",
-        "ca/operators.pem",
-        "ca/root.pem",
-        "ca/servers.pem",
-        "offline",
-        "offline/README.txt",
-        "offline/root.key",
-    ];
-    assert_eq!(names, expected.map(str::to_owned).into());
-    assert_eq!(FIXTURE.made.root_key, root.join("offline/root.key"));
+    let mut expected: BTreeSet<_> = ["ca", "ca/keys", "ca/keys/codes.key", "ca/roots", "offline"]
+        .map(str::to_owned)
+        .into();
+    for name in ["README.txt", "issued.log", "root.key", "root.pem"] {
+        expected.insert(format!("offline/{name}"));
+    }
+    for one in list(root, NOW).unwrap() {
+        let kind = if one.kind == "root" { "roots" } else { one.kind };
+        expected.insert(format!("ca/{kind}"));
+        expected.insert(format!("ca/{kind}/{}", one.id));
+        expected.insert(format!("ca/{kind}/{}/certificate.pem", one.id));
+        if kind != "roots" {
+            expected.insert(format!("ca/{kind}/{}/private.key", one.id));
+        }
+    }
+    assert_eq!(names, expected);
+}
+
+#[test]
+fn the_ledger_names_every_certificate_that_the_root_signed() {
+    let ledger = fs::read_to_string(FIXTURE.directory.path().join("offline/issued.log")).unwrap();
+    let expected: String = list(FIXTURE.directory.path(), NOW)
+        .unwrap()
+        .iter()
+        .map(|one| {
+            let ListedCertificate {
+                serial,
+                subject,
+                not_after,
+                ..
+            } = one.certificate.as_ref().unwrap();
+            format!(
+                "{} {} {serial} until {} {subject}\n",
+                utc(NOW),
+                one.kind,
+                utc(*not_after)
+            )
+        })
+        .collect();
+    assert_eq!(ledger, expected);
+    assert!(ledger.starts_with("2026-11-24T00:00:00Z root "), "{ledger}");
 }
 
 #[test]
@@ -77,13 +74,13 @@ fn openssl_opens_the_keys_with_the_passphrase_only() {
     );
     let root = FIXTURE.directory.path();
     for (key, certificate) in [
-        ("ca/keys/devices.key", "ca/devices.pem"),
-        ("ca/keys/operators.key", "ca/operators.pem"),
-        ("ca/keys/servers.key", "ca/servers.pem"),
-        ("ca/keys/config.key", "ca/config.pem"),
-        ("offline/root.key", "ca/root.pem"),
+        (place(root, "keys/devices.key"), place(root, "devices.pem")),
+        (place(root, "keys/operators.key"), place(root, "operators.pem")),
+        (place(root, "keys/servers.key"), place(root, "servers.pem")),
+        (place(root, "keys/config.key"), place(root, "config.pem")),
+        (place(root, "keys/checkpoint.key"), place(root, "checkpoint.pem")),
+        (root.join("offline/root.key"), place(root, "root.pem")),
     ] {
-        let (key, certificate) = (root.join(key), root.join(certificate));
         let (opened, public) = openssl(&["pkey", "-in", text(&key), "-passin", &right, "-pubout"]);
         assert!(opened, "{public}");
         let (read, expected) = openssl(&["x509", "-in", text(&certificate), "-noout", "-pubkey"]);
@@ -127,8 +124,8 @@ fn opened_again_it_is_the_same_authority() {
     let code = ActivationCode::from_random([3; 15]);
     assert!(code.hash(opened.code_key()) == code.hash(ca().code_key()));
     assert_eq!(opened.roots(), ca().roots());
-    assert_eq!(opened.device_chain(), ca().device_chain());
-    assert_eq!(opened.authorities(), ca().authorities());
+    assert_eq!(opened.device_anchors(), ca().device_anchors());
+    assert_eq!(opened.operator_anchors(), ca().operator_anchors());
     let shown = format!("{opened:?}");
     assert!(
         shown.contains("CodeKey(..)") && !shown.contains("PRIVATE"),
@@ -148,60 +145,43 @@ fn a_wrong_passphrase_is_named_as_such() {
 
 #[test]
 fn one_directory_has_one_authority() {
-    let made = init(FIXTURE.directory.path(), options(&passphrase()));
+    let empty = tempfile::tempdir().unwrap();
+    let made = init(FIXTURE.directory.path(), empty.path(), options(&passphrase()));
     assert!(matches!(made, Err(CaError::Exists(_))), "{made:?}");
-    // The authority was moved away, its root key was not.
-    let copied = copy_of_the_fixture();
-    fs::remove_dir_all(copied.path().join("ca")).unwrap();
-    let made = init(copied.path(), options(&passphrase()));
+    // Nor is a root key overwritten.
+    let offline = FIXTURE.directory.path().join("offline");
+    let before = fs::read(offline.join("root.key")).unwrap();
+    let made = init(empty.path(), &offline, options(&passphrase()));
     assert!(matches!(made, Err(CaError::OfflineExists(_))), "{made:?}");
-    assert!(copied.path().join("offline/root.key").exists());
+    assert_eq!(fs::read(offline.join("root.key")).unwrap(), before);
 }
 
 #[test]
 fn what_a_crash_left_is_cleared_away() {
-    let check = |leave: fn(&Path)| {
-        let copied = copy_of_the_fixture();
-        let root = copied.path();
-        fs::create_dir(root.join(".ca-init")).unwrap();
-        leave(root);
-        assert!(matches!(Ca::open(root, &passphrase()), Err(CaError::Missing(_))));
-        init(root, options(&passphrase())).unwrap();
-        assert_ne!(
-            Ca::open(root, &passphrase()).unwrap().roots(),
-            ca().roots(),
-            "a fresh one"
-        );
-        assert!(!root.join(".ca-init").exists());
-    };
-    // Before any rename.
-    check(|root| {
-        fs::rename(root.join("ca"), root.join(".ca-init/ca")).unwrap();
-        fs::rename(root.join("offline"), root.join(".ca-init/offline")).unwrap();
-    });
-    // In the middle of a file.
-    check(|root| {
-        fs::remove_dir_all(root.join("offline")).unwrap();
-        fs::remove_dir_all(root.join("ca")).unwrap();
-        fs::create_dir(root.join(".ca-init/ca")).unwrap();
-        fs::write(root.join(".ca-init/ca/root.new"), "-----BEGIN").unwrap();
-    });
-    // Between the renames.
-    check(|root| fs::rename(root.join("ca"), root.join(".ca-init/ca")).unwrap());
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path();
+    fs::create_dir_all(root.join(".ca-init/devices/.0")).unwrap();
+    fs::write(root.join(".ca-init/devices/.0/private.new"), "-----BEGIN").unwrap();
+    assert!(matches!(Ca::open(root, &passphrase()), Err(CaError::Missing(_))));
+    initialise(root, options(&passphrase())).unwrap();
+    Ca::open(root, &passphrase()).unwrap();
+    assert!(!root.join(".ca-init").exists());
 }
 
 #[test]
 fn a_missing_or_foreign_part_is_noticed() {
     let other = tempfile::tempdir().unwrap();
-    init(other.path(), options(&passphrase())).unwrap();
+    initialise(other.path(), options(&passphrase())).unwrap();
     let check = |name: &str, spoil: &dyn Fn(&Path), expected: &str| {
         let copied = copy_of_the_fixture();
-        spoil(&copied.path().join("ca").join(name));
+        let path = place(copied.path(), name);
+        spoil(&path);
         let error = Ca::open(copied.path(), &passphrase()).unwrap_err().to_string();
-        assert!(
-            error.contains(expected) && error.contains(name),
-            "{name}: {error}"
-        );
+        // A certificate that is gone leaves a key that waits for one: what is missing is the whole kind.
+        let kind = path.parent().unwrap().parent().unwrap();
+        let named =
+            error.contains(text(&path)) || error.starts_with(&format!("{} does not exist", text(kind)));
+        assert!(error.contains(expected) && named, "{name}: {error}");
     };
     let names = [
         "root.pem",
@@ -215,6 +195,7 @@ fn a_missing_or_foreign_part_is_noticed() {
         "keys/operators.key",
         "keys/servers.key",
         "keys/config.key",
+        "keys/checkpoint.key",
         "keys/codes.key",
     ];
     for name in names.into_iter().chain(keys) {
@@ -234,60 +215,94 @@ fn a_missing_or_foreign_part_is_noticed() {
             "is not a sealed private key",
         );
     }
+    // A certificate from elsewhere, under the name that is here, or under its own.
     for name in &names[1..] {
         check(
             name,
-            &|path| copy(&other.path().join("ca").join(name), path),
-            "is not signed by the root",
+            &|path| copy(&place(other.path(), name), path),
+            "is the certificate of another authority",
         );
+        let copied = copy_of_the_fixture();
+        let kind = name.strip_suffix(".pem").unwrap();
+        let foreign = place(other.path(), name);
+        let foreign = foreign.parent().unwrap();
+        let to = copied
+            .path()
+            .join("ca")
+            .join(kind)
+            .join(foreign.file_name().unwrap());
+        fs::create_dir(&to).unwrap();
+        for part in ["certificate.pem", "private.key"] {
+            copy(&foreign.join(part), &to.join(part));
+        }
+        let error = Ca::open(copied.path(), &passphrase()).unwrap_err().to_string();
+        assert!(error.contains("is not signed by the root"), "{error}");
     }
     for (key, certificate) in [
-        ("devices", "devices.pem"),
-        ("operators", "operators.pem"),
-        ("config", "config.pem"),
+        ("keys/devices.key", "devices.pem"),
+        ("keys/operators.key", "operators.pem"),
+        ("keys/config.key", "config.pem"),
+        ("keys/checkpoint.key", "checkpoint.pem"),
     ] {
-        let foreign = other.path().join(format!("ca/keys/{key}.key"));
-        let spoil = |path: &Path| copy(&foreign, &path.with_file_name(format!("keys/{key}.key")));
+        let spoil = |path: &Path| copy(&place(other.path(), key), &path.with_file_name("private.key"));
         check(certificate, &spoil, "is not the certificate of its key");
     }
-    // Two that changed places, with their keys.
-    let swap = |path: &Path| {
-        for (one, other) in [
-            ("devices.pem", "operators.pem"),
-            ("keys/devices.key", "keys/operators.key"),
-        ] {
-            let [one, other, aside] = [one, other, "aside"].map(|name| path.with_file_name(name));
-            fs::rename(&one, &aside).unwrap();
-            fs::rename(&other, &one).unwrap();
-            fs::rename(&aside, &other).unwrap();
-        }
-    };
-    check("devices.pem", &swap, "is another certificate of this authority");
+    // One at the place of the other, with its key.
+    let copied = copy_of_the_fixture();
+    let devices = place(copied.path(), "devices.pem").parent().unwrap().to_owned();
+    let to = copied
+        .path()
+        .join("ca/operators")
+        .join(devices.file_name().unwrap());
+    fs::rename(&devices, &to).unwrap();
+    let error = Ca::open(copied.path(), &passphrase()).unwrap_err().to_string();
+    assert!(
+        error.contains("does not exist") || error.contains("is another certificate of this authority"),
+        "{error}"
+    );
+    fs::create_dir_all(&devices).unwrap();
+    for part in ["certificate.pem", "private.key"] {
+        copy(&to.join(part), &devices.join(part));
+    }
+    let error = Ca::open(copied.path(), &passphrase()).unwrap_err().to_string();
+    assert!(
+        error.contains("is another certificate of this authority"),
+        "{error}"
+    );
     // A key that opens, where the code key should be.
-    let spoil = |path: &Path| copy(&path.with_file_name("devices.key"), path);
+    let devices = place(FIXTURE.directory.path(), "keys/devices.key");
+    let spoil = |path: &Path| copy(&devices, path);
     check("keys/codes.key", &spoil, "is not a key of activation codes");
+    // What is no generation.
+    let copied = copy_of_the_fixture();
+    fs::create_dir(copied.path().join("ca/devices/copy")).unwrap();
+    let error = Ca::open(copied.path(), &passphrase()).unwrap_err().to_string();
+    assert!(
+        error.contains("is not called by the id of an authority"),
+        "{error}"
+    );
 }
 
 #[test]
 fn a_damaged_key_is_never_used() {
     for name in ["keys/codes.key", "keys/devices.key"] {
-        let good = fs::read_to_string(FIXTURE.directory.path().join("ca").join(name)).unwrap();
+        let good = fs::read_to_string(place(FIXTURE.directory.path(), name)).unwrap();
         let (_, good) = SecretDocument::from_pem(&good).unwrap();
         // One bit in each block of the ciphertext, which ends the file: CBC spoils that block and turns one bit of
         // the next.
         let end = good.as_bytes().len();
         let content = if name == "keys/codes.key" { 96 } else { 144 };
-        for place in (end - content..end).step_by(16) {
+        for at in (end - content..end).step_by(16) {
             let mut bytes = good.as_bytes().to_vec();
-            bytes[place] ^= 1;
+            bytes[at] ^= 1;
             let copied = copy_of_the_fixture();
             let damaged = SecretDocument::try_from(bytes).unwrap();
             let pem = damaged.to_pem("ENCRYPTED PRIVATE KEY", LineEnding::LF).unwrap();
-            fs::write(copied.path().join("ca").join(name), pem).unwrap();
+            fs::write(place(copied.path(), name), pem).unwrap();
             let opened = Ca::open(copied.path(), &passphrase());
             assert!(
                 matches!(opened, Err(CaError::Passphrase(_) | CaError::Damaged { .. })),
-                "{name}, byte {place}: {opened:?}"
+                "{name}, byte {at}: {opened:?}"
             );
         }
     }
@@ -300,9 +315,14 @@ fn bad_options_are_refused_before_anything_is_written() {
         let passphrase = passphrase();
         let mut options = options(&passphrase);
         change(&mut options);
-        let error = init(directory.path(), options).unwrap_err().to_string();
+        let offline = tempfile::tempdir().unwrap();
+        let error = init(directory.path(), offline.path(), options)
+            .unwrap_err()
+            .to_string();
         assert!(error.contains(expected), "{error}");
-        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+        for directory in [&directory, &offline] {
+            assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+        }
     };
     check(
         &|options| options.organisation = String::new(),
@@ -325,7 +345,7 @@ fn long_and_foreign_organisations_make_good_certificates() {
     ] {
         let directory = tempfile::tempdir().unwrap();
         let passphrase = passphrase();
-        let made = init(
+        let made = initialise(
             directory.path(),
             InitOptions {
                 organisation,

@@ -56,9 +56,9 @@ fn openssl_accepts(leaf: &[u8], intermediate: Option<&str>, purpose: &str) -> (b
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("leaf.pem");
     fs::write(&path, certificate_pem(leaf)).unwrap();
-    let authority = FIXTURE.directory.path().join("ca");
+    let authority = FIXTURE.directory.path();
     let at = NOW.seconds().to_string();
-    let root = authority.join("root.pem");
+    let root = place(authority, "root.pem");
     let mut arguments = vec![
         "verify",
         "-x509_strict",
@@ -70,7 +70,7 @@ fn openssl_accepts(leaf: &[u8], intermediate: Option<&str>, purpose: &str) -> (b
         "-CAfile",
         text(&root),
     ];
-    let intermediate = intermediate.map(|name| authority.join(name));
+    let intermediate = intermediate.map(|name| place(authority, name));
     if let Some(intermediate) = &intermediate {
         arguments.extend(["-untrusted", text(intermediate)]);
     }
@@ -122,18 +122,18 @@ fn a_device_certificate_says_what_the_registry_says() {
 fn independent_verifiers_accept_what_is_issued() {
     let operator = &FIXTURE.made.operator.chain;
     let server = ca().server_certificate(&server_names(), NOW).unwrap();
-    let config = ca().seal_desired(Vec::new()).unwrap().certificate.0;
+    let config = ca().seal_desired(Vec::new(), NOW).unwrap().certificate.0;
     for (leaf, chain, file, purpose, usage) in [
         (
             &issue(2),
-            ca().device_chain(),
+            ca().device_anchors(),
             Some("devices.pem"),
             "sslclient",
             KeyUsage::client_auth(),
         ),
         (
             &operator[0],
-            ca().operator_chain(),
+            ca().operator_anchors(),
             Some("operators.pem"),
             "sslclient",
             KeyUsage::client_auth(),
@@ -175,7 +175,7 @@ fn independent_verifiers_refuse_what_is_not_meant() {
         openssl_accepts(&leaf, None, "sslclient").0,
         "a device under the root",
     );
-    let accepts = |usage, at| webpki_accepts(&leaf, &ca().device_chain(), usage, at).is_ok();
+    let accepts = |usage, at| webpki_accepts(&leaf, &ca().device_anchors(), usage, at).is_ok();
     check(accepts(KeyUsage::server_auth(), NOW), "a device as a server");
     check(
         accepts(KeyUsage::required(oid::CONFIG_SIGNING), NOW),
@@ -197,7 +197,7 @@ fn independent_verifiers_refuse_what_is_not_meant() {
     check(
         webpki_accepts(
             &server.chain[0],
-            &ca().device_chain(),
+            &ca().device_anchors(),
             KeyUsage::server_auth(),
             NOW,
         )
@@ -240,7 +240,7 @@ fn validity_stays_inside_the_issuers() {
 fn nothing_is_issued_after_the_issuers_end() {
     // An authority of its own: its clock guard moves.
     let directory = tempfile::tempdir().unwrap();
-    let made = init(directory.path(), options(&passphrase())).unwrap();
+    let made = initialise(directory.path(), options(&passphrase())).unwrap();
     let late = NOW.plus(Duration::from_secs(11 * 365 * 86_400));
     let operator = made.ca.new_operator(&"bob".parse().unwrap(), late);
     assert!(
@@ -260,7 +260,7 @@ fn nothing_is_issued_after_the_issuers_end() {
 #[test]
 fn serials_are_sixteen_positive_bytes_that_sort_by_age() {
     let directory = tempfile::tempdir().unwrap();
-    let made = init(directory.path(), options(&passphrase())).unwrap();
+    let made = initialise(directory.path(), options(&passphrase())).unwrap();
     let at = |minute: u64| {
         made.ca
             .fresh_serial(NOW.plus(Duration::from_secs(60 * minute)))
@@ -351,7 +351,7 @@ fn a_sealed_envelope_opens_under_the_root_and_nothing_else_does() {
         firmware: None,
     };
     let sealed = ca()
-        .seal_desired(payload::encode(&wish, Encoding::Postcard).unwrap())
+        .seal_desired(payload::encode(&wish, Encoding::Postcard).unwrap(), NOW)
         .unwrap();
     let trust = |certificate: &[u8]| {
         webpki_accepts(certificate, &[], KeyUsage::required(oid::CONFIG_SIGNING), NOW)
@@ -416,17 +416,34 @@ fn what_is_no_certificate_has_neither_key_nor_serial() {
 #[test]
 fn the_authorities_tell_when_they_end() {
     let year = Duration::from_secs(365 * 86_400);
-    let ends: Vec<_> = ca()
-        .authorities()
-        .iter()
-        .map(|authority| (authority.what, authority.not_after))
+    let ends: Vec<_> = list(FIXTURE.directory.path(), NOW)
+        .unwrap()
+        .into_iter()
+        .map(|one| (one.kind, one.state, one.certificate.unwrap().not_after))
         .collect();
+    let issuing = AuthorityState::Issuing;
     let expected = [
-        ("root CA", NOW.plus(20 * year)),
-        ("device CA", NOW.plus(10 * year)),
-        ("operator CA", NOW.plus(10 * year)),
-        ("server CA", NOW.plus(10 * year)),
-        ("config signer", NOW.plus(2 * year)),
+        ("root", AuthorityState::Trusted, NOW.plus(20 * year)),
+        ("devices", issuing, NOW.plus(10 * year)),
+        ("operators", issuing, NOW.plus(10 * year)),
+        ("servers", issuing, NOW.plus(10 * year)),
+        ("config", issuing, NOW.plus(2 * year)),
+        ("checkpoint", issuing, NOW.plus(2 * year)),
     ];
     assert_eq!(ends, expected);
+}
+
+#[test]
+fn a_checkpoint_is_signed_by_a_key_of_its_own() {
+    let (signature, certificate) = ca().sign_checkpoint(b"checkpoint", NOW).unwrap();
+    let usage = |usage| webpki_accepts(&certificate, &[], KeyUsage::required(usage), NOW).is_ok();
+    assert!(usage(oid::CHECKPOINT_SIGNING));
+    assert!(!usage(oid::CONFIG_SIGNING), "one key, one use");
+    let der = CertificateDer::from(certificate.as_slice());
+    let signer = EndEntityCert::try_from(&der).unwrap();
+    let signed = |message: &[u8]| {
+        let algorithm = webpki::aws_lc_rs::ECDSA_P256_SHA256;
+        signer.verify_signature(algorithm, message, &signature).is_ok()
+    };
+    assert!(signed(b"checkpoint") && !signed(b"another checkpoint"));
 }

@@ -124,6 +124,8 @@ fn good_certificates_of_every_kind_pass() {
         Kind::Leaf(Purpose::Client, Alternative::Nothing),
         Kind::Leaf(Purpose::Server, Alternative::Server(server)),
         Kind::Leaf(Purpose::ConfigSigning, Alternative::Nothing),
+        Kind::Leaf(Purpose::CheckpointSigning, Alternative::Nothing),
+        Kind::Link,
     ] {
         let bench = Bench::new(kind.clone());
         assert_eq!(bench.check(&bench.build(|_| {})), Ok(()), "{kind:?}");

@@ -35,7 +35,7 @@ fn order(shard: u8, entries: u128) -> ListOrder {
 }
 
 fn device_authority() -> AuthorityId {
-    LISTING.issuer(CertificateProfile::Device)
+    LISTING.issuer(CertificateProfile::Device, NOW)
 }
 
 fn issuing() -> &'static Issuing {
@@ -52,7 +52,7 @@ fn openssl_reads_what_was_ordered() {
         pkcs8::der::pem::encode_string("X509 CRL", pkcs8::LineEnding::LF, &made).unwrap(),
     )
     .unwrap();
-    let issuer = FIXTURE.directory.path().join("ca/devices.pem");
+    let issuer = place(FIXTURE.directory.path(), "devices.pem");
     let (read, shown) = openssl(&[
         "crl",
         "-in",
@@ -210,7 +210,7 @@ fn every_seeded_defect_of_a_list_is_found() {
     let forged = params.signed_by(&issuing().issuer(&stranger)).unwrap();
     assert_eq!(crl_lint::check(forged.der(), &list), Err(Defect::Signature));
     let operators = LISTING
-        .authority(LISTING.issuer(CertificateProfile::Operator))
+        .authority(LISTING.issuer(CertificateProfile::Operator, NOW))
         .unwrap();
     let foreign = params.signed_by(&operators.issuer(&operators.key)).unwrap();
     assert_eq!(crl_lint::check(foreign.der(), &list), Err(Defect::Issuer));

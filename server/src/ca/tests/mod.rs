@@ -1,5 +1,8 @@
 //! Tests of the authority as a whole. One authority serves them all: making one costs a dozen key derivations.
 
+mod ceremony;
+mod crash;
+mod former;
 mod handover;
 mod hostile;
 mod init;
@@ -15,13 +18,17 @@ use super::*;
 use muster_domain::{
     Timestamp,
     activation::ActivationCode,
-    certificate::CertificateProfile,
+    certificate::{AuthorityId, CertificateProfile},
     claim::{self, ClaimPermit, Decision, Presented},
     desired::Target,
     device::{ClaimIntent, ClaimWindow, Credential, Device, Lifecycle, Origin, Verification},
     ids::{BatchId, DeviceId},
 };
-use std::{path::Path, process::Command, sync::LazyLock};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    sync::LazyLock,
+};
 use tempfile::TempDir;
 
 /// 2026-11-24T00:00:00Z.
@@ -35,7 +42,7 @@ struct Fixture {
 
 static FIXTURE: LazyLock<Fixture> = LazyLock::new(|| {
     let directory = tempfile::tempdir().unwrap();
-    let made = init(directory.path(), options(&passphrase())).unwrap();
+    let made = initialise(directory.path(), options(&passphrase())).unwrap();
     Fixture { directory, made }
 });
 
@@ -50,6 +57,68 @@ fn options(passphrase: &Passphrase) -> InitOptions<'_> {
         now: NOW,
         operator: "alice@example.com".parse().unwrap(),
     }
+}
+
+/// A new authority, with its root key in `offline` of the same directory.
+fn initialise(directory: &Path, options: InitOptions<'_>) -> Result<Initialised, CaError> {
+    let offline = directory.join("offline");
+    make_directory(&offline)?;
+    init(directory, &offline, options)
+}
+
+/// Removes some weeks after the fixture was made.
+fn remove(
+    server: &Path,
+    name: &str,
+    valid: impl FnOnce(AuthorityKind, AuthorityId) -> Result<u64, CaError>,
+) -> Result<Removed, CaError> {
+    let now = NOW.plus(std::time::Duration::from_secs(21 * 24 * 3600));
+    super::remove(server, name, now, valid)
+}
+
+/// Where a directory with one generation of each has what programs before called `devices.pem`, `keys/devices.key`, and so on.
+fn place(directory: &Path, name: &str) -> PathBuf {
+    let authority = directory.join("ca");
+    let only = |kind: &str| {
+        let mut all = std::fs::read_dir(authority.join(kind)).unwrap();
+        all.next().unwrap().unwrap().path()
+    };
+    match name {
+        "keys/codes.key" => authority.join(name),
+        "root.pem" => only("roots").join("certificate.pem"),
+        name => match name.strip_prefix("keys/") {
+            Some(key) => only(key.strip_suffix(".key").unwrap()).join("private.key"),
+            None => only(name.strip_suffix(".pem").unwrap()).join("certificate.pem"),
+        },
+    }
+}
+
+fn files_below(directory: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files_below(&path));
+        }
+        found.push(path);
+    }
+    found
+}
+
+fn copy_of(from: &Path) -> TempDir {
+    let copied = tempfile::tempdir().unwrap();
+    for path in files_below(from) {
+        let to = copied.path().join(path.strip_prefix(from).unwrap());
+        if path.is_file() {
+            std::fs::create_dir_all(to.parent().unwrap()).unwrap();
+            std::fs::copy(&path, &to).unwrap();
+        }
+    }
+    copied
+}
+
+fn copy_of_the_fixture() -> TempDir {
+    copy_of(FIXTURE.directory.path())
 }
 
 fn server_names() -> ServerNames {
@@ -108,18 +177,29 @@ fn permit(device: &Device, request: &CertificationRequest, now: Timestamp) -> Cl
     let code = ActivationCode::from_random([7; 15]).hash(ca().code_key());
     let (not_before, not_after) = ca().validity(CertificateProfile::Device, now);
     let spki = request.digest();
-    let fresh = ClaimIntent {
-        spki,
-        certificate: ca().fresh_serial(NOW).unwrap(),
-        not_before,
-        not_after,
-        profile: CertificateProfile::Device,
-        issuer: None,
-        source: None,
-    };
+    let fresh = intent(ca(), request, not_before, not_after, NOW);
     match claim::decide(device, &Presented { code, spki }, fresh, now) {
         Decision::Issue(permit) => permit,
         other => panic!("{other:?}"),
+    }
+}
+
+/// What is recorded of a certificate before `ca` signs it.
+fn intent(
+    ca: &Ca,
+    request: &CertificationRequest,
+    not_before: Timestamp,
+    not_after: Timestamp,
+    now: Timestamp,
+) -> ClaimIntent {
+    ClaimIntent {
+        spki: request.digest(),
+        certificate: ca.fresh_serial(now).unwrap(),
+        profile: CertificateProfile::Device,
+        issuer: Some(ca.issuer(CertificateProfile::Device, now)),
+        not_before,
+        not_after,
+        source: None,
     }
 }
 

@@ -30,7 +30,7 @@ fn issued(ca: &Ca, profile: CertificateProfile) -> (CertificateRecord, Device) {
         not_before,
         not_after,
         profile,
-        issuer: Some(ca.issuer(profile)),
+        issuer: Some(ca.issuer(profile, NOW)),
         source: None,
     };
     let der = ca
@@ -112,11 +112,11 @@ fn lives_are_those_of_the_settings() {
 fn a_certificate_names_its_list_and_its_issuer() {
     let listing = with("", "http://crl.example/crl");
     let (record, device) = issued(&listing, CertificateProfile::Device);
-    let id = listing.issuer(CertificateProfile::Device);
+    let id = listing.issuer(CertificateProfile::Device, NOW);
     let text = String::from_utf8_lossy(&record.der).into_owned();
     let list = format!("http://crl.example/crl/{id}/{}.crl", record.serial.shard());
     assert!(text.contains(&list) && text.contains(&format!("http://crl.example/crl/{id}.cer")));
-    assert_eq!(listing.issuer_certificate(id).unwrap(), ca().device_chain()[0]);
+    assert_eq!(listing.issuer_certificate(id).unwrap(), ca().device_anchors()[0]);
     // Another address was set since, or none: what was right once still is. Another list never was.
     for ca in [&listing, ca(), &with("", "http://10.0.0.1/x")] {
         assert_eq!(ca.inspect(&record, Some(&device.serial)), Ok(()));
@@ -141,7 +141,7 @@ fn what_was_issued_is_known_again_and_nothing_else_is() {
     check(Err(Defect::Validity), &|record| record.not_after = NOW.plus(DAY));
     check(Err(Defect::Validity), &|record| record.not_before = NOW);
     check(Err(Defect::Issuer), &|record| {
-        record.issuer = Some(ca().issuer(CertificateProfile::Operator))
+        record.issuer = Some(ca().issuer(CertificateProfile::Operator, NOW))
     });
     check(Err(Defect::Issuer), &|record| {
         record.issuer = Some(Default::default())
@@ -190,7 +190,7 @@ fn a_profile_is_for_its_own_holders() {
     // Another authority was to sign it.
     let device = device(13);
     let mut intent = *permit(&device, &request, NOW).intent();
-    intent.issuer = Some(ca().issuer(CertificateProfile::Operator));
+    intent.issuer = Some(ca().issuer(CertificateProfile::Operator, NOW));
     let issued = ca().issue_device(recorded(&device, intent, &request), &device, &request);
     assert!(matches!(issued, Err(CaError::Permit)), "{issued:?}");
 }

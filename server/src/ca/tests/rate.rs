@@ -29,7 +29,7 @@ fn issuance_rate() {
     let issuing = start.elapsed();
     let start = Instant::now();
     for _ in 0..COUNT {
-        ca().seal_desired(vec![0; 2048]).unwrap();
+        ca().seal_desired(vec![0; 2048], NOW).unwrap();
     }
     let sealing = start.elapsed();
     let start = Instant::now();

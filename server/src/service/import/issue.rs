@@ -188,11 +188,11 @@ impl Issuing {
             Some(RowKey::Requested(request)) => {
                 let request = request.request();
                 deciding
-                    .sign(ca, waiting, identity, not_before, &request)?
+                    .sign(ca, waiting, identity, not_before, &request, now)?
                     .map(|der| (identity, not_before, der, None))
             }
             Some(RowKey::Pinned(_)) => None,
-            None => self.make(ca, deciding, waiting, identity, not_before)?,
+            None => self.make(ca, deciding, waiting, identity, not_before, now)?,
         };
         let Some((identity, not_before, der, key)) = issued else {
             return Ok(());
@@ -201,7 +201,7 @@ impl Issuing {
         let issuer = match &waiting.key {
             Some(RowKey::Certified { .. }) => None,
             Some(RowKey::Requested(_) | RowKey::Pinned(_)) | None => {
-                Some(ca.issuer(CertificateProfile::Device))
+                Some(ca.issuer(CertificateProfile::Device, now))
             }
         };
         let intent = intent(identity, issuer, not_before);
@@ -219,6 +219,7 @@ impl Issuing {
         waiting: &Waiting,
         identity: Identity,
         not_before: Timestamp,
+        now: Timestamp,
     ) -> Result<Option<Issued>, CaError> {
         let Some((recipient, format)) = &self.handover else {
             return Ok(None);
@@ -229,11 +230,10 @@ impl Issuing {
             spki: request.digest(),
             ..identity
         };
-        let Some(der) = deciding.sign(ca, waiting, identity, not_before, &request)? else {
+        let Some(der) = deciding.sign(ca, waiting, identity, not_before, &request, now)? else {
             return Ok(None);
         };
-        let mut chain = vec![der.clone()];
-        chain.extend(ca.device_chain());
+        let chain = ca.with_chain(der.clone());
         let name = waiting.row.row.row.serial.to_string();
         let sealed = key.seal(*format, &chain, &name, recipient)?;
         Ok(Some((identity, not_before, der, Some(sealed))))
@@ -265,11 +265,13 @@ impl Deciding {
         identity: Identity,
         not_before: Timestamp,
         request: &CertificationRequest,
+        now: Timestamp,
     ) -> Result<Option<Vec<u8>>, CaError> {
         let Some(device) = self.created(waiting, identity) else {
             return Ok(None);
         };
-        let intent = intent(identity, Some(ca.issuer(CertificateProfile::Device)), not_before);
+        let issuer = ca.issuer(CertificateProfile::Device, now);
+        let intent = intent(identity, Some(issuer), not_before);
         let permit = claim::enroll(&device, intent).ok_or(CaError::Permit)?;
         ca.issue_device_in_bulk(permit, &device, request).map(Some)
     }

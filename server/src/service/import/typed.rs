@@ -106,7 +106,11 @@ async fn gather(mut told: mpsc::Receiver<Result<Told, Failure>>) -> Result<Typed
             Event::Mapping(_) | Event::Progress { .. } => {}
             Event::Results(more) => {
                 lines.rows.extend(more.rows);
-                lines.issuers = more.issuers;
+                for issuer in more.issuers {
+                    if !lines.issuers.contains(&issuer) {
+                        lines.issuers.push(issuer);
+                    }
+                }
             }
             Event::Summary(batch) => {
                 let batch = *batch;

@@ -269,19 +269,25 @@ impl Watcher {
             let slots = part.record.slots.iter().skip(from as usize);
             messages(slots.map(|slot| line(slot, Some(&part), codes)))
         });
-        let issuers = self.issuers(batch);
         for rows in made.await? {
             self.place.slot += u32::try_from(rows.len()).unwrap_or(u32::MAX);
-            let issuers = issuers.clone();
+            let issuers = self.issuers(batch, &rows);
             self.tell(Event::Results(Lines { rows, issuers })).await?;
         }
         Ok(())
     }
 
-    /// What stands above the certificates of such a batch: those that it brought are of others.
-    fn issuers(&self, batch: &Batch) -> Vec<Vec<u8>> {
+    /// What stands above the certificates of such a batch: those that it brought are of others. A part is signed by one authority,
+    /// and may be asked for when another works.
+    fn issuers(&self, batch: &Batch, rows: &[RowLine]) -> Vec<Vec<u8>> {
         match batch.spec.credential {
-            CredentialKind::Csr | CredentialKind::Key => self.service.ca.device_chain(),
+            CredentialKind::Csr | CredentialKind::Key => {
+                let mut certificates = rows.iter().map(|row| &row.certificate);
+                let one = certificates.find(|certificate| !certificate.is_empty());
+                one.map_or_else(Vec::new, |one| {
+                    self.service.ca.with_chain(one.clone()).split_off(1)
+                })
+            }
             CredentialKind::Code | CredentialKind::Pinned => Vec::new(),
         }
     }

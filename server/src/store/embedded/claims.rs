@@ -13,7 +13,7 @@ use crate::store::{ClaimBegun, ClaimStart, FinishedClaim, Holder, StoreError};
 use muster_domain::{
     Code, Refusal, Timestamp,
     audit::{Action, Actor, Event},
-    certificate::{CertificateRecord, CertificateSerial, CertificateState, SpkiDigest},
+    certificate::{AuthorityId, CertificateRecord, CertificateSerial, CertificateState, SpkiDigest},
     claim::{self, ClaimPermit, Decision},
     device::{ClaimIntent, CloneAlarm, Device, Lifecycle, Transition},
     ids::DeviceId,
@@ -77,12 +77,41 @@ impl Store {
         Ok(None)
     }
 
+    /// Is this certificate (`der`) the one on record under its own serial? One of our own is; a pinned one is on record under
+    /// a serial that is not in it.
+    pub fn is_certificate(&self, serial: CertificateSerial, der: &[u8]) -> Result<bool, StoreError> {
+        let record: Option<CertificateRecord> =
+            load(&self.read()?.open_table(CERTIFICATES)?, serial.as_u128())?;
+        Ok(record.is_some_and(|record| record.der == der))
+    }
+
     /// The record of a certificate.
     pub async fn certificate(
         &self,
         serial: CertificateSerial,
     ) -> Result<Option<CertificateRecord>, StoreError> {
         load(&self.read()?.open_table(CERTIFICATES)?, serial.as_u128())
+    }
+
+    /// How many certificates of an authority are valid at `now`. `issuer` reads the authority of a certificate (DER) whose record
+    /// does not name it: of an older program. Reads every record.
+    pub async fn valid_certificates(
+        &self,
+        authority: AuthorityId,
+        issuer: fn(&[u8]) -> Option<AuthorityId>,
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
+        self.blocking(move |txn| {
+            let mut count = 0;
+            for entry in txn.open_table(CERTIFICATES)?.iter()? {
+                let record = CertificateRecord::from_guard(entry?.1)?;
+                let is_valid = record.state == CertificateState::Current && now < record.not_after;
+                let by = || record.issuer.or_else(|| issuer(&record.der));
+                count += u64::from(is_valid && by() == Some(authority));
+            }
+            Ok(count)
+        })
+        .await
     }
 }
 

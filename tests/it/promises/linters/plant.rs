@@ -91,14 +91,26 @@ impl Plant {
             now,
             operator: "alice@example.com".parse().unwrap(),
         };
+        let [registry, offline] = ["registry", "offline"].map(|name| directory.path().join(name));
+        for made in [&registry, &offline] {
+            std::fs::create_dir(made).unwrap();
+        }
         let issuance = Issuance::parse(|_| ProfileChanges::default(), crl_url).unwrap();
         let request = || CertificationRequest::parse(&muster_tests::Key::new().csr()).unwrap();
         Self {
-            ca: ca::init(directory.path(), options).unwrap().ca.issuing(issuance),
+            ca: ca::init(&registry, &offline, options)
+                .unwrap()
+                .ca
+                .issuing(issuance),
             now,
             directory,
             requests: (0..KEYS).map(|_| request()).collect(),
         }
+    }
+
+    /// The authority that signs certificates of this profile.
+    pub(super) fn issuer(&self, profile: CertificateProfile) -> AuthorityId {
+        self.ca.issuer(profile, self.now)
     }
 
     /// So many certificates of this profile, through the doors that the service uses.
@@ -155,7 +167,7 @@ impl Plant {
             serial: muster_domain::certificate::CertificateSerial::from_bytes(&serial).unwrap(),
             holder,
             profile,
-            issuer: Some(ca.issuer(profile)),
+            issuer: Some(ca.issuer(profile, now)),
             spki: spki_digest(&der).unwrap(),
             not_before,
             not_after,
@@ -171,7 +183,7 @@ impl Plant {
             spki: request.digest(),
             certificate: self.ca.fresh_serial(self.now).unwrap(),
             profile,
-            issuer: Some(self.ca.issuer(profile)),
+            issuer: Some(self.issuer(profile)),
             not_before,
             not_after,
             source: None,
@@ -218,7 +230,7 @@ impl Plant {
     pub(super) fn judged(&self, profile: CertificateProfile, leaf: Vec<u8>) -> Judged {
         Judged {
             root: self.ca.roots().remove(0),
-            between: vec![self.ca.issuer_certificate(self.ca.issuer(profile)).unwrap()],
+            between: vec![self.ca.issuer_certificate(self.issuer(profile)).unwrap()],
             leaf,
             is_server: profile == CertificateProfile::Server,
             lists: Vec::new(),
@@ -227,7 +239,7 @@ impl Plant {
 
     /// The private key of the authority of this profile: opened as a thief with its passphrase would, with OpenSSL.
     pub(super) fn stolen(&self, profile: CertificateProfile) -> Key {
-        self.stolen_from(&self.ca.issuer_certificate(self.ca.issuer(profile)).unwrap())
+        self.stolen_from(&self.ca.issuer_certificate(self.issuer(profile)).unwrap())
     }
 
     /// The private key of this certificate.

@@ -283,7 +283,7 @@ fn authorities(plant: &Plant) -> Vec<(&'static str, By, Vec<u8>)> {
     let root = plant.stolen_from(&plant.ca.roots()[0]);
     let issuing = plant
         .ca
-        .issuer_certificate(plant.ca.issuer(CertificateProfile::Device));
+        .issuer_certificate(plant.issuer(CertificateProfile::Device));
     let draft = Draft::of(&issuing.unwrap());
     let mut all: Vec<_> = CHANGES
         .iter()
@@ -307,7 +307,7 @@ fn lists(plant: &Plant, key: &Key, good: &Issued, other: &Plant) -> Vec<(&'stati
     let clean = plant.list(authority, shard, &[]);
     let revoked = plant.list(authority, shard, std::slice::from_ref(good));
     let beside = plant.list(authority, (shard + 1) % 16, &[]);
-    let operators = plant.list(plant.ca.issuer(CertificateProfile::Operator), shard, &[]);
+    let operators = plant.list(plant.issuer(CertificateProfile::Operator), shard, &[]);
     let mut flipped = clean.clone();
     *flipped.last_mut().unwrap() ^= 1;
     let ended = ended(&clean, key);
@@ -328,7 +328,7 @@ fn lists(plant: &Plant, key: &Key, good: &Issued, other: &Plant) -> Vec<(&'stati
         (
             "the list of another registry",
             UNMISSED,
-            vec![other.list(other.ca.issuer(CertificateProfile::Device), shard, &[])],
+            vec![other.list(other.issuer(CertificateProfile::Device), shard, &[])],
         ),
     ]
 }

@@ -6,7 +6,7 @@ use crate::store::{
 };
 use muster_domain::{
     Code,
-    certificate::{CertificateSerial, CertificateState},
+    certificate::{AuthorityId, CertificateSerial, CertificateState},
     claim as rules,
     device::{ClaimWindow, LifecycleState, Transition},
 };
@@ -59,6 +59,18 @@ pub(super) async fn a_claim_ends_in_a_certificate(store: &Store) {
         None
     );
     assert_eq!(store.certificate(serial).await.unwrap(), Some(signed(&permit)));
+    // It is one of our own; its record is of an older program, so that it must say itself who signed it.
+    assert!(store.is_certificate(serial, &certificate.der).unwrap());
+    assert!(!store.is_certificate(serial, b"another").unwrap());
+    const AUTHORITY: AuthorityId = AuthorityId([7; 20]);
+    let valid = async |issuer, now| store.valid_certificates(AUTHORITY, issuer, now).await.unwrap();
+    assert_eq!(valid(|_| Some(AUTHORITY), at(1001)).await, 1);
+    assert_eq!(valid(|_| None, at(1001)).await, 0);
+    assert_eq!(
+        valid(|_| Some(AUTHORITY), certificate.not_after).await,
+        0,
+        "it ended"
+    );
     assert_eq!(store.counts().states[&LifecycleState::Claimed], 1);
     assert_eq!(
         (

@@ -1,0 +1,369 @@
+//! `musterd authority`: what is done with the certificates of the authority itself.
+
+use crate::{Directory, passphrase, say};
+use anyhow::Context as _;
+use clap::{Args, Subcommand};
+use muster_domain::{Timestamp, certificate::AuthorityId};
+use muster_server::{
+    ca::{self, AuthorityKind, AuthorityState, CaError, Installed, Listed, Offline, Removed},
+    clock::Clock,
+    config::Settings,
+    store::Store,
+};
+use std::{
+    fs::{self, OpenOptions},
+    io::Write as _,
+    path::{Path, PathBuf},
+};
+
+/// Said after each change: the keys are opened at the start.
+const RESTART: &str =
+    "next         restart the server, which opens its keys when it starts: until then it works as before";
+
+#[derive(Subcommand)]
+pub(crate) enum Authority {
+    /// Show every certificate of the authority: what it is for, how it stands, when it ends.
+    ///
+    /// Kinds: devices, operators and servers are the CAs of their certificates, config signs desired state, checkpoint signs
+    /// checkpoints of the audit log. States: issuing works, trusted is believed, pending waits for its certificate. Warns when
+    /// less than a third of a life is left.
+    List(List),
+    /// First step, on the server: make a new key of a kind, and write the request to certify it.
+    ///
+    /// Nothing changes for the server until the certificate is installed. Carry the request to the machine with the root key and
+    /// go on there with `musterd authority sign`. As long as a key of this kind waits for its certificate, the same request is
+    /// written again; `musterd authority remove ID` withdraws it.
+    Request(Request),
+    /// Second step, on the machine with the root key: sign a request.
+    ///
+    /// Of the request its key and kind are taken; names, validity and usage come from the profile of the kind. Each certificate
+    /// is put down in `issued.log` beside the root key before it is written. Carry it back to the server and go on there with
+    /// `musterd authority install`.
+    Sign(Sign),
+    /// Last step, on the server: install the certificate that was signed, or a new root.
+    ///
+    /// It is held against the key that waits for it, the root and the profile of its kind; what does not fit changes nothing.
+    /// From the next start on the server works with it. What worked before stays trusted until it ends, or until `musterd
+    /// authority remove`.
+    Install(Install),
+    /// Stop trusting an old generation, or withdraw a request.
+    ///
+    /// Refused while it is the only one of its kind, and while certificates that it signed are valid still. An id of a key that
+    /// waits for its certificate withdraws the request. A root can be removed when nothing stands under it any more.
+    Remove(Remove),
+    /// All three steps at once, where the root key can be mounted on the server.
+    ///
+    /// One passphrase opens the keys of the directory and the root key. Unmount the root key afterwards.
+    Rotate(Rotate),
+    /// Make a root to follow this one, on the machine with the root key.
+    ///
+    /// Do it before the old root ends, or when its key may be known to others. Install NEW/root-and-link.pem on the server, then
+    /// rotate servers, devices and operators with `--offline NEW`: who pinned the old root comes to the new one by the link,
+    /// which the server sends along. Give new devices both roots to pin. Desired state stays signed under the old root until that
+    /// is removed, since a device believes it under a root that it pinned only: rotate config under the old root until every
+    /// device has the new one.
+    Root(Root),
+}
+
+#[derive(Args)]
+pub(crate) struct List {
+    /// The directory that `init` made.
+    #[arg(long)]
+    dir: PathBuf,
+}
+
+#[derive(Args)]
+pub(crate) struct Request {
+    /// What is to be renewed: devices, operators, servers, config or checkpoint.
+    kind: AuthorityKind,
+    #[command(flatten)]
+    at: Directory,
+    /// Where to write the request (PKCS#10, PEM); must not exist.
+    #[arg(long)]
+    out: PathBuf,
+}
+
+#[derive(Args)]
+pub(crate) struct Sign {
+    /// The request that `musterd authority request` wrote.
+    request: PathBuf,
+    /// The directory with root.key and root.pem.
+    #[arg(long)]
+    offline: PathBuf,
+    /// File whose first line opens the root key. Without it: the systemd credential `muster-passphrase`.
+    #[arg(long)]
+    passphrase_file: Option<PathBuf>,
+    /// What you mean to sign: devices, operators, servers, config or checkpoint. Another request is refused.
+    #[arg(long)]
+    kind: AuthorityKind,
+    /// Where to write the certificate (PEM); must not exist.
+    #[arg(long)]
+    out: PathBuf,
+}
+
+#[derive(Args)]
+pub(crate) struct Install {
+    /// The certificate, PEM.
+    file: PathBuf,
+    #[command(flatten)]
+    at: Directory,
+}
+
+#[derive(Args)]
+pub(crate) struct Remove {
+    /// The id that `musterd authority list` shows, or its first eight digits or more.
+    id: String,
+    /// The directory that `init` made.
+    #[arg(long)]
+    dir: PathBuf,
+    /// Though certificates that it signed are valid still: after a theft of its key. Their devices must be claimed anew.
+    #[arg(long)]
+    force: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct Rotate {
+    /// What is to be renewed: devices, operators, servers, config or checkpoint.
+    kind: AuthorityKind,
+    #[command(flatten)]
+    at: Directory,
+    /// The directory with root.key and root.pem.
+    #[arg(long)]
+    offline: PathBuf,
+}
+
+#[derive(Args)]
+pub(crate) struct Root {
+    /// The directory with the root.key and root.pem of today.
+    #[arg(long)]
+    offline: PathBuf,
+    /// File whose first line opens the root key, and seals the new one. Without it: the systemd credential `muster-passphrase`.
+    #[arg(long)]
+    passphrase_file: Option<PathBuf>,
+    /// The new directory; made here, must not exist or be empty.
+    #[arg(long)]
+    out: PathBuf,
+}
+
+fn now() -> Timestamp {
+    Clock::System.now()
+}
+
+/// Refuses to overwrite; asked before anything is made for it.
+fn is_free(path: &Path) -> anyhow::Result<()> {
+    anyhow::ensure!(!path.exists(), "{} exists; name another file", path.display());
+    Ok(())
+}
+
+fn write(path: &Path, text: &str) -> anyhow::Result<()> {
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(path)
+        .with_context(|| format!("cannot write {}", path.display()))?;
+    file.write_all(text.as_bytes())
+        .and_then(|()| file.sync_all())
+        .with_context(|| format!("cannot write {}", path.display()))
+}
+
+fn read(path: &Path) -> anyhow::Result<String> {
+    fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+impl Authority {
+    pub(crate) fn run(self) -> anyhow::Result<()> {
+        match self {
+            Self::List(arguments) => arguments.run(),
+            Self::Request(arguments) => arguments.run(),
+            Self::Sign(arguments) => arguments.run(),
+            Self::Install(arguments) => arguments.run(),
+            Self::Remove(arguments) => arguments.run(),
+            Self::Rotate(arguments) => arguments.run(),
+            Self::Root(arguments) => arguments.run(),
+        }
+    }
+}
+
+impl List {
+    fn run(self) -> anyhow::Result<()> {
+        let now = now();
+        say(&format!(
+            "{:<10}  {:<7}  {:<40}  {:<32}  {:<20}  {:<20}  {:>5}  subject",
+            "kind", "state", "id", "serial", "from", "until", "days"
+        ));
+        for one in ca::list(&self.dir, now)? {
+            say(&line(&one, now));
+        }
+        for warning in ca::warnings(&self.dir, now)? {
+            say(&format!("warning      {warning}"));
+        }
+        Ok(())
+    }
+}
+
+fn line(one: &Listed, now: Timestamp) -> String {
+    let start = format!("{:<10}  {:<7}  {}", one.kind, one.state.as_str(), one.id);
+    let Some(certificate) = &one.certificate else {
+        return format!("{start}  waits for its certificate");
+    };
+    let left = certificate.not_after.seconds().saturating_sub(now.seconds()) / (24 * 3600);
+    let [from, until] = [certificate.not_before, certificate.not_after].map(ca::utc);
+    format!(
+        "{start}  {}  {from}  {until}  {left:>5}  {}",
+        certificate.serial, certificate.subject
+    )
+}
+
+impl Request {
+    fn run(self) -> anyhow::Result<()> {
+        is_free(&self.out)?;
+        let request = ca::request(&self.at.dir, self.kind, &self.at.passphrase()?)?;
+        write(&self.out, &request)?;
+        let (out, kind) = (self.out.display(), self.kind);
+        say(&format!("request      {out}"));
+        say(&format!(
+            "next         on the machine with the root key: musterd authority sign {out} --offline DIR --kind {kind} --out {kind}.pem"
+        ));
+        Ok(())
+    }
+}
+
+impl Sign {
+    fn run(self) -> anyhow::Result<()> {
+        is_free(&self.out)?;
+        let request = read(&self.request)?;
+        let offline = Offline::open(&self.offline, &passphrase(self.passphrase_file.as_deref())?)?;
+        write(&self.out, &offline.sign(&request, self.kind, now())?)?;
+        let out = self.out.display();
+        say(&format!("certificate  {out}"));
+        say(&format!(
+            "next         on the server: musterd authority install {out} --dir DIR"
+        ));
+        Ok(())
+    }
+}
+
+impl Install {
+    fn run(self) -> anyhow::Result<()> {
+        let text = read(&self.file)?;
+        installed(&self.at, &text)
+    }
+}
+
+fn installed(at: &Directory, pem: &str) -> anyhow::Result<()> {
+    match ca::install(&at.dir, pem, &at.passphrase()?, now())? {
+        Installed::Authority(kind, id) => {
+            say(&format!("installed    {kind} {id}"));
+            let all = ca::list(&at.dir, now())?;
+            if !all
+                .iter()
+                .any(|one| one.id == id && one.state == AuthorityState::Issuing)
+            {
+                say(
+                    "note         it waits until the older root is removed: devices believe desired state under a root that they pinned",
+                );
+            }
+        }
+        Installed::Before(id) => say(&format!("installed    {id}, before this already")),
+        Installed::Root(id) => {
+            say(&format!("installed    root {id}"));
+            say("next         rotate servers, devices and operators with the new root key");
+        }
+    }
+    pins(&at.dir)?;
+    say(RESTART);
+    Ok(())
+}
+
+/// The file that clients and devices pin holds every root.
+fn pins(directory: &Path) -> anyhow::Result<()> {
+    let file = directory.join("operator/root.pem");
+    let roots: String = ca::list(directory, now())?
+        .iter()
+        .filter(|one| one.kind == "root")
+        .filter_map(|one| Some(ca::certificate_pem(&one.certificate.as_ref()?.der)))
+        .collect();
+    if file.exists() && read(&file)? != roots {
+        let fresh = file.with_extension("new");
+        fs::write(&fresh, &roots)
+            .and_then(|()| fs::rename(&fresh, &file))
+            .with_context(|| format!("cannot write {}", file.display()))?;
+        say(&format!(
+            "pins         {}  (for new devices and operators)",
+            file.display()
+        ));
+    }
+    Ok(())
+}
+
+impl Remove {
+    fn run(self) -> anyhow::Result<()> {
+        let directory = &self.dir;
+        let removed = ca::remove(directory, &self.id, now(), |kind, id| {
+            if self.force {
+                Ok(0)
+            } else {
+                valid(directory, kind, id)
+            }
+        })?;
+        match removed {
+            Removed::Authority(kind, id) => say(&format!("removed      {kind} {id}")),
+            Removed::Pending(kind, id) => say(&format!("withdrawn    {kind} {id}")),
+            Removed::Root(id) => say(&format!("removed      root {id}")),
+        }
+        pins(directory)?;
+        say(RESTART);
+        Ok(())
+    }
+}
+
+/// Certificates of an authority that are valid still, as the store has them.
+fn valid(directory: &Path, kind: AuthorityKind, id: AuthorityId) -> Result<u64, CaError> {
+    match kind {
+        AuthorityKind::Devices | AuthorityKind::Operators => {}
+        // The server's own are made at its start. What is signed otherwise is signed anew.
+        AuthorityKind::Servers | AuthorityKind::Config | AuthorityKind::Checkpoint => return Ok(0),
+    }
+    let count = || -> anyhow::Result<u64> {
+        let settings = Settings::load(directory)?;
+        let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+        runtime.block_on(async {
+            let store = Store::open(&settings.database())?;
+            let count = store.valid_certificates(id, ca::issuer, now()).await?;
+            store.close().await?;
+            Ok(count)
+        })
+    };
+    count().map_err(|error| {
+        CaError::Ceremony(format!(
+            "cannot count the valid certificates of {id}: {error:#}; stop the server first, or say --force; nothing was changed"
+        ))
+    })
+}
+
+impl Rotate {
+    fn run(self) -> anyhow::Result<()> {
+        let passphrase = self.at.passphrase()?;
+        // The root key is opened first: nothing is begun that cannot be ended.
+        let offline = Offline::open(&self.offline, &passphrase)?;
+        let request = ca::request(&self.at.dir, self.kind, &passphrase)?;
+        let certificate = offline.sign(&request, self.kind, now())?;
+        installed(&self.at, &certificate)
+    }
+}
+
+impl Root {
+    fn run(self) -> anyhow::Result<()> {
+        let passphrase = passphrase(self.passphrase_file.as_deref())?;
+        let file = Offline::open(&self.offline, &passphrase)?.succeed(&self.out, &passphrase, now())?;
+        say(&format!(
+            "root key     {}  (keep it as you keep the old one: not connected to a network)",
+            self.out.display()
+        ));
+        say(&format!(
+            "next         on the server: musterd authority install {} --dir DIR",
+            file.display()
+        ));
+        Ok(())
+    }
+}
