@@ -100,7 +100,12 @@ async fn others_find_every_certificate_and_list_good() {
 #[tokio::test(flavor = "multi_thread")]
 async fn pkilint_objects_to_two_things_that_stay() {
     let plant = Plant::new("");
-    let signer = plant.ca.seal_desired(Vec::new(), plant.now).unwrap().certificate.0;
+    let signer = plant
+        .ca
+        .seal_desired(Vec::new(), plant.now)
+        .unwrap()
+        .certificate
+        .0;
     let names = ServerNames::parse(&["localhost", "127.0.0.1"]).unwrap();
     let server = plant.ca.server_certificate(&names, plant.now).unwrap();
     let Some(said) = linted(&[&signer, &server.chain[0]], &[]).await else {
