@@ -1,10 +1,10 @@
 //! A new registry, whole or not at all: everything is made in a directory beside the final one, which is then renamed.
 
 use crate::{
-    ca::{self, Ca, CaError, InitOptions, Passphrase, certificate_pem},
+    ca::{self, Ca, CaError, InitOptions, Passphrase, certificate_pem, operator_record},
     config::{self, Settings, SettingsError},
     random,
-    store::{self, RegistryInfo, Store, StoreError},
+    store::{self, NewOperator, RegistryInfo, Store, StoreError},
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use muster_domain::{
@@ -177,11 +177,14 @@ fn fill(
     )?;
     write(&operator.join("root.pem"), pem(&made.ca.roots()).as_bytes())?;
     write(&operator.join("context.toml"), context_text(&settings).as_bytes())?;
+    let certificate = made.operator.chain.first().cloned().unwrap_or_default();
+    let certificate = operator_record(request.operator.clone(), made.ca.operator_issuer(), certificate)?;
     let admin = Operator {
         name: request.operator.clone(),
         role: Role::Admin,
         key: made.operator.key,
         enabled: true,
+        certificate: Some(certificate.serial),
     };
     let event = Event::new(now, Actor::System, Action::RegistryCreated, "registry")
         .with("organisation", settings.organisation())
@@ -191,10 +194,14 @@ fn fill(
         created: now,
         format: store::FORMAT,
     };
+    let admin = NewOperator {
+        operator: admin,
+        certificate,
+    };
     create_store(&settings.database(), info, admin, event)
 }
 
-fn create_store(path: &Path, info: RegistryInfo, admin: Operator, event: Event) -> Result<(), InitError> {
+fn create_store(path: &Path, info: RegistryInfo, admin: NewOperator, event: Event) -> Result<(), InitError> {
     let store = Store::open(path)?;
     let create = async {
         let created = store.create_registry(info, admin, event).await?;

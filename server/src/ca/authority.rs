@@ -260,6 +260,11 @@ impl Ca {
         self.devices.certificate.key.authority_id()
     }
 
+    /// The authority that signs certificates of operators now.
+    pub fn operator_issuer(&self) -> AuthorityId {
+        self.operators.certificate.key.authority_id()
+    }
+
     /// Issues what the permit allows: the names are the registry's, serial and validity those of the recorded intent.
     ///
     /// # Errors

@@ -1,7 +1,11 @@
 //! What the service reads from a certificate that a peer presented. TLS has verified it before.
 
 use super::CaError;
-use muster_domain::{Timestamp, certificate::SpkiDigest};
+use muster_domain::{
+    Timestamp,
+    certificate::{AuthorityId, CertificateRecord, CertificateSerial, SpkiDigest},
+    names::OperatorName,
+};
 use sha2::{Digest as _, Sha256};
 use x509_parser::{certificate::X509Certificate, prelude::FromDer as _, time::ASN1Time};
 
@@ -42,4 +46,21 @@ pub fn certificate_validity(leaf: &[u8]) -> Result<(Timestamp, Timestamp), CaErr
 /// [`CaError::NotACertificate`].
 pub fn certificate_serial(leaf: &[u8]) -> Result<Vec<u8>, CaError> {
     Ok(parse(leaf)?.tbs_certificate.raw_serial().to_vec())
+}
+
+/// The record of an operator's certificate that was just signed.
+///
+/// # Errors
+///
+/// [`CaError::NotACertificate`].
+pub fn operator_record(
+    operator: OperatorName,
+    issuer: AuthorityId,
+    der: Vec<u8>,
+) -> Result<CertificateRecord, CaError> {
+    let serial = CertificateSerial::from_bytes(&certificate_serial(&der)?).ok_or(CaError::NotACertificate)?;
+    let (spki, validity) = (spki_digest(&der)?, certificate_validity(&der)?);
+    Ok(CertificateRecord::of_operator(
+        operator, serial, issuer, spki, validity, der,
+    ))
 }

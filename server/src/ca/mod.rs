@@ -36,7 +36,7 @@ pub use error::CaError;
 pub use files::certificate_pem;
 pub use handover::{DeviceKey, HandoverFormat, Recipient};
 pub use init::{InitOptions, Initialised, init};
-pub use leaf::{certificate_serial, certificate_validity, spki_digest};
+pub use leaf::{certificate_serial, certificate_validity, operator_record, spki_digest};
 pub use lint::Defect;
 pub use names::ServerNames;
 pub use passphrase::Passphrase;

@@ -5,6 +5,7 @@
 
 mod access;
 mod catalog;
+mod certificates;
 mod claim;
 mod desired;
 mod devices;
@@ -15,6 +16,7 @@ pub use access::CreatedOperator;
 pub(crate) use catalog::APPLY_LIMIT;
 pub use claim::{ClaimAnswer, ClaimInput};
 pub use devices::DeviceName;
+use devices::REASON_LIMIT;
 
 use crate::{
     ca::Ca,
@@ -23,6 +25,7 @@ use crate::{
     mqtt::bus::Bus,
     store::Store,
 };
+use certificates::ExpiryCount;
 use import::{Desk, Files};
 use muster_domain::{
     Code, Refusal, Timestamp,
@@ -49,6 +52,7 @@ pub struct Service {
     files: Files,
     /// Batches under way.
     desk: Desk,
+    expiry: ExpiryCount,
     /// Cancelled when the server stops: long calls end at their next step.
     pub(crate) stopping: CancellationToken,
 }
@@ -74,6 +78,7 @@ impl Service {
             spool: spool.into(),
             files,
             desk: Desk::default(),
+            expiry: ExpiryCount::default(),
             stopping: CancellationToken::new(),
         }
     }

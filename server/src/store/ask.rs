@@ -2,10 +2,11 @@
 
 use muster_domain::{
     Refusal, Timestamp,
+    access::Operator,
     activation::Seed,
     audit::Actor,
     batch::{Batch, PartRecord, RetryFile, RowDigest, Slot, UndoBlock},
-    certificate::CertificateRecord,
+    certificate::{CertificateField, CertificateRecord, CertificateSerial, RevocationReason},
     claim::{ClaimPermit, Presented},
     device::{ClaimIntent, Device, LifecycleState, Transition, VerificationState},
     filter::{CheckedFilter, Record},
@@ -25,6 +26,15 @@ pub struct RegistryInfo {
     pub created: Timestamp,
     /// The format of the store; [`FORMAT`](super::FORMAT) when it is made now.
     pub format: u32,
+}
+
+/// An operator to be registered.
+#[derive(Debug, Clone)]
+pub struct NewOperator {
+    /// Who.
+    pub operator: Operator,
+    /// Their certificate, signed: its serial is that of [`Operator::certificate`].
+    pub certificate: CertificateRecord,
 }
 
 /// Rows of a manifest that are committed together.
@@ -218,6 +228,67 @@ pub struct DeviceChange {
     pub actor: Actor,
     /// When.
     pub now: Timestamp,
+}
+
+/// Operators have looked into a possible clone.
+#[derive(Debug, Clone)]
+pub struct AlarmChange {
+    /// What they found, in their words.
+    pub reason: String,
+    /// Only if the device has this revision.
+    pub expected_revision: Option<u64>,
+    /// Who asks.
+    pub actor: Actor,
+    /// When.
+    pub now: Timestamp,
+}
+
+/// A certificate is to be accepted no longer.
+#[derive(Debug, Clone)]
+pub struct Revocation {
+    /// Which.
+    pub serial: CertificateSerial,
+    /// Why.
+    pub reason: RevocationReason,
+    /// More of why, in the operator's words.
+    pub comment: String,
+    /// Who asks.
+    pub actor: Actor,
+    /// When.
+    pub now: Timestamp,
+}
+
+/// What a revocation did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RevokedCertificate {
+    /// As it is now.
+    pub certificate: CertificateRecord,
+    /// Devices that lost a certificate by it: their sessions end.
+    pub devices: Vec<DeviceId>,
+}
+
+/// Which certificates to list.
+#[derive(Debug, Clone)]
+pub struct CertificateQuery {
+    /// Only those that match.
+    pub filter: Option<CheckedFilter<CertificateField>>,
+    /// Only those behind this one.
+    pub after: Option<CertificateSerial>,
+    /// Most certificates of the page.
+    pub limit: usize,
+    /// Most certificates looked at for the page.
+    pub scan_limit: usize,
+    /// When: it decides what has expired.
+    pub now: Timestamp,
+}
+
+/// Certificates in the order of their serials: the oldest first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificatePage {
+    /// What was found.
+    pub certificates: Vec<CertificateRecord>,
+    /// Where the next page begins (behind this serial); `None` when all were looked at.
+    pub next: Option<CertificateSerial>,
 }
 
 /// How many devices there are, by what they are. Kinds without a device have no entry.

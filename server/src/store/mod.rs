@@ -17,8 +17,9 @@ mod error;
 mod tests;
 
 pub use ask::{
-    ClaimBegun, ClaimStart, CommittedPart, Counts, DeviceChange, DevicePage, DeviceQuery, FinishedClaim,
-    ImportPart, PartRow, PreviewedPart, RecordedPart, RegistryInfo, Retry, UNDO_BLOCK_LIMIT, UndoAnswer,
+    AlarmChange, CertificatePage, CertificateQuery, ClaimBegun, ClaimStart, CommittedPart, Counts,
+    DeviceChange, DevicePage, DeviceQuery, FinishedClaim, ImportPart, NewOperator, PartRow, PreviewedPart,
+    RecordedPart, RegistryInfo, Retry, Revocation, RevokedCertificate, UNDO_BLOCK_LIMIT, UndoAnswer,
 };
 pub use embedded::{FORMAT, Store};
 pub use error::StoreError;

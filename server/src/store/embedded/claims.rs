@@ -3,8 +3,8 @@
 use super::{
     Store,
     batches::UNDOING,
-    devices, index,
-    record::{Record as _, load},
+    certificates, devices, index,
+    record::load,
     registry,
     tables::{CERTIFICATES, DEVICES, KEYS, SERIALS},
     txn::Txn,
@@ -198,8 +198,8 @@ fn intend(
             Refusal::new(Code::KeyInUse, "another device holds this key").at("csr"),
         ));
     }
-    if tables.certificates.get(intent.certificate.as_u128())?.is_some() {
-        return Err(StoreError::duplicate("certificates", intent.certificate));
+    if let Err(refusal) = certificates::is_open(&tables.blocked_keys, intent.spki)? {
+        return Ok(ClaimBegun::Refused(refusal.at("csr")));
     }
     let mut after = device.clone();
     after.lifecycle = match after.lifecycle.step(Transition::Intend(intent), now) {
@@ -209,11 +209,8 @@ fn intend(
     let after = after.touched(now);
     // 2. The intent, before anything is signed (I1).
     let record = CertificateRecord::intended(device.id, &intent);
-    let tables = txn.write();
-    tables
-        .certificates
-        .insert(record.serial.as_u128(), record.encode()?.as_slice())?;
-    tables.keys.insert(&record.spki.0, device.id.as_u128())?;
+    certificates::create(txn, &record)?;
+    txn.write().keys.insert(&record.spki.0, device.id.as_u128())?;
     registry::set_last_issued(txn, now)?;
     index::replace(txn, device, &after)?;
     let event = Event::new(
@@ -242,8 +239,7 @@ fn finish(
     now: Timestamp,
     source: IpAddr,
 ) -> Result<Result<FinishedClaim, Refusal>, StoreError> {
-    let stored = load::<CertificateRecord>(&txn.tables().certificates, record.serial.as_u128())?;
-    let stored = stored.ok_or_else(|| StoreError::missing("certificates", record.serial))?;
+    let stored = certificates::known(txn, record.serial)?;
     let device = holder_of(txn, &stored)?;
     match &device.lifecycle {
         Lifecycle::Claimed { identity } | Lifecycle::Active { identity }
@@ -272,9 +268,7 @@ fn finish(
     let after = after.touched(now);
     // Everything but the signed bytes was decided when the claim began.
     let certificate = stored.signed(record.der.clone());
-    txn.write()
-        .certificates
-        .insert(certificate.serial.as_u128(), certificate.encode()?.as_slice())?;
+    certificates::replace(txn, &certificate)?;
     index::replace(txn, &device, &after)?;
     let event = Event::new(now, actor(&device, source), Action::ClaimFinished, device.name());
     txn.audit(&event.with("certificate", certificate.serial))?;

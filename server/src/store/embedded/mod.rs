@@ -3,6 +3,7 @@
 mod audit;
 mod batches;
 mod catalog;
+mod certificates;
 mod check;
 mod check_batches;
 mod claims;
@@ -13,6 +14,7 @@ mod file;
 mod former;
 mod imports;
 mod index;
+mod inventory;
 mod listing;
 mod live;
 mod operators;
@@ -21,6 +23,7 @@ mod parts;
 mod probe;
 mod record;
 mod registry;
+mod revocations;
 mod survey;
 mod tables;
 mod txn;
@@ -216,7 +219,7 @@ fn prepare(database: &Database) -> Result<(), StoreError> {
     registry::check_format(&database.begin_read()?)?;
     let txn = txn::begin(database)?;
     registry::mark(&txn)?;
-    drop(Tables::open(&txn)?);
+    certificates::index_all(&mut Tables::open(&txn)?)?;
     Ok(txn.commit()?)
 }
 

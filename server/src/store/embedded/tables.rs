@@ -73,6 +73,13 @@ tables! {
     KEYS keys: &'static [u8; 32] => u128;
     /// Certificates by serial.
     CERTIFICATES certificates: u128 => &'static [u8];
+    /// Certificates of a device, the oldest first.
+    CERTIFICATES_INDEX certificates_by_device: (u128, u128) => ();
+    /// Revoked certificates by authority, shard of its lists, and serial: end of validity and instant of revocation in
+    /// milliseconds, and the value of CRLReason. A list is made from one range.
+    REVOKED revoked: (&'static [u8; 20], u8, u128) => (u64, u64, u8);
+    /// Keys that are never certified again, with the certificate whose revocation said so.
+    BLOCKED_KEYS blocked_keys: &'static [u8; 32] => u128;
     /// Imports by id.
     BATCHES batches: u128 => &'static [u8];
     /// Batches that are not at their end, or whose results are not acknowledged: 1 while it is being taken back, else 0.
