@@ -120,7 +120,8 @@ impl App {
         if !database.exists() {
             return Err(AppError::NoRegistry(settings.directory().to_owned()));
         }
-        let ca = Arc::new(Ca::open(settings.directory(), passphrase)?);
+        let ca = Ca::open(settings.directory(), passphrase)?.issuing(settings.issuance().clone());
+        let ca = Arc::new(ca);
         let identity = ServerIdentity::new(&ca, settings.server_names().clone(), clock.now())?;
         let store = Store::open(&database)?;
         if store.registry().await?.is_none() {

@@ -11,6 +11,7 @@ use muster_domain::{
     Refusal, Timestamp,
     access::{Operator, Role},
     audit::{Action, Actor, Event},
+    certificate::CertificateProfile,
     names::OperatorName,
 };
 use std::{
@@ -178,7 +179,8 @@ fn fill(
     write(&operator.join("root.pem"), pem(&made.ca.roots()).as_bytes())?;
     write(&operator.join("context.toml"), context_text(&settings).as_bytes())?;
     let certificate = made.operator.chain.first().cloned().unwrap_or_default();
-    let certificate = operator_record(request.operator.clone(), made.ca.operator_issuer(), certificate)?;
+    let issuer = made.ca.issuer(CertificateProfile::Operator);
+    let certificate = operator_record(request.operator.clone(), issuer, certificate)?;
     let admin = Operator {
         name: request.operator.clone(),
         role: Role::Admin,

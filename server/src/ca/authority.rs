@@ -1,36 +1,28 @@
 //! The certificate authority as the service uses it: opened keys that issue by profile.
 
 use super::{
-    CaError, CertificationRequest, Passphrase, ServerNames,
+    CaError, Issuance, Passphrase,
     clock::{ClockGuard, STEP_BACK},
     files::{self, Stored},
     key::{PrivateKey, PublicKey},
-    lint, profile,
-    profile::{Alternative, Kind, Purpose, Template},
+    lint::{self, Proof, Sampling, Signer},
+    lint_bytes, lint_defect, profile,
+    profile::Template,
+    profiles::{Life, NO_EXPIRY},
     sealed,
 };
 use crate::random;
 use muster_domain::{
     Timestamp,
     activation::CodeKey,
-    certificate::{AuthorityId, CertificateSerial, SpkiDigest},
-    claim::ClaimPermit,
-    device::Device,
+    certificate::{AuthorityId, CertificateProfile, CertificateSerial, SpkiDigest},
     names::OperatorName,
 };
 use muster_proto::envelope::{self, Envelope};
-use p256::pkcs8::LineEnding;
 use rcgen::{CertificateParams, Issuer, KeyIdMethod};
 use rustls::{pki_types::CertificateDer, sign};
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc};
 use zeroize::Zeroizing;
-
-/// Life of a certificate of a device or an operator.
-const LEAF_LIFE: Duration = Duration::from_secs(365 * 24 * 3600);
-/// Life of a certificate of the server. It is made afresh at each start.
-const SERVER_LIFE: Duration = Duration::from_secs(90 * 24 * 3600);
-/// Common name of server certificates; their real names are the alternative ones.
-const SERVER_NAME: &str = "Muster server";
 
 pub(super) const ROOT_CA: &str = "root CA";
 pub(super) const DEVICE_CA: &str = "device CA";
@@ -47,9 +39,12 @@ pub(super) fn authority_name(what: &str, mark: &str) -> String {
 /// An authority that issues leaves of one purpose.
 #[derive(Debug)]
 pub(super) struct Issuing {
-    issuer: Issuer<'static, PrivateKey>,
-    certificate: Stored,
-    what: &'static str,
+    /// What rcgen takes of an issuer: its name and the identifier of its key.
+    params: CertificateParams,
+    pub(super) key: PrivateKey,
+    pub(super) certificate: Stored,
+    pub(super) what: &'static str,
+    sampling: Sampling,
 }
 
 /// The opened certificate authority.
@@ -62,6 +57,7 @@ pub struct Ca {
     config: (PrivateKey, Stored),
     code_key: CodeKey,
     guard: ClockGuard,
+    issuance: Issuance,
 }
 
 /// A fresh operator's key and certificate.
@@ -104,63 +100,61 @@ impl Issuing {
             profile::distinguished_name(&certificate.organisation, &certificate.common_name);
         params.key_identifier_method = KeyIdMethod::PreSpecified(certificate.key.identifier());
         Self {
-            issuer: Issuer::new(params, key),
+            params,
+            key,
             certificate,
             what,
+            sampling: Sampling::default(),
         }
     }
 
-    /// Builds, signs and checks a certificate.
-    pub(super) fn issue(&self, template: &Template, key: &PublicKey) -> Result<Vec<u8>, CaError> {
-        let built = template.params(key)?.signed_by(key, &self.issuer)?;
-        let signer = lint::Signer {
+    /// Its name for ever.
+    pub(super) fn id(&self) -> AuthorityId {
+        self.certificate.key.authority_id()
+    }
+
+    pub(super) fn signer(&self) -> Signer<'_> {
+        Signer {
             name: &self.certificate.name,
             key: &self.certificate.key,
-        };
-        lint::check(built.der(), template, key, signer)?;
-        Ok(built.der().to_vec())
+        }
     }
 
-    /// Start and end of a leaf made at `now`, in whole seconds: back-dated for slow clocks, and inside the issuer's.
-    fn validity(&self, now: Timestamp, life: Duration) -> (Timestamp, Timestamp) {
+    /// What rcgen signs with.
+    pub(super) fn issuer<K: rcgen::SigningKey>(&self, key: K) -> Issuer<'_, K> {
+        Issuer::from_params(&self.params, key)
+    }
+
+    /// Builds, checks, signs, and checks again.
+    pub(super) fn issue(
+        &self,
+        template: &Template,
+        key: &PublicKey,
+        proof: Proof,
+    ) -> Result<Vec<u8>, CaError> {
+        lint::check_order(template)?;
+        let signer = self.signer();
+        let expected = lint_bytes::to_be_signed(template, key, signer);
+        let params = template.params(key)?;
+        lint::signed(
+            &self.key,
+            &expected,
+            self.sampling.is_due(proof).then_some(signer.key),
+            |bound| Ok(params.signed_by(key, &self.issuer(bound))?.der().to_vec()),
+            |other| lint_defect::of(other, template, key, signer),
+        )
+    }
+
+    /// Start and end of a leaf made at `now`, in whole seconds: back-dated for slow clocks, and inside the issuer's, unless
+    /// it has no well-defined end.
+    pub(super) fn validity(&self, now: Timestamp, life: Life) -> (Timestamp, Timestamp) {
         let start = now.minus(STEP_BACK).seconds().max(self.certificate.not_before);
-        let end = now.plus(life).seconds().min(self.certificate.not_after);
+        let end = match life {
+            Life::For(life) => now.plus(life).seconds().min(self.certificate.not_after),
+            Life::Endless => NO_EXPIRY.seconds(),
+        };
         (Timestamp::from_seconds(start), Timestamp::from_seconds(end))
     }
-
-    fn leaf(
-        &self,
-        common_name: String,
-        purpose: Purpose,
-        names: Alternative,
-        life: Life,
-    ) -> Result<Template, CaError> {
-        let Life {
-            serial,
-            not_before,
-            not_after,
-        } = life;
-        if not_before >= not_after || not_after.seconds() > self.certificate.not_after {
-            return Err(CaError::Expired(self.what));
-        }
-        let organisation = self.certificate.organisation.clone();
-        let kind = Kind::Leaf(purpose, names);
-        Ok(Template {
-            kind,
-            serial,
-            not_before,
-            not_after,
-            organisation,
-            common_name,
-        })
-    }
-}
-
-/// What is recorded of a certificate before it is signed.
-struct Life {
-    serial: CertificateSerial,
-    not_before: Timestamp,
-    not_after: Timestamp,
 }
 
 /// A serial for an instant: 16 bytes, positive, unique by 80 random bits.
@@ -231,7 +225,60 @@ impl Ca {
             code_key: sealed::code_key(&codes, &codes_path)?,
             root,
             guard,
+            issuance: Issuance::built_in().map_err(CaError::Profiles)?,
         })
+    }
+
+    /// The same authority, issuing by these settings.
+    #[must_use]
+    pub fn issuing(mut self, issuance: Issuance) -> Self {
+        self.issuance = issuance;
+        self
+    }
+
+    /// Who issues certificates of this profile.
+    pub(super) const fn issuer_of(&self, profile: CertificateProfile) -> &Issuing {
+        match profile {
+            CertificateProfile::Device | CertificateProfile::Gateway => &self.devices,
+            CertificateProfile::Operator | CertificateProfile::Line | CertificateProfile::Integrator => {
+                &self.operators
+            }
+            CertificateProfile::Server => &self.servers,
+        }
+    }
+
+    /// An issuing authority by its name.
+    pub(super) fn authority(&self, id: AuthorityId) -> Result<&Issuing, CaError> {
+        [&self.devices, &self.operators, &self.servers]
+            .into_iter()
+            .find(|issuing| issuing.id() == id)
+            .ok_or(CaError::Foreign(id))
+    }
+
+    /// How certificates are issued.
+    pub(super) const fn issuance(&self) -> &Issuance {
+        &self.issuance
+    }
+
+    /// The name of the authority that issues certificates of this profile.
+    pub fn issuer(&self, profile: CertificateProfile) -> AuthorityId {
+        self.issuer_of(profile).id()
+    }
+
+    /// The names of all issuing authorities: each has revocation lists of its own.
+    pub fn issuers(&self) -> Vec<AuthorityId> {
+        [&self.devices, &self.operators, &self.servers]
+            .map(Issuing::id)
+            .to_vec()
+    }
+
+    /// The certificate of an issuing authority, DER: what certificates name as their issuer's.
+    ///
+    /// # Errors
+    ///
+    /// [`CaError::Foreign`] when it is none of ours.
+    pub fn issuer_certificate(&self, id: AuthorityId) -> Result<Vec<u8>, CaError> {
+        Ok(self.authority(id)?.certificate.bytes.clone())
     }
 
     /// A serial for a certificate to be issued at `now`.
@@ -247,138 +294,6 @@ impl Ca {
     /// Tells the authority that a certificate was issued at `at`, before this start: the clock may not be behind it.
     pub fn issued_until(&self, at: Timestamp) {
         self.guard.advance(at);
-    }
-
-    /// Start and end of a device certificate issued at `now`: back-dated five minutes for slow clocks, one year long,
-    /// inside the life of its issuer. Whole seconds.
-    pub fn validity(&self, now: Timestamp) -> (Timestamp, Timestamp) {
-        self.devices.validity(now, LEAF_LIFE)
-    }
-
-    /// The authority that signs certificates of devices now.
-    pub fn device_issuer(&self) -> AuthorityId {
-        self.devices.certificate.key.authority_id()
-    }
-
-    /// The authority that signs certificates of operators now.
-    pub fn operator_issuer(&self) -> AuthorityId {
-        self.operators.certificate.key.authority_id()
-    }
-
-    /// Issues what the permit allows: the names are the registry's, serial and validity those of the recorded intent.
-    ///
-    /// # Errors
-    ///
-    /// [`CaError::Permit`] when device or key are not those of the permit; otherwise a fault.
-    pub fn issue_device(
-        &self,
-        permit: ClaimPermit,
-        device: &Device,
-        request: &CertificationRequest,
-    ) -> Result<Vec<u8>, CaError> {
-        let intent = *permit.intent();
-        if permit.device() != device.id || intent.spki != request.digest() {
-            return Err(CaError::Permit);
-        }
-        let life = Life {
-            serial: intent.certificate,
-            not_before: intent.not_before,
-            not_after: intent.not_after,
-        };
-        let names = Alternative::Hardware(device.serial.to_string());
-        let template = self
-            .devices
-            .leaf(device.id.to_string(), Purpose::Client, names, life)?;
-        self.devices.issue(&template, request.key())
-    }
-
-    /// Certifies an operator's key.
-    ///
-    /// # Errors
-    ///
-    /// A fault; [`CaError::Expired`] when the operator CA has ended.
-    pub fn issue_operator(
-        &self,
-        name: &OperatorName,
-        request: &CertificationRequest,
-        now: Timestamp,
-        serial: CertificateSerial,
-    ) -> Result<Vec<u8>, CaError> {
-        self.certify_operator(name, request.key(), now, serial)
-    }
-
-    /// Makes a key for an operator and certifies it: for the first one, who has nobody to ask.
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::fresh_serial`] and [`Self::issue_operator`].
-    pub fn new_operator(&self, name: &OperatorName, now: Timestamp) -> Result<OperatorCredential, CaError> {
-        let (key, document) = PrivateKey::generate()?;
-        let certificate = self.certify_operator(name, key.public(), now, self.fresh_serial(now)?)?;
-        let key_pem = document
-            .to_pem("PRIVATE KEY", LineEnding::LF)
-            .map_err(|error| CaError::Seal(error.into()))?;
-        let mut chain = vec![certificate];
-        chain.extend(self.operator_chain());
-        Ok(OperatorCredential {
-            name: name.clone(),
-            key_pem,
-            key: key.public().digest(),
-            chain,
-        })
-    }
-
-    fn certify_operator(
-        &self,
-        name: &OperatorName,
-        key: &PublicKey,
-        now: Timestamp,
-        serial: CertificateSerial,
-    ) -> Result<Vec<u8>, CaError> {
-        let (not_before, not_after) = self.operators.validity(now, LEAF_LIFE);
-        let life = Life {
-            serial,
-            not_before,
-            not_after,
-        };
-        let template = self
-            .operators
-            .leaf(name.to_string(), Purpose::Client, Alternative::Nothing, life)?;
-        self.operators.issue(&template, key)
-    }
-
-    /// Makes a server certificate with a key of its own, which never touches the disk.
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::fresh_serial`]; [`CaError::Expired`] when the server CA has ended.
-    pub fn server_certificate(
-        &self,
-        names: &ServerNames,
-        now: Timestamp,
-    ) -> Result<ServerCertificate, CaError> {
-        let (key, _) = PrivateKey::generate()?;
-        let (not_before, not_after) = self.servers.validity(now, SERVER_LIFE);
-        let life = Life {
-            serial: self.fresh_serial(now)?,
-            not_before,
-            not_after,
-        };
-        let names = Alternative::Server(names.as_slice().to_vec());
-        let template = self
-            .servers
-            .leaf(SERVER_NAME.to_owned(), Purpose::Server, names, life)?;
-        let certificate = self.servers.issue(&template, key.public())?;
-        let chain = [certificate, self.servers.certificate.bytes.clone()]
-            .map(CertificateDer::from)
-            .to_vec();
-        let left = not_after.seconds().saturating_sub(now.seconds());
-        let renew_from = now.plus(Duration::from_secs(left / 3 * 2));
-        Ok(ServerCertificate {
-            chain,
-            key: key.for_tls(),
-            renew_from,
-        })
     }
 
     /// Signs an encoded desired state.

@@ -1,7 +1,7 @@
 //! What can go wrong in the certificate authority. All of it is ours or the operator's to mend: a device sees none of it.
 
 use crate::random::NoRandom;
-use muster_domain::{Code, Refusal, Timestamp};
+use muster_domain::{Code, Refusal, Timestamp, certificate::AuthorityId};
 use std::{io, path::PathBuf};
 
 /// A fault of the certificate authority.
@@ -72,6 +72,15 @@ pub enum CaError {
     /// A finished certificate differs from its profile: it must not leave.
     #[error("a certificate does not follow its profile")]
     Lint(#[from] super::lint::Defect),
+    /// The built-in profiles are wrong: a mistake of this build.
+    #[error("wrong profiles: {}", .0.join("; "))]
+    Profiles(Vec<String>),
+    /// No issuing authority of this registry has this name.
+    #[error("there is no authority {0}")]
+    Foreign(AuthorityId),
+    /// A revocation list cannot be made as ordered: a mistake of the caller.
+    #[error("a revocation list {0}")]
+    List(&'static str),
     /// The clock is behind what this authority issued before (H4).
     #[error("the clock says {now}, {behind} s behind the newest certificate; nothing is issued", now = now.seconds())]
     ClockBehind {
@@ -86,8 +95,8 @@ pub enum CaError {
     /// The issuing certificate has ended.
     #[error("the {0} ended; it must be renewed with the root key")]
     Expired(&'static str),
-    /// The permit is for another device or key: a mistake of the caller.
-    #[error("the permit is not for this device and key")]
+    /// The permit is for another device, key, profile or issuer: a mistake of the caller.
+    #[error("the permit is not for this device, key, profile and issuer")]
     Permit,
     /// Bytes that should be a certificate are not.
     #[error("not a certificate")]

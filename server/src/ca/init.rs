@@ -6,8 +6,9 @@ use super::{
     authority::{self, CONFIG_SIGNER, DEVICE_CA, Issuing, OPERATOR_CA, ROOT_CA, SERVER_CA, authority_name},
     files::{self, Stored, certificate_pem},
     key::PrivateKey,
-    lint,
-    profile::{Alternative, Kind, Purpose, Template},
+    lint::{self, Proof},
+    lint_bytes::name,
+    profile::{Alternative, Excluded, Kind, Purpose, Template},
     sealed,
 };
 use crate::random;
@@ -172,25 +173,28 @@ impl Maker<'_> {
             .map(|byte| format!("{byte:02x}"))
             .collect();
         let root = self.root(&authority_name(ROOT_CA, &mark))?;
-        for (purpose, file, key_file, name) in [
-            (Purpose::Client, files::DEVICES, files::DEVICES_KEY, DEVICE_CA),
+        for (kind, file, key_file, name) in [
             (
-                Purpose::Client,
+                Kind::Issuing(Purpose::Client, Excluded::Hosts),
+                files::DEVICES,
+                files::DEVICES_KEY,
+                DEVICE_CA,
+            ),
+            (
+                Kind::Issuing(Purpose::Client, Excluded::Addresses),
                 files::OPERATORS,
                 files::OPERATORS_KEY,
                 OPERATOR_CA,
             ),
-            (Purpose::Server, files::SERVERS, files::SERVERS_KEY, SERVER_CA),
+            (
+                Kind::Issuing(Purpose::Server, Excluded::Nothing),
+                files::SERVERS,
+                files::SERVERS_KEY,
+                SERVER_CA,
+            ),
         ] {
             let common_name = authority_name(name, &mark);
-            self.certify(
-                &root,
-                Kind::Issuing(purpose),
-                common_name,
-                ISSUING_LIFE,
-                file,
-                key_file,
-            )?;
+            self.certify(&root, kind, common_name, ISSUING_LIFE, file, key_file)?;
         }
         let kind = Kind::Leaf(Purpose::ConfigSigning, Alternative::Nothing);
         let common_name = authority_name(CONFIG_SIGNER, &mark);
@@ -229,7 +233,9 @@ impl Maker<'_> {
             not_before: self.now.minus(BACK_DATED),
             not_after: self.now.plus(life),
             organisation: self.organisation.clone(),
+            unit: None,
             common_name,
+            locations: None,
         })
     }
 
@@ -237,7 +243,7 @@ impl Maker<'_> {
         let (key, document) = PrivateKey::generate()?;
         let template = self.template(Kind::Root, common_name.to_owned(), ROOT_LIFE)?;
         let built = template.params(key.public())?.self_signed(&key)?;
-        let name = lint::name(&self.organisation, common_name);
+        let name = name(&self.organisation, None, common_name);
         lint::check(
             built.der(),
             &template,
@@ -268,7 +274,11 @@ impl Maker<'_> {
         key_file: &str,
     ) -> Result<(), CaError> {
         let (key, document): (PrivateKey, SecretDocument) = PrivateKey::generate()?;
-        let certificate = root.issue(&self.template(kind, common_name, life)?, key.public())?;
+        let certificate = root.issue(
+            &self.template(kind, common_name, life)?,
+            key.public(),
+            Proof::Always,
+        )?;
         self.write(file, certificate_pem(&certificate).as_bytes())?;
         self.write(key_file, sealed::seal(&document, self.passphrase)?.as_bytes())
     }

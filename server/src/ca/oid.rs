@@ -4,15 +4,26 @@ use muster_proto::envelope::CONFIG_SIGNING_EKU_DER;
 
 pub(super) const COMMON_NAME: &[u8] = &[0x55, 4, 3];
 pub(super) const ORGANISATION: &[u8] = &[0x55, 4, 10];
+pub(super) const UNIT: &[u8] = &[0x55, 4, 11];
 
 pub(super) const SUBJECT_KEY_IDENTIFIER: &[u8] = &[0x55, 0x1d, 14];
 pub(super) const KEY_USAGE: &[u8] = &[0x55, 0x1d, 15];
 pub(super) const SUBJECT_ALT_NAME: &[u8] = &[0x55, 0x1d, 17];
 pub(super) const BASIC_CONSTRAINTS: &[u8] = &[0x55, 0x1d, 19];
+pub(super) const CRL_NUMBER: &[u8] = &[0x55, 0x1d, 20];
+pub(super) const REASON_CODE: &[u8] = &[0x55, 0x1d, 21];
+pub(super) const ISSUING_DISTRIBUTION_POINT: &[u8] = &[0x55, 0x1d, 28];
+pub(super) const NAME_CONSTRAINTS: &[u8] = &[0x55, 0x1d, 30];
+pub(super) const CRL_DISTRIBUTION_POINTS: &[u8] = &[0x55, 0x1d, 31];
 pub(super) const AUTHORITY_KEY_IDENTIFIER: &[u8] = &[0x55, 0x1d, 35];
 pub(super) const EXTENDED_KEY_USAGE: &[u8] = &[0x55, 0x1d, 37];
 /// `SUBJECT_ALT_NAME` in arcs, as rcgen takes it.
 pub(super) const SUBJECT_ALT_NAME_ARCS: &[u64] = &[2, 5, 29, 17];
+/// authorityInfoAccess and its access method for the issuer's certificate (RFC 5280, 4.2.2.1).
+pub(super) const AUTHORITY_INFORMATION: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 1, 1];
+pub(super) const CA_ISSUERS: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 48, 2];
+/// `AUTHORITY_INFORMATION` in arcs, as rcgen takes it.
+pub(super) const AUTHORITY_INFORMATION_ARCS: &[u64] = &[1, 3, 6, 1, 5, 5, 7, 1, 1];
 
 pub(super) const SERVER_AUTH: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 1];
 pub(super) const CLIENT_AUTH: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 2];

@@ -1,12 +1,16 @@
 //! What each kind of certificate looks like. A template is filled from the registry; rcgen builds from it, and the lint
-//! holds the finished certificate against it.
+//! holds the certificate against it, before and after it is signed.
 
-use super::{CaError, der, key::PublicKey, oid};
-use muster_domain::{Timestamp, certificate::CertificateSerial};
+use super::{CaError, crl_url::CrlUrl, der, key::PublicKey, oid};
+use muster_domain::{
+    Timestamp,
+    certificate::{AuthorityId, CertificateSerial},
+};
 use muster_proto::envelope::CONFIG_SIGNING_EKU;
 use rcgen::{
-    BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, DnType, ExtendedKeyUsagePurpose,
-    IsCa, KeyIdMethod, KeyUsagePurpose, SanType,
+    BasicConstraints, CertificateParams, CidrSubnet, CrlDistributionPoint, CustomExtension,
+    DistinguishedName, DnType, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa, KeyIdMethod, KeyUsagePurpose,
+    NameConstraints, SanType,
 };
 use rustls::pki_types::ServerName;
 use std::{net::IpAddr, time::Duration};
@@ -36,13 +40,35 @@ pub(super) enum Alternative {
     Server(Vec<ServerName<'static>>),
 }
 
+/// What the leaves of an issuing authority can never be called (RFC 5280, 4.2.1.10): beside the extended key usage of the
+/// authority, a second reason why its key makes nobody a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Excluded {
+    /// Devices: no DNS name and no address.
+    Hosts,
+    /// Operators: no address. OpenSSL holds a common name with a dot in it, such as `carol.r`, for a DNS name, and would
+    /// refuse it where those are excluded.
+    Addresses,
+    /// Servers are called by both.
+    Nothing,
+}
+
+/// Where those who verify find what they need beside the certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Locations {
+    /// The revocation list that the certificate would stand on.
+    pub(super) list: String,
+    /// The certificate of its issuer.
+    pub(super) issuer: String,
+}
+
 /// Which kind of certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Kind {
     /// Signs itself.
     Root,
     /// Signs leaves of one purpose, and no further authority.
-    Issuing(Purpose),
+    Issuing(Purpose, Excluded),
     /// The end of a chain.
     Leaf(Purpose, Alternative),
 }
@@ -57,7 +83,10 @@ pub(super) struct Template {
     /// Whole seconds count.
     pub(super) not_after: Timestamp,
     pub(super) organisation: String,
+    /// OU, where the profile has one.
+    pub(super) unit: Option<String>,
     pub(super) common_name: String,
+    pub(super) locations: Option<Locations>,
 }
 
 /// HardwareModuleName in a GeneralNames, DER.
@@ -83,6 +112,42 @@ pub(super) fn distinguished_name(organisation: &str, common_name: &str) -> Disti
     name
 }
 
+/// `[6]`, uniformResourceIdentifier of GeneralName.
+const URI: u8 = 0x86;
+
+/// AuthorityInfoAccess with nothing but the issuer's certificate, DER.
+pub(super) fn authority_information(url: &str) -> Vec<u8> {
+    let location = der::element(URI, &[url.as_bytes()]);
+    der::sequence(&[&der::sequence(&[&der::oid(oid::CA_ISSUERS), &location])])
+}
+
+impl Locations {
+    /// For a certificate of this authority with this serial.
+    pub(super) fn at(url: &CrlUrl, issuer: AuthorityId, serial: CertificateSerial) -> Self {
+        Self {
+            list: url.list(issuer, serial.shard()),
+            issuer: url.authority(issuer),
+        }
+    }
+}
+
+impl Excluded {
+    fn constraints(self) -> Option<NameConstraints> {
+        let mut excluded_subtrees = match self {
+            Self::Nothing => return None,
+            Self::Addresses => Vec::new(),
+            Self::Hosts => vec![GeneralSubtree::DnsName(String::new())],
+        };
+        excluded_subtrees.extend(
+            [CidrSubnet::V4([0; 4], [0; 4]), CidrSubnet::V6([0; 16], [0; 16])].map(GeneralSubtree::IpAddress),
+        );
+        Some(NameConstraints {
+            permitted_subtrees: Vec::new(),
+            excluded_subtrees,
+        })
+    }
+}
+
 fn usage(purpose: Purpose) -> ExtendedKeyUsagePurpose {
     match purpose {
         Purpose::Client => ExtendedKeyUsagePurpose::ClientAuth,
@@ -98,20 +163,24 @@ fn server_name(name: &ServerName<'_>) -> Result<SanType, rcgen::Error> {
     }
 }
 
+/// An instant that a certificate can name, from 1970 on, in whole seconds.
+pub(super) fn since_epoch(at: Timestamp) -> Result<Duration, CaError> {
+    match at.seconds() {
+        seconds @ 0..=LAST_SECOND => Ok(Duration::from_secs(seconds)),
+        _ => Err(CaError::Clock(at)),
+    }
+}
+
 impl Template {
     /// The order for rcgen, for this key. Names, serial, validity and key identifier are all given: none of its defaults
     /// gets into a certificate.
     pub(super) fn params(&self, key: &PublicKey) -> Result<CertificateParams, CaError> {
-        let epoch = rcgen::date_time_ymd(1970, 1, 1);
-        let date = |at: Timestamp| match at.seconds() {
-            seconds @ 0..=LAST_SECOND => Ok(epoch + Duration::from_secs(seconds)),
-            _ => Err(CaError::Clock(at)),
-        };
         let mut params = CertificateParams::default();
-        params.not_before = date(self.not_before)?;
-        params.not_after = date(self.not_after)?;
+        let epoch = rcgen::date_time_ymd(1970, 1, 1);
+        params.not_before = epoch + since_epoch(self.not_before)?;
+        params.not_after = epoch + since_epoch(self.not_after)?;
         params.serial_number = Some(self.serial.to_bytes().to_vec().into());
-        params.distinguished_name = distinguished_name(&self.organisation, &self.common_name);
+        params.distinguished_name = self.subject();
         params.key_identifier_method = KeyIdMethod::PreSpecified(key.identifier());
         params.use_authority_key_identifier_extension = true;
         match &self.kind {
@@ -121,12 +190,12 @@ impl Template {
                 // Its own key is the only authority there is (RFC 5280, 4.2.1.1).
                 params.use_authority_key_identifier_extension = false;
             }
-            Kind::Issuing(purpose) => {
+            Kind::Issuing(purpose, excluded) => {
+                params.name_constraints = excluded.constraints();
                 params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
                 params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
                 params.extended_key_usages = vec![usage(*purpose)];
             }
-            // No CRL distribution point: there is no CRL to point to, and the gate asks the registry.
             Kind::Leaf(purpose, alternative) => {
                 params.is_ca = IsCa::ExplicitNoCa;
                 params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
@@ -146,6 +215,26 @@ impl Template {
                 }
             }
         }
+        if let Some(Locations { list, issuer }) = &self.locations {
+            params.crl_distribution_points = vec![CrlDistributionPoint {
+                uris: vec![list.clone()],
+            }];
+            params.custom_extensions.push(CustomExtension::from_oid_content(
+                oid::AUTHORITY_INFORMATION_ARCS,
+                authority_information(issuer),
+            ));
+        }
         Ok(params)
+    }
+
+    /// O, then OU where there is one, then CN.
+    fn subject(&self) -> DistinguishedName {
+        let mut name = DistinguishedName::new();
+        name.push(DnType::OrganizationName, self.organisation.as_str());
+        if let Some(unit) = &self.unit {
+            name.push(DnType::OrganizationalUnitName, unit.as_str());
+        }
+        name.push(DnType::CommonName, self.common_name.as_str());
+        name
     }
 }

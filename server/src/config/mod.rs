@@ -2,7 +2,8 @@
 
 mod raw;
 
-use crate::ca::ServerNames;
+use crate::ca::{Issuance, ServerNames};
+use muster_domain::certificate::CertificateProfile;
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -37,6 +38,7 @@ pub struct Settings {
     mqtt: SocketAddr,
     server_names: ServerNames,
     organisation: String,
+    issuance: Issuance,
     connections: usize,
     claims_per_second: u32,
     stop_timeout: Duration,
@@ -92,6 +94,7 @@ impl Settings {
                 "server.organisation: must have 1 to {ORGANISATION_LIMIT} characters"
             ));
         }
+        let issuance = issuance(file.certificates, &mut mistakes);
         let connections = ranged(
             file.limits.connections,
             &CONNECTION_RANGE,
@@ -118,13 +121,14 @@ impl Settings {
                 LogFormat::Human
             }
         };
-        match (grpc, mqtt, names) {
-            (Some(grpc), Some(mqtt), Some(names)) if mistakes.is_empty() => Ok(Self {
+        match (grpc, mqtt, names, issuance) {
+            (Some(grpc), Some(mqtt), Some(names), Some(issuance)) if mistakes.is_empty() => Ok(Self {
                 directory: directory.to_owned(),
                 grpc,
                 mqtt,
                 server_names: names,
                 organisation: organisation.to_owned(),
+                issuance,
                 connections: usize::try_from(connections).unwrap_or(usize::MAX),
                 claims_per_second: u32::try_from(claims).unwrap_or(u32::MAX),
                 stop_timeout: Duration::from_secs(stop),
@@ -172,6 +176,11 @@ impl Settings {
         &self.organisation
     }
 
+    /// Profiles of certificates, and where their revocation lists are.
+    pub const fn issuance(&self) -> &Issuance {
+        &self.issuance
+    }
+
     /// Most MQTT connections at once.
     pub const fn connections(&self) -> usize {
         self.connections
@@ -201,6 +210,23 @@ fn address(text: &str, field: &str, mistakes: &mut Vec<String>) -> Option<Socket
         ));
     }
     parsed
+}
+
+fn issuance(written: raw::Certificates, mistakes: &mut Vec<String>) -> Option<Issuance> {
+    let changes = |profile| {
+        let changes = match profile {
+            CertificateProfile::Device => &written.device,
+            CertificateProfile::Gateway => &written.gateway,
+            CertificateProfile::Operator => &written.operator,
+            CertificateProfile::Line => &written.line,
+            CertificateProfile::Integrator => &written.integrator,
+            CertificateProfile::Server => &written.server,
+        };
+        changes.clone()
+    };
+    Issuance::parse(changes, &written.crl_url)
+        .map_err(|wrong| mistakes.extend(wrong))
+        .ok()
 }
 
 fn ranged(value: u64, range: &std::ops::RangeInclusive<u64>, field: &str, mistakes: &mut Vec<String>) -> u64 {
@@ -233,6 +259,10 @@ mod tests {
             listen.mqtt = "localhost:8883"
             server.names = ["ok.example", "not a name"]
             server.organisation = " "
+            certificates.crl_url = "https://crl.example"
+            certificates.device.days = 0
+            certificates.line.renew_at = "1/2"
+            certificates.server.no_expiry = true
             limits.connections = 0
             limits.claims_per_second = 0
             limits.stop_seconds = 301
@@ -249,6 +279,10 @@ mod tests {
             "listen.mqtt",
             "server.names",
             "server.organisation",
+            "certificates.crl_url",
+            "certificates.device.days",
+            "certificates.line.renew_at",
+            "certificates.server.no_expiry",
             "limits.connections",
             "limits.claims_per_second",
             "limits.stop_seconds",
@@ -259,7 +293,13 @@ mod tests {
 
     #[test]
     fn an_unknown_key_is_refused() {
-        let mistakes = parse("[listen]\nhttp = \"1.2.3.4:80\"").unwrap_err();
-        assert!(mistakes[0].contains("http"), "{mistakes:?}");
+        for (text, expected) in [
+            ("[listen]\nhttp = \"1.2.3.4:80\"", "http"),
+            ("[certificates.router]\ndays = 1", "router"),
+            ("[certificates.device]\nusages = []", "usages"),
+        ] {
+            let mistakes = parse(text).unwrap_err();
+            assert!(mistakes[0].contains(expected), "{mistakes:?}");
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! The settings file as it is written: any text that TOML allows, unknown keys refused, nothing checked yet.
 
+use crate::ca::ProfileChanges;
 use serde::Deserialize;
 
 #[derive(Debug, Default, Deserialize)]
@@ -7,6 +8,7 @@ use serde::Deserialize;
 pub(super) struct File {
     pub(super) listen: Listen,
     pub(super) server: Server,
+    pub(super) certificates: Certificates,
     pub(super) limits: Limits,
     pub(super) log: Log,
 }
@@ -23,6 +25,19 @@ pub(super) struct Listen {
 pub(super) struct Server {
     pub(super) names: Vec<String>,
     pub(super) organisation: String,
+}
+
+/// Of the profiles, what differs from the built-in table.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Certificates {
+    pub(super) crl_url: String,
+    pub(super) device: ProfileChanges,
+    pub(super) gateway: ProfileChanges,
+    pub(super) operator: ProfileChanges,
+    pub(super) line: ProfileChanges,
+    pub(super) integrator: ProfileChanges,
+    pub(super) server: ProfileChanges,
 }
 
 #[derive(Debug, Deserialize)]

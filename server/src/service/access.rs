@@ -9,7 +9,7 @@ use crate::{
 use muster_domain::{
     access::{Operator, Permit, Role},
     audit::{Action, Event},
-    certificate::CertificateRecord,
+    certificate::{CertificateProfile, CertificateRecord},
     names::OperatorName,
 };
 use std::sync::Arc;
@@ -52,9 +52,9 @@ impl Service {
                 let request = CertificationRequest::parse(&csr).map_err(|refusal| refusal.at("csr"))?;
                 let serial = fresh_serial(&ca, now)?;
                 let certificate = ca
-                    .issue_operator(&signed_name, &request, now, serial)
+                    .issue_operator(CertificateProfile::Operator, &signed_name, &request, now, serial)
                     .or_fault("certify an operator")?;
-                Ok(operator_record(signed_name, ca.operator_issuer(), certificate)
+                Ok(operator_record(signed_name, ca.issuer(CertificateProfile::Operator), certificate)
                     .or_fault("read the certificate of an operator")?)
             },
         );

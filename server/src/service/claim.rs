@@ -66,12 +66,12 @@ impl Service {
             code: code.hash(self.ca.code_key()),
             spki: request.digest(),
         };
-        let (not_before, not_after) = self.ca.validity(now);
+        let (not_before, not_after) = self.ca.validity(CertificateProfile::Device, now);
         let fresh = ClaimIntent {
             spki: presented.spki,
             certificate: fresh_serial(&self.ca, now)?,
             profile: CertificateProfile::Device,
-            issuer: Some(self.ca.device_issuer()),
+            issuer: Some(self.ca.issuer(CertificateProfile::Device)),
             not_before,
             not_after,
             source: Some(input.source),

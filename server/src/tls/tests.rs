@@ -117,7 +117,8 @@ mod device {
             alarm: None,
             renew_from: None,
         };
-        let (not_before, not_after) = ca.validity(NOW);
+        let (not_before, not_after) =
+            ca.validity(muster_domain::certificate::CertificateProfile::Device, NOW);
         let spki = request.digest();
         let fresh = ClaimIntent {
             spki,

@@ -2,7 +2,7 @@
 
 use super::rows;
 use anyhow::Context as _;
-use muster_domain::Timestamp;
+use muster_domain::{Timestamp, certificate::CertificateProfile};
 use muster_server::ca::{Ca, CertificationRequest, Passphrase};
 use std::{
     path::Path,
@@ -46,8 +46,14 @@ fn signed(ca: &Ca, requests: &[Vec<u8>]) -> anyhow::Result<f64> {
     let mut count = 0_u32;
     for request in requests.iter().cycle() {
         let request = CertificationRequest::parse(request).map_err(|refusal| anyhow::anyhow!("{refusal}"))?;
-        ca.issue_operator(&name, &request, now, ca.fresh_serial(now)?)
-            .context("cannot sign")?;
+        ca.issue_operator(
+            CertificateProfile::Operator,
+            &name,
+            &request,
+            now,
+            ca.fresh_serial(now)?,
+        )
+        .context("cannot sign")?;
         count += 1;
         if start.elapsed() >= SPAN {
             break;

@@ -8,13 +8,13 @@ use muster_domain::{Code, device::Identity as Earned};
 fn enrolled(number: u32) -> (DeviceKey, Vec<Vec<u8>>, String) {
     let key = DeviceKey::generate().unwrap();
     let request = key.request();
-    let (not_before, not_after) = ca().validity(NOW);
+    let (not_before, not_after) = ca().validity(CertificateProfile::Device, NOW);
     let intent = ClaimIntent {
         spki: request.digest(),
         certificate: ca().fresh_serial(NOW).unwrap(),
         not_before,
         not_after,
-        profile: muster_domain::certificate::CertificateProfile::Device,
+        profile: CertificateProfile::Device,
         issuer: None,
         source: None,
     };
@@ -120,14 +120,14 @@ fn only_recipients_are_taken_and_secrets_are_not_repeated() {
 fn the_right_to_enroll_is_of_one_device_and_one_intent() {
     let (key, chain, _) = enrolled(1);
     let request = key.request();
-    let (not_before, not_after) = ca().validity(NOW);
+    let (not_before, not_after) = ca().validity(CertificateProfile::Device, NOW);
     let certificate = ca().fresh_serial(NOW).unwrap();
     let intent = ClaimIntent {
         spki: request.digest(),
         certificate,
         not_before,
         not_after,
-        profile: muster_domain::certificate::CertificateProfile::Device,
+        profile: CertificateProfile::Device,
         issuer: None,
         source: None,
     };

@@ -219,7 +219,9 @@ fn a_permit_is_for_one_device_and_one_key() {
 #[test]
 fn validity_stays_inside_the_issuers() {
     let year = Duration::from_secs(365 * 86_400);
-    let check = |at: Timestamp, start: Timestamp, end: Timestamp| assert_eq!(ca().validity(at), (start, end));
+    let check = |at: Timestamp, start: Timestamp, end: Timestamp| {
+        assert_eq!(ca().validity(CertificateProfile::Device, at), (start, end))
+    };
     let five_minutes = Duration::from_secs(300);
     let day = Duration::from_secs(86_400);
     let last = NOW.plus(10 * year);
@@ -283,7 +285,13 @@ fn what_differs_from_its_profile_does_not_leave() {
     let name = "carol".parse().unwrap();
     // rcgen writes a number: leading zeros go, a leading one gets a zero. Both are not the sixteen recorded bytes.
     for serial in [1, 1 << 119, 1 << 127, u128::MAX] {
-        let issued = ca().issue_operator(&name, &request(), NOW, CertificateSerial::from_u128(serial));
+        let issued = ca().issue_operator(
+            CertificateProfile::Operator,
+            &name,
+            &request(),
+            NOW,
+            CertificateSerial::from_u128(serial),
+        );
         assert!(matches!(issued, Err(CaError::Lint(Defect::Serial))), "{issued:?}");
     }
 }
@@ -317,7 +325,9 @@ fn operators_are_certified_by_name() {
     let name = "carol.r".parse().unwrap();
     let request = request();
     let serial = ca().fresh_serial(NOW).unwrap();
-    let bytes = ca().issue_operator(&name, &request, NOW, serial).unwrap();
+    let bytes = ca()
+        .issue_operator(CertificateProfile::Operator, &name, &request, NOW, serial)
+        .unwrap();
     let (_, certificate) = X509Certificate::from_der(&bytes).unwrap();
     assert_eq!(certificate.subject().to_string(), "O=Example GmbH, CN=carol.r");
     assert!(certificate.subject_alternative_name().unwrap().is_none());

@@ -4,9 +4,11 @@ use super::{request::Draft, *};
 use crate::ca::{
     authority,
     der::{Reader, element, sequence, tag},
-    key::PrivateKey,
+    key::{PrivateKey, PublicKey},
     lint::{self, Signer},
-    profile::{self, Alternative, Kind, Purpose, Template},
+    lint_bytes, lint_defect,
+    profile::{self, Alternative, Excluded, Kind, Locations, Purpose, Template},
+    profiles,
 };
 use rcgen::{
     BasicConstraints, CertificateParams, CrlDistributionPoint, CustomExtension, DnType,
@@ -32,7 +34,9 @@ impl Bench {
             not_before: NOW,
             not_after: NOW.plus(Duration::from_secs(365 * 86_400)),
             organisation: "Example GmbH".to_owned(),
+            unit: None,
             common_name: device(1).id.to_string(),
+            locations: None,
         };
         Self {
             issuer,
@@ -46,6 +50,17 @@ impl Bench {
             Purpose::Client,
             Alternative::Hardware("GW2-7000001".to_owned()),
         ))
+    }
+
+    /// A gateway's, which says all that a certificate of ours can say.
+    fn gateway() -> Self {
+        let mut bench = Self::device();
+        bench.template.unit = Some("gateway".to_owned());
+        bench.template.locations = Some(Locations {
+            list: "http://crl.example/a/7.crl".to_owned(),
+            issuer: "http://crl.example/a.cer".to_owned(),
+        });
+        bench
     }
 
     /// A certificate from the spoiled order.
@@ -83,7 +98,7 @@ impl Bench {
     }
 
     fn check(&self, bytes: &[u8]) -> Result<(), Defect> {
-        let name = lint::name(ISSUER.0, ISSUER.1);
+        let name = lint_bytes::name(ISSUER.0, None, ISSUER.1);
         lint::check(
             bytes,
             &self.template,
@@ -102,8 +117,9 @@ fn good_certificates_of_every_kind_pass() {
         .map(|name| name.try_into().unwrap())
         .to_vec();
     for kind in [
-        Kind::Issuing(Purpose::Client),
-        Kind::Issuing(Purpose::Server),
+        Kind::Issuing(Purpose::Client, Excluded::Hosts),
+        Kind::Issuing(Purpose::Client, Excluded::Addresses),
+        Kind::Issuing(Purpose::Server, Excluded::Nothing),
         Kind::Leaf(Purpose::Client, Alternative::Hardware("GW2-7000001".to_owned())),
         Kind::Leaf(Purpose::Client, Alternative::Nothing),
         Kind::Leaf(Purpose::Server, Alternative::Server(server)),
@@ -115,6 +131,18 @@ fn good_certificates_of_every_kind_pass() {
         let mut late = Bench::new(kind.clone());
         late.template.not_after = NOW.plus(Duration::from_secs(30 * 365 * 86_400));
         assert_eq!(late.check(&late.build(|_| {})), Ok(()), "{kind:?}");
+        let mut endless = Bench::new(kind.clone());
+        endless.template.not_after = profiles::NO_EXPIRY;
+        assert_eq!(endless.check(&endless.build(|_| {})), Ok(()), "{kind:?}");
+        let mut located = Bench::new(kind.clone());
+        located.template.unit = Some("gateway".to_owned());
+        if matches!(kind, Kind::Leaf(..)) {
+            located.template.locations = Some(Locations {
+                list: "http://crl.example/a/7.crl".to_owned(),
+                issuer: "http://crl.example/a.cer".to_owned(),
+            });
+        }
+        assert_eq!(located.check(&located.build(|_| {})), Ok(()), "{kind:?}");
     }
 }
 
@@ -208,6 +236,141 @@ fn every_seeded_defect_is_found() {
             uris: vec!["http://crl.example/".to_owned()],
         }];
     });
+}
+
+#[test]
+fn defects_of_units_and_locations_are_found() {
+    let bench = Bench::gateway();
+    let check = |what: &str, expected: Defect, spoil: &dyn Fn(&mut CertificateParams)| {
+        assert_eq!(bench.check(&bench.build(spoil)), Err(expected), "{what}");
+    };
+    assert_eq!(bench.check(&bench.build(|_| {})), Ok(()));
+    check("no unit", Defect::Subject, &|p| {
+        p.distinguished_name.remove(DnType::OrganizationalUnitName);
+    });
+    check("another unit", Defect::Subject, &|p| {
+        p.distinguished_name.push(DnType::OrganizationalUnitName, "line");
+    });
+    check("no distribution point", Defect::Extensions, &|p| {
+        p.crl_distribution_points.clear()
+    });
+    check("another list", Defect::Extensions, &|p| {
+        p.crl_distribution_points[0].uris = vec!["http://crl.example/a/8.crl".to_owned()];
+    });
+    check("two lists", Defect::Extensions, &|p| {
+        p.crl_distribution_points[0]
+            .uris
+            .push("http://crl.example/a/8.crl".to_owned());
+    });
+    check("two distribution points", Defect::Extensions, &|p| {
+        p.crl_distribution_points
+            .push(p.crl_distribution_points[0].clone());
+    });
+    check("no issuer's certificate", Defect::Extensions, &|p| {
+        drop(p.custom_extensions.pop())
+    });
+    check("another issuer's certificate", Defect::Extensions, &|p| {
+        let other = profile::authority_information("http://crl.example/b.cer");
+        p.custom_extensions[1] = CustomExtension::from_oid_content(&[1, 3, 6, 1, 5, 5, 7, 1, 1], other);
+    });
+    check("a critical one", Defect::Extensions, &|p| {
+        p.custom_extensions[1].set_criticality(true)
+    });
+}
+
+#[test]
+fn defects_of_constraints_are_found() {
+    let bench = Bench::new(Kind::Issuing(Purpose::Client, Excluded::Hosts));
+    let check = |what: &str, spoil: &dyn Fn(&mut CertificateParams)| {
+        assert_eq!(
+            bench.check(&bench.build(spoil)),
+            Err(Defect::Extensions),
+            "{what}"
+        );
+    };
+    check("no constraints", &|p| p.name_constraints = None);
+    check("one subtree less", &|p| {
+        drop(p.name_constraints.as_mut().unwrap().excluded_subtrees.pop());
+    });
+    check("permitted, not excluded", &|p| {
+        let constraints = p.name_constraints.as_mut().unwrap();
+        std::mem::swap(
+            &mut constraints.permitted_subtrees,
+            &mut constraints.excluded_subtrees,
+        );
+    });
+    check("one domain only", &|p| {
+        p.name_constraints.as_mut().unwrap().excluded_subtrees[0] =
+            GeneralSubtree::DnsName("example".to_owned());
+    });
+    check("authorities below it", &|p| {
+        p.is_ca = IsCa::Ca(BasicConstraints::Constrained(1))
+    });
+    check("for servers", &|p| {
+        p.extended_key_usages.push(ExtendedKeyUsagePurpose::ServerAuth);
+    });
+}
+
+/// What comes of it when rcgen is given a spoiled order, and the key the true one.
+fn signed(
+    bench: &Bench,
+    verify: Option<&PublicKey>,
+    spoil: impl FnOnce(&mut CertificateParams),
+) -> Result<(), Defect> {
+    let name = lint_bytes::name(ISSUER.0, None, ISSUER.1);
+    let signer = Signer {
+        name: &name,
+        key: bench.issuer.public(),
+    };
+    let holder = bench.holder.public();
+    let expected = lint_bytes::to_be_signed(&bench.template, holder, signer);
+    let mut params = bench.template.params(holder).unwrap();
+    spoil(&mut params);
+    let mut issuer = CertificateParams::default();
+    issuer.distinguished_name = profile::distinguished_name(ISSUER.0, ISSUER.1);
+    issuer.key_identifier_method = KeyIdMethod::PreSpecified(bench.issuer.public().identifier());
+    let made = lint::signed(
+        &bench.issuer,
+        &expected,
+        verify,
+        |bound| {
+            Ok(params
+                .signed_by(holder, &Issuer::from_params(&issuer, bound))?
+                .der()
+                .to_vec())
+        },
+        |other| lint_defect::of(other, &bench.template, holder, signer),
+    );
+    match made {
+        Ok(made) => bench.check(&made),
+        Err(CaError::Lint(defect)) => Err(defect),
+        Err(other) => panic!("{other}"),
+    }
+}
+
+#[test]
+fn nothing_is_signed_that_two_encoders_write_differently() {
+    let bench = Bench::gateway();
+    assert_eq!(signed(&bench, None, |_| {}), Ok(()));
+    assert_eq!(signed(&bench, Some(bench.issuer.public()), |_| {}), Ok(()));
+    let serial = |p: &mut CertificateParams| p.serial_number = Some(vec![1; 16].into());
+    assert_eq!(signed(&bench, None, serial), Err(Defect::Serial));
+    let authority = |p: &mut CertificateParams| p.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    assert_eq!(signed(&bench, None, authority), Err(Defect::Extensions));
+    let stranger = PrivateKey::generate().unwrap().0;
+    assert_eq!(
+        signed(&bench, Some(stranger.public()), |_| {}),
+        Err(Defect::Signature)
+    );
+}
+
+#[test]
+fn of_many_signatures_the_first_and_then_some_are_verified() {
+    let sampling = lint::Sampling::default();
+    let verified = |proof| (0..1000).filter(|_| sampling.is_due(proof)).count();
+    assert!(sampling.is_due(lint::Proof::Sampled), "the first");
+    assert_eq!(verified(lint::Proof::Always), 1000);
+    assert!((7..=8).contains(&verified(lint::Proof::Sampled)));
 }
 
 #[test]

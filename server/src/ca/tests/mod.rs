@@ -5,7 +5,9 @@ mod hostile;
 mod init;
 mod issue;
 mod lint;
+mod lists;
 mod names;
+mod profiles;
 mod rate;
 mod request;
 
@@ -13,6 +15,7 @@ use super::*;
 use muster_domain::{
     Timestamp,
     activation::ActivationCode,
+    certificate::CertificateProfile,
     claim::{self, ClaimPermit, Decision, Presented},
     desired::Target,
     device::{ClaimIntent, ClaimWindow, Credential, Device, Lifecycle, Origin, Verification},
@@ -103,14 +106,14 @@ fn device(number: u32) -> Device {
 /// What the store would hand out for a right claim at `now`.
 fn permit(device: &Device, request: &CertificationRequest, now: Timestamp) -> ClaimPermit {
     let code = ActivationCode::from_random([7; 15]).hash(ca().code_key());
-    let (not_before, not_after) = ca().validity(now);
+    let (not_before, not_after) = ca().validity(CertificateProfile::Device, now);
     let spki = request.digest();
     let fresh = ClaimIntent {
         spki,
         certificate: ca().fresh_serial(NOW).unwrap(),
         not_before,
         not_after,
-        profile: muster_domain::certificate::CertificateProfile::Device,
+        profile: CertificateProfile::Device,
         issuer: None,
         source: None,
     };

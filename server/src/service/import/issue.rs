@@ -117,7 +117,7 @@ impl Issuing {
                 successor: None,
             })
         };
-        let (_, end) = ca.validity(now);
+        let (_, end) = ca.validity(CertificateProfile::Device, now);
         match (self.kind, key, secrets) {
             (CredentialKind::Csr | CredentialKind::Pinned, Some(RowKey::Pinned(key)), _) => {
                 FreshCredential::Pinned(*key)
@@ -180,7 +180,7 @@ impl Issuing {
         {
             return Ok(());
         }
-        let (not_before, _) = ca.validity(now);
+        let (not_before, _) = ca.validity(CertificateProfile::Device, now);
         let issued = match &waiting.key {
             Some(RowKey::Certified { der, not_before, .. }) => {
                 Some((identity, *not_before, der.clone(), None))
@@ -200,7 +200,9 @@ impl Issuing {
         waiting.row.fresh.credential = FreshCredential::Certified(identity);
         let issuer = match &waiting.key {
             Some(RowKey::Certified { .. }) => None,
-            Some(RowKey::Requested(_) | RowKey::Pinned(_)) | None => Some(ca.device_issuer()),
+            Some(RowKey::Requested(_) | RowKey::Pinned(_)) | None => {
+                Some(ca.issuer(CertificateProfile::Device))
+            }
         };
         let intent = intent(identity, issuer, not_before);
         waiting.row.certificate =
@@ -267,9 +269,9 @@ impl Deciding {
         let Some(device) = self.created(waiting, identity) else {
             return Ok(None);
         };
-        let intent = intent(identity, Some(ca.device_issuer()), not_before);
+        let intent = intent(identity, Some(ca.issuer(CertificateProfile::Device)), not_before);
         let permit = claim::enroll(&device, intent).ok_or(CaError::Permit)?;
-        ca.issue_device(permit, &device, request).map(Some)
+        ca.issue_device_in_bulk(permit, &device, request).map(Some)
     }
 }
 
