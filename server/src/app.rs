@@ -4,7 +4,8 @@ use crate::{
     ca::{Ca, CaError, Passphrase},
     clock::Clock,
     config::Settings,
-    descriptors, grpc,
+    descriptors,
+    front::{self, FrontError},
     mqtt::{
         Limits,
         bus::{Bus, BusError},
@@ -13,7 +14,7 @@ use crate::{
     },
     service::{Service, import::Files},
     store::{Store, StoreError},
-    tls::{self, ServerIdentity, TlsError},
+    tls::{self, Pins, ServerIdentity, TlsError, WebTls},
     workers,
 };
 use std::{
@@ -68,9 +69,9 @@ pub enum AppError {
     /// A part that must run ended.
     #[error("{0} ended by itself")]
     Ended(&'static str),
-    /// gRPC failed.
-    #[error("gRPC failed")]
-    Grpc(#[from] grpc::ServeError),
+    /// The port of gRPC and EST failed.
+    #[error("the port of gRPC and EST failed")]
+    Front(#[from] FrontError),
     /// The gate failed.
     #[error("the MQTT gate failed")]
     Gate(#[from] gate::GateError),
@@ -181,20 +182,23 @@ impl App {
         };
         let parts = service.stopping.clone();
         let mut running: JoinSet<Result<(), AppError>> = JoinSet::new();
+        let pins: Pins = {
+            let registry = service.clone();
+            Arc::new(move |leaf: &[u8]| registry.is_current(leaf))
+        };
         running.spawn({
-            let serve = grpc::serve(
+            let serve = front::serve(
                 grpc_port,
-                tls::grpc_config(&ca, &identity, &clock)?,
+                WebTls::new(&ca, &identity, &clock, Arc::clone(&pins))?,
                 service.clone(),
                 Arc::clone(&claims),
+                settings.est(),
                 parts.clone(),
             );
             async move { Ok(serve.await?) }
         });
         running.spawn({
             let (registry, bus, parts) = (service.clone(), service.bus.clone(), parts.clone());
-            let pins = service.clone();
-            let pins = Arc::new(move |leaf: &[u8]| pins.is_current(leaf));
             let serve = gate::serve(
                 mqtt_port,
                 tls::mqtt_config(&ca, &identity, &clock, pins)?,

@@ -1,8 +1,10 @@
 //! TLS for both ports: handshakes under a deadline, client certificates by port, no resumption.
 
 mod pinned;
+mod web;
 
 pub use pinned::Pins;
+pub use web::{Connection, Peer, Protocol, Shown, WebTls};
 
 use crate::{
     ca::{Ca, CaError, ServerCertificate, ServerNames},
@@ -28,11 +30,10 @@ use std::{
 };
 use tokio::{net::TcpStream, time};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
+use web::{HTTP_1_1, HTTP_2};
 
 /// How long a handshake may take (B5): ten round trips of a satellite link and a slow key.
 pub const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(10);
-/// The protocol of gRPC (RFC 7301, 6).
-const H2: &[u8] = b"h2";
 /// The protocol of the gate, for clients that name one. One that names only others is at the wrong port.
 const MQTT: &[u8] = b"mqtt";
 
@@ -142,17 +143,17 @@ impl TimeProvider for Clock {
     }
 }
 
-/// TLS of the gRPC port: operators may show a certificate of the operator CA. No other is accepted.
-///
-/// # Errors
-///
-/// [`TlsError`], when the authority's certificates cannot be used.
-pub fn grpc_config(
+/// TLS of the port of gRPC and EST: operators may show a certificate of the operator CA, devices one of the device CA or
+/// one that is pinned. No other is accepted; which it is, [`WebTls`] tells.
+fn web_config(
     ca: &Ca,
     identity: &Arc<ServerIdentity>,
     clock: &Clock,
+    pins: Pins,
 ) -> Result<Arc<ServerConfig>, TlsError> {
-    config(own_certificates(ca.operator_chain())?, H2, identity, clock)
+    let own = own_certificates([ca.operator_chain(), ca.device_chain()].concat())?;
+    let protocols = &[HTTP_2, HTTP_1_1];
+    config(Arc::new(PinnedVerifier { own, pins }), protocols, identity, clock)
 }
 
 /// TLS of the MQTT port: devices may show a certificate of the device CA, or one that is pinned. No other is accepted.
@@ -167,7 +168,7 @@ pub fn mqtt_config(
     pins: Pins,
 ) -> Result<Arc<ServerConfig>, TlsError> {
     let own = own_certificates(ca.device_chain())?;
-    config(Arc::new(PinnedVerifier { own, pins }), MQTT, identity, clock)
+    config(Arc::new(PinnedVerifier { own, pins }), &[MQTT], identity, clock)
 }
 
 /// Takes certificates under these authorities, and no others.
@@ -190,7 +191,7 @@ fn own_certificates(anchors: Vec<Vec<u8>>) -> Result<Arc<dyn ClientCertVerifier>
 
 fn config(
     verifier: Arc<dyn ClientCertVerifier>,
-    protocol: &[u8],
+    protocols: &[&[u8]],
     identity: &Arc<ServerIdentity>,
     clock: &Clock,
 ) -> Result<Arc<ServerConfig>, TlsError> {
@@ -200,7 +201,7 @@ fn config(
         .map_err(TlsError::Versions)?
         .with_client_cert_verifier(verifier)
         .with_cert_resolver(Arc::clone(identity) as Arc<dyn ResolvesServerCert>);
-    config.alpn_protocols = vec![protocol.to_vec()];
+    config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
     // No resumption of any kind (B4): a session resumed after a revocation would not show its certificate again.
     // The default ticketer makes none.
     config.session_storage = Arc::new(NoServerSessionStorage {});

@@ -159,13 +159,17 @@ fn only_one_module_names_each_foreign_thing() {
     nobody_names("rumqttc", "server/src", "server/src/mqtt");
     nobody_names("redb", "server/src", "server/src/store");
     nobody_names("tonic", "server/src", "server/src/grpc");
+    nobody_names("axum", "server/src", "server/src/http");
+    nobody_names("hyper", "server/src", "server/src/http");
     nobody_names("rcgen", "server/src", "server/src/ca");
 }
 
 #[test]
 fn data_flows_one_way() {
     for (module, below) in [
-        ("grpc", &["service", "store", "ca", "mqtt"][..]),
+        ("grpc", &["service", "store", "ca", "mqtt", "http"][..]),
+        ("http", &["service", "store", "ca", "mqtt", "grpc"]),
+        ("front", &["service", "store", "ca", "mqtt", "grpc", "http"]),
         ("mqtt", &["service"]),
         ("service", &["store", "ca"]),
     ] {

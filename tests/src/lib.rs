@@ -1,7 +1,7 @@
 //! What tests of the whole need: a registry to serve, clients of every kind to bother it, real programs to run.
 //!
 //! **What this is.** A harness. [`World`] is a server in this process with an operator's client; [`Program`] is one of our
-//! binaries as its own process. [`Mqtt`] and [`grpc`] speak raw protocols with any certificate or none; [`Proxy`] cuts
+//! binaries as its own process. [`Mqtt`], [`Http`] and [`grpc`] speak raw protocols with any certificate or none; [`Proxy`] cuts
 //! connections at chosen bytes. Whatever waits, waits by [`until`], which fails loudly.
 //!
 //! **What it must not know.** How the server works: it sees only what a user's machine sees, plus the files that the
@@ -17,8 +17,10 @@
 )]
 
 pub mod corpus;
+pub mod est;
 pub mod fixture;
 pub mod grpc;
+mod http;
 mod mqtt;
 mod pki;
 mod process;
@@ -28,9 +30,11 @@ mod random;
 mod running;
 mod sink;
 mod template;
+mod tls;
 mod wait;
 mod world;
 
+pub use http::{Answer, Http};
 pub use mqtt::{Mqtt, Packet};
 pub use pki::{ForeignCa, Key, Pair};
 pub use process::Counts;

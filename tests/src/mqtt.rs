@@ -1,6 +1,6 @@
 //! A raw MQTT 5.0 client over TLS: sends and hears packet by packet, with any certificate or none.
 
-use crate::{Pair, wait::within};
+use crate::{Pair, tls, wait::within};
 use bytes::BytesMut;
 use muster_proto::{
     payload::{self, Binary, Claim, ClaimResult},
@@ -11,21 +11,15 @@ use rumqttc::v5::mqttbytes::{
     Error, QoS,
     v5::{ConnAck, Connect, Filter, Login, PubAck, PubAckReason, Publish, Subscribe, SubscribeReasonCode},
 };
-use rustls::{
-    ClientConfig, RootCertStore,
-    client::Resumption,
-    pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject as _},
-};
 use std::{
     io,
     net::{IpAddr, SocketAddr},
-    sync::Arc,
 };
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::{TcpSocket, TcpStream},
+    net::TcpStream,
 };
-use tokio_rustls::{TlsConnector, client::TlsStream};
+use tokio_rustls::client::TlsStream;
 
 /// Largest packet that is believed.
 const PACKET_LIMIT: u32 = 1 << 20;
@@ -38,30 +32,6 @@ pub struct Mqtt {
     next: u16,
 }
 
-fn config(roots: &[u8], pair: Option<&Pair>) -> ClientConfig {
-    let mut store = RootCertStore::empty();
-    for root in CertificateDer::pem_slice_iter(roots) {
-        store.add(root.expect("PEM")).expect("a root");
-    }
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .expect("versions")
-        .with_root_certificates(store);
-    let mut config = match pair {
-        None => builder.with_no_client_auth(),
-        Some(pair) => {
-            let chain = CertificateDer::pem_slice_iter(pair.chain.as_bytes())
-                .map(|der| der.expect("PEM"))
-                .collect();
-            let key = PrivateKeyDer::from_pem_slice(pair.key.as_bytes()).expect("PEM");
-            builder.with_client_auth_cert(chain, key).expect("a pair")
-        }
-    };
-    config.resumption = Resumption::disabled();
-    config
-}
-
 impl Mqtt {
     /// Connects and shakes hands. `source` is the address to call from.
     pub async fn dial(
@@ -70,16 +40,7 @@ impl Mqtt {
         pair: Option<&Pair>,
         source: Option<IpAddr>,
     ) -> io::Result<Self> {
-        let socket = TcpSocket::new_v4()?;
-        if let Some(source) = source {
-            socket.bind((source, 0).into())?;
-        }
-        let tcp = socket.connect(address).await?;
-        tcp.set_nodelay(true)?;
-        let name = ServerName::try_from("localhost").map_err(io::Error::other)?;
-        let stream = TlsConnector::from(Arc::new(config(roots, pair)))
-            .connect(name, tcp)
-            .await?;
+        let stream = tls::connect(address, roots, pair, source, &[]).await?;
         Ok(Self {
             stream,
             heard: BytesMut::new(),

@@ -36,6 +36,11 @@ impl Key {
         Self(KeyPair::generate_for(kind).expect("a key"))
     }
 
+    /// The key of a pair.
+    pub fn of_pair(pair: &Pair) -> Self {
+        Self(KeyPair::from_pem(&pair.key).expect("a key"))
+    }
+
     /// A request for its certification, DER, without any name.
     pub fn csr(&self) -> Vec<u8> {
         let mut params = CertificateParams::default();

@@ -1,6 +1,6 @@
 //! A server in this process, and what an operator and devices do with it.
 
-use crate::{Mqtt, Pair, Running, fixture, grpc, template, wait};
+use crate::{Http, Mqtt, Pair, Running, fixture, grpc, template, wait};
 use muster_agent::{Settings as AgentSettings, SettingsBuilder};
 use muster_domain::{Timestamp, access::Role};
 use muster_proto::v1::{self, RowResult, operator::Role as WireRole};
@@ -242,6 +242,11 @@ impl World {
     /// A raw MQTT connection with any certificate or none.
     pub async fn dial(&self, pair: Option<&Pair>) -> std::io::Result<Mqtt> {
         Mqtt::dial(self.mqtt(), &self.roots(), pair, None).await
+    }
+
+    /// A raw HTTP/1.1 connection with any certificate or none.
+    pub async fn http(&self, pair: Option<&Pair>) -> std::io::Result<Http> {
+        Http::dial(self.grpc(), &self.roots(), pair, None, &["http/1.1"]).await
     }
 
     /// Models, profile and policy of the demo, and the sites of the fixtures.

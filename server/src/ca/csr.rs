@@ -56,14 +56,7 @@ impl CertificationRequest {
     ///
     /// [`Code::CsrMalformed`], [`Code::CsrKey`], [`Code::CsrAttribute`] or [`Code::CsrSignature`].
     pub fn parse(bytes: &[u8]) -> Result<Self, Refusal> {
-        if bytes.len() > REQUEST_LIMIT {
-            return Err(refuse(Code::CsrMalformed, "is longer than 4096 bytes"));
-        }
-        let malformed = |NotDer| refuse(Code::CsrMalformed, "is not a certificate request in DER");
-        if !der::well_formed(bytes) {
-            return Err(malformed(NotDer));
-        }
-        let parts = split(bytes).map_err(malformed)?;
+        let parts = read(bytes)?;
         let key = PublicKey::from_spki(parts.spki).map_err(|unfit| {
             refuse(
                 Code::CsrKey,
@@ -87,6 +80,15 @@ impl CertificationRequest {
         Ok(Self { key })
     }
 
+    /// Reads a request that only carries attributes: its key and signature are not what is certified (RFC 7030, 4.4.1).
+    ///
+    /// # Errors
+    ///
+    /// [`Code::CsrMalformed`], or [`Code::CsrAttribute`], such as for one that asks for a sealed key.
+    pub fn check_form(bytes: &[u8]) -> Result<(), Refusal> {
+        check_attributes(read(bytes)?.attributes)
+    }
+
     /// For a key that was made here: no proof is needed.
     pub(super) const fn of(key: PublicKey) -> Self {
         Self { key }
@@ -105,6 +107,17 @@ impl CertificationRequest {
     pub(super) const fn key(&self) -> &PublicKey {
         &self.key
     }
+}
+
+fn read(bytes: &[u8]) -> Result<Parts<'_>, Refusal> {
+    if bytes.len() > REQUEST_LIMIT {
+        return Err(refuse(Code::CsrMalformed, "is longer than 4096 bytes"));
+    }
+    let malformed = |NotDer| refuse(Code::CsrMalformed, "is not a certificate request in DER");
+    if !der::well_formed(bytes) {
+        return Err(malformed(NotDer));
+    }
+    split(bytes).map_err(malformed)
 }
 
 fn split(bytes: &[u8]) -> Result<Parts<'_>, NotDer> {

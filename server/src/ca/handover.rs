@@ -1,5 +1,6 @@
 //! Keys that the server makes for devices that cannot: sealed to the station's age recipient as soon as they exist, so
-//! that neither disk nor log nor wire ever holds one in the clear.
+//! that neither disk nor log nor wire ever holds one in the clear. Only EST's `serverkeygen`, where a setting allows it, hands
+//! one out inside TLS.
 //!
 //! A key made elsewhere than on its device is the weaker way to an identity. It is here because lines exist whose
 //! devices have no source of random numbers when they are flashed.
@@ -14,6 +15,7 @@ use p12_keystore::{
     Certificate, KeyStore, KeyStoreEntry, LocalKeyId, PrivateKey as StoredKey, PrivateKeyChain,
 };
 use pkcs8::{LineEnding, SecretDocument};
+use rcgen::{CertificateParams, DistinguishedName};
 use std::{fmt, io::Write as _, str::FromStr};
 use zeroize::Zeroizing;
 
@@ -106,6 +108,22 @@ impl DeviceKey {
     /// What a request by this key would prove: whoever makes a key has it.
     pub fn request(&self) -> CertificationRequest {
         CertificationRequest::of(*self.key.public())
+    }
+
+    /// A request by this key, DER, for a door that takes no other proof.
+    ///
+    /// # Errors
+    ///
+    /// [`CaError::Build`].
+    pub fn csr(&self) -> Result<Vec<u8>, CaError> {
+        let mut params = CertificateParams::default();
+        params.distinguished_name = DistinguishedName::new();
+        Ok(params.serialize_request(&self.key)?.der().to_vec())
+    }
+
+    /// The key in the clear, PKCS#8 in DER: whoever takes it out wipes every copy.
+    pub fn pkcs8(&self) -> &[u8] {
+        self.document.as_bytes()
     }
 
     /// Key and certificate chain (DER, the device's own first), sealed to `recipient`. `name` is how a key store calls them.

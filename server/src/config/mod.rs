@@ -30,6 +30,13 @@ pub enum LogFormat {
     Json,
 }
 
+/// What EST (RFC 7030) may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EstSettings {
+    /// Keys may be made here and sent to devices.
+    pub serverkeygen: bool,
+}
+
 /// Checked settings.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -42,6 +49,7 @@ pub struct Settings {
     connections: usize,
     claims_per_second: u32,
     stop_timeout: Duration,
+    est: EstSettings,
     log: LogFormat,
 }
 
@@ -132,6 +140,9 @@ impl Settings {
                 connections: usize::try_from(connections).unwrap_or(usize::MAX),
                 claims_per_second: u32::try_from(claims).unwrap_or(u32::MAX),
                 stop_timeout: Duration::from_secs(stop),
+                est: EstSettings {
+                    serverkeygen: file.est.serverkeygen,
+                },
                 log,
             }),
             _ => Err(mistakes),
@@ -194,6 +205,11 @@ impl Settings {
     /// How long calls under way may take after a stop.
     pub const fn stop_timeout(&self) -> Duration {
         self.stop_timeout
+    }
+
+    /// What EST may do.
+    pub const fn est(&self) -> EstSettings {
+        self.est
     }
 
     /// How log lines are written.

@@ -10,6 +10,7 @@ pub(super) struct File {
     pub(super) server: Server,
     pub(super) certificates: Certificates,
     pub(super) limits: Limits,
+    pub(super) est: Est,
     pub(super) log: Log,
 }
 
@@ -46,6 +47,12 @@ pub(super) struct Limits {
     pub(super) connections: u64,
     pub(super) claims_per_second: u64,
     pub(super) stop_seconds: u64,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Est {
+    pub(super) serverkeygen: bool,
 }
 
 #[derive(Debug, Deserialize)]

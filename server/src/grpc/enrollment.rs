@@ -2,11 +2,9 @@
 
 use super::{
     Api,
-    peer::Peer,
-    status::{failed, refused},
+    status::{failed, throttled},
 };
-use crate::service::ClaimInput;
-use muster_domain::{Code, Refusal};
+use crate::{service::ClaimInput, tls::Peer};
 use muster_proto::v1::{self, enrollment_server::Enrollment};
 use std::net::{IpAddr, Ipv4Addr};
 use tonic::{Request, Response, Status};
@@ -23,16 +21,10 @@ impl Api {
 #[tonic::async_trait]
 impl Enrollment for Api {
     async fn claim(&self, request: Request<v1::ClaimRequest>) -> Result<Response<v1::ClaimResponse>, Status> {
-        let peer = request.extensions().get::<Peer>().map(|peer| peer.address.ip());
+        let peer = request.extensions().get::<Peer>().map(Peer::source);
         let source = peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
         let asked = request.into_inner();
-        let attempt = self.claims.admit(source, &asked.serial);
-        attempt.map_err(|wait| {
-            refused(&Refusal::new(
-                Code::ClaimThrottled,
-                format!("try again in {} seconds", wait.as_secs().max(1)),
-            ))
-        })?;
+        self.claims.admit(source, &asked.serial).map_err(throttled)?;
         let input = ClaimInput {
             serial: asked.serial,
             code: Zeroizing::new(asked.activation_code),

@@ -17,7 +17,8 @@ mod peer;
 mod status;
 mod upload;
 
-pub use listen::{ServeError, serve};
+pub use listen::ServeError;
+pub(crate) use listen::serve;
 
 use crate::{mqtt::throttle::Throttle, service::Service};
 use muster_proto::v1::{
@@ -27,7 +28,10 @@ use muster_proto::v1::{
 };
 use page::Pages;
 use std::sync::Arc;
-use tonic::{server::NamedService as _, service::Routes};
+use tonic::{
+    server::NamedService as _,
+    service::{Routes, RoutesBuilder},
+};
 
 /// Largest message that we read: an apply call with a thousand resources, or a chunk and its frame.
 const DECODE_LIMIT: usize = 8 << 20;
@@ -63,8 +67,8 @@ pub enum SetUpError {
     Descriptors(#[source] tonic_reflection::server::Error),
 }
 
-/// All services, with health and reflection.
-pub(crate) fn routes(service: Service, claims: Arc<Throttle>) -> Result<Routes, SetUpError> {
+/// All services, with health and reflection, beside what else the port answers.
+fn routes(mut routes: RoutesBuilder, service: Service, claims: Arc<Throttle>) -> Result<Routes, SetUpError> {
     let pages = Pages::new(crate::random::bytes().map_err(|_| SetUpError::Random)?);
     let (reporter, health) = tonic_health::server::health_reporter();
     tokio::spawn(health::watch(reporter, SERVICES, service.clone()));
@@ -78,7 +82,6 @@ pub(crate) fn routes(service: Service, claims: Arc<Throttle>) -> Result<Routes, 
             .register_encoded_file_descriptor_set(DESCRIPTORS)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
-    let mut routes = Routes::builder();
     routes
         .add_service(health)
         .add_service(reflection().build_v1().map_err(SetUpError::Descriptors)?)

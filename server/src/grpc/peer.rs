@@ -4,29 +4,22 @@ use super::status;
 use crate::{
     fault::{Failure, Fault},
     service::Service,
+    tls::{Peer, Shown},
 };
 use http::{Request, Response};
 use muster_domain::access::{self, Permit, Principal};
 use std::{
     future::Future,
-    net::SocketAddr,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll},
 };
 use tonic::{Status, body::Body};
 use tower::{Layer, Service as TowerService};
 
-/// What a connection knows of its other end. Put into every request's extensions by the transport.
-#[derive(Debug, Clone)]
-pub(crate) struct Peer {
-    pub(crate) address: SocketAddr,
-    /// The leaf certificate, DER, verified by TLS against the operator CA.
-    pub(crate) leaf: Option<Arc<[u8]>>,
-}
-
-/// Services that carry no secrets and need no certificate: a load balancer's and a developer's tools.
-const OPEN: [&str; 3] = [
+/// What carries no secrets and needs no certificate, a load balancer's and a developer's tools; and EST, where each call
+/// proves its right by itself.
+const OPEN: [&str; 4] = [
+    "/.well-known/est/",
     "/grpc.health.v1.Health/",
     "/grpc.reflection.v1.ServerReflection/",
     "/grpc.reflection.v1alpha.ServerReflection/",
@@ -42,11 +35,14 @@ pub(super) fn permit<T>(request: &tonic::Request<T>) -> Result<Permit, Status> {
 }
 
 async fn principal(service: &Service, peer: Option<&Peer>) -> Result<Principal, Failure> {
-    let Some(leaf) = peer.and_then(|peer| peer.leaf.as_deref()) else {
-        return Ok(Principal::Nobody);
-    };
-    let operator = service.operator_of(leaf).await?;
-    Ok(operator.map_or(Principal::Stranger, Principal::Operator))
+    match peer.map(|peer| &peer.shown) {
+        None | Some(Shown::Nothing) => Ok(Principal::Nobody),
+        Some(Shown::Device(_)) => Ok(Principal::Stranger),
+        Some(Shown::Operator(leaf)) => {
+            let operator = service.operator_of(leaf).await?;
+            Ok(operator.map_or(Principal::Stranger, Principal::Operator))
+        }
+    }
 }
 
 async fn check(service: &Service, path: &str, peer: Option<&Peer>) -> Result<Option<Permit>, Status> {

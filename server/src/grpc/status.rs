@@ -1,6 +1,6 @@
 //! Failures as gRPC statuses: the only place that knows both.
 
-use crate::fault::Failure;
+use crate::{fault::Failure, mqtt::throttle, retry};
 use muster_domain::{Refusal, refusal::Kind};
 use std::{collections::HashMap, time::Duration};
 use tonic::{Code, Status};
@@ -8,7 +8,7 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 
 /// `google.rpc.ErrorInfo.domain` of everything we say.
 const DOMAIN: &str = "muster";
-/// How long a caller should wait after a refusal that time alone mends.
+/// How long a caller should wait at least after a refusal that time alone mends, where nothing says how long.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
 /// Most field violations in one status: more would not fit the 8 KiB that many clients allow for trailers.
 const VIOLATION_LIMIT: usize = 20;
@@ -32,8 +32,17 @@ pub(super) fn refused(refusal: &Refusal) -> Status {
     refused_all(std::slice::from_ref(refusal))
 }
 
+/// A claim that came too early: `wait` is how long its way is closed.
+pub(super) fn throttled(wait: Duration) -> Status {
+    status(&[throttle::refusal()], wait)
+}
+
 /// Several refusals of one call as a status: the first gives the code, each field is listed.
 pub(super) fn refused_all(refusals: &[Refusal]) -> Status {
+    status(refusals, RETRY_AFTER)
+}
+
+fn status(refusals: &[Refusal], wait: Duration) -> Status {
     let Some(first) = refusals.first() else {
         return Status::internal("refused without a reason");
     };
@@ -52,7 +61,7 @@ pub(super) fn refused_all(refusals: &[Refusal]) -> Status {
     }
     match first.code.kind() {
         Kind::Exhausted | Kind::Unavailable => {
-            details.set_retry_info(Some(RETRY_AFTER));
+            details.set_retry_info(Some(retry::spread(wait)));
         }
         Kind::Invalid
         | Kind::Unauthenticated
@@ -114,6 +123,23 @@ mod tests {
         let status = refused_all(&refusals);
         assert!(status.details().len() < 6 << 10, "{}", status.details().len());
         assert!(status.message().ends_with("(and 999 more)"));
+    }
+
+    #[test]
+    fn a_throttled_claim_is_told_how_long_to_wait() {
+        for wait in [
+            Duration::ZERO,
+            Duration::from_millis(700),
+            Duration::from_secs(30),
+        ] {
+            let told = |status: Status| status.get_error_details().retry_info()?.retry_delay;
+            let told: Vec<_> = (0..20).filter_map(|_| told(throttled(wait))).collect();
+            assert!(told.iter().all(|told| *told >= wait), "{told:?}");
+            assert!(
+                told.iter().any(|other| *other != told[0]),
+                "all come back at once"
+            );
+        }
     }
 
     #[test]

@@ -16,7 +16,7 @@ pub mod codec;
 pub mod gate;
 mod hub;
 mod limits;
-mod places;
+pub(crate) mod places;
 pub mod registry;
 mod session;
 pub mod throttle;

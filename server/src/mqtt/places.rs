@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 /// Whom a connection is charged to: an IPv4 address, or the /64 that one IPv6 subscriber has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Source(IpAddr);
+pub(crate) struct Source(IpAddr);
 
 impl From<IpAddr> for Source {
     fn from(address: IpAddr) -> Self {
@@ -38,14 +38,14 @@ struct Book {
 
 /// The places of a gate.
 #[derive(Debug)]
-pub(super) struct Places {
+pub(crate) struct Places {
     limits: Limits,
     book: Mutex<Book>,
 }
 
 /// A connection's place, first as a stranger. Given back by drop.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(crate) struct Place {
     places: Arc<Places>,
     source: Source,
     /// `None` once the connection is a device's.
@@ -82,7 +82,7 @@ impl Book {
 }
 
 impl Places {
-    pub(super) fn new(limits: Limits) -> Arc<Self> {
+    pub(crate) fn new(limits: Limits) -> Arc<Self> {
         Arc::new(Self {
             limits,
             book: Mutex::default(),
@@ -94,7 +94,7 @@ impl Places {
     }
 
     /// A place for a newcomer; where there is none left, the oldest stranger loses its own.
-    pub(super) fn enter(self: &Arc<Self>, source: Source) -> Place {
+    pub(crate) fn enter(self: &Arc<Self>, source: Source) -> Place {
         let (evict, evicted) = oneshot::channel();
         let mut book = self.book();
         let held = book.held(source);
@@ -128,7 +128,7 @@ impl Places {
 
 impl Place {
     /// Resolves when the place was given to a newcomer; never for a device.
-    pub(super) async fn evicted(&mut self) {
+    pub(crate) async fn evicted(&mut self) {
         match &mut self.stranger {
             // Either way the sender is gone: it is dropped, not used.
             Some((_, evicted)) => drop(evicted.await),

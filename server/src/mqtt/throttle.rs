@@ -4,6 +4,7 @@
 //! makes guessing hopeless is the code's 120 bits; this only keeps guesses from costing us more than they should.
 
 use super::places::Source;
+use muster_domain::{Code, Refusal};
 use std::{
     collections::hash_map::RandomState,
     fmt,
@@ -13,6 +14,14 @@ use std::{
     time::Duration,
 };
 use tokio::time::Instant;
+
+/// The answer to a claim that came too early; beside it the caller is told how long to wait.
+pub fn refusal() -> Refusal {
+    Refusal::new(
+        Code::ClaimThrottled,
+        "too many claims from this address or for this serial",
+    )
+}
 
 /// So many a second for ever, so many at once after a rest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! What the server does, one file a journey step: load, ask the domain, store, tell.
 //!
-//! Adapters (`grpc`, `mqtt`) call these functions with parsed arguments and a permit; nothing here knows a
+//! Adapters (`grpc`, `http`, `mqtt`) call these functions with parsed arguments and a permit; nothing here knows a
 //! protobuf, a topic or a table.
 
 mod access;
@@ -9,7 +9,10 @@ mod certificates;
 mod claim;
 mod desired;
 mod devices;
+mod enroll;
 pub mod import;
+mod kept_keys;
+mod keygen;
 mod session;
 
 pub use access::CreatedOperator;
@@ -17,6 +20,7 @@ pub(crate) use catalog::APPLY_LIMIT;
 pub use claim::{ClaimAnswer, ClaimInput};
 pub use devices::DeviceName;
 use devices::REASON_LIMIT;
+pub use keygen::{Keygen, KeygenInput, MadeIdentity};
 
 use crate::{
     ca::Ca,

@@ -144,7 +144,7 @@ fn clock(at: Timestamp) -> Clock {
 
 #[derive(Clone, Copy)]
 enum Port {
-    Grpc,
+    Web,
     Mqtt,
 }
 
@@ -159,7 +159,7 @@ fn pinning(
     pins: impl Fn(&[u8]) -> bool + Send + Sync + 'static,
 ) -> Arc<ServerConfig> {
     match port {
-        Port::Grpc => grpc_config(&FIXTURE.ca, identity, &clock(at)),
+        Port::Web => web_config(&FIXTURE.ca, identity, &clock(at), Arc::new(pins)),
         Port::Mqtt => mqtt_config(&FIXTURE.ca, identity, &clock(at), Arc::new(pins)),
     }
     .unwrap()
@@ -236,12 +236,13 @@ fn leaf(holder: &Holder) -> Result<Option<&[u8]>, &str> {
 #[tokio::test]
 async fn each_port_knows_its_own_certificates() {
     let Fixture { device, operator, .. } = &*FIXTURE;
-    for port in [Port::Grpc, Port::Mqtt] {
+    for port in [Port::Web, Port::Mqtt] {
         check(port, None, NOW, Ok(None)).await;
     }
     check(Port::Mqtt, Some(device), NOW, leaf(device)).await;
-    check(Port::Grpc, Some(operator), NOW, leaf(operator)).await;
-    check(Port::Grpc, Some(device), NOW, Err("UnknownIssuer")).await;
+    check(Port::Web, Some(operator), NOW, leaf(operator)).await;
+    check(Port::Web, Some(device), NOW, leaf(device)).await;
+    check(Port::Web, Some(&make().operator), NOW, Err("UnknownIssuer")).await;
     check(Port::Mqtt, Some(operator), NOW, Err("UnknownIssuer")).await;
 }
 
@@ -277,7 +278,7 @@ async fn strange_ended_and_unfit_certificates_are_refused() {
 #[tokio::test]
 async fn b4_no_session_is_ever_resumed() {
     let identity = ServerIdentity::new(&FIXTURE.ca, localhost(), NOW).unwrap();
-    for port in [Port::Grpc, Port::Mqtt] {
+    for port in [Port::Web, Port::Mqtt] {
         let server = server(port, &identity, NOW);
         for version in [&TLS12, &TLS13] {
             let mut config = client(None, NOW, version);
@@ -316,7 +317,11 @@ async fn b5_a_silent_peer_is_let_go() {
 #[tokio::test]
 async fn a_client_at_the_wrong_port_is_told() {
     let identity = ServerIdentity::new(&FIXTURE.ca, localhost(), NOW).unwrap();
-    for (port, own, other) in [(Port::Grpc, H2, MQTT), (Port::Mqtt, MQTT, H2)] {
+    for (port, own, other) in [
+        (Port::Web, HTTP_2, MQTT),
+        (Port::Web, HTTP_1_1, MQTT),
+        (Port::Mqtt, MQTT, HTTP_2),
+    ] {
         for (offered, expected) in [
             (vec![], true),
             (vec![own], true),
@@ -381,7 +386,7 @@ fn foreign(algorithm: &'static rcgen::SignatureAlgorithm, from: i64, days: i64) 
 const TODAY: i64 = 1_795_478_400 / 86_400;
 
 #[tokio::test]
-async fn a_pinned_certificate_of_others_opens_the_gate_alone() {
+async fn a_pinned_certificate_of_others_is_let_in() {
     let identity = ServerIdentity::new(&FIXTURE.ca, localhost(), NOW).unwrap();
     let p256 = foreign(&rcgen::PKCS_ECDSA_P256_SHA256, TODAY - 1, 10);
     let p384 = foreign(&rcgen::PKCS_ECDSA_P384_SHA384, TODAY - 1, 10);
@@ -397,7 +402,8 @@ async fn a_pinned_certificate_of_others_opens_the_gate_alone() {
         (Port::Mqtt, &p256, false, false),
         (Port::Mqtt, &ended, true, false),
         (Port::Mqtt, &later, true, false),
-        (Port::Grpc, &p256, true, false),
+        (Port::Web, &p256, true, true),
+        (Port::Web, &p256, false, false),
         (Port::Mqtt, &thief, true, false),
     ] {
         for version in [&TLS12, &TLS13] {

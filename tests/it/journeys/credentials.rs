@@ -102,7 +102,7 @@ fn hello() -> String {
 }
 
 /// Connects as a device; hears its desired state; says that it applied it.
-async fn works(world: &World, serial: &str, pair: &Pair) {
+pub(super) async fn works(world: &World, serial: &str, pair: &Pair) {
     let device = world.device(serial).await;
     let id = device.name.trim_start_matches("devices/");
     let topic = |channel| Topic::Device(id, channel, Encoding::Json).to_string();

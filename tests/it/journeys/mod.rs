@@ -2,6 +2,7 @@
 
 mod credentials;
 mod device;
+mod est;
 mod line;
 mod lost_answers;
 mod operator;

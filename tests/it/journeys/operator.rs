@@ -2,7 +2,8 @@
 
 use muster_domain::{Code, access::Role};
 use muster_proto::v1;
-use muster_tests::{ForeignCa, Pair, World, grpc};
+use muster_tests::{ForeignCa, Key, Pair, World, grpc};
+use muster_tools::import::ImportOptions;
 use tonic::{Status, transport::Channel};
 
 /// Who may call an RPC.
@@ -194,15 +195,61 @@ async fn no_handshake(world: &World, pair: &Pair, whose: &str) {
 async fn d1_certificates_of_others_open_no_connection() {
     let world = World::start().await;
     no_handshake(&world, &ForeignCa::new().client("admin"), "a foreign").await;
-    let (serial, code) = world.gateways(1).await.remove(0);
-    let device = world.claim(&serial, &code).await;
-    no_handshake(&world, &device, "a device's").await;
     // The other way round: an operator's certificate is none on the devices' port.
     // TLS 1.3 lets the client finish first; then the refusal comes with the first answer.
     let Ok(mut mqtt) = world.dial(Some(&world.admin())).await else {
         return;
     };
     assert_eq!(mqtt.connect("", None).await, None);
+}
+
+/// A device's certificate over a key that it shares with an operator.
+async fn certified_as_device(world: &World, serial: &str, code: &str, pair: &Pair) -> Pair {
+    let key = Key::of_pair(pair);
+    let request = v1::ClaimRequest {
+        serial: serial.to_owned(),
+        activation_code: code.to_owned(),
+        csr: key.csr(),
+    };
+    let claimed = world.client.enrollment.clone().claim(request).await.unwrap();
+    key.pair(&claimed.into_inner().chain)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn d1_a_device_certificate_gives_no_right_on_any_call() {
+    let world = World::start().await;
+    let codes = world.gateways(3).await;
+    let device = world.claim(&codes[0].0, &codes[0].1).await;
+    // Whoever has an operator's key must have their certificate, too: what ends with the one does not live on in another.
+    let twin = certified_as_device(&world, &codes[1].0, &codes[1].1, &world.admin()).await;
+    let maker = ForeignCa::new().client("admin");
+    let text = format!(
+        "serial,mac,model,firmware,site,position,extension,credential\n\
+         GW2-6200001,00:1B:C5:62:00:01,GW-200,2.3.1,MUC-01,Hall 1,1,\"{}\"\n",
+        maker.chain
+    );
+    let file = world.path("makers.csv");
+    std::fs::write(&file, text).unwrap();
+    let import = ImportOptions {
+        credential: v1::CredentialKind::Pinned,
+        ..ImportOptions::of(file)
+    };
+    assert_eq!(world.import_with(import).await.summary.created, 1);
+    for (pair, whose) in [
+        (&device, "a device's"),
+        (&twin, "a device's over an admin's key"),
+        (&maker, "a pinned"),
+    ] {
+        let channel = world.channel(Some(pair));
+        for &(method, may) in TABLE {
+            let expected = (may != May::Anyone).then_some(Code::OperatorDisabled);
+            assert_eq!(
+                turned_away(&channel, method).await,
+                expected,
+                "{method} with {whose} certificate"
+            );
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

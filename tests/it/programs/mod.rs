@@ -3,6 +3,7 @@
 mod cli;
 mod crash;
 mod demo;
+mod est;
 mod grpcio;
 mod mosquitto;
 mod openssl;

@@ -1,10 +1,16 @@
 //! F2, F4, G17: what is secret stands in no log, no database, no answer and no left-over file.
 
 use aho_corasick::AhoCorasick;
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use muster_domain::activation::ActivationCode;
 use muster_proto::{payload::ClaimResult, v1};
-use muster_tests::{Key, Sink, World, files_below, fixture};
+use muster_tests::{
+    Key, Sink, World,
+    est::{enroll, parts},
+    files_below, fixture,
+};
 use muster_tools::import::ImportOptions;
+use rcgen::KeyPair;
 use rustls::pki_types::{PrivateKeyDer, pem::PemObject as _};
 use std::{fmt::Write as _, fs, path::Path};
 
@@ -87,7 +93,19 @@ fn code_forms(code: &str) -> Vec<Vec<u8>> {
     );
     let mut forms = vec![code.into(), plain.to_lowercase().into_bytes(), plain.into_bytes()];
     forms.extend(written(&bytes));
+    forms.extend(in_base64(code));
     forms
+}
+
+/// A text as it shows inside of base64, whatever stands before it and behind it: HTTP Basic carries codes so.
+fn in_base64(text: &str) -> Vec<Vec<u8>> {
+    let at = |before: usize| {
+        let encoded = BASE64_STANDARD.encode(" ".repeat(before) + text);
+        // Digits that hold a bit of the neighbours are left out.
+        let whole = (before * 8).div_ceil(6)..(before + text.len()) * 8 / 6;
+        encoded.as_bytes()[whole].to_vec()
+    };
+    (0..3).map(at).collect()
 }
 
 /// The private number of a P-256 key: behind `OCTET STRING, 32 bytes` (RFC 5915).
@@ -131,17 +149,42 @@ async fn answers(world: &World, serial: &str, code: &str, used: (&str, &str)) ->
             String::from_utf8_lossy(status.details())
         )
         .unwrap();
-        let answer = world.dial(None).await.unwrap().claim(serial, code, csr).await;
+        let answer = world
+            .dial(None)
+            .await
+            .unwrap()
+            .claim(serial, code, csr.clone())
+            .await;
         assert!(matches!(answer, Some(ClaimResult::Refused(_))), "{answer:?}");
         write!(said, "{answer:?}").unwrap();
+        for path in ["/.well-known/est/simpleenroll", "/.well-known/est/serverkeygen"] {
+            let mut http = world.http(None).await.unwrap();
+            let answer = http.ask(enroll(path, serial, code, &csr)).await.unwrap();
+            assert!([400, 401].contains(&answer.status), "{}", answer.text());
+            write!(said, "{answer:?} {}", answer.text()).unwrap();
+        }
     }
     said.into_bytes()
+}
+
+/// A key that the server makes for a device, PEM.
+async fn made_key(world: &World, serial: &str, code: &str) -> String {
+    let mut http = world.http(None).await.unwrap();
+    let request = enroll("/.well-known/est/serverkeygen", serial, code, &Key::new().csr());
+    let answer = http.ask(request).await.unwrap();
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    KeyPair::try_from(parts(&answer)[0].1.as_slice())
+        .unwrap()
+        .serialize_pem()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn f2_f4_g17_secrets_stand_where_they_belong_and_nowhere_else() {
     let logs = Sink::install();
-    let mut world = World::start().await;
+    let mut world = World::builder()
+        .setting("serverkeygen = false", "serverkeygen = true")
+        .start()
+        .await;
     let results = world.path("results.csv");
     let options = ImportOptions {
         results: Some(results.clone()),
@@ -175,6 +218,7 @@ async fn f2_f4_g17_secrets_stand_where_they_belong_and_nowhere_else() {
     for row in 0..3 {
         world.verified(&serial(row), 1).await;
     }
+    let made_key = made_key(&world, &serial(4), &codes[4]).await;
     let said = answers(&world, &serial(5), &codes[5], (&serial(0), &codes[0])).await;
     world.import(&results).await;
     for agent in agents {
@@ -195,6 +239,7 @@ async fn f2_f4_g17_secrets_stand_where_they_belong_and_nowhere_else() {
         .collect();
     secrets.push(("passphrase".into(), vec![passphrase.into_bytes()]));
     secrets.push(("operator key".into(), key_forms(&operator_key)));
+    secrets.push(("made key".into(), key_forms(&made_key)));
     let secrets = Secrets::new(secrets);
     // The search finds what is there: the results hold every code, the key file the key.
     assert_eq!(secrets.found(&fs::read(&results).unwrap()).len(), 1000);

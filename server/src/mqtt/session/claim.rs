@@ -7,6 +7,7 @@ use super::{
         codec::{Connect, Outgoing, Packet, Publish, QoS, Reason, Subscribe, SubscribeFilter, Version},
         places::Place,
         registry::{ClaimAttempt, Registry},
+        throttle,
     },
     CLAIM_LIMIT, Parts,
     feeds::Feeds,
@@ -14,7 +15,7 @@ use super::{
     talk::{End, Talk},
     terms,
 };
-use crate::fault::Failure;
+use crate::{fault::Failure, retry};
 use muster_domain::{Code, Refusal};
 use muster_proto::{
     payload::{self, Claim, ClaimRefused, ClaimResult},
@@ -97,13 +98,12 @@ pub(super) async fn run<R: Registry, S: AsyncRead + AsyncWrite + Unpin>(
 }
 
 fn refused(refusal: &Refusal, retry_after: Option<Duration>) -> ClaimResult {
-    let seconds = |wait: Duration| u32::try_from(wait.as_millis().div_ceil(1000)).unwrap_or(u32::MAX);
     ClaimResult::Refused(ClaimRefused {
         code: refusal.code.number(),
         reason: refusal.code.reason().to_owned(),
         message: refusal.to_string(),
         help: refusal.code.help().to_owned(),
-        retry_after_seconds: retry_after.map(seconds),
+        retry_after_seconds: retry_after.map(retry::seconds),
     })
 }
 
@@ -227,12 +227,7 @@ impl<R: Registry, S: AsyncRead + AsyncWrite + Unpin> Session<'_, R, S> {
     async fn decide(&self, publish: &Publish, encoding: Encoding) -> Result<ClaimResult, End> {
         // 1. The throttle, before anything costs.
         if let Err(wait) = self.parts.throttle.admit(self.source, &self.serial) {
-            let wait = wait.max(Duration::from_secs(1));
-            let refusal = Refusal::new(
-                Code::ClaimThrottled,
-                "too many claims from this address or for this serial",
-            );
-            return Ok(refused(&refusal, Some(wait)));
+            return Ok(refused(&throttle::refusal(), Some(retry::spread(wait))));
         }
         // 2. The message.
         let claim: Claim = match payload::decode(&publish.payload, encoding).map_err(malformed) {

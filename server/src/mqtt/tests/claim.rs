@@ -149,7 +149,11 @@ async fn a1_claims_are_throttled_before_the_registry_is_asked() {
             if let ClaimResult::Refused(refused) = result
                 && refused.code == 4007
             {
-                assert_eq!(refused.retry_after_seconds, Some(1));
+                assert!(
+                    refused
+                        .retry_after_seconds
+                        .is_some_and(|wait| (1..=6).contains(&wait))
+                );
             }
             client.acknowledge(id).await;
         }
