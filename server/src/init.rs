@@ -2,6 +2,7 @@
 
 use crate::{
     ca::{self, Ca, CaError, InitOptions, Passphrase, certificate_pem, operator_record},
+    checked::{self, CheckedCertificates},
     config::{self, Settings, SettingsError},
     random,
     store::{self, NewOperator, RegistryInfo, Store, StoreError},
@@ -20,6 +21,7 @@ use std::{
     net::SocketAddr,
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 use zeroize::Zeroizing;
 
@@ -251,4 +253,16 @@ pub async fn check(settings: &Settings, passphrase: &Passphrase) -> Result<Vec<S
     let broken = store.check().await?;
     store.close().await?;
     Ok(broken)
+}
+
+/// The same for every certificate on record.
+pub async fn check_certificates(
+    settings: &Settings,
+    passphrase: &Passphrase,
+) -> Result<CheckedCertificates, InitError> {
+    let ca = Ca::open(settings.directory(), passphrase)?.issuing(settings.issuance().clone());
+    let store = Store::open(&settings.database())?;
+    let checked = checked::certificates(&store, Arc::new(ca)).await?;
+    store.close().await?;
+    Ok(checked)
 }

@@ -106,6 +106,8 @@ pub const TABLE: &[(&str, Rule)] = &[
     ("muster.v1.Certificates/ListCertificates", READ),
     ("muster.v1.Certificates/GetExpiry", READ),
     ("muster.v1.Certificates/RevokeCertificate", WRITE),
+    ("muster.v1.Certificates/ListRevocationLists", Rule::Anyone),
+    ("muster.v1.Certificates/GetRevocationList", Rule::Anyone),
     ("muster.v1.Catalog/Apply", WRITE),
     ("muster.v1.Catalog/GetModel", READ),
     ("muster.v1.Catalog/ListModels", READ),

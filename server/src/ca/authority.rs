@@ -260,6 +260,11 @@ impl Ca {
         &self.issuance
     }
 
+    /// Do the settings say where revocation lists are? Without that there are none.
+    pub const fn names_lists(&self) -> bool {
+        self.issuance.crl_url().is_some()
+    }
+
     /// The name of the authority that issues certificates of this profile.
     pub fn issuer(&self, profile: CertificateProfile) -> AuthorityId {
         self.issuer_of(profile).id()

@@ -49,5 +49,5 @@ pub use leaf::{certificate_serial, certificate_validity, operator_record, spki_d
 pub use lint::Defect;
 pub use names::ServerNames;
 pub use passphrase::Passphrase;
-pub use profiles::{Issuance, ProfileChanges};
 pub use pkcs7::{certs_only, wanted_attributes};
+pub use profiles::{Issuance, ProfileChanges};

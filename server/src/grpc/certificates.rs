@@ -2,7 +2,7 @@
 
 use super::{
     Api, convert,
-    convert::certificate::{certificate, expiry, reason},
+    convert::certificate::{certificate, expiry, list, list_name, reason},
     page,
     peer::permit,
     status::{failed, refused},
@@ -115,5 +115,31 @@ impl Certificates for Api {
             .await
             .map_err(|failure| failed(&failure))?;
         Ok(Response::new(expiry(at, counted)))
+    }
+
+    async fn list_revocation_lists(
+        &self,
+        request: Request<v1::ListRevocationListsRequest>,
+    ) -> Result<Response<v1::ListRevocationListsResponse>, Status> {
+        permit(&request)?;
+        let found = self.service.revocation_lists().await;
+        let found = found.map_err(|fault| failed(&fault.into()))?;
+        Ok(Response::new(v1::ListRevocationListsResponse {
+            revocation_lists: found.iter().map(list).collect(),
+        }))
+    }
+
+    async fn get_revocation_list(
+        &self,
+        request: Request<v1::GetRevocationListRequest>,
+    ) -> Result<Response<v1::RevocationList>, Status> {
+        permit(&request)?;
+        let (authority, shard) = list_name(&request.get_ref().name).map_err(|refusal| refused(&refusal))?;
+        let found = self.service.revocation_list(authority, shard).await;
+        let found = found.map_err(|failure| failed(&failure))?;
+        Ok(Response::new(v1::RevocationList {
+            der: found.der,
+            ..list(&found.info)
+        }))
     }
 }

@@ -54,8 +54,10 @@ impl Service {
                 let certificate = ca
                     .issue_operator(CertificateProfile::Operator, &signed_name, &request, now, serial)
                     .or_fault("certify an operator")?;
-                Ok(operator_record(signed_name, ca.issuer(CertificateProfile::Operator), certificate)
-                    .or_fault("read the certificate of an operator")?)
+                Ok(
+                    operator_record(signed_name, ca.issuer(CertificateProfile::Operator), certificate)
+                        .or_fault("read the certificate of an operator")?,
+                )
             },
         );
         // The certificate opens nothing until the operator is on record, so signing may come first.

@@ -13,6 +13,7 @@ mod enroll;
 pub mod import;
 mod kept_keys;
 mod keygen;
+mod lists;
 mod session;
 
 pub use access::CreatedOperator;

@@ -6,7 +6,7 @@ use muster_domain::{
     activation::Seed,
     audit::Actor,
     batch::{Batch, PartRecord, RetryFile, RowDigest, Slot, UndoBlock},
-    certificate::{CertificateField, CertificateRecord, CertificateSerial, RevocationReason},
+    certificate::{AuthorityId, CertificateField, CertificateRecord, CertificateSerial, RevocationReason},
     claim::{ClaimPermit, Presented},
     device::{ClaimIntent, Device, LifecycleState, Transition, VerificationState},
     filter::{CheckedFilter, Record},
@@ -289,6 +289,69 @@ pub struct CertificatePage {
     pub certificates: Vec<CertificateRecord>,
     /// Where the next page begins (behind this serial); `None` when all were looked at.
     pub next: Option<CertificateSerial>,
+}
+
+/// A certificate with what it can be held against.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownCertificate {
+    /// What it stands under.
+    pub key: CertificateSerial,
+    /// The record.
+    pub record: CertificateRecord,
+    /// The serial of the device whose it is; `None` of an operator's, and when the device is gone.
+    pub device_serial: Option<Serial>,
+}
+
+/// One revoked certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ListEntry {
+    /// Which.
+    pub serial: CertificateSerial,
+    /// Since when.
+    pub at: Timestamp,
+    /// Why.
+    pub reason: RevocationReason,
+}
+
+/// What a revocation list that is due has to say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListDraft {
+    /// Whose list.
+    pub authority: AuthorityId,
+    /// Which of them.
+    pub shard: u8,
+    /// One more than that of the last.
+    pub number: u64,
+    /// In ascending order.
+    pub entries: Vec<ListEntry>,
+    /// Certificates that ended before the last list was made: they need not stand on one any more.
+    pub over: Vec<CertificateSerial>,
+    /// What made it due, as far as that was known.
+    pub mark: Option<u64>,
+}
+
+/// What is known of a published revocation list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListInfo {
+    /// Whose list.
+    pub authority: AuthorityId,
+    /// Which of them.
+    pub shard: u8,
+    /// Grows by one with each.
+    pub number: u64,
+    /// When it was made.
+    pub this_update: Timestamp,
+    /// When the next will be there at the latest.
+    pub next_update: Timestamp,
+}
+
+/// A published revocation list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublishedList {
+    /// What is known of it.
+    pub info: ListInfo,
+    /// As it was signed.
+    pub der: Vec<u8>,
 }
 
 /// How many devices there are, by what they are. Kinds without a device have no entry.

@@ -18,8 +18,9 @@ mod tests;
 
 pub use ask::{
     AlarmChange, CertificatePage, CertificateQuery, ClaimBegun, ClaimStart, CommittedPart, Counts,
-    DeviceChange, DevicePage, DeviceQuery, FinishedClaim, ImportPart, NewOperator, PartRow, PreviewedPart,
-    RecordedPart, RegistryInfo, Retry, Revocation, RevokedCertificate, UNDO_BLOCK_LIMIT, UndoAnswer,
+    DeviceChange, DevicePage, DeviceQuery, FinishedClaim, ImportPart, KnownCertificate, ListDraft, ListEntry,
+    ListInfo, NewOperator, PartRow, PreviewedPart, PublishedList, RecordedPart, RegistryInfo, Retry,
+    Revocation, RevokedCertificate, UNDO_BLOCK_LIMIT, UndoAnswer,
 };
 pub use embedded::{FORMAT, Store};
 pub use error::StoreError;

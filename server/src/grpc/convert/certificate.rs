@@ -1,6 +1,7 @@
 //! Certificates.
 
 use super::timestamp;
+use crate::store::ListInfo;
 use muster_domain::{
     Code, Refusal, Timestamp,
     certificate::{CertificateRecord, CertificateStanding, CertificateState, Expiry, RevocationReason},
@@ -41,6 +42,27 @@ pub(crate) fn certificate(record: &CertificateRecord, now: Timestamp) -> v1::Cer
         reason,
         der: Vec::new(),
     }
+}
+
+/// A revocation list without its bytes.
+pub(crate) fn list(info: &ListInfo) -> v1::RevocationList {
+    v1::RevocationList {
+        name: format!("authorities/{}/revocationLists/{}", info.authority, info.shard),
+        number: info.number,
+        this_update: Some(timestamp(info.this_update)),
+        next_update: Some(timestamp(info.next_update)),
+        der: Vec::new(),
+    }
+}
+
+/// Authority and shard of a list's name.
+pub(crate) fn list_name(name: &str) -> Result<(&str, &str), Refusal> {
+    let rest = name.strip_prefix("authorities/");
+    let parts = rest.and_then(|rest| rest.split_once("/revocationLists/"));
+    parts.ok_or_else(|| {
+        let why = format!("{name:?} is not a name like authorities/NAME/revocationLists/SHARD");
+        Refusal::new(Code::RequestInvalid, why).at("name")
+    })
 }
 
 pub(crate) fn expiry(at: Timestamp, expiry: Expiry) -> v1::Expiry {

@@ -59,7 +59,13 @@ fn list(tables: &mut Tables<'_>, record: &CertificateRecord) -> Result<(), Store
     };
     if let Some((authority, shard, serial)) = listed(record) {
         let entry = (record.not_after.millis(), at.millis(), reason.code());
-        tables.revoked.insert((&authority, shard, serial), entry)?;
+        let before = tables.revoked.insert((&authority, shard, serial), entry)?;
+        if before.is_some_and(|before| before.value() == entry) {
+            return Ok(());
+        }
+        let place = (&authority, shard);
+        let due = tables.lists_due.get(place)?.map_or(0, |due| due.value());
+        tables.lists_due.insert(place, due + 1)?;
     }
     Ok(())
 }

@@ -3,17 +3,18 @@
 use super::{
     Store,
     record::{Record as _, load, load_named},
-    tables::{CERTIFICATES, View},
+    tables::{CERTIFICATES, DEVICES, View},
 };
-use crate::store::{CertificatePage, CertificateQuery, StoreError};
+use crate::store::{CertificatePage, CertificateQuery, KnownCertificate, StoreError};
 use muster_domain::{
     Timestamp,
     access::Operator,
     certificate::{CertificateAt, CertificateField, CertificateRecord, CertificateSerial, Expiry},
+    device::Device,
     filter::{self, Bound as Bounds, CheckedFilter, Conjunct, Target, Value},
     ids::DeviceId,
 };
-use redb::ReadableTable as _;
+use redb::{AccessGuard, ReadableTable as _};
 use std::ops::Bound::{Excluded, Included};
 
 /// Digits of a serial.
@@ -24,6 +25,34 @@ impl Store {
     /// scan limit, perhaps empty, with where to go on.
     pub async fn list_certificates(&self, query: CertificateQuery) -> Result<CertificatePage, StoreError> {
         self.blocking(move |txn| page(&View::open(txn)?, &query)).await
+    }
+
+    /// Up to `limit` certificates behind `after`, each with the serial of its device.
+    pub async fn known_certificates(
+        &self,
+        after: Option<CertificateSerial>,
+        limit: usize,
+    ) -> Result<Vec<KnownCertificate>, StoreError> {
+        self.blocking(move |txn| {
+            let (certificates, devices) = (txn.open_table(CERTIFICATES)?, txn.open_table(DEVICES)?);
+            let from = after.map_or(Included(0), |after| Excluded(after.as_u128()));
+            let range = certificates.range((from, Included(u128::MAX)))?;
+            let known = |entry: Result<(AccessGuard<'_, u128>, AccessGuard<'_, &'static [u8]>), _>| {
+                let (key, value) = entry?;
+                let record = CertificateRecord::from_guard(value)?;
+                let device = match record.holder.device() {
+                    Some(id) => load::<Device>(&devices, id.as_u128())?,
+                    None => None,
+                };
+                Ok(KnownCertificate {
+                    key: CertificateSerial::from_u128(key.value()),
+                    record,
+                    device_serial: device.map(|device| device.serial),
+                })
+            };
+            range.take(limit).map(known).collect()
+        })
+        .await
     }
 
     /// How much of their lives certificates have left. Reads all of them.

@@ -16,6 +16,7 @@ mod imports;
 mod index;
 mod inventory;
 mod listing;
+mod lists;
 mod live;
 mod operators;
 mod parts;

@@ -78,6 +78,12 @@ tables! {
     /// Revoked certificates by authority, shard of its lists, and serial: end of validity and instant of revocation in
     /// milliseconds, and the value of CRLReason. A list is made from one range.
     REVOKED revoked: (&'static [u8; 20], u8, u128) => (u64, u64, u8);
+    /// Published revocation lists by authority and shard: number, instant of making, instant of the next, in milliseconds.
+    LISTS lists: (&'static [u8; 20], u8) => (u64, u64, u64);
+    /// The same, DER.
+    LIST_BYTES list_bytes: (&'static [u8; 20], u8) => &'static [u8];
+    /// Lists that lack something that was revoked: how often something was, since none was due.
+    LISTS_DUE lists_due: (&'static [u8; 20], u8) => u64;
     /// Keys that are never certified again, with the certificate whose revocation said so.
     BLOCKED_KEYS blocked_keys: &'static [u8; 32] => u128;
     /// Imports by id.
