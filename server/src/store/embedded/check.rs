@@ -240,6 +240,10 @@ impl Check<'_> {
                 (listed, owned)
             )
         });
+        let lists = (view.lists.len()?, view.list_bytes.len()?);
+        self.expect(lists.0 == lists.1, || {
+            format!("revocation lists and their bytes: {lists:?}")
+        });
         let held = self.expected.identities;
         self.expect(current == held, || {
             format!("{current} certificates of devices are current, devices hold {held}")
