@@ -12,10 +12,11 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn main() -> Result<(), Box<dyn Error>> {
     use prost::Message as _;
 
-    const FILES: [&str; 8] = [
+    const FILES: [&str; 9] = [
         "common",
         "manifests",
         "devices",
+        "certificates",
         "catalog",
         "enrollment",
         "access",

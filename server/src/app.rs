@@ -6,6 +6,7 @@ use crate::{
     config::Settings,
     descriptors,
     front::{self, FrontError},
+    http::serve_lists,
     mqtt::{
         Limits,
         bus::{Bus, BusError},
@@ -87,6 +88,8 @@ pub struct App {
     service: Service,
     grpc: TcpListener,
     mqtt: TcpListener,
+    /// Of revocation lists, where the settings ask for one.
+    http: Option<TcpListener>,
     claims: Arc<Throttle>,
     identity: Arc<ServerIdentity>,
 }
@@ -139,11 +142,16 @@ impl App {
             ..ClaimRates::default()
         }));
         let (grpc, mqtt) = (listen(settings.grpc()).await?, listen(settings.mqtt()).await?);
+        let http = match settings.http() {
+            Some(address) => Some(listen(address).await?),
+            None => None,
+        };
         Ok(Self {
             settings,
             service,
             grpc,
             mqtt,
+            http,
             claims,
             identity,
         })
@@ -152,6 +160,11 @@ impl App {
     /// Where gRPC and MQTT listen, as bound.
     pub fn addresses(&self) -> io::Result<(SocketAddr, SocketAddr)> {
         Ok((self.grpc.local_addr()?, self.mqtt.local_addr()?))
+    }
+
+    /// Where revocation lists are served without TLS, as bound.
+    pub fn lists_address(&self) -> Option<SocketAddr> {
+        self.http.as_ref()?.local_addr().ok()
     }
 
     /// The service behind the ports, for a process that embeds the server.
@@ -167,6 +180,7 @@ impl App {
             service,
             grpc: grpc_port,
             mqtt: mqtt_port,
+            http,
             claims,
             identity,
         } = self;
@@ -206,6 +220,20 @@ impl App {
                 parts,
             );
             async move { Ok(serve.await?) }
+        });
+        if let Some(port) = http {
+            let serve = serve_lists(port, service.clone(), parts.clone());
+            running.spawn(async move {
+                serve.await;
+                Ok(())
+            });
+        }
+        running.spawn({
+            let work = workers::revocation(service.clone(), parts.clone());
+            async move {
+                work.await;
+                Ok(())
+            }
         });
         running.spawn(renew(service.clone(), identity, parts.clone()));
         running.spawn({

@@ -2,16 +2,18 @@
 //! key is made in a directory of its own, which is renamed before: a registry never appears without it.
 
 use crate::{
-    ca::{self, Ca, CaError, InitOptions, Passphrase, Place, certificate_pem},
+    ca::{self, Ca, CaError, InitOptions, Passphrase, Place, certificate_pem, operator_record},
+    checked::{self, CheckedCertificates},
     config::{self, Settings, SettingsError},
     random,
-    store::{self, RegistryInfo, Store, StoreError},
+    store::{self, NewOperator, RegistryInfo, Store, StoreError},
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use muster_domain::{
     Refusal, Timestamp,
     access::{Operator, Role},
     audit::{Action, Actor, Event},
+    certificate::CertificateProfile,
     names::OperatorName,
 };
 use std::{
@@ -20,6 +22,7 @@ use std::{
     net::SocketAddr,
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 use zeroize::Zeroizing;
 
@@ -184,11 +187,15 @@ fn fill(
     )?;
     write(&operator.join("root.pem"), pem(&made.ca.roots()).as_bytes())?;
     write(&operator.join("context.toml"), context_text(&settings).as_bytes())?;
+    let certificate = made.operator.chain.first().cloned().unwrap_or_default();
+    let issuer = made.ca.issuer(CertificateProfile::Operator, now);
+    let certificate = operator_record(request.operator.clone(), issuer, certificate)?;
     let admin = Operator {
         name: request.operator.clone(),
         role: Role::Admin,
         key: made.operator.key,
         enabled: true,
+        certificate: Some(certificate.serial),
     };
     let event = Event::new(now, Actor::System, Action::RegistryCreated, "registry")
         .with("organisation", settings.organisation())
@@ -198,10 +205,14 @@ fn fill(
         created: now,
         format: store::FORMAT,
     };
+    let admin = NewOperator {
+        operator: admin,
+        certificate,
+    };
     create_store(&settings.database(), info, admin, event)
 }
 
-fn create_store(path: &Path, info: RegistryInfo, admin: Operator, event: Event) -> Result<(), InitError> {
+fn create_store(path: &Path, info: RegistryInfo, admin: NewOperator, event: Event) -> Result<(), InitError> {
     let store = Store::open(path)?;
     let create = async {
         let created = store.create_registry(info, admin, event).await?;
@@ -271,6 +282,18 @@ pub async fn check(settings: &Settings, passphrase: &Passphrase) -> Result<Vec<S
     let broken = store.check().await?;
     store.close().await?;
     Ok(broken)
+}
+
+/// The same for every certificate on record.
+pub async fn check_certificates(
+    settings: &Settings,
+    passphrase: &Passphrase,
+) -> Result<CheckedCertificates, InitError> {
+    let ca = Ca::open(settings.directory(), passphrase)?.issuing(settings.issuance().clone());
+    let store = Store::open(&settings.database())?;
+    let checked = checked::certificates(&store, Arc::new(ca)).await?;
+    store.close().await?;
+    Ok(checked)
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@
 
 pub mod app;
 pub mod ca;
+pub mod checked;
 pub mod clock;
 pub mod config;
 mod descriptors;

@@ -39,8 +39,9 @@ enum Command {
     Init(Init),
     /// Serve until SIGTERM or Ctrl-C.
     Serve(Directory),
-    /// Check settings, keys and every invariant of the store, then exit. The server must not run.
-    Check(Directory),
+    /// Check settings, keys and every invariant of the store, or every certificate on record, then exit. The server must not
+    /// run.
+    Check(Check),
     /// Look after the certificates of the authority itself: list, renew, rotate, remove.
     #[command(subcommand)]
     Authority(Authority),
@@ -74,6 +75,22 @@ struct Init {
     /// The first operator, an admin.
     #[arg(long, default_value = "admin")]
     operator: String,
+}
+
+#[derive(clap::Args)]
+struct Check {
+    /// What to check; without it, everything but the signatures of certificates.
+    #[arg(value_enum)]
+    what: Option<What>,
+    #[command(flatten)]
+    directory: Directory,
+}
+
+/// What `check` can be asked for.
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum What {
+    /// Every certificate on record, against its issuer's key, its profile and its record. A million take about a minute.
+    Certificates,
 }
 
 #[derive(clap::Args)]
@@ -218,8 +235,22 @@ fn serve(settings: Settings, passphrase: Passphrase) -> anyhow::Result<anyhow::R
     })
 }
 
-fn check(settings: &Settings, passphrase: &Passphrase) -> anyhow::Result<anyhow::Result<()>> {
-    let broken = runtime()?.block_on(init::check(settings, passphrase))?;
+fn check(
+    what: Option<What>,
+    settings: &Settings,
+    passphrase: &Passphrase,
+) -> anyhow::Result<anyhow::Result<()>> {
+    let broken = match what {
+        None => runtime()?.block_on(init::check(settings, passphrase))?,
+        Some(What::Certificates) => {
+            let checked = runtime()?.block_on(init::check_certificates(settings, passphrase))?;
+            say(&format!(
+                "{} certificates of ours, {} of other authorities, {} not signed",
+                checked.ours, checked.foreign, checked.unsigned
+            ));
+            checked.problems
+        }
+    };
     for warning in ca::warnings(settings.directory(), Clock::System.now())? {
         say(&format!("warning: {warning}"));
     }
@@ -245,9 +276,9 @@ fn run(command: Command) -> anyhow::Result<anyhow::Result<()>> {
             log(settings.log());
             serve(settings, passphrase)
         }
-        Command::Check(directory) => {
+        Command::Check(Check { what, directory }) => {
             let (settings, passphrase) = opened(&directory)?;
-            check(&settings, &passphrase)
+            check(what, &settings, &passphrase)
         }
         Command::Authority(command) => command.run().map(Ok),
     }

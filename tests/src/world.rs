@@ -50,6 +50,7 @@ pub struct World {
 struct Serving {
     grpc: SocketAddr,
     mqtt: SocketAddr,
+    lists: Option<SocketAddr>,
     service: Service,
     stop: CancellationToken,
     ended: JoinHandle<Result<(), AppError>>,
@@ -124,12 +125,14 @@ async fn serve(directory: &Path, clock: Clock) -> Serving {
         .await
         .expect("the server starts");
     let (grpc, mqtt) = app.addresses().expect("addresses");
+    let lists = app.lists_address();
     let service = app.service().clone();
     let stop = CancellationToken::new();
     let ended = tokio::spawn(app.run(stop.clone()));
     Serving {
         grpc,
         mqtt,
+        lists,
         service,
         stop,
         ended,
@@ -173,6 +176,11 @@ impl World {
     /// Where MQTT listens.
     pub fn mqtt(&self) -> SocketAddr {
         self.serving().mqtt
+    }
+
+    /// Where revocation lists are served without TLS, if they are.
+    pub fn lists(&self) -> Option<SocketAddr> {
+        self.serving().lists
     }
 
     /// A scratch directory beside the registry.

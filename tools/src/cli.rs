@@ -5,7 +5,8 @@ use crate::{bench, demo};
 use crate::{
     client::Client,
     commands::{
-        apply, audit, batch, catalog, context, device, fleet, import, manifest, operator, profile, refusal,
+        apply, audit, batch, catalog, certificate, context, device, fleet, import, manifest, operator,
+        profile, refusal,
     },
     context::{Context, Contexts},
     exit::Exit,
@@ -83,6 +84,9 @@ enum Command {
     /// List, show, explain and change devices.
     #[command(subcommand, visible_alias = "devices")]
     Device(device::Command),
+    /// List, show and revoke certificates; how long they live, and their revocation lists.
+    #[command(subcommand, visible_alias = "certificates")]
+    Certificate(certificate::Command),
     /// Imports, past and under way.
     #[command(subcommand, visible_alias = "batches")]
     Batch(batch::Command),
@@ -251,6 +255,7 @@ async fn dispatch(command: Command, session: &mut Session<'_>) -> Result<Exit, F
         Command::Import(command) => return command.run(session).await,
         Command::Manifest(command) => command.run(session).await?,
         Command::Device(command) => command.run(session).await?,
+        Command::Certificate(command) => command.run(session).await?,
         Command::Batch(command) => return command.run(session).await,
         Command::Apply(command) => command.run(session).await?,
         Command::Model(command) => command.run(session).await?,

@@ -3,8 +3,8 @@
 use crate::{context::Context, failure::Failure, unreachable::Unreachable};
 use muster_proto::v1::{
     access_client::AccessClient, audit_client::AuditClient, catalog_client::CatalogClient,
-    devices_client::DevicesClient, enrollment_client::EnrollmentClient, fleet_client::FleetClient,
-    manifests_client::ManifestsClient,
+    certificates_client::CertificatesClient, devices_client::DevicesClient,
+    enrollment_client::EnrollmentClient, fleet_client::FleetClient, manifests_client::ManifestsClient,
 };
 use std::time::Duration;
 use tonic::{
@@ -31,6 +31,8 @@ pub struct Client {
     pub devices: DevicesClient<Channel>,
     /// Models, sites, profiles, firmware policies.
     pub catalog: CatalogClient<Channel>,
+    /// Certificates.
+    pub certificates: CertificatesClient<Channel>,
     /// Claims.
     pub enrollment: EnrollmentClient<Channel>,
     /// Operators.
@@ -91,6 +93,7 @@ impl Client {
             manifests: ManifestsClient::new(channel.clone()).max_decoding_message_size(ANSWER_LIMIT),
             devices: DevicesClient::new(channel.clone()).max_decoding_message_size(ANSWER_LIMIT),
             catalog: CatalogClient::new(channel.clone()).max_decoding_message_size(ANSWER_LIMIT),
+            certificates: CertificatesClient::new(channel.clone()).max_decoding_message_size(ANSWER_LIMIT),
             enrollment: EnrollmentClient::new(channel.clone()),
             access: AccessClient::new(channel.clone()),
             audit: AuditClient::new(channel.clone()).max_decoding_message_size(ANSWER_LIMIT),

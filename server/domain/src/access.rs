@@ -1,6 +1,10 @@
 //! Who may call what: a table in data, deny by default.
 
-use crate::{Code, Refusal, certificate::SpkiDigest, names::OperatorName};
+use crate::{
+    Code, Refusal,
+    certificate::{CertificateSerial, SpkiDigest},
+    names::OperatorName,
+};
 use core::fmt;
 use serde::{Deserialize, Serialize};
 
@@ -49,6 +53,8 @@ pub struct Operator {
     pub key: SpkiDigest,
     /// False once disabled.
     pub enabled: bool,
+    /// Their certificate; `None` in records of older programs, which kept none.
+    pub certificate: Option<CertificateSerial>,
 }
 
 /// Who is asking.
@@ -95,6 +101,14 @@ pub const TABLE: &[(&str, Rule)] = &[
     ("muster.v1.Devices/RetireDevice", WRITE),
     ("muster.v1.Devices/ReissueCode", WRITE),
     ("muster.v1.Devices/OrderRenewals", WRITE),
+    ("muster.v1.Devices/ArmDevice", WRITE),
+    ("muster.v1.Devices/ClearCloneAlarm", WRITE),
+    ("muster.v1.Certificates/GetCertificate", READ),
+    ("muster.v1.Certificates/ListCertificates", READ),
+    ("muster.v1.Certificates/GetExpiry", READ),
+    ("muster.v1.Certificates/RevokeCertificate", WRITE),
+    ("muster.v1.Certificates/ListRevocationLists", Rule::Anyone),
+    ("muster.v1.Certificates/GetRevocationList", Rule::Anyone),
     ("muster.v1.Catalog/Apply", WRITE),
     ("muster.v1.Catalog/GetModel", READ),
     ("muster.v1.Catalog/ListModels", READ),
@@ -191,6 +205,7 @@ mod tests {
             role,
             key: SpkiDigest([0; 32]),
             enabled,
+            certificate: None,
         })
     }
 

@@ -143,6 +143,10 @@ pub fn decide(device: &Device, presented: &Presented, fresh: ClaimIntent, now: T
                 Some(_) | None => Decision::Repeat(identity.certificate),
             }
         }
-        Lifecycle::Suspended { .. } | Lifecycle::Retired { .. } => NO,
+        Lifecycle::Registered {
+            credential: Credential::Withdrawn { .. },
+        }
+        | Lifecycle::Suspended { .. }
+        | Lifecycle::Retired { .. } => NO,
     }
 }

@@ -149,6 +149,8 @@ codes! {
     4006 KeyInUse Precondition "KEY_IN_USE" "Another device holds this key. Make a new key on the device."
     4007 ClaimThrottled Exhausted "CLAIM_THROTTLED" "Too many claims from here, or claims or renewals of this device. Wait for the time given and send again."
     4008 ClockBehind Unavailable "CLOCK_BEHIND" "The server's clock went back, so it issues nothing. Set the clock; operators were told."
+    4021 KeyBlocked Precondition "KEY_BLOCKED" "A certificate over this key was revoked for its compromise, so the key is never certified again. Make a new key on the device."
+    4022 RevocationFinal Precondition "REVOCATION_FINAL" "The certificate is revoked for another reason, which is named. Only key-compromise can take its place."
 
     5001 TransitionForbidden Precondition "TRANSITION_FORBIDDEN" "The device's state does not allow this; the state is named."
     5002 GenerationUnknown Invalid "GENERATION_UNKNOWN" "The device reports a generation that was never issued to it."

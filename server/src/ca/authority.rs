@@ -291,6 +291,11 @@ impl Ca {
         &self.issuance
     }
 
+    /// Do the settings say where revocation lists are? Without that there are none.
+    pub const fn names_lists(&self) -> bool {
+        self.issuance.crl_url().is_some()
+    }
+
     /// The name of the authority that issues certificates of this profile at `now`.
     pub fn issuer(&self, profile: CertificateProfile, now: Timestamp) -> AuthorityId {
         self.issuer_of(profile, now).id()

@@ -3,7 +3,8 @@
 use super::CaError;
 use muster_domain::{
     Timestamp,
-    certificate::{AuthorityId, SpkiDigest},
+    certificate::{AuthorityId, CertificateRecord, CertificateSerial, SpkiDigest},
+    names::OperatorName,
 };
 use sha2::{Digest as _, Sha256};
 use x509_parser::{
@@ -60,4 +61,21 @@ pub fn issuer(leaf: &[u8]) -> Option<AuthorityId> {
 /// [`CaError::NotACertificate`].
 pub fn certificate_serial(leaf: &[u8]) -> Result<Vec<u8>, CaError> {
     Ok(parse(leaf)?.tbs_certificate.raw_serial().to_vec())
+}
+
+/// The record of an operator's certificate that was just signed.
+///
+/// # Errors
+///
+/// [`CaError::NotACertificate`].
+pub fn operator_record(
+    operator: OperatorName,
+    issuer: AuthorityId,
+    der: Vec<u8>,
+) -> Result<CertificateRecord, CaError> {
+    let serial = CertificateSerial::from_bytes(&certificate_serial(&der)?).ok_or(CaError::NotACertificate)?;
+    let (spki, validity) = (spki_digest(&der)?, certificate_validity(&der)?);
+    Ok(CertificateRecord::of_operator(
+        operator, serial, issuer, spki, validity, der,
+    ))
 }

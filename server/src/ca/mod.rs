@@ -61,7 +61,7 @@ pub(crate) use files::{make_directory, remove_directory, rename, sync_directory}
 pub use handover::{DeviceKey, HandoverFormat, Recipient};
 pub use init::{InitOptions, Initialised, init};
 pub use kind::AuthorityKind;
-pub use leaf::{certificate_serial, certificate_validity, issuer, spki_digest};
+pub use leaf::{certificate_serial, certificate_validity, issuer, operator_record, spki_digest};
 pub use lint::Defect;
 pub use names::ServerNames;
 pub use offline::Offline;

@@ -43,6 +43,7 @@ pub struct Settings {
     directory: PathBuf,
     grpc: SocketAddr,
     mqtt: SocketAddr,
+    http: Option<SocketAddr>,
     server_names: ServerNames,
     organisation: String,
     issuance: Issuance,
@@ -93,6 +94,10 @@ impl Settings {
         let mut mistakes = Vec::new();
         let grpc = address(&file.listen.grpc, "listen.grpc", &mut mistakes);
         let mqtt = address(&file.listen.mqtt, "listen.mqtt", &mut mistakes);
+        let http = match file.listen.http.as_str() {
+            "" => None,
+            text => address(text, "listen.http", &mut mistakes),
+        };
         let names = ServerNames::parse(&file.server.names)
             .map_err(|why| mistakes.push(format!("server.names: {why}")))
             .ok();
@@ -134,6 +139,7 @@ impl Settings {
                 directory: directory.to_owned(),
                 grpc,
                 mqtt,
+                http,
                 server_names: names,
                 organisation: organisation.to_owned(),
                 issuance,
@@ -190,6 +196,11 @@ impl Settings {
     /// Profiles of certificates, and where their revocation lists are.
     pub const fn issuance(&self) -> &Issuance {
         &self.issuance
+    }
+
+    /// Where revocation lists are served without TLS.
+    pub const fn http(&self) -> Option<SocketAddr> {
+        self.http
     }
 
     /// Most MQTT connections at once.
@@ -273,6 +284,7 @@ mod tests {
             r#"
             listen.grpc = "8443"
             listen.mqtt = "localhost:8883"
+            listen.http = "80"
             server.names = ["ok.example", "not a name"]
             server.organisation = " "
             certificates.crl_url = "https://crl.example"
@@ -293,6 +305,7 @@ mod tests {
         let expected = [
             "listen.grpc",
             "listen.mqtt",
+            "listen.http",
             "server.names",
             "server.organisation",
             "certificates.crl_url",
@@ -310,7 +323,7 @@ mod tests {
     #[test]
     fn an_unknown_key_is_refused() {
         for (text, expected) in [
-            ("[listen]\nhttp = \"1.2.3.4:80\"", "http"),
+            ("[listen]\nftp = \"1.2.3.4:21\"", "ftp"),
             ("[certificates.router]\ndays = 1", "router"),
             ("[certificates.device]\nusages = []", "usages"),
         ] {

@@ -19,6 +19,7 @@ pub(super) struct File {
 pub(super) struct Listen {
     pub(super) grpc: String,
     pub(super) mqtt: String,
+    pub(super) http: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -66,6 +67,7 @@ impl Default for Listen {
         Self {
             grpc: "127.0.0.1:8443".into(),
             mqtt: "127.0.0.1:8883".into(),
+            http: String::new(),
         }
     }
 }

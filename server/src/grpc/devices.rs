@@ -8,8 +8,7 @@ use super::{
 use crate::{fault::Failure, service::DeviceName, store::DeviceQuery};
 use muster_domain::{
     Code, Refusal,
-    device::{Device, DeviceField, Transition, schema},
-    filter::{CheckedFilter, Filter, FilterError},
+    device::{ClaimWindow, Device, Transition, schema},
     ids::DeviceId,
 };
 use muster_proto::v1::{self, devices_server::Devices};
@@ -42,28 +41,31 @@ fn revision(etag: &str) -> Result<Option<u64>, Refusal> {
     })
 }
 
-/// A filter of devices; `None` when it is empty.
-fn filter(text: &str) -> Result<Option<CheckedFilter<DeviceField>>, Refusal> {
-    let text = text.trim();
-    if text.is_empty() {
-        return Ok(None);
+/// When a device may claim, if it can be read and is open at some time.
+fn claim_window(wire: &v1::ClaimWindow) -> Result<ClaimWindow, Refusal> {
+    let wrong =
+        |why: &str, field: &str| Refusal::new(Code::RequestInvalid, why).at(format!("window.{field}"));
+    let read = |at: &Option<prost_types::Timestamp>, field| {
+        at.as_ref()
+            .map(|at| convert::instant(at).ok_or_else(|| wrong("is no time since 1970", field)))
+            .transpose()
+    };
+    let window = ClaimWindow {
+        opens: read(&wire.opens, "opens")?,
+        closes: read(&wire.closes, "closes")?,
+    };
+    match (window.opens, window.closes) {
+        (Some(opens), Some(closes)) if closes <= opens => Err(wrong("is not after it opens", "closes")),
+        _ => Ok(window),
     }
-    let wrong = |error: FilterError| Refusal::new(Code::FilterInvalid, error.to_string()).at("filter");
-    let checked = Filter::parse(text).map_err(wrong)?.check(schema());
-    checked.map_err(wrong).map(Some)
 }
 
 impl Api {
-    async fn shown(&self, device: &Device) -> Result<v1::Device, Status> {
-        let end = self
-            .service
-            .certificate_end(device)
-            .await
-            .map_err(|failure| failed(&failure))?;
-        Ok(v1::Device {
+    fn shown(device: &Device) -> v1::Device {
+        v1::Device {
             kept: device.kept.clone().into_iter().collect(),
-            ..convert::device::device(device, end)
-        })
+            ..convert::device::device(device)
+        }
     }
 
     async fn change<T>(
@@ -81,7 +83,7 @@ impl Api {
             .change_device(&permit, &name, transition, revision)
             .await;
         let device = device.map_err(|failure| failed(&failure))?;
-        Ok(Response::new(self.shown(&device).await?))
+        Ok(Response::new(Self::shown(&device)))
     }
 
     async fn page_of_devices(
@@ -89,7 +91,7 @@ impl Api {
         request: &v1::ListDevicesRequest,
     ) -> Result<v1::ListDevicesResponse, Failure> {
         let size = page::size(request.page_size)?;
-        let filter = filter(&request.filter)?;
+        let filter = page::filter(&request.filter, schema())?;
         let arguments = format!("devices|{}", request.filter.trim());
         let after = self
             .pages
@@ -107,11 +109,7 @@ impl Api {
             .next
             .map(|next| self.pages.token(&next.as_u128().to_be_bytes(), &arguments));
         Ok(v1::ListDevicesResponse {
-            devices: found
-                .devices
-                .iter()
-                .map(|device| convert::device::device(device, None))
-                .collect(),
+            devices: found.devices.iter().map(convert::device::device).collect(),
             next_page_token: token.unwrap_or_default(),
         })
     }
@@ -130,7 +128,7 @@ impl Devices for Api {
             .device(&name)
             .await
             .map_err(|failure| failed(&failure))?;
-        Ok(Response::new(self.shown(&device).await?))
+        Ok(Response::new(Self::shown(&device)))
     }
 
     async fn list_devices(
@@ -197,7 +195,7 @@ impl Devices for Api {
         let ttl = Duration::from_secs(asked.code_ttl_seconds);
         let issued = self.service.reissue_code(&permit, &name, revision, ttl).await;
         let (device, code) = issued.map_err(|failure| failed(&failure))?;
-        let device = Some(self.shown(&device).await?);
+        let device = Some(Self::shown(&device));
         Ok(Response::new(v1::ReissueCodeResponse {
             device,
             activation_code: code.reveal(),
@@ -210,7 +208,7 @@ impl Devices for Api {
     ) -> Result<Response<v1::OrderRenewalsResponse>, Status> {
         let permit = permit(&request)?;
         let asked = request.into_inner();
-        let filter = filter(&asked.filter).map_err(|refusal| refused(&refusal))?;
+        let filter = page::filter(&asked.filter, schema()).map_err(|refusal| refused(&refusal))?;
         let over = Duration::from_secs(asked.spread_seconds);
         if over > SPREAD_LIMIT {
             let refusal = Refusal::new(Code::RequestInvalid, "is over 30 days").at("spread_seconds");
@@ -219,5 +217,31 @@ impl Devices for Api {
         let ordered = self.service.order_renewals(&permit, filter, over).await;
         let ordered = ordered.map_err(|failure| failed(&failure))?;
         Ok(Response::new(v1::OrderRenewalsResponse { ordered }))
+    }
+
+    async fn arm_device(
+        &self,
+        request: Request<v1::ArmDeviceRequest>,
+    ) -> Result<Response<v1::Device>, Status> {
+        let v1::ArmDeviceRequest { name, window, etag } = request.get_ref().clone();
+        let window = window.unwrap_or_default();
+        let window = claim_window(&window).map_err(|refusal| refused(&refusal))?;
+        self.change(&request, &name, &etag, Transition::Arm(window)).await
+    }
+
+    async fn clear_clone_alarm(
+        &self,
+        request: Request<v1::ClearCloneAlarmRequest>,
+    ) -> Result<Response<v1::Device>, Status> {
+        let permit = permit(&request)?;
+        let asked = request.into_inner();
+        let name = device_name(&asked.name).map_err(|refusal| refused(&refusal))?;
+        let revision = revision(&asked.etag).map_err(|refusal| refused(&refusal))?;
+        let cleared = self
+            .service
+            .clear_clone_alarm(&permit, &name, revision, asked.reason)
+            .await;
+        let device = cleared.map_err(|failure| failed(&failure))?;
+        Ok(Response::new(Self::shown(&device)))
     }
 }

@@ -4,6 +4,7 @@
 mod access;
 mod audit;
 mod catalog;
+mod certificates;
 mod convert;
 mod devices;
 mod enrollment;
@@ -22,8 +23,8 @@ pub(crate) use listen::serve;
 use crate::{mqtt::throttle::Throttle, service::Service};
 use muster_proto::v1::{
     DESCRIPTORS, access_server::AccessServer, audit_server::AuditServer, catalog_server::CatalogServer,
-    devices_server::DevicesServer, enrollment_server::EnrollmentServer, fleet_server::FleetServer,
-    manifests_server::ManifestsServer,
+    certificates_server::CertificatesServer, devices_server::DevicesServer,
+    enrollment_server::EnrollmentServer, fleet_server::FleetServer, manifests_server::ManifestsServer,
 };
 use page::Pages;
 use std::sync::Arc;
@@ -39,6 +40,7 @@ const DECODE_LIMIT: usize = 8 << 20;
 const SERVICES: &[&str] = &[
     ManifestsServer::<Api>::NAME,
     DevicesServer::<Api>::NAME,
+    CertificatesServer::<Api>::NAME,
     CatalogServer::<Api>::NAME,
     EnrollmentServer::<Api>::NAME,
     AccessServer::<Api>::NAME,
@@ -86,6 +88,7 @@ fn routes(mut routes: RoutesBuilder, service: Service, claims: Arc<Throttle>) ->
         .add_service(reflection().build_v1alpha().map_err(SetUpError::Descriptors)?)
         .add_service(ManifestsServer::new(api.clone()).max_decoding_message_size(DECODE_LIMIT))
         .add_service(DevicesServer::new(api.clone()).max_decoding_message_size(DECODE_LIMIT))
+        .add_service(CertificatesServer::new(api.clone()).max_decoding_message_size(DECODE_LIMIT))
         .add_service(CatalogServer::new(api.clone()).max_decoding_message_size(DECODE_LIMIT))
         .add_service(EnrollmentServer::new(api.clone()).max_decoding_message_size(DECODE_LIMIT))
         .add_service(AccessServer::new(api.clone()).max_decoding_message_size(DECODE_LIMIT))

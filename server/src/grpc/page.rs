@@ -2,7 +2,10 @@
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use muster_domain::{Code, Refusal};
+use muster_domain::{
+    Code, Refusal,
+    filter::{CheckedFilter, Filter, Schema},
+};
 use sha2::Sha256;
 
 /// Items of a page when the caller names no size.
@@ -24,6 +27,21 @@ pub(super) fn size(asked: i32) -> Result<usize, Refusal> {
         Ok(size) => Ok(size.min(LARGEST_SIZE)),
         Err(_) => Err(Refusal::new(Code::RequestInvalid, "is negative").at("page_size")),
     }
+}
+
+/// The filter of a listing; `None` for an empty one.
+pub(super) fn filter<F: Copy>(
+    text: &str,
+    schema: &'static Schema<F>,
+) -> Result<Option<CheckedFilter<F>>, Refusal> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let checked = Filter::parse(text).and_then(|filter| filter.check(schema));
+    checked
+        .map(Some)
+        .map_err(|error| Refusal::new(Code::FilterInvalid, error.to_string()).at("filter"))
 }
 
 impl Pages {

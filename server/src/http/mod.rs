@@ -1,7 +1,7 @@
 //! Enrollment over Secure Transport (EST, RFC 7030 as clarified by RFC 8951): any standard client earns a device's identity.
 //!
 //! **What this is.** A few paths below `/.well-known/est`, answered over HTTP/2 beside gRPC and over HTTP/1.1, which
-//! `serve` bounds. A handler reads the request, finds out who asks, calls one service function, renders.
+//! `serve` bounds; and revocation lists below `/crl`, there and on a port without TLS (`plain`). A handler reads the request, finds out who asks, calls one service function, renders.
 //!
 //! **What it must not know.** How a claim is decided, how a certificate is made, gRPC.
 
@@ -10,6 +10,8 @@ mod body;
 mod credentials;
 mod enroll;
 mod label;
+mod lists;
+mod plain;
 mod serve;
 mod trust;
 
@@ -33,6 +35,8 @@ use axum::{
     routing::{get, post},
 };
 use muster_domain::{Code, Refusal, ids::DeviceId};
+pub(crate) use plain::serve_lists;
+use serve::{HEAD_DEADLINE, HEAD_LIMIT, HEADERS, LIFE};
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 /// Without and with a label, which names a model (RFC 7030, 3.2.2).
@@ -114,7 +118,7 @@ impl Http {
 
 /// Every path. `serverkeygen` is one only where the settings allow it.
 fn routes(api: Api) -> Router {
-    let mut routes = Router::new();
+    let mut routes = lists::routes(api.service.clone());
     for base in BASES {
         let path = |operation: &str| format!("{base}/{operation}");
         routes = routes

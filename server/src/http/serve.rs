@@ -11,13 +11,13 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
 /// From the first chance to send a head to its end; so long may a connection be silent between requests, too.
-const HEAD_DEADLINE: Duration = Duration::from_secs(10);
+pub(super) const HEAD_DEADLINE: Duration = Duration::from_secs(10);
 /// Bytes of a head.
-const HEAD_LIMIT: usize = 16 << 10;
+pub(super) const HEAD_LIMIT: usize = 16 << 10;
 /// Headers of a head; clients send a dozen.
-const HEADERS: usize = 64;
+pub(super) const HEADERS: usize = 64;
 /// How long a connection may be used. Whoever enrolls is done in a second; who never reads its answers is cut here.
-const LIFE: Duration = Duration::from_secs(60);
+pub(super) const LIFE: Duration = Duration::from_secs(60);
 
 impl Http {
     /// Serves a connection to its end. On stop the request under way is answered first.

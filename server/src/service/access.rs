@@ -1,11 +1,15 @@
 //! Operators: who they are, and how they come and go.
 
 use super::{OrFault as _, Service, actor, blocking, fresh_serial};
-use crate::{ca::CertificationRequest, fault::Failure};
+use crate::{
+    ca::{CertificationRequest, operator_record},
+    fault::Failure,
+    store::NewOperator,
+};
 use muster_domain::{
     access::{Operator, Permit, Role},
     audit::{Action, Event},
-    certificate::{CertificateProfile, SpkiDigest},
+    certificate::{CertificateProfile, CertificateRecord},
     names::OperatorName,
 };
 use std::sync::Arc;
@@ -44,22 +48,28 @@ impl Service {
         let signed_name = name.clone();
         let signed = blocking(
             "certify an operator",
-            move || -> Result<(SpkiDigest, Vec<u8>), Failure> {
+            move || -> Result<CertificateRecord, Failure> {
                 let request = CertificationRequest::parse(&csr).map_err(|refusal| refusal.at("csr"))?;
                 let serial = fresh_serial(&ca, now)?;
                 let certificate = ca
                     .issue_operator(CertificateProfile::Operator, &signed_name, &request, now, serial)
                     .or_fault("certify an operator")?;
-                Ok((request.digest(), certificate))
+                Ok(operator_record(
+                    signed_name,
+                    ca.issuer(CertificateProfile::Operator, now),
+                    certificate,
+                )
+                .or_fault("read the certificate of an operator")?)
             },
         );
         // The certificate opens nothing until the operator is on record, so signing may come first.
-        let (key, certificate) = signed.await??;
+        let certificate = signed.await??;
         let operator = Operator {
             name,
             role,
-            key,
+            key: certificate.spki,
             enabled: true,
+            certificate: Some(certificate.serial),
         };
         let event = Event::new(
             now,
@@ -68,12 +78,18 @@ impl Service {
             format!("operators/{}", operator.name),
         )
         .with("role", role)
-        .with("key", key);
+        .with("key", operator.key)
+        .with("certificate", certificate.serial);
+        let der = certificate.der.clone();
+        let fresh = NewOperator {
+            operator: operator.clone(),
+            certificate,
+        };
         self.store
-            .create_operator(operator.clone(), event)
+            .create_operator(fresh, event)
             .await
             .or_fault("record an operator")??;
-        let chain = self.ca.with_chain(certificate);
+        let chain = self.ca.with_chain(der);
         Ok(CreatedOperator { operator, chain })
     }
 

@@ -1,9 +1,14 @@
 //! Devices: finding them, and what operators do to one of them.
 
 use super::{OrFault as _, Service, actor};
-use crate::{fault::Failure, mqtt::bus::Down, random, store::DeviceChange};
+use crate::{
+    fault::Failure,
+    mqtt::bus::Down,
+    random,
+    store::{AlarmChange, DeviceChange},
+};
 use muster_domain::{
-    Code, Refusal, Timestamp,
+    Code, Refusal,
     access::Permit,
     activation::ActivationCode,
     device::{ClaimWindow, Device, Transition},
@@ -21,7 +26,7 @@ pub enum DeviceName {
 }
 
 /// Longest reason an operator may give, in bytes.
-const REASON_LIMIT: usize = 512;
+pub(super) const REASON_LIMIT: usize = 512;
 
 impl Service {
     /// The device of that name.
@@ -37,19 +42,6 @@ impl Service {
         Ok(found
             .or_fault("load a device")?
             .ok_or_else(|| Refusal::new(Code::NotFound, missing()).at("name"))?)
-    }
-
-    /// When the device's certificate ends, if it has one.
-    pub async fn certificate_end(&self, device: &Device) -> Result<Option<Timestamp>, Failure> {
-        let Some(serial) = device.lifecycle.certificate() else {
-            return Ok(None);
-        };
-        let record = self
-            .store
-            .certificate(serial)
-            .await
-            .or_fault("load a certificate")?;
-        Ok(record.map(|record| record.not_after))
     }
 
     /// Suspends, resumes or retires a device. Shutting out cuts its session before this returns to the caller's
@@ -91,6 +83,32 @@ impl Service {
             self.tell(Down::Kick(id));
         }
         Ok(device)
+    }
+
+    /// Notes that somebody has looked into a possible clone.
+    pub async fn clear_clone_alarm(
+        &self,
+        permit: &Permit,
+        name: &DeviceName,
+        expected_revision: Option<u64>,
+        reason: String,
+    ) -> Result<Device, Failure> {
+        if reason.len() > REASON_LIMIT {
+            let why = format!("is longer than {REASON_LIMIT} bytes");
+            return Err(Refusal::new(Code::RequestInvalid, why).at("reason").into());
+        }
+        let change = AlarmChange {
+            reason,
+            expected_revision,
+            actor: actor(permit)?,
+            now: self.clock.now(),
+        };
+        let id = self.device(name).await?.id;
+        Ok(self
+            .store
+            .clear_clone_alarm(id, change)
+            .await
+            .or_fault("clear a clone alarm")??)
     }
 
     /// Gives a device a new code, with which it claims anew: an identity that it had is void, its session is cut. `ttl` of

@@ -5,6 +5,7 @@
 
 mod access;
 mod catalog;
+mod certificates;
 mod claim;
 mod desired;
 mod devices;
@@ -12,6 +13,7 @@ mod enroll;
 pub mod import;
 mod kept_keys;
 mod keygen;
+mod lists;
 mod renew;
 mod session;
 
@@ -19,6 +21,7 @@ pub use access::CreatedOperator;
 pub(crate) use catalog::APPLY_LIMIT;
 pub use claim::{ClaimAnswer, ClaimInput};
 pub use devices::DeviceName;
+use devices::REASON_LIMIT;
 pub use keygen::{Keygen, KeygenInput, MadeIdentity};
 
 use crate::{
@@ -28,6 +31,7 @@ use crate::{
     mqtt::bus::Bus,
     store::Store,
 };
+use certificates::ExpiryCount;
 use import::{Desk, Files};
 use muster_domain::{
     Code, Refusal, Timestamp,
@@ -54,6 +58,7 @@ pub struct Service {
     files: Files,
     /// Batches under way.
     desk: Desk,
+    expiry: ExpiryCount,
     /// Cancelled when the server stops: long calls end at their next step.
     pub(crate) stopping: CancellationToken,
 }
@@ -79,6 +84,7 @@ impl Service {
             spool: spool.into(),
             files,
             desk: Desk::default(),
+            expiry: ExpiryCount::default(),
             stopping: CancellationToken::new(),
         }
     }

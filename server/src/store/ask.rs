@@ -2,10 +2,11 @@
 
 use muster_domain::{
     Refusal, Timestamp,
+    access::Operator,
     activation::Seed,
     audit::Actor,
     batch::{Batch, PartRecord, RetryFile, RowDigest, Slot, UndoBlock},
-    certificate::{CertificateRecord, CertificateSerial},
+    certificate::{AuthorityId, CertificateField, CertificateRecord, CertificateSerial, RevocationReason},
     claim::{ClaimPermit, Presented},
     device::{ClaimIntent, Device, LifecycleState, Transition, VerificationState},
     filter::{CheckedFilter, Record},
@@ -25,6 +26,15 @@ pub struct RegistryInfo {
     pub created: Timestamp,
     /// The format of the store; [`FORMAT`](super::FORMAT) when it is made now.
     pub format: u32,
+}
+
+/// An operator to be registered.
+#[derive(Debug, Clone)]
+pub struct NewOperator {
+    /// Who.
+    pub operator: Operator,
+    /// Their certificate, signed: its serial is that of [`Operator::certificate`].
+    pub certificate: CertificateRecord,
 }
 
 /// Rows of a manifest that are committed together.
@@ -248,6 +258,130 @@ pub struct DeviceChange {
     pub actor: Actor,
     /// When.
     pub now: Timestamp,
+}
+
+/// Operators have looked into a possible clone.
+#[derive(Debug, Clone)]
+pub struct AlarmChange {
+    /// What they found, in their words.
+    pub reason: String,
+    /// Only if the device has this revision.
+    pub expected_revision: Option<u64>,
+    /// Who asks.
+    pub actor: Actor,
+    /// When.
+    pub now: Timestamp,
+}
+
+/// A certificate is to be accepted no longer.
+#[derive(Debug, Clone)]
+pub struct Revocation {
+    /// Which.
+    pub serial: CertificateSerial,
+    /// Why.
+    pub reason: RevocationReason,
+    /// More of why, in the operator's words.
+    pub comment: String,
+    /// Who asks.
+    pub actor: Actor,
+    /// When.
+    pub now: Timestamp,
+}
+
+/// What a revocation did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RevokedCertificate {
+    /// As it is now.
+    pub certificate: CertificateRecord,
+    /// Devices that lost a certificate by it: their sessions end.
+    pub devices: Vec<DeviceId>,
+}
+
+/// Which certificates to list.
+#[derive(Debug, Clone)]
+pub struct CertificateQuery {
+    /// Only those that match.
+    pub filter: Option<CheckedFilter<CertificateField>>,
+    /// Only those behind this one.
+    pub after: Option<CertificateSerial>,
+    /// Most certificates of the page.
+    pub limit: usize,
+    /// Most certificates looked at for the page.
+    pub scan_limit: usize,
+    /// When: it decides what has expired.
+    pub now: Timestamp,
+}
+
+/// Certificates in the order of their serials: the oldest first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificatePage {
+    /// What was found.
+    pub certificates: Vec<CertificateRecord>,
+    /// Where the next page begins (behind this serial); `None` when all were looked at.
+    pub next: Option<CertificateSerial>,
+}
+
+/// A certificate with what it can be held against.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownCertificate {
+    /// What it stands under.
+    pub key: CertificateSerial,
+    /// The record.
+    pub record: CertificateRecord,
+    /// The serial of the device whose it is; `None` of an operator's, and when the device is gone.
+    pub device_serial: Option<Serial>,
+}
+
+/// One revoked certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ListEntry {
+    /// Which.
+    pub serial: CertificateSerial,
+    /// Since when.
+    pub at: Timestamp,
+    /// Why.
+    pub reason: RevocationReason,
+}
+
+/// What a revocation list that is due has to say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListDraft {
+    /// Whose list.
+    pub authority: AuthorityId,
+    /// Which of them.
+    pub shard: u8,
+    /// One more than that of the last.
+    pub number: u64,
+    /// In ascending order.
+    pub entries: Vec<ListEntry>,
+    /// Certificates that ended before the last list was made: they need not stand on one any more.
+    pub over: Vec<CertificateSerial>,
+    /// What made it due, as far as that was known.
+    pub mark: Option<u64>,
+}
+
+/// What is known of a published revocation list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListInfo {
+    /// Whose list.
+    pub authority: AuthorityId,
+    /// Which of them.
+    pub shard: u8,
+    /// Grows by one with each.
+    pub number: u64,
+    /// When it was made.
+    pub this_update: Timestamp,
+    /// When the next will be there at the latest.
+    pub next_update: Timestamp,
+}
+
+/// A published revocation list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublishedList {
+    /// What is known of it.
+    pub info: ListInfo,
+    /// As it was signed.
+    pub der: Vec<u8>,
 }
 
 /// How many devices there are, by what they are. Kinds without a device have no entry.

@@ -17,9 +17,10 @@ mod error;
 mod tests;
 
 pub use ask::{
-    ClaimBegun, ClaimStart, CommittedPart, Counts, DeviceChange, DevicePage, DeviceQuery, FinishedClaim,
-    Holder, ImportPart, PartRow, PreviewedPart, RecordedPart, RegistryInfo, RenewalStart, Retry,
-    UNDO_BLOCK_LIMIT, UndoAnswer,
+    AlarmChange, CertificatePage, CertificateQuery, ClaimBegun, ClaimStart, CommittedPart, Counts,
+    DeviceChange, DevicePage, DeviceQuery, FinishedClaim, Holder, ImportPart, KnownCertificate, ListDraft,
+    ListEntry, ListInfo, NewOperator, PartRow, PreviewedPart, PublishedList, RecordedPart, RegistryInfo,
+    RenewalStart, Retry, Revocation, RevokedCertificate, UNDO_BLOCK_LIMIT, UndoAnswer,
 };
 pub use embedded::{FORMAT, Store};
 pub use error::StoreError;

@@ -1,5 +1,6 @@
 //! The three journeys of the users, each against a whole server over real sockets.
 
+mod certificates;
 mod credentials;
 mod device;
 mod est;

@@ -1,6 +1,7 @@
 //! Our binaries as a user starts them, and other people's programs against them.
 
 mod authority;
+mod certificates;
 mod cli;
 mod crash;
 mod demo;

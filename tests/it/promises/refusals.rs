@@ -509,6 +509,38 @@ async fn messages(stage: &Stage, reached: &mut Reached) {
     reached.text(Code::DeviceBarred, &refused("").await);
 }
 
+/// A certificate ends once, and its key for ever.
+async fn certificates(stage: &Stage, reached: &mut Reached) {
+    let (serial, pair) = &stage.claimed;
+    let certificate = stage.world.device(serial).await.certificate_serial;
+    let mut certificates = stage.world.client.certificates.clone();
+    let revoke = |reason: &str| v1::RevokeCertificateRequest {
+        name: format!("certificates/{certificate}"),
+        reason: reason.into(),
+        comment: String::new(),
+    };
+    certificates
+        .revoke_certificate(revoke("superseded"))
+        .await
+        .unwrap();
+    reached.status(
+        Code::RevocationFinal,
+        certificates.revoke_certificate(revoke("unspecified")).await,
+    );
+    certificates
+        .revoke_certificate(revoke("key-compromise"))
+        .await
+        .unwrap();
+    let (serial, code) = &stage.open[1];
+    let claim = v1::ClaimRequest {
+        serial: serial.clone(),
+        activation_code: code.clone(),
+        csr: Key::of_pair(pair).csr(),
+    };
+    let mut enrollment = stage.world.client.enrollment.clone();
+    reached.status(Code::KeyBlocked, enrollment.claim(claim).await);
+}
+
 /// The server's clock goes back by an hour: it issues nothing until it is set again.
 async fn clock(stage: &Stage, reached: &mut Reached) {
     let hour = u64::try_from(Duration::from_secs(3600).as_millis()).unwrap();
@@ -566,6 +598,7 @@ async fn every_refusal_is_reached() {
     operators(&stage, &mut reached).await;
     clock(&stage, &mut reached).await;
     messages(&stage, &mut reached).await;
+    certificates(&stage, &mut reached).await;
     load_and_stop(stage, &mut reached).await;
     let missing: Vec<_> = Code::ALL
         .iter()

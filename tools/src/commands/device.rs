@@ -1,6 +1,6 @@
 //! `muster device`.
 
-use super::{list, resource};
+use super::{list, resource, with_caret};
 use crate::{
     cli::{ListArgs, Session},
     commands::import::Ttl,
@@ -9,8 +9,9 @@ use crate::{
     records::{Device, Explanation, OrderedRenewals, ReissuedCode, Step},
 };
 use clap::{Args, Subcommand};
-use muster_domain::{device::schema, filter::Filter};
+use muster_domain::device::schema;
 use muster_proto::v1;
+use std::str::FromStr;
 
 /// What can be done with devices.
 #[derive(Debug, Subcommand)]
@@ -68,6 +69,46 @@ pub(crate) enum Command {
         #[arg(long, value_name = "TIME", requires = "filter")]
         over: Option<Ttl>,
     },
+    /// Say when a device may claim that has not begun to. Without times: at any.
+    Arm {
+        #[command(flatten)]
+        device: Named,
+        /// Not before, such as 2027-01-31 or 2027-01-31T08:00:00Z.
+        #[arg(long, value_name = "TIME")]
+        from: Option<Moment>,
+        /// Not from then on.
+        #[arg(long, value_name = "TIME")]
+        until: Option<Moment>,
+        /// Only if the device still has this etag.
+        #[arg(long, default_value = "", hide_default_value = true)]
+        etag: String,
+    },
+    /// Say that a possible clone was looked into, and what was found.
+    ClearAlarm(Change),
+}
+
+/// A moment: RFC 3339, or a day, which begins at midnight UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Moment(jiff::Timestamp);
+
+impl FromStr for Moment {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let day = || format!("{text}T00:00:00Z").parse();
+        let read = text.parse().or_else(|_| day());
+        read.map(Self)
+            .map_err(|_| format!("{text:?} is not a time such as 2027-01-31 or 2027-01-31T08:00:00Z"))
+    }
+}
+
+impl From<Moment> for prost_types::Timestamp {
+    fn from(Moment(at): Moment) -> Self {
+        Self {
+            seconds: at.as_second(),
+            nanos: at.subsec_nanosecond(),
+        }
+    }
 }
 
 const RENEW_HELP: &str = "\
@@ -82,7 +123,7 @@ const LIST_HELP: &str = "\
 Filters compare fields with = != < <= > >=, joined by AND, OR, NOT and parentheses. A * at the beginning or end of a text
 stands for anything; FIELD:* asks whether there is a value.
 Fields: id, serial, mac, model, hardware, firmware, factory_firmware, site, position, state, verification, batch, row,
-generation, create_time, update_time, labels.KEY, variables.KEY.
+generation, create_time, update_time, clone_suspected, certificate_not_after, labels.KEY, variables.KEY.
 
 Examples:
   muster device list --filter 'model = \"GW-200\" AND state = ACTIVE'
@@ -158,7 +199,7 @@ impl Command {
                     Ok((page.devices, page.next_page_token))
                 };
                 let listed = list::<_, Device>(session, &arguments, fetch).await;
-                return listed.map_err(|failure| with_caret(failure, &filter));
+                return listed.map_err(|failure| with_caret(failure, &filter, schema()));
             }
             Self::Get(device) => {
                 devices
@@ -200,6 +241,33 @@ impl Command {
                     })
                     .await?
             }
+            Self::Arm {
+                device,
+                from,
+                until,
+                etag,
+            } => {
+                let window = v1::ClaimWindow {
+                    opens: from.map(Into::into),
+                    closes: until.map(Into::into),
+                };
+                devices
+                    .arm_device(v1::ArmDeviceRequest {
+                        name: device.resource(),
+                        window: Some(window),
+                        etag,
+                    })
+                    .await?
+            }
+            Self::ClearAlarm(Change { device, reason, etag }) => {
+                devices
+                    .clear_clone_alarm(v1::ClearCloneAlarmRequest {
+                        name: device.resource(),
+                        reason,
+                        etag,
+                    })
+                    .await?
+            }
             Self::ReissueCode {
                 device,
                 code_ttl,
@@ -231,35 +299,12 @@ impl Command {
                     spread_seconds: over.map_or(0, |over| over.0.as_secs()),
                 };
                 let answer = devices.order_renewals(request).await;
-                let answer = answer.map_err(|status| with_caret(Failure::from(status), &filter))?;
+                let answer = answer.map_err(|status| with_caret(Failure::from(status), &filter, schema()))?;
                 let ordered = answer.into_inner().ordered;
                 return print_one(session.out, session.format, &OrderedRenewals { ordered });
             }
         };
         print_one(session.out, session.format, &Device::from(changed.into_inner()))
-    }
-}
-
-/// Marks the place in a filter that the server could not read. The text is here, so it is read here once more.
-fn with_caret(failure: Failure, filter: &str) -> Failure {
-    let is_filter = failure.answer().and_then(|answer| answer.number)
-        == Some(muster_domain::Code::FilterInvalid.number());
-    let wrong = || {
-        Filter::parse(filter.trim())
-            .and_then(|filter| filter.check(schema()))
-            .err()
-    };
-    match (failure, is_filter.then(wrong).flatten()) {
-        (Failure::Refused(mut answer), Some(error)) => {
-            let marked: Vec<_> = error
-                .caret(filter.trim())
-                .lines()
-                .map(|line| format!("\n  {line}"))
-                .collect();
-            answer.message.push_str(&marked.concat());
-            Failure::Refused(answer)
-        }
-        (failure, _) => failure,
     }
 }
 
@@ -277,6 +322,9 @@ fn explain(session: &mut Session<'_>, explanation: &Explanation) -> Result<(), F
         steps.push(step)?;
     }
     steps.finish()?;
+    for warning in &explanation.warnings {
+        writeln!(session.out, "\nWarning: {}", crate::output::text::line(warning))?;
+    }
     if !explanation.next.is_empty() {
         writeln!(session.out, "\nNext:")?;
         for next in &explanation.next {
@@ -290,6 +338,7 @@ fn explain(session: &mut Session<'_>, explanation: &Explanation) -> Result<(), F
 mod tests {
     use super::*;
     use crate::failure::Answer;
+    use muster_domain::filter::Filter;
 
     #[test]
     fn a_device_is_named_by_id_or_serial() {
@@ -305,6 +354,20 @@ mod tests {
             "devices/serial:01hzxk3v9q4t5y6w7e8r9t0a1b",
         );
         check("GW2-7000001", "devices/serial:GW2-7000001");
+    }
+
+    #[test]
+    fn a_moment_is_a_time_or_a_day() {
+        let check = |text: &str, expected: Option<i64>| {
+            let moment = text.parse::<Moment>().ok();
+            assert_eq!(moment.map(|moment| moment.0.as_second()), expected, "{text}");
+        };
+        check("1970-01-02", Some(86_400));
+        check("1970-01-01T00:00:07Z", Some(7));
+        check("1970-01-01T01:00:07+01:00", Some(7));
+        for wrong in ["", "tomorrow", "1970-13-01", "1970-01-01T00:00:07"] {
+            check(wrong, None);
+        }
     }
 
     #[test]
@@ -342,7 +405,11 @@ mod tests {
             retry_after: None,
             reference: None,
         };
-        let failure = with_caret(Failure::Refused(Box::new(answer)), " modle = \"GW-200\"");
+        let failure = with_caret(
+            Failure::Refused(Box::new(answer)),
+            " modle = \"GW-200\"",
+            schema(),
+        );
         let text = failure.to_string();
         assert!(text.ends_with("\n  modle = \"GW-200\"\n  ^^^^^"), "{text}");
     }

@@ -4,6 +4,7 @@ pub(crate) mod apply;
 pub(crate) mod audit;
 pub(crate) mod batch;
 pub(crate) mod catalog;
+pub(crate) mod certificate;
 pub(crate) mod context;
 pub(crate) mod device;
 pub(crate) mod fleet;
@@ -19,6 +20,7 @@ use crate::{
     failure::Failure,
     output::{Listing, Record},
 };
+use muster_domain::filter::{Filter, Schema};
 use tonic::Status;
 
 /// `collection/name` for what a user may have typed with or without its collection.
@@ -48,6 +50,29 @@ async fn list<T, R: Record + From<T>>(
 fn cut(session: &mut Session<'_>, listed: Listed, limit: Option<u64>) {
     if let (Listed::Cut, Some(limit)) = (listed, limit) {
         session.note(&format!("note: there are more than {limit}; --limit 0 lists all"));
+    }
+}
+
+/// Marks the place in a filter that the server could not read. The text is here, so it is read here once more.
+fn with_caret<F: Copy>(failure: Failure, filter: &str, schema: &'static Schema<F>) -> Failure {
+    let is_filter = failure.answer().and_then(|answer| answer.number)
+        == Some(muster_domain::Code::FilterInvalid.number());
+    let wrong = || {
+        Filter::parse(filter.trim())
+            .and_then(|filter| filter.check(schema))
+            .err()
+    };
+    match (failure, is_filter.then(wrong).flatten()) {
+        (Failure::Refused(mut answer), Some(error)) => {
+            let marked: Vec<_> = error
+                .caret(filter.trim())
+                .lines()
+                .map(|line| format!("\n  {line}"))
+                .collect();
+            answer.message.push_str(&marked.concat());
+            Failure::Refused(answer)
+        }
+        (failure, _) => failure,
     }
 }
 

@@ -53,6 +53,14 @@ pub struct Device {
     pub certificate_serial: String,
     /// When that ends.
     pub certificate_not_after: Option<String>,
+    /// Another key came with its code, and nobody has looked into it yet.
+    pub clone_alarm: Option<CloneAlarm>,
+    /// Its certificate is to be renewed from then on.
+    pub renew_from: Option<String>,
+    /// When it may claim; of a device that has not begun to.
+    pub claim_window: Option<ClaimWindow>,
+    /// The certificate that is to take the place of its own.
+    pub successor: Option<Successor>,
     /// What else its row held, by column; only of a device that is asked for alone.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub kept: BTreeMap<String, String>,
@@ -108,6 +116,72 @@ pub struct Verification {
     pub reason: String,
     /// Since when.
     pub time: Option<String>,
+}
+
+/// The sign of a possible clone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CloneAlarm {
+    /// When the last claim with a second key came.
+    pub time: Option<String>,
+    /// How many came.
+    pub count: u32,
+    /// The key of the last.
+    pub key: String,
+    /// Where it came from.
+    pub source: String,
+    /// Where the claim came from that has the identity.
+    pub first_source: String,
+}
+
+/// When a claim may begin.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ClaimWindow {
+    /// Not before.
+    pub opens: Option<String>,
+    /// Not from then on.
+    pub closes: Option<String>,
+}
+
+/// A renewed certificate that the device has not come with yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Successor {
+    /// Its serial number.
+    pub certificate_serial: String,
+    /// When it ends.
+    pub not_after: Option<String>,
+    /// It was handed out.
+    pub issued: bool,
+}
+
+impl From<v1::CloneAlarm> for CloneAlarm {
+    fn from(wire: v1::CloneAlarm) -> Self {
+        Self {
+            time: time(wire.time.as_ref()),
+            count: wire.count,
+            key: hex(&wire.key),
+            source: wire.source,
+            first_source: wire.first_source,
+        }
+    }
+}
+
+impl From<v1::ClaimWindow> for ClaimWindow {
+    fn from(wire: v1::ClaimWindow) -> Self {
+        Self {
+            opens: time(wire.opens.as_ref()),
+            closes: time(wire.closes.as_ref()),
+        }
+    }
+}
+
+impl From<v1::Successor> for Successor {
+    fn from(wire: v1::Successor) -> Self {
+        Self {
+            certificate_serial: wire.certificate_serial,
+            not_after: time(wire.not_after.as_ref()),
+            issued: wire.issued,
+        }
+    }
 }
 
 impl From<v1::Desired> for Desired {
@@ -174,6 +248,10 @@ impl From<v1::Device> for Device {
             reported: wire.reported.map(Reported::from),
             verification: wire.verification.map(Verification::from),
             certificate_serial: wire.certificate_serial,
+            clone_alarm: wire.clone_alarm.map(CloneAlarm::from),
+            renew_from: time(wire.renew_from.as_ref()),
+            claim_window: wire.claim_window.map(ClaimWindow::from),
+            successor: wire.successor.map(Successor::from),
             kept: wire.kept.into_iter().collect(),
         }
     }
@@ -213,6 +291,17 @@ impl Record for Device {
         Column::extra("verification.time", Look::Time),
         Column::extra("certificate_serial", Look::Plain),
         Column::extra("certificate_not_after", Look::Time),
+        Column::extra("clone_alarm.time", Look::Time),
+        Column::extra("clone_alarm.count", Look::Number),
+        Column::extra("clone_alarm.key", Look::Plain),
+        Column::extra("clone_alarm.source", Look::Plain),
+        Column::extra("clone_alarm.first_source", Look::Plain),
+        Column::extra("renew_from", Look::Time),
+        Column::extra("claim_window.opens", Look::Time),
+        Column::extra("claim_window.closes", Look::Time),
+        Column::extra("successor.certificate_serial", Look::Plain),
+        Column::extra("successor.not_after", Look::Time),
+        Column::extra("successor.issued", Look::Plain),
     ];
 }
 
@@ -227,6 +316,8 @@ pub struct Explanation {
     pub steps: Vec<Step>,
     /// What to do next.
     pub next: Vec<String>,
+    /// What needs somebody all the same.
+    pub warnings: Vec<String>,
 }
 
 /// One step.
@@ -256,6 +347,7 @@ impl From<v1::ExplainDeviceResponse> for Explanation {
             summary: wire.summary,
             steps: wire.steps.into_iter().map(step).collect(),
             next: wire.next,
+            warnings: wire.warnings,
         }
     }
 }
@@ -266,6 +358,7 @@ impl Record for Explanation {
         Column::shown("summary", "SUMMARY", Look::Plain),
         Column::shown("steps", "STEPS", Look::Plain),
         Column::shown("next", "NEXT", Look::Plain),
+        Column::extra("warnings", Look::Plain),
     ];
 }
 

@@ -6,6 +6,7 @@
 mod access;
 mod audit;
 mod catalog;
+mod certificate;
 mod device;
 mod fleet;
 mod manifest;
@@ -17,6 +18,7 @@ pub use audit::AuditEntry;
 pub use catalog::{
     FirmwarePolicy, Mapping, Model, NamingRule, Outcome, Parameter, Profile, RenderedFile, Revision, Site,
 };
+pub use certificate::{Certificate, Expiry, RevocationList};
 pub use device::{Device, Explanation, OrderedRenewals, ReissuedCode, Step};
 pub use fleet::Counts;
 pub use manifest::{Batch, ImportReport, ReportColumn, UndoBlock};

@@ -126,7 +126,12 @@ const fn stand(lifecycle: &Lifecycle) -> Stand {
         Lifecycle::Registered {
             credential: Credential::Code { intent: None, .. } | Credential::Pinned { intent: None, .. },
         } => Stand::Expected,
-        Lifecycle::Registered { .. } => Stand::Claiming,
+        Lifecycle::Registered {
+            credential: Credential::Withdrawn { .. },
+        } => Stand::Shut,
+        Lifecycle::Registered {
+            credential: Credential::Code { intent: Some(_), .. } | Credential::Pinned { intent: Some(_), .. },
+        } => Stand::Claiming,
         Lifecycle::Claimed { .. } | Lifecycle::Active { .. } => Stand::Enrolled,
         Lifecycle::Suspended {
             was: Standing::Registered(_) | Standing::Claimed(_) | Standing::Active(_),

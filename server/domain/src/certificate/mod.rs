@@ -1,9 +1,13 @@
 //! What the registry knows of a certificate: its serial, its key, its life.
 
+mod expiry;
+mod filter;
 mod record;
 mod revocation;
 mod serial;
 
+pub use expiry::Expiry;
+pub use filter::{CertificateAt, CertificateField, CertificateStanding, schema};
 pub use record::{CertificateHolder, CertificateProfile, CertificateRecord, CertificateState};
 pub use revocation::RevocationReason;
 pub use serial::{CRL_SHARDS, CertificateSerial};

@@ -137,6 +137,28 @@ impl CertificateRecord {
         }
     }
 
+    /// An operator's, signed: it opens nothing before it is on record, so it needs no intent.
+    pub const fn of_operator(
+        operator: OperatorName,
+        serial: CertificateSerial,
+        issuer: AuthorityId,
+        spki: SpkiDigest,
+        validity: (Timestamp, Timestamp),
+        der: Vec<u8>,
+    ) -> Self {
+        Self {
+            serial,
+            holder: CertificateHolder::Operator(operator),
+            profile: CertificateProfile::Operator,
+            issuer: Some(issuer),
+            spki,
+            not_before: validity.0,
+            not_after: validity.1,
+            state: CertificateState::Current,
+            der,
+        }
+    }
+
     /// The same, signed.
     #[must_use]
     pub fn signed(self, der: Vec<u8>) -> Self {

@@ -23,6 +23,16 @@ impl CertificateSerial {
         Self(time << RANDOM_BITS | random & ((1 << RANDOM_BITS) - 1))
     }
 
+    /// The smallest of those made at an instant or later.
+    pub fn first_at(at: Timestamp) -> Self {
+        Self::new(at, 0)
+    }
+
+    /// When it was made.
+    pub fn time(self) -> Timestamp {
+        Timestamp::from_millis(u64::try_from(self.0 >> RANDOM_BITS).unwrap_or(u64::MAX))
+    }
+
     /// Big-endian bytes, as in the certificate.
     pub const fn to_bytes(self) -> [u8; 16] {
         self.0.to_be_bytes()
@@ -88,6 +98,8 @@ mod tests {
             let [x, y] = [a, b].map(|at| CertificateSerial::new(Timestamp::from_millis(at), random));
             prop_assert!(x.to_bytes()[0] < 0x80);
             prop_assert_eq!(a.cmp(&b), x.cmp(&y));
+            prop_assert_eq!(x.time(), Timestamp::from_millis(a));
+            prop_assert!(CertificateSerial::first_at(x.time()) <= x);
             prop_assert!(x.shard() < CRL_SHARDS);
             prop_assert_eq!(x.to_string().parse(), Ok(x));
             prop_assert_eq!(CertificateSerial::from_bytes(&x.to_bytes()), Some(x));

@@ -1,6 +1,6 @@
 //! Where a device is on its way, why, and what to do next.
 
-use super::{Credential, Device, Facet, FacetState, Lifecycle, Standing, Verification};
+use super::{CloneAlarm, Credential, Device, Facet, FacetState, Lifecycle, Standing, Verification};
 use crate::{Timestamp, ids::DeviceId};
 
 /// How far a step is.
@@ -40,6 +40,8 @@ pub struct Explanation {
     pub summary: String,
     /// What to do; empty when nothing.
     pub next: Vec<String>,
+    /// What does not hold the device up, and needs somebody all the same.
+    pub warnings: Vec<String>,
 }
 
 /// What holds a device up, found from the end of its way.
@@ -77,6 +79,17 @@ fn finding(device: &Device, connected: bool, now: Timestamp) -> Finding {
             true,
             format!("retired for good: {}", or_none(reason)),
             &["a replacement is registered as a new device".into()],
+        ),
+        (
+            Lifecycle::Registered {
+                credential: Credential::Withdrawn { reason, .. },
+            },
+            _,
+        ) => found(
+            1,
+            true,
+            format!("its certificate was revoked ({reason}), and it has no other way in"),
+            &[format!("issue a new code with `muster device reissue-code {id}`")],
         ),
         (Lifecycle::Registered { credential }, _)
             if credential.intent().is_none() && credential.window().is_over(now) =>
@@ -283,5 +296,22 @@ pub fn explain(device: &Device, connected: bool, now: Timestamp) -> Explanation 
         steps: steps.collect(),
         summary: found.summary,
         next: found.next,
+        warnings: device
+            .alarm
+            .iter()
+            .map(|alarm| clone_warning(device, alarm))
+            .collect(),
     }
+}
+
+fn clone_warning(device: &Device, alarm: &CloneAlarm) -> String {
+    let first = alarm
+        .first_source
+        .map_or_else(|| "an unknown address".to_owned(), |source| source.to_string());
+    let times = if alarm.count == 1 { "time" } else { "times" };
+    format!(
+        "possibly cloned: another key came with its code {} {times}, last from {}; the identity was claimed from {first}. Find out \
+         which is the device, then `muster device clear-alarm {}`",
+        alarm.count, alarm.source, device.id
+    )
 }

@@ -5,7 +5,7 @@
 use crate::{
     Code, Refusal, Timestamp,
     activation::CodeHash,
-    certificate::{AuthorityId, CertificateProfile, CertificateSerial, SpkiDigest},
+    certificate::{AuthorityId, CertificateProfile, CertificateSerial, RevocationReason, SpkiDigest},
 };
 use core::{fmt, net::IpAddr};
 use serde::{Deserialize, Serialize};
@@ -82,6 +82,14 @@ pub enum Credential {
         /// Set by the first claim.
         intent: Option<ClaimIntent>,
     },
+    /// Not at all: its certificate was revoked. A new code opens the next way in, and nothing else does; what it claimed
+    /// with before is spent.
+    Withdrawn {
+        /// Since when.
+        since: Timestamp,
+        /// Why the certificate was revoked.
+        reason: RevocationReason,
+    },
 }
 
 /// A key that was made where nobody can take it out: a secure element.
@@ -108,6 +116,7 @@ impl Credential {
     pub const fn intent(&self) -> Option<&ClaimIntent> {
         match self {
             Self::Code { intent, .. } | Self::Pinned { intent, .. } => intent.as_ref(),
+            Self::Withdrawn { .. } => None,
         }
     }
 
@@ -115,6 +124,7 @@ impl Credential {
     pub const fn window(&self) -> ClaimWindow {
         match self {
             Self::Code { window, .. } | Self::Pinned { window, .. } => *window,
+            Self::Withdrawn { since, .. } => ClaimWindow::until(Some(*since)),
         }
     }
 
@@ -123,6 +133,7 @@ impl Credential {
         match self {
             Self::Code { bound, intent, .. } => intent.map(|intent| intent.spki).or(*bound),
             Self::Pinned { key, .. } => Some(key.spki),
+            Self::Withdrawn { .. } => None,
         }
     }
 
@@ -132,6 +143,7 @@ impl Credential {
             Self::Code { intent, .. } | Self::Pinned { intent, .. } => {
                 intent.get_or_insert(fresh);
             }
+            Self::Withdrawn { .. } => {}
         }
         self
     }
@@ -140,6 +152,7 @@ impl Credential {
     fn armed(mut self, fresh: ClaimWindow) -> Self {
         match &mut self {
             Self::Code { window, .. } | Self::Pinned { window, .. } => *window = fresh,
+            Self::Withdrawn { .. } => {}
         }
         self
     }
@@ -147,7 +160,15 @@ impl Credential {
     const fn spent(&self) -> Option<CodeHash> {
         match self {
             Self::Code { hash, .. } => Some(*hash),
-            Self::Pinned { .. } => None,
+            Self::Pinned { .. } | Self::Withdrawn { .. } => None,
+        }
+    }
+
+    /// Whether a claim may still begin with it.
+    const fn is_open(&self) -> bool {
+        match self {
+            Self::Code { intent, .. } | Self::Pinned { intent, .. } => intent.is_none(),
+            Self::Withdrawn { .. } => false,
         }
     }
 }
@@ -214,6 +235,17 @@ impl Identity {
             ..self
         })
     }
+
+    /// What is left of it without a certificate that was revoked. Its own takes everything with it: a successor was asked
+    /// for with it. A successor goes alone, unless its key is the key of both and can no longer be trusted.
+    fn without(self, revoked: CertificateSerial, reason: RevocationReason) -> Option<Self> {
+        let is_shared = self.successor.is_some_and(|next| next.intent.spki == self.spki);
+        let stays = self.certificate != revoked && !(is_shared && reason == RevocationReason::KeyCompromise);
+        stays.then_some(Self {
+            successor: None,
+            ..self
+        })
+    }
 }
 
 /// The state before a suspension, to return to.
@@ -225,6 +257,28 @@ pub enum Standing {
     Active(Identity),
     /// It had not claimed.
     Registered(Credential),
+}
+
+impl Standing {
+    /// The same without a certificate that was revoked.
+    fn without(self, revoked: CertificateSerial, reason: RevocationReason, since: Timestamp) -> Self {
+        let withdrawn = Self::Registered(Credential::Withdrawn { since, reason });
+        match self {
+            Self::Registered(_) => withdrawn,
+            Self::Claimed(identity) => identity.without(revoked, reason).map_or(withdrawn, Self::Claimed),
+            Self::Active(identity) => identity.without(revoked, reason).map_or(withdrawn, Self::Active),
+        }
+    }
+}
+
+impl From<Standing> for Lifecycle {
+    fn from(standing: Standing) -> Self {
+        match standing {
+            Standing::Claimed(identity) => Self::Claimed { identity },
+            Standing::Active(identity) => Self::Active { identity },
+            Standing::Registered(credential) => Self::Registered { credential },
+        }
+    }
 }
 
 /// Where a device stands.
@@ -338,6 +392,14 @@ pub enum Transition {
     },
     /// Another window for a claim that has not begun.
     Arm(ClaimWindow),
+    /// A certificate that it has or is about to get was revoked. Without its own it is registered with no way in
+    /// ([`Credential::Withdrawn`]); without the one of a renewal that it never came with it is what it was.
+    Revoke {
+        /// Which.
+        certificate: CertificateSerial,
+        /// Why.
+        reason: RevocationReason,
+    },
 }
 
 impl Transition {
@@ -353,6 +415,7 @@ impl Transition {
             Self::Retire(_) => "retired",
             Self::Reissue { .. } => "given a new code",
             Self::Arm(_) => "given another claim window",
+            Self::Revoke { .. } => "rid of that certificate",
         }
     }
 }
@@ -385,6 +448,23 @@ impl Lifecycle {
                 self.kept_identity().map(|identity| identity.certificate)
             }
         }
+    }
+
+    /// When the certificate of a device ends that has one and is not retired.
+    pub fn not_after(&self) -> Option<Timestamp> {
+        self.kept_identity().map(|identity| identity.not_after)
+    }
+
+    /// The certificate that is to take the place of its own.
+    pub fn successor(&self) -> Option<Successor> {
+        self.kept_identity().and_then(|identity| identity.successor)
+    }
+
+    /// When a device may claim that has not begun to.
+    pub fn claim_window(&self) -> Option<ClaimWindow> {
+        self.credential()
+            .filter(|credential| credential.is_open())
+            .map(Credential::window)
     }
 
     /// The identity of a device that has one, whether or not it may connect.
@@ -484,13 +564,41 @@ impl Lifecycle {
         }
     }
 
+    /// The same without a certificate that was revoked.
+    fn without(self, revoked: CertificateSerial, reason: RevocationReason, now: Timestamp) -> Self {
+        let standing = match self {
+            Self::Registered { credential } => Standing::Registered(credential),
+            Self::Claimed { identity } => Standing::Claimed(identity),
+            Self::Active { identity } => Standing::Active(identity),
+            Self::Suspended {
+                since,
+                reason: why,
+                was,
+            } => {
+                return Self::Suspended {
+                    since,
+                    reason: why,
+                    was: was.without(revoked, reason, now),
+                };
+            }
+            Self::Retired { .. } => return self,
+        };
+        standing.without(revoked, reason, now).into()
+    }
+
     /// The next state, or why not.
     pub fn step(self, transition: Transition, now: Timestamp) -> Result<Self, Refusal> {
         use Transition::{
-            Activate, Arm, Certify, CertifyRenewal, Intend, Promote, Reissue, Renew, Resume, Retire, Suspend,
+            Activate, Arm, Certify, CertifyRenewal, Intend, Promote, Reissue, Renew, Resume, Retire, Revoke,
+            Suspend,
         };
         match (self, transition) {
-            (Self::Registered { credential }, Intend(fresh)) => Ok(Self::Registered {
+            (
+                Self::Registered {
+                    credential: credential @ (Credential::Code { .. } | Credential::Pinned { .. }),
+                },
+                Intend(fresh),
+            ) => Ok(Self::Registered {
                 credential: credential.intended(fresh),
             }),
             (
@@ -513,11 +621,9 @@ impl Lifecycle {
             ) => Ok(Self::Registered {
                 credential: Credential::code(hash).armed(window),
             }),
-            (Self::Registered { credential }, Arm(window)) if credential.intent().is_none() => {
-                Ok(Self::Registered {
-                    credential: credential.armed(window),
-                })
-            }
+            (Self::Registered { credential }, Arm(window)) if credential.is_open() => Ok(Self::Registered {
+                credential: credential.armed(window),
+            }),
             (Self::Claimed { identity } | Self::Active { identity }, Activate) => {
                 Ok(Self::Active { identity })
             }
@@ -571,11 +677,12 @@ impl Lifecycle {
                 reason,
                 was: Standing::Active(identity),
             }),
-            (Self::Suspended { was, .. }, Resume) => Ok(match was {
-                Standing::Claimed(identity) => Self::Claimed { identity },
-                Standing::Active(identity) => Self::Active { identity },
-                Standing::Registered(credential) => Self::Registered { credential },
-            }),
+            (Self::Suspended { was, .. }, Resume) => Ok(was.into()),
+            (state, Revoke { certificate, reason })
+                if state.held().any(|held| held.serial == certificate) =>
+            {
+                Ok(state.without(certificate, reason, now))
+            }
             (
                 state @ (Self::Registered { .. }
                 | Self::Claimed { .. }

@@ -38,6 +38,10 @@ pub enum DeviceField {
     CreateTime,
     /// `update_time`: when it last changed.
     UpdateTime,
+    /// `clone_suspected`: another key came with its code, and nobody has looked into it yet.
+    CloneSuspected,
+    /// `certificate_not_after`: when its certificate ends.
+    CertificateNotAfter,
     /// `labels.KEY`.
     Labels,
     /// `variables.KEY`.
@@ -87,6 +91,12 @@ pub const fn schema() -> &'static Schema<DeviceField> {
         Field::new(DeviceField::Generation, "generation", Kind::Int),
         Field::new(DeviceField::CreateTime, "create_time", Kind::Timestamp),
         Field::new(DeviceField::UpdateTime, "update_time", Kind::Timestamp),
+        Field::new(DeviceField::CloneSuspected, "clone_suspected", Kind::Bool),
+        Field::new(
+            DeviceField::CertificateNotAfter,
+            "certificate_not_after",
+            Kind::Timestamp,
+        ),
         Field::new(DeviceField::Labels, "labels", Kind::Labels),
         Field::new(DeviceField::Variables, "variables", Kind::Labels),
     ]);
@@ -114,6 +124,8 @@ impl Record for Device {
             DeviceField::Generation => i64::try_from(self.target.generation).ok().map(Value::Int),
             DeviceField::CreateTime => Some(Value::Timestamp(self.created)),
             DeviceField::UpdateTime => Some(Value::Timestamp(self.updated)),
+            DeviceField::CloneSuspected => Some(Value::Bool(self.alarm.is_some())),
+            DeviceField::CertificateNotAfter => self.lifecycle.not_after().map(Value::Timestamp),
             DeviceField::Labels | DeviceField::Variables => None,
         }
     }

@@ -4,6 +4,7 @@ use super::checked::{CheckedFilter, Node, Target};
 use super::pattern::Pattern;
 use super::predicate::{Predicate, Relation};
 use super::record::Value;
+use crate::Timestamp;
 
 /// Something every match must satisfy. A store picks the most selective one it has an index for,
 /// walks that, and evaluates the whole filter on what it finds.
@@ -23,10 +24,14 @@ pub enum Bound<'a> {
     Equal(Value<'a>),
     /// Text that begins like this: one range of a sorted index.
     Prefix(&'a str),
+    /// This moment or a later one. (That moment itself may be excluded; the filter says.)
+    Since(Timestamp),
+    /// This moment or an earlier one, likewise.
+    Until(Timestamp),
 }
 
 impl<F> CheckedFilter<F> {
-    /// The equalities and prefixes that every matching record satisfies, in the order written.
+    /// The equalities, prefixes and limits of time that every matching record satisfies, in the order written.
     ///
     /// Two conjuncts may contradict each other; then nothing matches. None at all means that the
     /// whole listing has to be walked.
@@ -66,12 +71,15 @@ fn bound(predicate: &Predicate) -> Option<Bound<'_>> {
         Predicate::Enum(name) => Some(Bound::Equal(Value::Enum(name))),
         Predicate::Bool(truth) => Some(Bound::Equal(Value::Bool(*truth))),
         Predicate::Int(Relation::Equal, number) => Some(Bound::Equal(Value::Int(*number))),
-        Predicate::Timestamp(Relation::Equal, moment) => Some(Bound::Equal(Value::Timestamp(*moment))),
+        Predicate::Timestamp(relation, moment) => Some(match relation {
+            Relation::Equal => Bound::Equal(Value::Timestamp(*moment)),
+            Relation::Less | Relation::LessOrEqual => Bound::Until(*moment),
+            Relation::Greater | Relation::GreaterOrEqual => Bound::Since(*moment),
+        }),
         Predicate::Present
         | Predicate::Matches(Pattern::Suffix(_) | Pattern::Infix(_) | Pattern::Any)
         | Predicate::Text(..)
         | Predicate::Int(..)
-        | Predicate::Timestamp(..)
         | Predicate::Version(..) => None,
     }
 }

@@ -40,8 +40,8 @@ pub enum Value<'a> {
     Version(&'a Version),
 }
 
-/// Longest [`Short`], in bytes: fits ids and hardware addresses.
-const SHORT_LIMIT: usize = 31;
+/// Longest [`Short`], in bytes: fits ids, hardware addresses, and SHA-256 in hexadecimal.
+const SHORT_LIMIT: usize = 64;
 
 /// A few characters by value, so that a record can answer with something it keeps as a number.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -51,7 +51,7 @@ pub struct Short {
 }
 
 impl Short {
-    /// What `shown` displays; `None` when it is longer than 31 bytes.
+    /// What `shown` displays; `None` when it is longer than 64 bytes.
     pub fn of(shown: impl fmt::Display) -> Option<Self> {
         let mut short = Self {
             bytes: [0; SHORT_LIMIT],

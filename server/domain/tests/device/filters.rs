@@ -50,6 +50,8 @@ fn every_field_answers() {
         "labels.env = lab AND labels:env".into(),
         "variables.port = \"8080\" AND -variables:env".into(),
         "-position:*".into(),
+        "clone_suspected = false".into(),
+        "certificate_not_after = 1970-01-01T02:30:00Z".into(),
     ] {
         check(&text, true);
     }
@@ -91,7 +93,7 @@ fn an_index_is_told_addresses_in_their_one_form() {
             let bound = match conjunct.bound {
                 Bound::Equal(Value::Text(text) | Value::Enum(text)) => text.to_owned(),
                 Bound::Prefix(text) => format!("{text}*"),
-                Bound::Equal(other) => panic!("{other:?}"),
+                Bound::Equal(_) | Bound::Since(_) | Bound::Until(_) => panic!("{:?}", conjunct.bound),
             };
             (*field, bound)
         });

@@ -3,6 +3,7 @@
 use crate::support::{after, at, claimed, code, intent, registered};
 use muster_domain::{
     Code,
+    certificate::{CertificateSerial, RevocationReason},
     device::{ClaimIntent, ClaimWindow, Credential, Device, Lifecycle, LifecycleState, Transition},
 };
 use proptest::{collection::vec, prelude::*};
@@ -22,6 +23,14 @@ fn transition(kind: u8, seed: u8) -> Transition {
         7 => Transition::Renew(intent(seed, u128::from(seed) + 20)),
         8 => Transition::CertifyRenewal,
         9 => Transition::Promote,
+        11 => Transition::Revoke {
+            certificate: CertificateSerial::from_u128(u128::from(seed) + 10),
+            reason: RevocationReason::PrivilegeWithdrawn,
+        },
+        12 => Transition::Revoke {
+            certificate: CertificateSerial::from_u128(u128::from(seed) + 21),
+            reason: RevocationReason::KeyCompromise,
+        },
         _ => Transition::Arm(ClaimWindow::until(Some(at(1000 + u64::from(seed))))),
     }
 }
@@ -34,7 +43,7 @@ fn each_state_allows_its_transitions_and_no_other() {
     let claim = || [Transition::Intend(intent(1, 11)), Transition::Certify];
     let states = [
         // What each leads to, in the order of `transition`: intend, certify, activate, suspend, resume, retire, reissue,
-        // renew, certify the renewal, promote, arm.
+        // renew, certify the renewal, promote, arm, revoke its own certificate, revoke the renewed one.
         (
             registered(),
             [
@@ -49,6 +58,8 @@ fn each_state_allows_its_transitions_and_no_other() {
                 None,
                 None,
                 Some(Registered),
+                None,
+                None,
             ],
         ),
         (
@@ -64,6 +75,8 @@ fn each_state_allows_its_transitions_and_no_other() {
                 None,
                 None,
                 None,
+                None,
+                Some(Registered),
                 None,
             ],
         ),
@@ -81,6 +94,8 @@ fn each_state_allows_its_transitions_and_no_other() {
                 None,
                 None,
                 None,
+                Some(Registered),
+                None,
             ],
         ),
         (
@@ -97,6 +112,8 @@ fn each_state_allows_its_transitions_and_no_other() {
                 None,
                 None,
                 None,
+                Some(Registered),
+                None,
             ],
         ),
         (
@@ -108,6 +125,8 @@ fn each_state_allows_its_transitions_and_no_other() {
                 None,
                 Some(Registered),
                 Some(Retired),
+                None,
+                None,
                 None,
                 None,
                 None,
@@ -129,6 +148,8 @@ fn each_state_allows_its_transitions_and_no_other() {
                 None,
                 None,
                 None,
+                Some(Suspended),
+                None,
             ],
         ),
         (
@@ -144,6 +165,8 @@ fn each_state_allows_its_transitions_and_no_other() {
                 None,
                 None,
                 None,
+                None,
+                Some(Suspended),
                 None,
             ],
         ),
@@ -161,6 +184,8 @@ fn each_state_allows_its_transitions_and_no_other() {
                 Some(Claimed),
                 None,
                 None,
+                Some(Registered),
+                Some(Claimed),
             ],
         ),
         (
@@ -181,9 +206,29 @@ fn each_state_allows_its_transitions_and_no_other() {
                 Some(Active),
                 Some(Active),
                 None,
+                Some(Registered),
+                Some(Active),
             ],
         ),
-        (after([Transition::Retire(String::new())]), [None; 11]),
+        (
+            after(claim().into_iter().chain([transition(11, 1)])),
+            [
+                None,
+                None,
+                None,
+                Some(Suspended),
+                None,
+                Some(Retired),
+                Some(Registered),
+                None,
+                None,
+                None,
+                None,
+                None,
+                None,
+            ],
+        ),
+        (after([Transition::Retire(String::new())]), [None; 13]),
     ];
     for (device, expected) in states {
         for (kind, expected) in (0..).zip(expected) {
@@ -258,12 +303,64 @@ fn who_is_shut_out_has_no_identity_and_keeps_its_certificate_on_record() {
     check(&after([Transition::Retire(String::new())]), false, false);
 }
 
+#[test]
+fn a_device_without_its_certificate_has_no_way_in_but_a_new_code() {
+    let (own, next) = (transition(11, 1), intent(1, 22));
+    let withdrawn = |device: &Device| {
+        matches!(
+            device.lifecycle,
+            Lifecycle::Registered {
+                credential: Credential::Withdrawn {
+                    reason: RevocationReason::PrivilegeWithdrawn | RevocationReason::KeyCompromise,
+                    ..
+                }
+            }
+        )
+    };
+    let claim = [Transition::Intend(intent(1, 11)), Transition::Certify];
+    let renewing = claim.clone().into_iter().chain([Transition::Renew(next)]);
+    let begun = [Transition::Intend(intent(1, 11)), own.clone()];
+    assert!(withdrawn(&after(begun)), "a claim that began");
+    let ended = after(claim.clone().into_iter().chain([own.clone()]));
+    assert!(withdrawn(&ended), "a claim that ended");
+    let suspended = claim.into_iter().chain([
+        Transition::Suspend(String::new()),
+        own.clone(),
+        Transition::Resume,
+    ]);
+    assert!(
+        withdrawn(&after(suspended)),
+        "a suspension ends where it would without"
+    );
+    let both = after(renewing.clone().chain([own]));
+    assert!(
+        withdrawn(&both),
+        "with its own goes the one that was asked for with it"
+    );
+    let shared = Transition::Revoke {
+        certificate: next.certificate,
+        reason: RevocationReason::KeyCompromise,
+    };
+    assert!(
+        withdrawn(&after(renewing.clone().chain([shared]))),
+        "one key, both"
+    );
+    let alone = Transition::Revoke {
+        certificate: next.certificate,
+        reason: RevocationReason::Superseded,
+    };
+    assert_eq!(after(renewing.chain([alone])).lifecycle, claimed().lifecycle);
+    let again = ended.lifecycle.step(transition(6, 2), at(60)).unwrap();
+    assert_eq!(again.state(), LifecycleState::Registered);
+    assert!(again.step(Transition::Intend(intent(3, 33)), at(60)).is_ok());
+}
+
 proptest! {
     /// Whatever is tried, in any order: retired is final; a device has the certificate of the first intent under the code that
     /// was claimed, until it comes with the one of its last renewal, which must have been signed; suspension is left as it
-    /// was entered.
+    /// was entered. Without its own certificate it has none, and no key.
     #[test]
-    fn no_sequence_breaks_a_life(steps in vec((0u8..11, 0u8..4), 0..60)) {
+    fn no_sequence_breaks_a_life(steps in vec((0u8..13, 0u8..4), 0..60)) {
         let mut lifecycle = registered().lifecycle;
         let mut intended = None;
         let mut held: Option<ClaimIntent> = None;
@@ -290,6 +387,19 @@ proptest! {
                 }
                 Transition::Suspend(_) => entered = Some(before.clone()),
                 Transition::Resume => prop_assert_eq!(Some(&after), entered.as_ref()),
+                Transition::Revoke { certificate, reason } => {
+                    let shared = held.zip(next).is_some_and(|(held, (next, _))| held.spki == next.spki);
+                    let stays = held.is_some_and(|held| held.certificate != *certificate)
+                        && !(shared && *reason == RevocationReason::KeyCompromise);
+                    next = None;
+                    if !stays {
+                        (intended, held) = (None, None);
+                        prop_assert_eq!(after.keys().count(), 0);
+                        prop_assert_eq!(after.held().count(), 0);
+                    }
+                    // A suspension is left as the one that it stands for would be.
+                    entered = entered.and_then(|state: Lifecycle| state.step(step.clone(), at(60)).ok());
+                }
                 Transition::Activate | Transition::Retire(_) | Transition::Arm(_) => {}
             }
             prop_assert_eq!(after.certificate(), held.map(|intent| intent.certificate));

@@ -4,13 +4,14 @@ use super::timestamp;
 use muster_domain::{
     desired::Target,
     device::{
-        Device, Explanation, Facet, FacetState, FacetStatus, Lifecycle, Reported, StepState, Verification,
+        CloneAlarm, Device, Explanation, Facet, FacetState, FacetStatus, Lifecycle, Reported, StepState,
+        Verification,
     },
 };
 use muster_proto::v1;
 use std::collections::HashMap;
 
-pub(crate) fn device(device: &Device, certificate_not_after: Option<muster_domain::Timestamp>) -> v1::Device {
+pub(crate) fn device(device: &Device) -> v1::Device {
     use v1::device::State;
     let (state, reason) = match &device.lifecycle {
         Lifecycle::Registered { .. } => (State::Registered, ""),
@@ -54,9 +55,33 @@ pub(crate) fn device(device: &Device, certificate_not_after: Option<muster_domai
             .certificate()
             .map(|serial| serial.to_string())
             .unwrap_or_default(),
-        certificate_not_after: certificate_not_after.map(timestamp),
+        certificate_not_after: device.lifecycle.not_after().map(timestamp),
+        clone_alarm: device.alarm.as_ref().map(clone_alarm),
+        renew_from: device.renew_from.map(timestamp),
+        claim_window: device.lifecycle.claim_window().map(|window| v1::ClaimWindow {
+            opens: window.opens.map(timestamp),
+            closes: window.closes.map(timestamp),
+        }),
+        successor: device.lifecycle.successor().map(|successor| v1::Successor {
+            certificate_serial: successor.intent.certificate.to_string(),
+            not_after: Some(timestamp(successor.intent.not_after)),
+            issued: successor.issued,
+        }),
         // Cells of a row can be 64 KiB: pages of devices go without.
         kept: HashMap::new(),
+    }
+}
+
+fn clone_alarm(alarm: &CloneAlarm) -> v1::CloneAlarm {
+    v1::CloneAlarm {
+        time: Some(timestamp(alarm.at)),
+        count: alarm.count,
+        key: alarm.key.0.to_vec(),
+        source: alarm.source.to_string(),
+        first_source: alarm
+            .first_source
+            .map(|source| source.to_string())
+            .unwrap_or_default(),
     }
 }
 
@@ -160,5 +185,6 @@ pub(crate) fn explanation(explanation: Explanation) -> v1::ExplainDeviceResponse
         steps: steps.collect(),
         summary: explanation.summary,
         next: explanation.next,
+        warnings: explanation.warnings,
     }
 }

@@ -3,6 +3,7 @@
 pub(super) mod access;
 pub(super) mod batch;
 pub(super) mod catalog;
+pub(super) mod certificate;
 pub(super) mod device;
 pub(super) mod rows;
 pub(super) mod spec;
@@ -50,6 +51,13 @@ pub(super) fn timestamp(at: Timestamp) -> prost_types::Timestamp {
         seconds: i64::try_from(at.seconds()).unwrap_or(i64::MAX),
         nanos: i32::try_from(at.millis() % 1000 * 1_000_000).unwrap_or(0),
     }
+}
+
+/// An instant from 1970 on; milliseconds count.
+pub(super) fn instant(wire: &prost_types::Timestamp) -> Option<Timestamp> {
+    let (seconds, nanos) = (u64::try_from(wire.seconds).ok()?, u64::try_from(wire.nanos).ok()?);
+    let millis = seconds.checked_mul(1000)?.checked_add(nanos / 1_000_000)?;
+    (nanos < 1_000_000_000).then_some(Timestamp::from_millis(millis))
 }
 
 pub(super) fn refusal(refusal: &Refusal) -> v1::Refusal {

@@ -1,7 +1,7 @@
 //! Does everything that must hold, hold?
 
 use super::{
-    Store, catalog, counts,
+    Store, catalog, certificates, counts,
     counts::{Count, Deltas},
     index::{state_key, verification_key},
     record::{Record as _, load, load_named},
@@ -185,7 +185,7 @@ impl Check<'_> {
     /// I1 and I3 from the other side: every certificate is some device's, and every current one is held.
     fn certificates(&mut self) -> Result<(), StoreError> {
         let view = self.view;
-        let mut current = 0;
+        let (mut current, mut listed, mut owned) = (0, 0, 0);
         for entry in view.certificates.iter()? {
             let (key, value) = entry?;
             let record = CertificateRecord::from_guard(value)?;
@@ -201,6 +201,24 @@ impl Check<'_> {
                     CertificateHolder::Operator(name) => view.operators.get(name.as_str())?.is_some(),
                 };
             self.expect(held, || format!("certificate {serial} is of nobody"));
+            if let Some((authority, shard, serial)) = certificates::listed(&record) {
+                let indexed = view.revoked.get((&authority, shard, serial))?.is_some();
+                listed += u64::from(indexed);
+                // What ended before the last list was made need not be there.
+                let last = view
+                    .lists
+                    .get((&authority, shard))?
+                    .map_or(0, |list| list.value().1);
+                self.expect(indexed || record.not_after.millis() < last, || {
+                    format!("certificate {}: revocation index", record.serial)
+                });
+            }
+            if let Some(device) = record.holder.device() {
+                owned += 1;
+                let place = (device.as_u128(), serial.as_u128());
+                let indexed = view.certificates_by_device.get(place)?.is_some();
+                self.expect(indexed, || format!("certificate {serial}: device index"));
+            }
             let signed = !record.der.is_empty();
             match record.state {
                 CertificateState::Intended => {
@@ -215,6 +233,17 @@ impl Check<'_> {
                 CertificateState::Revoked { .. } => {}
             }
         }
+        let sizes = (view.revoked.len()?, view.certificates_by_device.len()?);
+        self.expect(sizes == (listed, owned), || {
+            format!(
+                "indexes of certificates have {sizes:?} entries, not {:?}",
+                (listed, owned)
+            )
+        });
+        let lists = (view.lists.len()?, view.list_bytes.len()?);
+        self.expect(lists.0 == lists.1, || {
+            format!("revocation lists and their bytes: {lists:?}")
+        });
         let held = self.expected.identities;
         self.expect(current == held, || {
             format!("{current} certificates of devices are current, devices hold {held}")
@@ -224,6 +253,24 @@ impl Check<'_> {
 
     fn operators(&mut self) -> Result<(), StoreError> {
         let view = self.view;
+        for entry in view.operators.iter()? {
+            let operator = Operator::from_guard(entry?.1)?;
+            let Some(serial) = operator.certificate else {
+                continue;
+            };
+            let record = load::<CertificateRecord>(&view.certificates, serial.as_u128())?;
+            let fits = record.is_some_and(|record| {
+                let is_current = record.state == CertificateState::Current;
+                let holder = CertificateHolder::Operator(operator.name.clone());
+                (record.holder, record.spki, is_current) == (holder, operator.key, operator.enabled)
+            });
+            self.expect(fits, || {
+                format!(
+                    "operator {}: certificate {serial} tells another story",
+                    operator.name
+                )
+            });
+        }
         for entry in view.operator_keys.iter()? {
             let (key, name) = entry?;
             let operator = load_named::<Operator>(&view.operators, name.value())?;

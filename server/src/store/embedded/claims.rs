@@ -3,7 +3,7 @@
 use super::{
     Store,
     batches::UNDOING,
-    devices, index,
+    certificates, devices, index,
     record::{Record as _, load},
     registry,
     tables::{CERTIFICATES, DEVICES, KEYS, SERIALS},
@@ -239,6 +239,9 @@ pub(super) fn may_intend(
         let refusal = Refusal::new(Code::KeyInUse, "another device holds this key");
         return Ok(Err(refusal.at("csr")));
     }
+    if let Err(refusal) = certificates::is_open(&tables.blocked_keys, intent.spki)? {
+        return Ok(Err(refusal.at("csr")));
+    }
     if tables.certificates.get(intent.certificate.as_u128())?.is_some() {
         return Err(StoreError::duplicate("certificates", intent.certificate));
     }
@@ -253,11 +256,8 @@ pub(super) fn record_intent(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let record = CertificateRecord::intended(device.id, intent);
-    let tables = txn.write();
-    tables
-        .certificates
-        .insert(record.serial.as_u128(), record.encode()?.as_slice())?;
-    tables.keys.insert(&record.spki.0, device.id.as_u128())?;
+    certificates::create(txn, &record)?;
+    txn.write().keys.insert(&record.spki.0, device.id.as_u128())?;
     registry::set_last_issued(txn, now)
 }
 
@@ -312,8 +312,7 @@ fn finish(
     now: Timestamp,
     source: IpAddr,
 ) -> Result<Result<FinishedClaim, Refusal>, StoreError> {
-    let stored = load::<CertificateRecord>(&txn.tables().certificates, record.serial.as_u128())?;
-    let stored = stored.ok_or_else(|| StoreError::missing("certificates", record.serial))?;
+    let stored = certificates::known(txn, record.serial)?;
     let device = holder_of(txn, &stored)?;
     match &device.lifecycle {
         Lifecycle::Claimed { identity } | Lifecycle::Active { identity }
@@ -342,9 +341,7 @@ fn finish(
     let after = after.touched(now);
     // Everything but the signed bytes was decided when the claim began.
     let certificate = stored.signed(record.der.clone());
-    txn.write()
-        .certificates
-        .insert(certificate.serial.as_u128(), certificate.encode()?.as_slice())?;
+    certificates::replace(txn, &certificate)?;
     index::replace(txn, &device, &after)?;
     let event = Event::new(now, actor(&device, source), Action::ClaimFinished, device.name());
     txn.audit(&event.with("certificate", certificate.serial))?;

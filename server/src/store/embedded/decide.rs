@@ -1,6 +1,6 @@
 //! What becomes of the rows of a part, set against one state of the registry.
 
-use super::{batches::UNDOING, index, record::load};
+use super::{batches::UNDOING, certificates, index, record::load};
 use crate::store::{ImportPart, PartRow, StoreError};
 use muster_domain::{
     Code, Refusal,
@@ -16,19 +16,21 @@ use std::collections::BTreeSet;
 pub(super) type Decided = (RowOutcome, Option<Device>);
 
 /// The tables that decisions are made by.
-pub(super) struct Registry<'v, S, M, K, D, O> {
+pub(super) struct Registry<'v, S, M, K, B, D, O> {
     pub(super) serials: &'v S,
     pub(super) macs: &'v M,
     pub(super) keys: &'v K,
+    pub(super) blocked_keys: &'v B,
     pub(super) devices: &'v D,
     pub(super) open: &'v O,
 }
 
-impl<S, M, K, D, O> Registry<'_, S, M, K, D, O>
+impl<S, M, K, B, D, O> Registry<'_, S, M, K, B, D, O>
 where
     S: ReadableTable<&'static str, u128>,
     M: ReadableTable<u128, u128>,
     K: ReadableTable<&'static [u8; 32], u128>,
+    B: ReadableTable<&'static [u8; 32], u128>,
     D: ReadableTable<u128, &'static [u8]>,
     O: ReadableTable<u128, u8>,
 {
@@ -103,7 +105,22 @@ where
         };
         let outcome = part.intake.decide(&row.row, holders, &row.fresh, &part.limits);
         let outcome = key_is_free(number, outcome, held.key);
+        let outcome = self.key_is_open(row, outcome)?;
         Ok((as_planned(row, outcome, holder.as_ref()), holder))
+    }
+
+    /// A new device does not begin with a key that somebody else may have.
+    fn key_is_open(&self, row: &PartRow, outcome: RowOutcome) -> Result<RowOutcome, StoreError> {
+        let (RowOutcome::Created(_), Some(key)) = (&outcome, row.fresh.credential.key()) else {
+            return Ok(outcome);
+        };
+        Ok(match certificates::is_open(self.blocked_keys, key)? {
+            Ok(()) => outcome,
+            Err(refusal) => {
+                let problem = Problem::new(refusal.at("credential")).in_row(row.row.row.row);
+                RowOutcome::Refused(vec![problem])
+            }
+        })
     }
 
     /// A device whose batch is being taken back is not changed on its way out.

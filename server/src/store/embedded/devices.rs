@@ -3,12 +3,12 @@
 use super::{
     Store,
     batches::UNDOING,
-    index,
-    record::{Record as _, load},
+    certificates, index,
+    record::load,
     tables::{DEVICES, SERIALS},
     txn::Txn,
 };
-use crate::store::{DeviceChange, StoreError};
+use crate::store::{AlarmChange, DeviceChange, StoreError};
 use muster_domain::{
     Code, Refusal, Timestamp,
     audit::{Action, Actor, Event},
@@ -49,6 +49,15 @@ impl Store {
         change: DeviceChange,
     ) -> Result<Result<Device, Refusal>, StoreError> {
         self.write(move |txn| transition(txn, id, &change)).await
+    }
+
+    /// Notes that operators have looked into a possible clone; where there is no alarm, nothing changes.
+    pub async fn clear_clone_alarm(
+        &self,
+        id: DeviceId,
+        change: AlarmChange,
+    ) -> Result<Result<Device, Refusal>, StoreError> {
+        self.write(move |txn| clear_alarm(txn, id, &change)).await
     }
 
     /// Gives a device another content under the next generation, unless another writer moved it on from `generation`
@@ -123,7 +132,9 @@ fn action(transition: &Transition) -> Option<(Action, Option<&str>)> {
         Transition::Retire(reason) => Some((Action::DeviceRetired, Some(reason))),
         Transition::Reissue { .. } => Some((Action::CodeReissued, None)),
         Transition::Arm(_) => Some((Action::ClaimArmed, None)),
-        Transition::Intend(_)
+        // A revocation begins at its certificate.
+        Transition::Revoke { .. }
+        | Transition::Intend(_)
         | Transition::Certify
         | Transition::Renew(_)
         | Transition::CertifyRenewal
@@ -140,6 +151,7 @@ const fn ending(transition: &Transition) -> Option<RevocationReason> {
         Transition::Suspend(_)
         | Transition::Resume
         | Transition::Arm(_)
+        | Transition::Revoke { .. }
         | Transition::Intend(_)
         | Transition::Certify
         | Transition::Renew(_)
@@ -149,28 +161,69 @@ const fn ending(transition: &Transition) -> Option<RevocationReason> {
     }
 }
 
+/// The device, if it has the revision that the caller knows.
+fn expected(
+    txn: &Txn<'_>,
+    id: DeviceId,
+    revision: Option<u64>,
+) -> Result<Result<Device, Refusal>, StoreError> {
+    let Some(device) = find(txn, id)? else {
+        let refusal = Refusal::new(Code::NotFound, format!("no device has the id {id}"));
+        return Ok(Err(refusal.at("name")));
+    };
+    Ok(match revision {
+        Some(expected) if expected != device.revision => {
+            let why = format!("the device has revision {}, not {expected}", device.revision);
+            Err(Refusal::new(Code::EtagMismatch, why).at("etag"))
+        }
+        Some(_) | None => Ok(device),
+    })
+}
+
+fn clear_alarm(
+    txn: &mut Txn<'_>,
+    id: DeviceId,
+    change: &AlarmChange,
+) -> Result<Result<Device, Refusal>, StoreError> {
+    let before = match expected(txn, id, change.expected_revision)? {
+        Ok(device) => device,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    let Some(alarm) = before.alarm else {
+        return Ok(Ok(before));
+    };
+    let mut after = before.clone();
+    after.alarm = None;
+    let after = after.touched(change.now);
+    index::replace(txn, &before, &after)?;
+    let event = Event::new(
+        change.now,
+        change.actor.clone(),
+        Action::CloneAlarmCleared,
+        after.name(),
+    );
+    txn.audit(
+        &event
+            .with("reason", &change.reason)
+            .with("claims", alarm.count)
+            .with("key", alarm.key),
+    )?;
+    Ok(Ok(after))
+}
+
 fn transition(
     txn: &mut Txn<'_>,
     id: DeviceId,
     change: &DeviceChange,
 ) -> Result<Result<Device, Refusal>, StoreError> {
-    let Some(before) = find(txn, id)? else {
-        return Ok(Err(Refusal::new(
-            Code::NotFound,
-            format!("no device has the id {id}"),
-        )
-        .at("name")));
-    };
     let Some((action, reason)) = action(&change.transition) else {
-        let why = "claims and reports make this step, operators do not";
+        let why = "claims, reports and revocations make this step, operators do not";
         return Ok(Err(Refusal::new(Code::TransitionForbidden, why)));
     };
-    if let Some(expected) = change.expected_revision
-        && expected != before.revision
-    {
-        let why = format!("the device has revision {}, not {expected}", before.revision);
-        return Ok(Err(Refusal::new(Code::EtagMismatch, why).at("etag")));
-    }
+    let before = match expected(txn, id, change.expected_revision)? {
+        Ok(device) => device,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
     let kind = txn.tables().open_batches.get(before.origin.batch.as_u128())?;
     if kind.is_some_and(|kind| kind.value() == UNDOING) {
         let why = format!("batches/{} is being taken back", before.origin.batch);
@@ -235,12 +288,8 @@ pub(super) fn revoke(
     reason: RevocationReason,
     now: Timestamp,
 ) -> Result<CertificateRecord, StoreError> {
-    let record = load::<CertificateRecord>(&txn.tables().certificates, serial.as_u128())?;
-    let record = record.ok_or_else(|| StoreError::missing("certificates", serial))?;
-    let record = record.revoked(now, reason);
-    txn.write()
-        .certificates
-        .insert(serial.as_u128(), record.encode()?.as_slice())?;
+    let record = certificates::known(txn, serial)?.revoked(now, reason);
+    certificates::replace(txn, &record)?;
     Ok(record)
 }
 

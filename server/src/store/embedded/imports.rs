@@ -1,7 +1,7 @@
 //! Parts of an import: decided, then written, in one step.
 
 use super::{
-    Store, batches,
+    Store, batches, certificates,
     decide::{Decided, Registry, digest},
     index, parts,
     record::Record as _,
@@ -28,6 +28,7 @@ impl Store {
                 serials: &view.serials,
                 macs: &view.macs,
                 keys: &view.keys,
+                blocked_keys: &view.blocked_keys,
                 devices: &view.devices,
                 open: &view.open_batches,
             };
@@ -69,6 +70,7 @@ fn commit(txn: &mut Txn<'_>, part: &ImportPart) -> Result<Result<CommittedPart, 
         serials: &tables.serials,
         macs: &tables.macs,
         keys: &tables.keys,
+        blocked_keys: &tables.blocked_keys,
         devices: &tables.devices,
         open: &tables.open_batches,
     };
@@ -211,13 +213,7 @@ fn certify(txn: &mut Txn<'_>, part: &ImportPart, row: &PartRow) -> Result<(), St
     let Some(certificate) = &row.certificate else {
         return Ok(());
     };
-    let (serial, record) = (certificate.serial.as_u128(), certificate.encode()?);
-    index::insert_new(
-        "certificates",
-        &mut txn.write().certificates,
-        serial,
-        record.as_slice(),
-    )?;
+    certificates::create(txn, certificate)?;
     registry::set_last_issued(txn, part.now)
 }
 

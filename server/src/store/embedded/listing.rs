@@ -93,7 +93,7 @@ fn plan<'q>(
                 }
                 continue;
             }
-            Bounds::Prefix(_) | Bounds::Equal(_) => continue,
+            Bounds::Prefix(_) | Bounds::Equal(_) | Bounds::Since(_) | Bounds::Until(_) => continue,
         };
         let (size, candidate) = match field {
             DeviceField::Id => (1, few(present(view, text)?)),
@@ -133,6 +133,8 @@ fn plan<'q>(
             | DeviceField::Generation
             | DeviceField::CreateTime
             | DeviceField::UpdateTime
+            | DeviceField::CloneSuspected
+            | DeviceField::CertificateNotAfter
             | DeviceField::Labels
             | DeviceField::Variables => continue,
         };

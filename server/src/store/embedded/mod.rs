@@ -3,6 +3,7 @@
 mod audit;
 mod batches;
 mod catalog;
+mod certificates;
 mod check;
 mod check_batches;
 mod claims;
@@ -13,7 +14,9 @@ mod file;
 mod former;
 mod imports;
 mod index;
+mod inventory;
 mod listing;
+mod lists;
 mod live;
 mod operators;
 mod parts;
@@ -22,6 +25,7 @@ mod probe;
 mod record;
 mod registry;
 mod renewals;
+mod revocations;
 mod survey;
 mod tables;
 mod txn;
@@ -217,7 +221,7 @@ fn prepare(database: &Database) -> Result<(), StoreError> {
     registry::check_format(&database.begin_read()?)?;
     let txn = txn::begin(database)?;
     registry::mark(&txn)?;
-    drop(Tables::open(&txn)?);
+    certificates::index_all(&mut Tables::open(&txn)?)?;
     Ok(txn.commit()?)
 }
 

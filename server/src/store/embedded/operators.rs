@@ -1,17 +1,17 @@
 //! Operators.
 
 use super::{
-    Store,
+    Store, certificates, devices,
     record::{Record as _, load_named},
     tables::{OPERATOR_KEYS, OPERATORS},
     txn::Txn,
 };
-use crate::store::StoreError;
+use crate::store::{NewOperator, StoreError};
 use muster_domain::{
-    Code, Refusal,
+    Code, Refusal, Timestamp,
     access::{Operator, Role},
     audit::Event,
-    certificate::SpkiDigest,
+    certificate::{RevocationReason, SpkiDigest},
     names::OperatorName,
 };
 use redb::ReadableTable as _;
@@ -21,23 +21,31 @@ impl Store {
     /// Registers an operator; names are never reused, and a key belongs to one operator.
     pub async fn create_operator(
         &self,
-        operator: Operator,
+        fresh: NewOperator,
         event: Event,
     ) -> Result<Result<(), Refusal>, StoreError> {
-        self.write(move |txn| match insert(txn, &operator)? {
+        self.write(move |txn| match insert(txn, &fresh)? {
             Ok(()) => txn.audit(&event).map(|_| Ok(())),
             Err(refusal) => Ok(Err(refusal)),
         })
         .await
     }
 
-    /// Shuts an operator out for good; doing so again changes nothing. The last admin stays.
+    /// Shuts an operator out for good, and revokes their certificate; doing so again changes nothing. The last admin stays.
     pub async fn disable_operator(
         &self,
         name: OperatorName,
         event: Event,
     ) -> Result<Result<Operator, Refusal>, StoreError> {
-        self.write(move |txn| disable(txn, &name, &event)).await
+        let reason = RevocationReason::PrivilegeWithdrawn;
+        self.write(move |txn| {
+            let disabled = disable(txn, &name, reason, event.at)?;
+            if let Ok((_, true)) = disabled {
+                txn.audit(&event)?;
+            }
+            Ok(disabled.map(|(operator, _)| operator))
+        })
+        .await
     }
 
     /// The operator who holds a key, disabled ones included.
@@ -70,7 +78,11 @@ impl Store {
     }
 }
 
-pub(super) fn insert(txn: &mut Txn<'_>, operator: &Operator) -> Result<Result<(), Refusal>, StoreError> {
+pub(super) fn insert(txn: &mut Txn<'_>, fresh: &NewOperator) -> Result<Result<(), Refusal>, StoreError> {
+    let NewOperator {
+        operator,
+        certificate,
+    } = fresh;
     let (name, tables) = (operator.name.as_str(), txn.tables());
     if tables.operators.get(name)?.is_some() {
         let why = format!("there is an operator {name}");
@@ -83,17 +95,23 @@ pub(super) fn insert(txn: &mut Txn<'_>, operator: &Operator) -> Result<Result<()
         )
         .at("csr")));
     }
+    if let Err(refusal) = certificates::is_open(&tables.blocked_keys, operator.key)? {
+        return Ok(Err(refusal.at("csr")));
+    }
+    certificates::create(txn, certificate)?;
     let tables = txn.write();
     tables.operators.insert(name, operator.encode()?.as_slice())?;
     tables.operator_keys.insert(&operator.key.0, name)?;
     Ok(Ok(()))
 }
 
-fn disable(
+/// Shuts an operator out, and says whether they were in before.
+pub(super) fn disable(
     txn: &mut Txn<'_>,
     name: &OperatorName,
-    event: &Event,
-) -> Result<Result<Operator, Refusal>, StoreError> {
+    reason: RevocationReason,
+    now: Timestamp,
+) -> Result<Result<(Operator, bool), Refusal>, StoreError> {
     let Some(operator) = load_named::<Operator>(&txn.tables().operators, name.as_str())? else {
         return Ok(Err(Refusal::new(
             Code::NotFound,
@@ -102,13 +120,16 @@ fn disable(
         .at("name")));
     };
     if !operator.enabled {
-        return Ok(Ok(operator));
+        return Ok(Ok((operator, false)));
     }
     if operator.role == Role::Admin && admins(txn)? <= 1 {
         return Ok(Err(Refusal::new(
             Code::LastAdmin,
             format!("{name} is the last admin"),
         )));
+    }
+    if let Some(serial) = operator.certificate {
+        devices::revoke(txn, serial, reason, now)?;
     }
     let operator = Operator {
         enabled: false,
@@ -117,8 +138,7 @@ fn disable(
     txn.write()
         .operators
         .insert(name.as_str(), operator.encode()?.as_slice())?;
-    txn.audit(event)?;
-    Ok(Ok(operator))
+    Ok(Ok((operator, true)))
 }
 
 /// Enabled admins. Operators are few, so they are counted where it matters.

@@ -103,7 +103,7 @@ records! {
     Revision<ProfileSource>: "profiles" v 1;
     Revision<FirmwarePolicy>: "policies" v 1;
     Revision<MappingText>: "mappings" v 1;
-    Operator: "operators" v 1;
+    Operator: "operators" v 2, 1 => former::OperatorV1;
     Entry: "audit" v 1;
     crate::store::RegistryInfo: "registry" v 1;
 }

@@ -6,8 +6,8 @@ use super::{
     tables::REGISTRY,
     txn::Txn,
 };
-use crate::store::{RegistryInfo, StoreError};
-use muster_domain::{Code, Refusal, Timestamp, access::Operator, audit::Event};
+use crate::store::{NewOperator, RegistryInfo, StoreError};
+use muster_domain::{Code, Refusal, Timestamp, audit::Event};
 use redb::{ReadTransaction, ReadableTable, WriteTransaction};
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ impl Store {
     pub async fn create_registry(
         &self,
         info: RegistryInfo,
-        admin: Operator,
+        admin: NewOperator,
         event: Event,
     ) -> Result<Result<(), Refusal>, StoreError> {
         self.write(move |txn| create(txn, &info, &admin, &event)).await
@@ -48,7 +48,7 @@ impl Store {
 fn create(
     txn: &mut Txn<'_>,
     info: &RegistryInfo,
-    admin: &Operator,
+    admin: &NewOperator,
     event: &Event,
 ) -> Result<Result<(), Refusal>, StoreError> {
     if txn.tables().registry.get(INFO)?.is_some() {

@@ -1,10 +1,10 @@
 //! Renewals: the next certificate is recorded beside the one in hand, and takes its place when its device comes with it.
 
 use super::{
-    Store,
+    Store, certificates,
     claims::{actor, holder_of, may_intend, record_intent, repeat},
     devices, index,
-    record::{Record as _, load},
+    record::load,
     txn::Txn,
 };
 use crate::store::{ClaimBegun, FinishedClaim, RenewalStart, StoreError};
@@ -182,9 +182,7 @@ fn finish(
     let after = after.touched(now);
     // Everything but the signed bytes was decided when the renewal began.
     let certificate = stored.signed(record.der.clone());
-    txn.write()
-        .certificates
-        .insert(certificate.serial.as_u128(), certificate.encode()?.as_slice())?;
+    certificates::replace(txn, &certificate)?;
     index::replace(txn, &device, &after)?;
     let event = Event::new(
         now,

@@ -73,6 +73,19 @@ tables! {
     KEYS keys: &'static [u8; 32] => u128;
     /// Certificates by serial.
     CERTIFICATES certificates: u128 => &'static [u8];
+    /// Certificates of a device, the oldest first.
+    CERTIFICATES_INDEX certificates_by_device: (u128, u128) => ();
+    /// Revoked certificates by authority, shard of its lists, and serial: end of validity and instant of revocation in
+    /// milliseconds, and the value of CRLReason. A list is made from one range.
+    REVOKED revoked: (&'static [u8; 20], u8, u128) => (u64, u64, u8);
+    /// Published revocation lists by authority and shard: number, instant of making, instant of the next, in milliseconds.
+    LISTS lists: (&'static [u8; 20], u8) => (u64, u64, u64);
+    /// The same, DER.
+    LIST_BYTES list_bytes: (&'static [u8; 20], u8) => &'static [u8];
+    /// Lists that lack something that was revoked: how often something was, since none was due.
+    LISTS_DUE lists_due: (&'static [u8; 20], u8) => u64;
+    /// Keys that are never certified again, with the certificate whose revocation said so.
+    BLOCKED_KEYS blocked_keys: &'static [u8; 32] => u128;
     /// Imports by id.
     BATCHES batches: u128 => &'static [u8];
     /// Batches that are not at their end, or whose results are not acknowledged: 1 while it is being taken back, else 0.

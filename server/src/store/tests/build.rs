@@ -1,7 +1,8 @@
 //! Valid things to start from; a test changes one of them.
 
 use crate::store::{
-    ClaimBegun, ClaimStart, FinishedClaim, ImportPart, PartRow, RegistryInfo, RenewalStart, Store,
+    ClaimBegun, ClaimStart, FinishedClaim, ImportPart, NewOperator, PartRow, RegistryInfo, RenewalStart,
+    Store,
 };
 use muster_domain::{
     Refusal, Timestamp,
@@ -10,7 +11,7 @@ use muster_domain::{
     audit::{Action, Actor, Event},
     batch::{Batch, BatchSpec, BatchState, BatchStep},
     catalog::{ModelSource, Resource, SiteSource},
-    certificate::{CertificateRecord, CertificateSerial, SpkiDigest},
+    certificate::{AuthorityId, CertificateRecord, CertificateSerial, SpkiDigest},
     claim::{ClaimPermit, Presented},
     desired::{Content, Location, Target},
     device::{ClaimIntent, ClaimWindow, Device, Facet, FacetState, FacetStatus, Hello, Origin, Report},
@@ -39,6 +40,24 @@ pub(super) fn operator(name: &str, role: Role, key: u8) -> Operator {
         role,
         key: SpkiDigest([key; 32]),
         enabled: true,
+        certificate: Some(CertificateSerial::new(at(0), key.into())),
+    }
+}
+
+/// The same, to be registered.
+pub(super) fn newcomer(name: &str, role: Role, key: u8) -> NewOperator {
+    let operator = operator(name, role, key);
+    let certificate = CertificateRecord::of_operator(
+        operator.name.clone(),
+        CertificateSerial::new(at(0), key.into()),
+        AuthorityId([8; 20]),
+        operator.key,
+        (at(0), at(30_000_000)),
+        vec![0x30; 500],
+    );
+    NewOperator {
+        operator,
+        certificate,
     }
 }
 
@@ -79,7 +98,7 @@ pub(super) fn site(code: &str, parent: &str) -> Resource {
 
 /// A registry with an admin, two models and two sites.
 pub(super) async fn found(store: &Store) {
-    let admin = operator("alice", Role::Admin, 1);
+    let admin = newcomer("alice", Role::Admin, 1);
     store
         .create_registry(info(), admin, event(Action::RegistryCreated))
         .await

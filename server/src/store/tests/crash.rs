@@ -2,7 +2,7 @@
 
 use super::{
     build::{
-        SOURCE, alice, at, batch, batch_id, begin, claim, commit, event, finish, found, hello, operator,
+        SOURCE, alice, at, batch, batch_id, begin, claim, commit, event, finish, found, hello, newcomer,
         part, report, row, serial, signed, sound, start,
     },
     disk::{Disk, Seeded},
@@ -167,7 +167,7 @@ async fn session() -> Session {
     session.import(4, 80..130, "Hall 2").await;
     session.undo(4, 0).await;
     session.import(5, 100..110, "Hall 1").await;
-    let bob = operator("bob", Role::Viewer, 2);
+    let bob = newcomer("bob", Role::Viewer, 2);
     session
         .store
         .create_operator(bob, event(Action::OperatorCreated))

@@ -1,7 +1,7 @@
 //! Commands that share a transaction do not harm each other.
 
 use super::build::{
-    alice, at, batch, begin, claim, commit, enroll, event, founded, hello, import, key, mac, model, operator,
+    alice, at, batch, begin, claim, commit, enroll, event, founded, hello, import, key, mac, model, newcomer,
     part, report, row, site, sound, start,
 };
 use super::disk::Disk;
@@ -80,12 +80,13 @@ async fn what_is_refused_leaves_no_trace() {
         };
     }
     refused! {
-        store.create_registry(super::build::info(), operator("eve", Role::Admin, 9), event(Action::RegistryCreated));
-        store.create_operator(operator("alice", Role::Admin, 8), event(Action::OperatorCreated));
-        store.create_operator(operator("eve", Role::Admin, 1), event(Action::OperatorCreated));
+        store.create_registry(super::build::info(), newcomer("eve", Role::Admin, 9), event(Action::RegistryCreated));
+        store.create_operator(newcomer("alice", Role::Admin, 8), event(Action::OperatorCreated));
+        store.create_operator(newcomer("eve", Role::Admin, 1), event(Action::OperatorCreated));
         store.disable_operator("alice".parse().unwrap(), event(Action::OperatorDisabled));
         store.transition(id, change(Transition::Suspend(String::new()), Some(99)));
         store.transition(id, change(Transition::Resume, None));
+        store.transition(id, change(Transition::Arm(ClaimWindow::ALWAYS), Some(99)));
         store.transition(taken.device.id, change(Transition::Arm(ClaimWindow::ALWAYS), None));
         store.transition(DeviceId::from_u128(5), change(Transition::Resume, None));
         store.record_hello(id, hello(&taken.device), at(4000));

@@ -4,10 +4,13 @@ use super::build::{
     SOURCE, alice, at, batch_id, claim, code, commit, finish, founded, hello, key, part, report, row, serial,
     signed, sound, start,
 };
-use crate::store::{ClaimBegun, Counts, DeviceChange, DeviceQuery, Store};
+use crate::store::{CertificateQuery, ClaimBegun, Counts, DeviceChange, DeviceQuery, Revocation, Store};
 use muster_domain::{
     batch::BatchState,
+    certificate::{CertificateField, CertificateState, RevocationReason, schema},
     device::{ClaimWindow, Facet, FacetState, Transition},
+    filter::{CheckedFilter, Filter},
+    ids::DeviceId,
     mac::Mac,
 };
 use proptest::prelude::*;
@@ -33,6 +36,11 @@ enum Step {
     Change {
         device: u32,
         transition: u8,
+    },
+    /// Revoke what the device holds, or was last known to hold.
+    Revoke {
+        device: u32,
+        reason: RevocationReason,
     },
     Hello {
         device: u32,
@@ -68,6 +76,11 @@ fn step() -> impl Strategy<Value = Step> {
             finish
         }),
         (device.clone(), 0u8..4).prop_map(|(device, transition)| Step::Change { device, transition }),
+        (
+            device.clone(),
+            proptest::sample::select(RevocationReason::ALL.to_vec())
+        )
+            .prop_map(|(device, reason)| Step::Revoke { device, reason }),
         (device.clone(), 0u64..3).prop_map(|(device, generation)| Step::Hello { device, generation }),
         (device, 0u8..4).prop_map(|(device, state)| Step::Report { device, state }),
         (1u32..5, any::<bool>()).prop_map(|(back, parts)| Step::Undo {
@@ -76,6 +89,11 @@ fn step() -> impl Strategy<Value = Step> {
         }),
         (1u32..5).prop_map(|back| Step::Acknowledge { back }),
     ]
+}
+
+fn of_device(id: DeviceId) -> CheckedFilter<CertificateField> {
+    let filter = Filter::parse(&format!("device = {id}")).unwrap();
+    filter.check(schema()).unwrap()
 }
 
 async fn run(store: &Store, place: u32, step: &Step) {
@@ -138,6 +156,29 @@ async fn run(store: &Store, place: u32, step: &Step) {
             };
             let changed = store.transition(device.id, change).await.unwrap();
             assert!(changed.is_err() || changed.is_ok_and(|changed| changed.revision > device.revision));
+        }
+        Step::Revoke { device, reason } => {
+            let Some(device) = known(device).await else { return };
+            let query = CertificateQuery {
+                filter: Some(of_device(device.id)),
+                after: None,
+                limit: 100,
+                scan_limit: 100,
+                now,
+            };
+            for record in store.list_certificates(query).await.unwrap().certificates {
+                let revocation = Revocation {
+                    serial: record.serial,
+                    reason,
+                    comment: String::new(),
+                    actor: alice(),
+                    now,
+                };
+                let revoked = store.revoke_certificate(revocation).await.unwrap();
+                assert!(revoked.is_ok() || matches!(record.state, CertificateState::Revoked { .. }));
+            }
+            let device = store.device(device.id).await.unwrap().unwrap();
+            assert_eq!(device.lifecycle.held().count(), 0);
         }
         Step::Hello { device, generation } => {
             let Some(device) = known(device).await else { return };

@@ -62,6 +62,21 @@ fn prefixes_are_offered() {
 }
 
 #[test]
+fn limits_of_time_are_offered() {
+    let (seen, at) = (Target::Field(Key::Seen), Timestamp::from_seconds(7));
+    for (relation, bound) in [
+        ("<", Bound::Until(at)),
+        ("<=", Bound::Until(at)),
+        (">", Bound::Since(at)),
+        (">=", Bound::Since(at)),
+    ] {
+        let filter = format!("seen {relation} 1970-01-01T00:00:07Z");
+        check(&filter, &[(seen.clone(), bound)]);
+    }
+    check("NOT seen > 1970-01-01T00:00:07Z", &[]);
+}
+
+#[test]
 fn what_need_not_hold_is_not_offered() {
     check("port = 1 OR port = 2", &[]);
     check("NOT port = 1", &[]);

@@ -317,6 +317,8 @@ proptest! {
                     Bound::Prefix(prefix) => {
                         matches!(value, Some(Value::Text(text)) if text.starts_with(prefix))
                     }
+                    Bound::Since(from) => matches!(value, Some(Value::Timestamp(at)) if at >= from),
+                    Bound::Until(until) => matches!(value, Some(Value::Timestamp(at)) if at <= until),
                 };
                 prop_assert!(holds, "{:?} has {:?}", conjunct, value);
             }

@@ -2,6 +2,7 @@
 
 use muster_domain::{
     Timestamp,
+    access::{Operator, Role},
     activation::{CodeHash, Seed},
     batch::{Batch, BatchSpec, BatchState, Tally},
     certificate::{
@@ -376,6 +377,27 @@ impl From<CertificateV1> for CertificateRecord {
                 },
             },
             der: former.der,
+        }
+    }
+}
+
+/// Certificates of operators were not on record.
+#[derive(Debug, Serialize, Deserialize)]
+pub(in crate::store::embedded) struct OperatorV1 {
+    name: OperatorName,
+    role: Role,
+    key: SpkiDigest,
+    enabled: bool,
+}
+
+impl From<OperatorV1> for Operator {
+    fn from(former: OperatorV1) -> Self {
+        Self {
+            name: former.name,
+            role: former.role,
+            key: former.key,
+            enabled: former.enabled,
+            certificate: None,
         }
     }
 }

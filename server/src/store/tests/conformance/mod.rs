@@ -2,6 +2,7 @@
 
 mod batches;
 pub(super) mod catalog;
+mod certificates;
 mod claims;
 mod devices;
 mod imports;
@@ -88,6 +89,13 @@ conformance! {
         of_two_that_raced_the_first_recorded_counts
         a_claim_that_was_undone_is_not_finished
         a_serial_is_not_used_twice;
+    certificates:
+        pages_cover_every_certificate_once
+        a_device_without_its_certificate_waits_for_a_new_code
+        a_claim_that_began_is_revoked_with_its_intent
+        a_compromised_key_is_blocked_for_ever
+        an_operator_without_a_certificate_is_disabled
+        every_revocation_is_audited_once;
     devices:
         a_device_is_found_by_id_and_serial
         another_content_raises_the_generation_once

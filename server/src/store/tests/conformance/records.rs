@@ -2,20 +2,20 @@
 
 use crate::store::{
     Store,
-    tests::build::{alice, at, event, info, operator},
+    tests::build::{alice, at, event, info, newcomer},
 };
 use muster_domain::{
     Code,
     access::Role,
     audit::{Action, Event, leaf_hash},
-    certificate::SpkiDigest,
+    certificate::{CertificateState, RevocationReason, SpkiDigest},
 };
 
 pub(super) async fn a_registry_is_made_once(store: &Store) {
     assert_eq!(store.registry().await.unwrap(), Some(info()));
     let second = store.create_registry(
         info(),
-        operator("bob", Role::Admin, 2),
+        newcomer("bob", Role::Admin, 2),
         event(Action::RegistryCreated),
     );
     assert_eq!(second.await.unwrap().unwrap_err().code, Code::RequestInvalid);
@@ -24,7 +24,7 @@ pub(super) async fn a_registry_is_made_once(store: &Store) {
 
 pub(super) async fn operators_are_unique_and_stay_known(store: &Store) {
     let create = |name: &str, key| {
-        store.create_operator(operator(name, Role::Viewer, key), event(Action::OperatorCreated))
+        store.create_operator(newcomer(name, Role::Viewer, key), event(Action::OperatorCreated))
     };
     create("bob", 2).await.unwrap().unwrap();
     assert_eq!(
@@ -43,6 +43,19 @@ pub(super) async fn operators_are_unique_and_stay_known(store: &Store) {
     }
     let known = store.operator_by_key(SpkiDigest([2; 32])).await.unwrap().unwrap();
     assert!(known.name.as_str() == "bob" && !known.enabled);
+    let certificate = store
+        .certificate(known.certificate.unwrap())
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        certificate.state,
+        CertificateState::Revoked {
+            at: at(0),
+            reason: RevocationReason::PrivilegeWithdrawn,
+        }
+    );
+    assert_eq!(certificate.holder.to_string(), "operators/bob");
     let missing = store
         .disable_operator("nobody".parse().unwrap(), event(Action::OperatorDisabled))
         .await;
@@ -57,7 +70,7 @@ pub(super) async fn operators_are_unique_and_stay_known(store: &Store) {
 pub(super) async fn the_last_admin_stays(store: &Store) {
     let disable = |name: &str| store.disable_operator(name.parse().unwrap(), event(Action::OperatorDisabled));
     assert_eq!(disable("alice").await.unwrap().unwrap_err().code, Code::LastAdmin);
-    let second = operator("bob", Role::Admin, 2);
+    let second = newcomer("bob", Role::Admin, 2);
     store
         .create_operator(second, event(Action::OperatorCreated))
         .await
@@ -69,7 +82,7 @@ pub(super) async fn the_last_admin_stays(store: &Store) {
 
 pub(super) async fn operators_are_listed_by_name(store: &Store) {
     for (key, name) in [(3, "carol"), (2, "bob")] {
-        let operator = operator(name, Role::Viewer, key);
+        let operator = newcomer(name, Role::Viewer, key);
         store
             .create_operator(operator, event(Action::OperatorCreated))
             .await

@@ -8,7 +8,7 @@ use crate::store::{
     embedded::{MappingText, Record, Replaceable},
 };
 use muster_domain::{
-    access::Role,
+    access::{Operator, Role},
     audit::{Action, Event},
     catalog::{
         ModelSource, NamingRuleSource, ParameterSource, ParameterType, ProfileSource, Revision, SiteSource,
@@ -424,7 +424,16 @@ fn revision<T>(content: T) -> Revision<T> {
 #[test]
 fn the_registry() {
     check("registry", &RegistryInfo { format: 1, ..info() });
-    check("operator", &operator("alice", Role::Approver, 1));
+    let approver = operator("alice", Role::Approver, 1);
+    check("operator", &approver);
+    opens(
+        "operator",
+        1,
+        &Operator {
+            certificate: None,
+            ..approver
+        },
+    );
     let event = Event::new(at(1), alice(), Action::DeviceRetired, "devices/x").with("reason", "scrapped");
     check("audit", &event.entry(300));
 }
