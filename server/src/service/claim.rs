@@ -80,6 +80,7 @@ impl Service {
             serial: input.serial,
             presented,
             fresh,
+            gateway: self.ca.validity(CertificateProfile::Gateway, now),
             now,
             source: input.source,
         };

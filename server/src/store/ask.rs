@@ -159,6 +159,8 @@ pub struct ClaimStart {
     pub presented: Presented,
     /// What to sign, if this is the first claim with this code.
     pub fresh: ClaimIntent,
+    /// Start and end of validity, should the device be a gateway: only the registry knows.
+    pub gateway: (Timestamp, Timestamp),
     /// When.
     pub now: Timestamp,
     /// The peer's address, for the audit log and a clone alarm.

@@ -8,7 +8,7 @@ use crate::{
     Code, Refusal, Timestamp,
     activation::CodeHash,
     catalog::{Catalog, Model, NamingRule, RuledField},
-    certificate::SpkiDigest,
+    certificate::{CertificateProfile, SpkiDigest},
     desired::{self, Place, Recipe},
     device::{ClaimWindow, Credential, Device, Identity, Lifecycle, Origin, PinnedKey, Verification},
     ids::DeviceId,
@@ -150,6 +150,11 @@ pub(super) fn in_row(row: u32, refusal: Refusal) -> Refusal {
 }
 
 impl Intake {
+    /// The form of certificates of devices of this model.
+    pub fn certificate_profile(&self, model: &ModelName) -> CertificateProfile {
+        self.catalog.certificate_profile(model)
+    }
+
     /// With the catalog as it is now. A model whose profile or policy cannot be used is no error here: its rows are
     /// refused.
     pub fn new(catalog: Arc<Catalog>) -> Self {

@@ -93,6 +93,7 @@ impl Issuing {
         secrets: &Secrets,
         row: u32,
         key: Option<&RowKey>,
+        profile: CertificateProfile,
         now: Timestamp,
     ) -> FreshCredential {
         let code = || {
@@ -117,7 +118,7 @@ impl Issuing {
                 successor: None,
             })
         };
-        let (_, end) = ca.validity(CertificateProfile::Device, now);
+        let (_, end) = ca.validity(profile, now);
         match (self.kind, key, secrets) {
             (CredentialKind::Csr | CredentialKind::Pinned, Some(RowKey::Pinned(key)), _) => {
                 FreshCredential::Pinned(*key)
@@ -180,7 +181,8 @@ impl Issuing {
         {
             return Ok(());
         }
-        let (not_before, _) = ca.validity(CertificateProfile::Device, now);
+        let profile = deciding.profile(waiting);
+        let (not_before, _) = ca.validity(profile, now);
         let issued = match &waiting.key {
             Some(RowKey::Certified { der, not_before, .. }) => {
                 Some((identity, *not_before, der.clone(), None))
@@ -200,11 +202,9 @@ impl Issuing {
         waiting.row.fresh.credential = FreshCredential::Certified(identity);
         let issuer = match &waiting.key {
             Some(RowKey::Certified { .. }) => None,
-            Some(RowKey::Requested(_) | RowKey::Pinned(_)) | None => {
-                Some(ca.issuer(CertificateProfile::Device, now))
-            }
+            Some(RowKey::Requested(_) | RowKey::Pinned(_)) | None => Some(ca.issuer(profile, now)),
         };
-        let intent = intent(identity, issuer, not_before);
+        let intent = intent(identity, profile, issuer, not_before);
         waiting.row.certificate =
             Some(CertificateRecord::intended(waiting.row.fresh.id, &intent).signed(der));
         waiting.row.key = key;
@@ -244,6 +244,11 @@ impl Issuing {
 type Issued = (Identity, Timestamp, Vec<u8>, Option<Vec<u8>>);
 
 impl Deciding {
+    /// The form of the certificate of a row's device, by its model.
+    fn profile(&self, waiting: &Waiting) -> CertificateProfile {
+        self.intake.certificate_profile(&waiting.row.row.row.model)
+    }
+
     /// The device as the row would create it with this identity, if it does.
     fn created(&self, waiting: &Waiting, identity: Identity) -> Option<Device> {
         let nobody = Holders {
@@ -270,19 +275,24 @@ impl Deciding {
         let Some(device) = self.created(waiting, identity) else {
             return Ok(None);
         };
-        let issuer = ca.issuer(CertificateProfile::Device, now);
-        let intent = intent(identity, Some(issuer), not_before);
+        let profile = self.profile(waiting);
+        let intent = intent(identity, profile, Some(ca.issuer(profile, now)), not_before);
         let permit = claim::enroll(&device, intent).ok_or(CaError::Permit)?;
         ca.issue_device_in_bulk(permit, &device, request).map(Some)
     }
 }
 
 /// What a certificate that comes with an import is of.
-const fn intent(identity: Identity, issuer: Option<AuthorityId>, not_before: Timestamp) -> ClaimIntent {
+const fn intent(
+    identity: Identity,
+    profile: CertificateProfile,
+    issuer: Option<AuthorityId>,
+    not_before: Timestamp,
+) -> ClaimIntent {
     ClaimIntent {
         spki: identity.spki,
         certificate: identity.certificate,
-        profile: CertificateProfile::Device,
+        profile,
         issuer,
         not_before,
         not_after: identity.not_after,

@@ -120,7 +120,10 @@ impl Maker {
                     made.settled.push((made.settled.len() + waiting.len(), slot));
                 }
                 Ok(valid) => {
-                    let credential = self.issuing.credential(&self.ca, secrets, row, key.as_ref(), now);
+                    let profile = self.deciding.intake.certificate_profile(&valid.row.model);
+                    let credential =
+                        self.issuing
+                            .credential(&self.ca, secrets, row, key.as_ref(), profile, now);
                     let fresh = self.fresh(first, waiting.len(), row, credential, now);
                     let row = PartRow {
                         row: valid,

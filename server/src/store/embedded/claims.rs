@@ -13,7 +13,9 @@ use crate::store::{ClaimBegun, ClaimStart, FinishedClaim, Holder, StoreError};
 use muster_domain::{
     Code, Refusal, Timestamp,
     audit::{Action, Actor, Event},
-    certificate::{AuthorityId, CertificateRecord, CertificateSerial, CertificateState, SpkiDigest},
+    certificate::{
+        AuthorityId, CertificateProfile, CertificateRecord, CertificateSerial, CertificateState, SpkiDigest,
+    },
     claim::{self, ClaimPermit, Decision},
     device::{ClaimIntent, CloneAlarm, Device, Lifecycle, Transition},
     ids::DeviceId,
@@ -166,6 +168,20 @@ pub(super) fn actor(device: &Device, source: IpAddr) -> Actor {
     }
 }
 
+/// What is to be signed for a device whose certificates have this form.
+fn fitting(profile: CertificateProfile, start: &ClaimStart) -> ClaimIntent {
+    if profile != CertificateProfile::Gateway {
+        return start.fresh;
+    }
+    let (not_before, not_after) = start.gateway;
+    ClaimIntent {
+        profile,
+        not_before,
+        not_after,
+        ..start.fresh
+    }
+}
+
 fn begin(txn: &mut Txn<'_>, start: &ClaimStart) -> Result<ClaimBegun, StoreError> {
     let tables = txn.tables();
     let Some(device) = devices::by_serial(&tables.serials, &tables.devices, &start.serial)? else {
@@ -175,7 +191,8 @@ fn begin(txn: &mut Txn<'_>, start: &ClaimStart) -> Result<ClaimBegun, StoreError
     if kind.is_some_and(|kind| kind.value() == UNDOING) {
         return Ok(ClaimBegun::Refused(claim::refusal()));
     }
-    match claim::decide(&device, &start.presented, start.fresh, start.now) {
+    let fresh = fitting(txn.catalog.certificate_profile(&device.model), start);
+    match claim::decide(&device, &start.presented, fresh, start.now) {
         Decision::Repeat(serial) => repeat(&tables.certificates, device, serial),
         Decision::Refuse { clone_suspected } => {
             if clone_suspected {

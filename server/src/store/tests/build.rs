@@ -330,6 +330,7 @@ pub(super) fn claim(device: u32, spki: u32, certificate: u32) -> ClaimStart {
             issuer: None,
             source: None,
         },
+        gateway: (now, at(20_000_000)),
         now,
         source: SOURCE,
     }

@@ -6,7 +6,8 @@ use crate::store::{
 };
 use muster_domain::{
     Code,
-    certificate::{AuthorityId, CertificateSerial, CertificateState},
+    catalog::{ModelSource, Resource},
+    certificate::{AuthorityId, CertificateProfile, CertificateSerial, CertificateState},
     claim as rules,
     device::{ClaimWindow, LifecycleState, Transition},
 };
@@ -271,4 +272,34 @@ pub(super) async fn a_serial_is_not_used_twice(store: &Store) {
     let unknown = store.finish_claim(unknown, at(1001), SOURCE).await;
     assert!(matches!(unknown, Err(StoreError::Missing { .. })), "{unknown:?}");
     assert_eq!(store.operator_by_key(key(1)).await.unwrap(), None);
+}
+
+pub(super) async fn a_gateways_certificate_is_a_gateways(store: &Store) {
+    import(store, 1, 0..1).await;
+    let gateways = ModelSource {
+        name: "GW-200".to_owned(),
+        gateway: true,
+        ..ModelSource::default()
+    };
+    let applied = store
+        .apply_catalog(
+            vec![Resource::Model(gateways.check().unwrap())],
+            "alice".parse().unwrap(),
+            vec![String::new()],
+            at(900),
+            false,
+        )
+        .await;
+    applied.unwrap().unwrap();
+    let start = claim(0, 1, 1);
+    let finished = enroll(store, 0, 1).await;
+    let record = finished.certificate;
+    assert_eq!(record.profile, CertificateProfile::Gateway);
+    assert_eq!((record.not_before, record.not_after), start.gateway);
+    let identity = finished
+        .device
+        .lifecycle
+        .identity()
+        .map(|identity| identity.not_after);
+    assert_eq!(identity, Some(start.gateway.1));
 }

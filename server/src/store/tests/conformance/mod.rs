@@ -80,6 +80,7 @@ conformance! {
         an_undo_reaches_behind_every_attempt;
     claims:
         a_claim_ends_in_a_certificate
+        a_gateways_certificate_is_a_gateways
         a_lost_answer_is_given_again
         a_claim_cut_before_signing_goes_on_with_its_first_intent
         wrong_serial_wrong_code_and_used_code_get_one_answer
