@@ -289,12 +289,9 @@ impl Driver {
         };
         let (state, promoted) = (Arc::clone(&self.state), next.clone());
         let kept = tokio::task::spawn_blocking(move || promoted.promote(&*state)).await;
-        match kept {
-            // In memory it counts all the same; the next start finishes what the disk refused.
-            Ok(Err(error)) => {
-                tracing::error!(error = chain(&error), "the next identity is not kept as the own")
-            }
-            Ok(Ok(())) | Err(_) => {}
+        // In memory it counts all the same; the next start finishes what the disk refused.
+        if let Ok(Err(error)) = kept {
+            tracing::error!(error = chain(&error), "the next identity is not kept as the own");
         }
         self.key = Arc::clone(next.key());
         self.identity = next.identity().cloned();

@@ -1,4 +1,5 @@
 //! Certificates: filters, and how much of their lives is left.
+#![expect(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
 
 use core::time::Duration;
 use muster_domain::{

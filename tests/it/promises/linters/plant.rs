@@ -139,7 +139,7 @@ impl Plant {
                 };
                 let device = device(id, now, identity);
                 let permit = claim::enroll(&device, intent).unwrap();
-                let der = if at % 2 == 0 {
+                let der = if at.is_multiple_of(2) {
                     ca.issue_device(permit, &device, request)
                 } else {
                     ca.issue_device_in_bulk(permit, &device, request)
