@@ -236,19 +236,16 @@ fn extended_key_usage(w: &mut Writer, purpose: Purpose) {
 fn name_constraints(w: &mut Writer, excluded: Excluded) {
     // A prefix of no bits of each family: every address.
     const EVERY_ADDRESS: [&[u8]; 2] = [&[0; 8], &[0; 32]];
-    let excludes_hosts = match excluded {
+    let (kind, subtrees): (u8, &[&[u8]]) = match excluded {
         Excluded::Nothing => return,
-        Excluded::Addresses => false,
-        Excluded::Hosts => true,
+        Excluded::Addresses => (IP_ADDRESS, &EVERY_ADDRESS),
+        Excluded::Hosts => (DNS_NAME, &[&[]]),
     };
     w.extension(oid::NAME_CONSTRAINTS, true, |w| {
         w.sequence(|w| {
             w.put(EXCLUDED_SUBTREES, |w| {
-                if excludes_hosts {
-                    w.sequence(|w| w.value(DNS_NAME, &[]));
-                }
-                for every in EVERY_ADDRESS {
-                    w.sequence(|w| w.value(IP_ADDRESS, every));
+                for every in subtrees {
+                    w.sequence(|w| w.value(kind, every));
                 }
             });
         });

@@ -46,7 +46,8 @@ pub(super) enum Alternative {
 /// authority, a second reason why its key makes nobody a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Excluded {
-    /// Devices: no DNS name and no address.
+    /// Devices: no DNS name. Addresses are left to the usage of the authority: strongSwan's EST client (5.9.8) cannot read a
+    /// constraint of addresses, and takes an authority that has one for none.
     Hosts,
     /// Operators: no address. OpenSSL holds a common name with a dot in it, such as `carol.r`, for a DNS name, and would
     /// refuse it where those are excluded.
@@ -137,14 +138,13 @@ impl Locations {
 
 impl Excluded {
     fn constraints(self) -> Option<NameConstraints> {
-        let mut excluded_subtrees = match self {
+        let excluded_subtrees = match self {
             Self::Nothing => return None,
-            Self::Addresses => Vec::new(),
+            Self::Addresses => [CidrSubnet::V4([0; 4], [0; 4]), CidrSubnet::V6([0; 16], [0; 16])]
+                .map(GeneralSubtree::IpAddress)
+                .to_vec(),
             Self::Hosts => vec![GeneralSubtree::DnsName(String::new())],
         };
-        excluded_subtrees.extend(
-            [CidrSubnet::V4([0; 4], [0; 4]), CidrSubnet::V6([0; 16], [0; 16])].map(GeneralSubtree::IpAddress),
-        );
         Some(NameConstraints {
             permitted_subtrees: Vec::new(),
             excluded_subtrees,

@@ -50,6 +50,10 @@ pub(super) struct Figures {
     p50_ms: f64,
     p99_ms: f64,
     server_cpu_us_per_claim: f64,
+    /// Of connections that shake hands and say nothing, in the same run.
+    server_cpu_us_per_handshake: f64,
+    /// The part of a claim's CPU that its handshake is.
+    handshake_cpu_share: f64,
     server_peak_rss_bytes: u64,
 }
 
@@ -106,6 +110,29 @@ async fn claim(host: std::net::SocketAddr, trust: &Trust, ticket: &Ticket) -> an
     }
 }
 
+/// Handshakes that are measured by themselves.
+const HANDSHAKES: u32 = 2_000;
+
+/// What a handshake alone costs the server, `at_once` at a time.
+async fn handshake_cpu_us(host: &Host, trust: &Trust, at_once: u32) -> anyhow::Result<f64> {
+    let before = host.usage()?;
+    let mut left = HANDSHAKES;
+    while left > 0 {
+        let now = left.min(at_once);
+        left -= now;
+        let mut connections = JoinSet::new();
+        for _ in 0..now {
+            let (address, trust) = (host.mqtt, trust.clone());
+            connections.spawn(async move { Claimant::shake_hands(address, &trust).await.map(drop) });
+        }
+        while let Some(connection) = connections.join_next().await {
+            connection??;
+        }
+    }
+    let after = host.usage()?;
+    Ok((after.cpu_seconds - before.cpu_seconds) * 1e6 / f64::from(HANDSHAKES))
+}
+
 pub(super) async fn run(options: &Options) -> anyhow::Result<Figures> {
     let scratch = tempfile::tempdir()?;
     // All claims come from one address here, so the limit for one address must not be what is measured.
@@ -114,6 +141,7 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<Figures> {
     let host = Host::start(scratch.path(), unlimited).await?;
     let tickets = Arc::new(tickets(&host, options, scratch.path()).await?);
     let trust = Trust::read(&host.root)?;
+    let handshake = handshake_cpu_us(&host, &trust, options.at_once).await?;
     let before = host.usage()?;
     let start = Instant::now();
     let next = Arc::new(AtomicUsize::new(0));
@@ -142,6 +170,7 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<Figures> {
             .context("no claim was made")?;
         Ok(time.as_secs_f64() * 1e3)
     };
+    let claim = (after.cpu_seconds - before.cpu_seconds) * 1e6 / f64::from(options.devices);
     Ok(Figures {
         devices: options.devices,
         at_once: options.at_once,
@@ -149,7 +178,9 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<Figures> {
         claims_per_s: f64::from(options.devices) / seconds,
         p50_ms: at(50)?,
         p99_ms: at(99)?,
-        server_cpu_us_per_claim: (after.cpu_seconds - before.cpu_seconds) * 1e6 / f64::from(options.devices),
+        server_cpu_us_per_claim: claim,
+        server_cpu_us_per_handshake: handshake,
+        handshake_cpu_share: handshake / claim,
         server_peak_rss_bytes: after.peak_rss_bytes,
     })
 }

@@ -65,19 +65,22 @@ fn packet(head: u8, body: &[u8]) -> Vec<u8> {
 }
 
 impl Claimant {
+    /// A connection on which nothing was said yet.
+    pub(super) async fn shake_hands(address: SocketAddr, trust: &Trust) -> anyhow::Result<Self> {
+        let tcp = TcpStream::connect(address).await?;
+        tcp.set_nodelay(true)?;
+        let name = ServerName::try_from("localhost")?;
+        let stream = trust.connector.connect(name, tcp).await?;
+        Ok(Self { stream })
+    }
+
     pub(super) async fn connect(
         address: SocketAddr,
         trust: &Trust,
         serial: &str,
         code: &str,
     ) -> anyhow::Result<Self> {
-        let tcp = TcpStream::connect(address).await?;
-        tcp.set_nodelay(true)?;
-        let stream = trust
-            .connector
-            .connect(ServerName::try_from("localhost")?, tcp)
-            .await?;
-        let mut claimant = Self { stream };
+        let mut claimant = Self::shake_hands(address, trust).await?;
         // User name, password, clean session; keep-alive of 30 seconds.
         let mut body = b"\0\x04MQTT\x04\xc2\0\x1e".to_vec();
         for field in ["", serial, code] {

@@ -47,6 +47,11 @@ pub(super) type By = (&'static [Judge], &'static str);
 /// Refused by all three.
 pub(super) const ALL: By = (&Judge::ALL, "");
 const NOBODY: By = (&[], "it breaks our profile, and no rule for who verifies");
+const UNCONSTRAINED: By = (
+    &[],
+    "the authority of devices constrains DNS names alone, for the sake of clients that cannot read more; its usage makes no \
+     leaf a server",
+);
 const STRICT: By = (
     &[OpenSsl],
     "RFC 5280 asks it of who issues, and only -x509_strict looks",
@@ -178,10 +183,10 @@ const CHANGES: &[(&str, By, Change)] = &[
     ("a DNS name", ALL, |d| {
         *d.extension(oid::NAMES) = names(0x82, b"muster.example")
     }),
-    ("an IPv4 address", ALL, |d| {
+    ("an IPv4 address", UNCONSTRAINED, |d| {
         *d.extension(oid::NAMES) = names(0x87, &[10, 0, 0, 1])
     }),
-    ("an IPv6 address", ALL, |d| {
+    ("an IPv6 address", UNCONSTRAINED, |d| {
         *d.extension(oid::NAMES) = names(0x87, &[0xfd; 16])
     }),
     (
