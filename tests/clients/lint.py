@@ -1,9 +1,10 @@
 """Lints certificates and revocation lists with pkilint, somebody else's linter of RFC 5280 and what came after it.
 
-Each file holds one DER document after the other. Prints one JSON object: how many documents were linted, and each finding at
-NOTICE or above, with its severity and the places of the documents that have it:
+Each file holds one document after the other, its length in four bytes before it: lengths in DER are among what may be wrong.
+Prints one JSON object: how many documents were linted, and each finding at NOTICE or above, with its severity and the places of
+the documents that have it:
 
-    lint.py --certificates certificates.der --lists lists.der
+    lint.py --certificates certificates --lists lists
 """
 
 import argparse
@@ -18,18 +19,14 @@ from pkilint.validation import ValidationFindingSeverity
 
 
 def documents(path):
-    """The documents of a file, by the lengths that DER gives them."""
+    """The documents of a file."""
     data = pathlib.Path(path).read_bytes() if path else b""
     found = []
     start = 0
     while start < len(data):
-        size = data[start + 1]
-        head = 2
-        if size >= 0x80:
-            head += size - 0x80
-            size = int.from_bytes(data[start + 2 : start + head])
-        found.append(data[start : start + head + size])
-        start += head + size
+        end = start + 4 + int.from_bytes(data[start : start + 4], "big")
+        found.append(data[start + 4 : end])
+        start = end
     return found
 
 

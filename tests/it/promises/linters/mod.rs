@@ -40,7 +40,9 @@ async fn linted(certificates: &[&[u8]], lists: &[&[u8]]) -> Option<Value> {
     lint.arg(fixture::in_repository("tests/clients/lint.py"));
     for (option, documents) in [("--certificates", certificates), ("--lists", lists)] {
         let path = directory.path().join(&option[2..]);
-        std::fs::write(&path, documents.concat()).unwrap();
+        let framed = |der: &&[u8]| [&u32::try_from(der.len()).unwrap().to_be_bytes(), *der].concat();
+        let framed: Vec<_> = documents.iter().map(framed).collect();
+        std::fs::write(&path, framed.concat()).unwrap();
         lint.arg(option).arg(path);
     }
     let ended = Program::run(&mut lint).await;
