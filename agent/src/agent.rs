@@ -72,7 +72,7 @@ impl fmt::Debug for Agent {
     }
 }
 
-/// The state directory, held by this process alone, and the roots that the device pinned.
+/// The state directory, held by this process alone, and the roots that the device trusts.
 pub(crate) struct Locked {
     pub(crate) state: Arc<dyn Disk>,
     pub(crate) trust: Trust,
@@ -87,6 +87,7 @@ impl Locked {
         let trust = Trust::from_pem(&pem, clock.clone())?;
         let state = open(settings.state_directory())?;
         let lock = lock(settings.state_directory())?;
+        let trust = trust.remembered(&*state)?;
         Ok(Self {
             state,
             trust,

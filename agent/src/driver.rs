@@ -11,7 +11,7 @@ use crate::{
     worker::{self, Worker, chain},
 };
 use muster_proto::{
-    payload::{self, Digest, Hello, Report},
+    payload::{self, Digest, Hello, Report, TrustBundle, Trusted},
     topic::{Channel, Topic},
 };
 use std::{
@@ -151,6 +151,11 @@ impl Driver {
                 let claim = enroll::claim(&self.key).map_err(|error| chain(&error))?;
                 publish(way, &Topic::Claim(ENCODING), &claim, Sent::Claim)?;
             }
+            Action::SendTrusted => {
+                let version = self.trust.version();
+                let trusted = encode(&Trusted { version })?;
+                publish(way, &self.topic(Channel::Trusted)?, &trusted, Sent::Trusted)?;
+            }
             Action::SendHello(have) => {
                 let hello = encode(&self.hello(have))?;
                 publish(way, &self.topic(Channel::Hello)?, &hello, Sent::Hello)?;
@@ -197,10 +202,36 @@ impl Driver {
                 let update = enroll::update(&payload, identity.device(), next, &self.trust);
                 Some(self.updated(update).await)
             }
+            (Some(Topic::Device(id, Channel::Trust, ENCODING)), Some(identity))
+                if id == identity.device().as_str() =>
+            {
+                self.trusting(&payload).await
+            }
             _ => {
                 tracing::debug!(topic, "message on a topic that was not asked for");
                 None
             }
+        }
+    }
+
+    /// Follows a bundle. It is durable before it counts: a device that forgot it could be led back.
+    async fn trusting(&mut self, payload: &[u8]) -> Option<Event> {
+        let bundle: Result<TrustBundle, _> = payload::decode(payload, ENCODING);
+        let disbelieved = |why: String| Some(Event::Disbelieved(format!("roots are not believed: {why}")));
+        let trust = match bundle.map(|bundle| self.trust.advance(&bundle)) {
+            Ok(Ok(Some(trust))) => trust,
+            Ok(Ok(None)) => return None,
+            Ok(Err(error)) => return disbelieved(error.to_string()),
+            Err(error) => return disbelieved(error.to_string()),
+        };
+        let (state, kept) = (Arc::clone(&self.state), trust.clone());
+        match tokio::task::spawn_blocking(move || kept.save(&*state)).await {
+            Ok(Ok(())) => {
+                self.trust = trust;
+                Some(Event::Trusting(self.trust.version()))
+            }
+            Ok(Err(error)) => disbelieved(format!("they cannot be kept: {}", chain(&error))),
+            Err(_cancelled) => disbelieved("the agent stops".into()),
         }
     }
 
@@ -321,7 +352,7 @@ impl Driver {
         let (tls, client_id, login, filters) = match (role, self.shown()) {
             (Role::Device, Some((key, identity))) => {
                 let tls = identity::device(&self.trust, identity, key);
-                let filters = [Channel::Desired, Channel::Certificate]
+                let filters = [Channel::Desired, Channel::Certificate, Channel::Trust]
                     .map(|channel| Topic::Device(identity.device().as_str(), channel, ENCODING).to_string());
                 (tls, identity.device().to_string(), None, filters.to_vec())
             }
@@ -384,6 +415,7 @@ impl Driver {
                 tracing::info!(generation, "desired state received")
             }
             AgentEvent::Applied { generation } => tracing::info!(generation, "applied"),
+            AgentEvent::Trusting { version } => tracing::info!(version, "other roots are trusted"),
             AgentEvent::Reported { generation, ok } => tracing::info!(generation, ok, "reported"),
             AgentEvent::Drifted { reason } => tracing::warn!(reason, "drifted"),
             AgentEvent::Failed { reason } => tracing::warn!(reason, "failed"),

@@ -17,6 +17,11 @@ pub enum AgentEvent {
     },
     /// The next certificate came, and is durable; the device connects anew with it.
     Renewed,
+    /// Other roots are trusted from now on, and that is durable.
+    Trusting {
+        /// Their version.
+        version: u64,
+    },
     /// Connected as the device.
     Connected,
     /// Desired state came that is genuine and new, or a repeat.

@@ -6,12 +6,13 @@
 //! **What it must not know.** Anything about how server or agent work: no I/O, no state, no decisions.
 //!
 //! **Where to start.** [`topic`] says who talks where, [`payload`] what they say, [`envelope`] how the
-//! device knows that it is true.
+//! device knows that it is true, [`trust`] how it comes from the roots of its making to those of today.
 #![warn(missing_docs)]
 
 pub mod envelope;
 pub mod payload;
 pub mod topic;
+pub mod trust;
 
 /// Messages, clients and servers generated from `muster/v1/*.proto`.
 #[cfg(feature = "grpc")]

@@ -29,6 +29,10 @@ pub enum Channel {
     Renew,
     /// Down: the next certificate, or why there is none, or that it is time for one.
     Certificate,
+    /// Up: by which version of the roots I trust.
+    Trusted,
+    /// Down: newer versions of the roots, each signed by one of those before it.
+    Trust,
 }
 
 /// Which way a channel flows.
@@ -52,12 +56,14 @@ pub enum Topic<'a> {
 }
 
 impl Channel {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 7] = [
         Self::Hello,
         Self::Desired,
         Self::Report,
         Self::Renew,
         Self::Certificate,
+        Self::Trusted,
+        Self::Trust,
     ];
 
     /// The last part of the topic.
@@ -68,14 +74,16 @@ impl Channel {
             Self::Report => "report",
             Self::Renew => "renew",
             Self::Certificate => "cert",
+            Self::Trusted => "trusted",
+            Self::Trust => "trust",
         }
     }
 
     /// Which way it flows.
     pub const fn direction(self) -> Direction {
         match self {
-            Self::Hello | Self::Report | Self::Renew => Direction::Up,
-            Self::Desired | Self::Certificate => Direction::Down,
+            Self::Hello | Self::Report | Self::Renew | Self::Trusted => Direction::Up,
+            Self::Desired | Self::Certificate | Self::Trust => Direction::Down,
         }
     }
 }

@@ -1,11 +1,24 @@
-//! The pinned roots, and the three kinds of certificate that are judged by them.
+//! The trusted roots, and the three kinds of certificate that are judged by them.
+//!
+//! A device begins with the roots that it pinned. A bundle that one of them signed leads on to others, durably and never back;
+//! other pins are a person's word and begin anew.
 
 use super::{DeviceId, DeviceKey, Identity, der::Validity};
-use crate::clock::{Believed, Clock};
-use muster_proto::{envelope::CONFIG_SIGNING_EKU_DER, payload::ClaimAccepted};
+use crate::{
+    clock::{Believed, Clock},
+    disk::{Disk, Place},
+    record::{self, StateError},
+};
+use muster_proto::{
+    envelope::CONFIG_SIGNING_EKU_DER,
+    payload::{Binary, ClaimAccepted, Digest, TrustBundle},
+    trust::{self, Advance},
+};
 use rustls::pki_types::{
     CertificateDer, SignatureVerificationAlgorithm, TrustAnchor, UnixTime, pem::PemObject as _,
 };
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 use std::time::Duration;
 use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
 
@@ -40,17 +53,53 @@ pub enum TrustError {
     /// Issued for another key.
     #[error("certificate is for another key than this device's")]
     OtherKey,
+    /// A bundle is wrong.
+    #[error(transparent)]
+    Bundle(#[from] trust::TrustError),
     /// Chain, validity or usage is wrong; the text is webpki's word for it.
     #[error("certificate does not verify: {0}")]
     Unverified(String),
 }
 
-/// The roots that the device pinned.
+/// The roots that the device trusts.
 #[derive(Debug, Clone)]
 pub(crate) struct Trust {
     roots: Vec<CertificateDer<'static>>,
     anchors: Vec<TrustAnchor<'static>>,
+    /// 0: those that it pinned.
+    version: u64,
+    /// Names the pinned roots.
+    pins: Digest,
     clock: Clock,
+}
+
+/// Where a bundle has led.
+#[derive(Debug, Serialize, Deserialize)]
+struct Record {
+    /// From which pins.
+    pins: Digest,
+    version: u64,
+    /// DER.
+    roots: Vec<Binary>,
+}
+
+fn place() -> Place {
+    Place::fixed("trust")
+}
+
+fn anchors(roots: &[CertificateDer<'_>]) -> Result<Vec<TrustAnchor<'static>>, TrustError> {
+    let anchor = |root| anchor_from_trusted_cert(root).map(|anchor| anchor.to_owned());
+    let anchors = roots.iter().map(anchor).collect::<Result<_, _>>();
+    anchors.map_err(|_| TrustError::Root)
+}
+
+/// Did the key of `root` sign?
+fn is_signed(root: &[u8], message: &[u8], signature: &[u8]) -> bool {
+    let root = CertificateDer::from(root);
+    EndEntityCert::try_from(&root).is_ok_and(|root| {
+        root.verify_signature(webpki::ring::ECDSA_P256_SHA256, message, signature)
+            .is_ok()
+    })
 }
 
 impl Trust {
@@ -62,17 +111,60 @@ impl Trust {
         if roots.is_empty() {
             return Err(TrustError::NoRoot);
         }
-        let anchor = |root| anchor_from_trusted_cert(root).map(|anchor| anchor.to_owned());
-        let anchors = roots
-            .iter()
-            .map(anchor)
-            .collect::<Result<_, _>>()
-            .map_err(|_| TrustError::Root)?;
+        let pins = roots.iter().fold(Sha256::new(), |pins, root| {
+            pins.chain_update(Sha256::digest(root))
+        });
         Ok(Self {
+            anchors: anchors(&roots)?,
             roots,
-            anchors,
+            version: 0,
+            pins: Digest(pins.finalize().into()),
             clock,
         })
+    }
+
+    /// As far as bundles have led from these pins.
+    pub(crate) fn remembered(self, disk: &dyn Disk) -> Result<Self, StateError> {
+        match record::load::<Record>(disk, &place())? {
+            Some(Record { pins, version, roots }) if pins == self.pins => {
+                let roots = roots.into_iter().map(|Binary(der)| der).collect();
+                let advanced = self.with(Advance { version, roots });
+                advanced.map_err(|_| StateError::damaged(&place()))
+            }
+            // Other pins: a person's word, and the last.
+            Some(_) | None => Ok(self),
+        }
+    }
+
+    /// Where a bundle leads from here; `None` when that is nowhere.
+    pub(crate) fn advance(&self, bundle: &TrustBundle) -> Result<Option<Self>, TrustError> {
+        let trusted: Vec<_> = self.roots.iter().map(|root| root.to_vec()).collect();
+        let advance = trust::advance(bundle, self.version, &trusted, is_signed)?;
+        advance.map(|advance| self.clone().with(advance)).transpose()
+    }
+
+    fn with(self, advance: Advance) -> Result<Self, TrustError> {
+        let roots: Vec<_> = advance.roots.into_iter().map(CertificateDer::from).collect();
+        Ok(Self {
+            anchors: anchors(&roots)?,
+            roots,
+            version: advance.version,
+            ..self
+        })
+    }
+
+    /// Durable on return.
+    pub(crate) fn save(&self, disk: &dyn Disk) -> Result<(), StateError> {
+        let record = Record {
+            pins: self.pins,
+            version: self.version,
+            roots: self.roots.iter().map(|root| Binary(root.to_vec())).collect(),
+        };
+        record::save(disk, &place(), &record)
+    }
+
+    pub(crate) const fn version(&self) -> u64 {
+        self.version
     }
 
     pub(crate) fn roots(&self) -> &[CertificateDer<'static>] {
@@ -146,3 +238,6 @@ pub(super) fn moment(
         .map(|validity| validity.not_before);
     UnixTime::since_unix_epoch(Duration::from_secs(now.for_certificates(begins)))
 }
+
+#[cfg(test)]
+mod tests;

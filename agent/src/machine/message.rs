@@ -22,6 +22,8 @@ pub(crate) enum Event {
     },
     /// The registry wants the certificate renewed.
     RenewalWanted,
+    /// Other roots are trusted from now on; they are durable.
+    Trusting(u64),
     /// The connection is up, and subscribed.
     Opened,
     /// The connection is gone, or none came about.
@@ -52,6 +54,8 @@ pub(crate) enum Action {
     SendClaim,
     /// Ask for the next certificate.
     SendRenewal,
+    /// Say by which roots the device trusts.
+    SendTrusted,
     /// Say what the device has.
     SendHello(Option<Mark>),
     /// Say how it stands.
@@ -78,6 +82,7 @@ pub(crate) enum Role {
 pub(crate) enum Sent {
     Claim,
     Hello,
+    Trusted,
     Renewal,
     Report,
 }

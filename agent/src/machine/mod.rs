@@ -129,6 +129,7 @@ impl Machine {
                 self.not_reissued(now, reason, retry_after, &mut actions);
             }
             Event::RenewalWanted => self.renewal.wanted(now),
+            Event::Trusting(version) => self.trusting(version, &mut actions),
             Event::Opened => self.opened(now, &mut actions),
             Event::Lost(reason) => self.drop_line(now, reason, &mut actions),
             Event::Granted(device_id) => self.granted(now, device_id, &mut actions),
@@ -162,8 +163,9 @@ impl Machine {
                     reported: None,
                     is_heard: false,
                 };
+                // First: what the registry says next may be signed under a root that this brings.
                 if self.renewal.opened() {
-                    actions.push(Action::SendHello(self.applied));
+                    actions.extend([Action::SendTrusted, Action::SendHello(self.applied)]);
                 }
                 actions.push(Action::Tell(AgentEvent::Connected));
                 // A report that could be old is not sent; what runs is looked at first.
@@ -256,7 +258,15 @@ impl Machine {
         let hello_waits = self.renewal.failed(now, wait, &mut self.jitter);
         actions.push(Action::Tell(AgentEvent::Failed { reason }));
         if hello_waits && matches!(self.line, Line::Up { .. }) {
-            actions.push(Action::SendHello(self.applied));
+            actions.extend([Action::SendTrusted, Action::SendHello(self.applied)]);
+        }
+    }
+
+    /// The registry is told, and asked once more for what was not believed by the roots before.
+    fn trusting(&self, version: u64, actions: &mut Vec<Action>) {
+        actions.push(Action::Tell(AgentEvent::Trusting { version }));
+        if matches!(self.line, Line::Up { .. }) {
+            actions.extend([Action::SendTrusted, Action::SendHello(self.applied)]);
         }
     }
 
@@ -331,7 +341,7 @@ impl Machine {
             return;
         };
         match sent {
-            Sent::Claim | Sent::Renewal => {}
+            Sent::Claim | Sent::Renewal | Sent::Trusted => {}
             Sent::Hello => {
                 *is_heard = true;
                 self.renewal.heard();

@@ -109,6 +109,10 @@ impl World {
                     assert_eq!(have, self.machine.applied, "a hello says what runs");
                     self.unacknowledged.push(Sent::Hello);
                 }
+                Action::SendTrusted => {
+                    assert_eq!(self.open, Some(Role::Device));
+                    self.unacknowledged.push(Sent::Trusted);
+                }
                 Action::SendReport(status) => {
                     assert_eq!(self.open, Some(Role::Device));
                     assert!(

@@ -61,6 +61,7 @@ fn told(actions: &[Action]) -> String {
             format!("report {} {state}", status.mark.generation)
         }
         Action::SendRenewal => "renew".into(),
+        Action::SendTrusted => "trusted".into(),
         Action::Close => "close".into(),
         Action::Work(Work::Keep(offer)) => format!("keep {}", offer.mark().generation),
         Action::Work(Work::Apply) => "apply".into(),
@@ -122,7 +123,7 @@ fn a_first_life() {
             (1, Event::Opened, "claim, *claiming"),
             (1, Event::Acknowledged(Sent::Claim), ""),
             (2, Event::Granted(device()), "close, *claimed, open Device"),
-            (3, Event::Opened, "hello 0, *connected"),
+            (3, Event::Opened, "trusted, hello 0, *connected"),
             (3, Event::Acknowledged(Sent::Hello), ""),
             (4, offer(mark(1, 1)), "*desired 1, keep 1"),
             (5, Event::Done(Outcome::Kept(mark(1, 1))), "apply"),
@@ -145,7 +146,7 @@ fn a_restart_looks_before_it_speaks() {
         vec![
             (0, Event::Started, "open Device, inspect"),
             (0, inspected(mark(7, 1)), ""),
-            (1, Event::Opened, "hello 7, *connected, inspect"),
+            (1, Event::Opened, "trusted, hello 7, *connected, inspect"),
             (1, inspected(mark(7, 1)), "report 7 good"),
         ],
     );
@@ -157,7 +158,7 @@ fn c5_what_a_power_loss_interrupted_is_applied_first() {
         claimed(Some(mark(7, 1)), Some(mark(6, 1))),
         vec![
             (0, Event::Started, "open Device, apply"),
-            (1, Event::Opened, "hello 6, *connected"),
+            (1, Event::Opened, "trusted, hello 6, *connected"),
             (2, applied(mark(7, 1)), "*applied 7, report 7 good"),
         ],
     );
@@ -171,7 +172,7 @@ fn c2_old_and_contradicting_offers_are_refused() {
         vec![
             (0, Event::Started, "open Device, inspect"),
             (0, inspected(mark(7, 1)), ""),
-            (1, Event::Opened, "hello 7, *connected, inspect"),
+            (1, Event::Opened, "trusted, hello 7, *connected, inspect"),
             (1, inspected(mark(7, 1)), "report 7 good"),
             (
                 2,
@@ -202,7 +203,7 @@ fn a_repeat_gets_a_fresh_report() {
         claimed(held, held),
         vec![
             (0, Event::Started, "open Device, inspect"),
-            (1, Event::Opened, "hello 7, *connected"),
+            (1, Event::Opened, "trusted, hello 7, *connected"),
             (1, inspected(mark(7, 1)), "report 7 good"),
             (2, Event::Acknowledged(Sent::Report), "*reported 7 true"),
             (3, offer(mark(7, 1)), "*desired 7, keep 7"),
@@ -218,7 +219,7 @@ fn of_many_offers_the_newest_is_kept_next() {
         claimed(None, None),
         vec![
             (0, Event::Started, "open Device"),
-            (1, Event::Opened, "hello 0, *connected"),
+            (1, Event::Opened, "trusted, hello 0, *connected"),
             (1, offer(mark(1, 1)), "*desired 1, keep 1"),
             (1, offer(mark(3, 1)), "*desired 3"),
             (1, offer(mark(2, 1)), "*desired 2"),
@@ -242,7 +243,7 @@ fn what_fails_to_apply_is_reported_and_tried_again() {
         vec![
             (0, Event::Started, "open Device, inspect"),
             (0, inspected(mark(1, 1)), ""),
-            (1, Event::Opened, "hello 1, *connected, inspect"),
+            (1, Event::Opened, "trusted, hello 1, *connected, inspect"),
             (1, inspected(mark(1, 1)), "report 1 good"),
             (1, Event::Acknowledged(Sent::Report), "*reported 1 true"),
             (2, offer(mark(2, 1)), "*desired 2, keep 2"),
@@ -255,7 +256,7 @@ fn what_fails_to_apply_is_reported_and_tried_again() {
             // The registry sends it again on the next connection.
             (603, Event::Lost("gone".into()), "*disconnected"),
             (605, Event::Woke, "open Device"),
-            (605, Event::Opened, "hello 1, *connected, report 2 bad"),
+            (605, Event::Opened, "trusted, hello 1, *connected, report 2 bad"),
             (606, offer(mark(2, 1)), "*desired 2, keep 2"),
             (606, Event::Done(Outcome::Kept(mark(2, 1))), "apply"),
             (606, applied(mark(2, 1)), "*applied 2"),
@@ -285,7 +286,7 @@ fn drift_is_told_then_mended() {
         vec![
             (0, Event::Started, "open Device, inspect"),
             (0, inspected(mark(1, 1)), ""),
-            (1, Event::Opened, "hello 1, *connected, inspect"),
+            (1, Event::Opened, "trusted, hello 1, *connected, inspect"),
             (1, Event::Done(drifted), "*drifted, apply, report 1 drifted"),
             (2, applied(mark(1, 1)), "*applied 1"),
             (
@@ -393,7 +394,7 @@ fn a_claim_without_answer_is_given_up_and_an_answer_not_believed_is_no_answer() 
         claimed(None, None),
         vec![
             (0, Event::Started, "open Device"),
-            (1, Event::Opened, "hello 0, *connected"),
+            (1, Event::Opened, "trusted, hello 0, *connected"),
             (2, disbelieved(), "*failed: forged"),
             (3, offer(mark(1, 1)), "*desired 1, keep 1"),
         ],
@@ -454,7 +455,7 @@ fn connected(renew_in: u64) -> Vec<(u64, Event, &'static str)> {
     vec![
         (0, Event::Started, "open Device"),
         (1, term(renew_in, false), ""),
-        (1, Event::Opened, "hello 0, *connected"),
+        (1, Event::Opened, "trusted, hello 0, *connected"),
         (2, Event::Acknowledged(Sent::Hello), ""),
     ]
 }
@@ -468,7 +469,7 @@ fn a_certificate_is_renewed_in_time_and_the_device_comes_with_the_next() {
         (1002, Event::Acknowledged(Sent::Renewal), ""),
         (1003, Event::Reissued, "*renewed, close, open Device"),
         (1004, term(9000, false), ""),
-        (1004, Event::Opened, "hello 0, *connected"),
+        (1004, Event::Opened, "trusted, hello 0, *connected"),
         (5000, Event::Woke, ""),
     ]);
     let machine = play(claimed(None, None), story);
@@ -524,12 +525,27 @@ fn an_ended_certificate_is_renewed_before_anything_is_said() {
     story.extend([
         (2, Event::Reissued, "*renewed, close, open Device"),
         (3, term(100, false), ""),
-        (3, Event::Opened, "hello 0, *connected"),
+        (3, Event::Opened, "trusted, hello 0, *connected"),
     ]);
     play(claimed(None, None), story);
     // Should the registry think otherwise, it hears the hello all the same.
     let mut story = ended();
-    story.push((2, no(None), "*failed: no, hello 0"));
+    story.push((2, no(None), "*failed: no, trusted, hello 0"));
+    play(claimed(None, None), story);
+}
+
+#[test]
+fn who_trusts_other_roots_says_so_and_asks_again() {
+    let story = vec![
+        (0, Event::Started, "open Device"),
+        (1, Event::Opened, "trusted, hello 0, *connected"),
+        (2, Event::Disbelieved("other root".into()), "*failed: other root"),
+        (3, Event::Trusting(1), "*trusting, trusted, hello 0"),
+        (4, Event::Acknowledged(Sent::Trusted), ""),
+        (5, Event::Lost("closed".into()), "*disconnected"),
+        // What was under way when the connection broke is told on the next.
+        (6, Event::Trusting(2), "*trusting, open Device"),
+    ];
     play(claimed(None, None), story);
 }
 
@@ -539,7 +555,7 @@ fn a_device_that_does_not_know_that_its_certificate_ended_finds_out() {
     for try_at in [10, 20, 30] {
         story.extend([
             (try_at, term(100_000, false), ""),
-            (try_at, Event::Opened, "hello 0, *connected"),
+            (try_at, Event::Opened, "trusted, hello 0, *connected"),
             (try_at + 1, Event::Lost("closed".into()), "*disconnected"),
             (try_at + 9, Event::Woke, "open Device"),
         ]);
@@ -549,7 +565,7 @@ fn a_device_that_does_not_know_that_its_certificate_ended_finds_out() {
         (50, Event::Opened, "*connected, renew"),
         (51, Event::Reissued, "*renewed, close, open Device"),
         (52, term(100_000, false), ""),
-        (52, Event::Opened, "hello 0, *connected"),
+        (52, Event::Opened, "trusted, hello 0, *connected"),
     ]);
     play(claimed(None, None), story);
 }

@@ -2,8 +2,11 @@
 
 use crate::registry::{CODE, Known, Registry, refused};
 use muster_agent::{Agent, AgentError, AgentEvent, Settings, SettingsBuilder, StateError};
-use muster_proto::payload::{Facet, FacetState, Report};
-use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, SanType, date_time_ymd};
+use muster_proto::{
+    payload::{Binary, Facet, FacetState, Report, TrustBundle, TrustVersion},
+    trust,
+};
+use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, SanType, SigningKey as _, date_time_ymd};
 use std::{fs, path::Path, sync::Arc, time::Duration};
 use tempfile::TempDir;
 use tokio::{sync::oneshot, task::JoinHandle};
@@ -335,6 +338,50 @@ async fn c2_a_broker_that_replays_is_not_followed() {
     let refused = |event: &AgentEvent| matches!(event, AgentEvent::Failed { reason } if reason.contains("generation 4 is older than 5"));
     running.until(refused).await;
     assert_eq!(current(state.path()), "generation = 5\n");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_device_that_was_made_with_an_old_root_comes_to_believe_the_new_one() {
+    let registry = Registry::start().await;
+    let state = TempDir::new().unwrap();
+    let running = start(&registry, state.path());
+    let known = registry.until(reported(1)).await;
+    assert_eq!(known.trusted, [0]);
+    running.stop().await;
+    // Desired state comes under a root that it has never heard of, and with it the word of the root that it knows.
+    let new = crate::pki::Pki::new();
+    let (old_root, new_root) = (registry.pki.root.der(), new.root.der());
+    let roots = [&old_root, &new_root].map(|root| trust::digest(root)).to_vec();
+    let signature = registry.pki.root.key.sign(&trust::signing_input(1, &roots));
+    registry.change(|known| {
+        known.trust = Some(TrustBundle {
+            certificates: [&old_root, &new_root].map(|root| Binary(root.clone())).to_vec(),
+            versions: vec![TrustVersion {
+                version: 1,
+                roots,
+                signer: trust::digest(&old_root),
+                signature: Binary(signature.unwrap()),
+            }],
+        });
+        let device = known.hellos[0].0.clone();
+        known.desired = Some(crate::pki::desired("", 2));
+        known.forged = Some(new.seal(&crate::pki::desired(&device, 2)));
+    });
+    let mut running = start(&registry, state.path());
+    let event = running
+        .until(|event| matches!(event, AgentEvent::Trusting { .. }))
+        .await;
+    assert_eq!(event, AgentEvent::Trusting { version: 1 });
+    let known = registry.until(reported(2)).await;
+    assert_eq!(current(state.path()), "generation = 2\n");
+    assert_eq!(known.trusted[..3], [0, 0, 1]);
+    running.stop().await;
+    // It remembers.
+    let said = known.trusted.len();
+    let running = start(&registry, state.path());
+    let known = registry.until(|known| known.trusted.len() > said).await;
+    assert_eq!(known.trusted[said], 1);
     running.stop().await;
 }
 

@@ -7,7 +7,10 @@ use crate::{
 };
 use bytes::BytesMut;
 use muster_proto::{
-    payload::{self, Binary, Claim, ClaimAccepted, ClaimRefused, ClaimResult, Desired, Hello, Report},
+    payload::{
+        self, Binary, Claim, ClaimAccepted, ClaimRefused, ClaimResult, Desired, Hello, Report, TrustBundle,
+        Trusted,
+    },
     topic::{Channel, Encoding, Topic},
 };
 use rcgen::{
@@ -45,6 +48,10 @@ pub(crate) struct Known {
     /// Refuses claims so, as long as set.
     pub(crate) refusal: Option<ClaimRefused>,
     pub(crate) hellos: Vec<(String, Hello)>,
+    /// By which version devices said that they trust.
+    pub(crate) trusted: Vec<u64>,
+    /// What to trust.
+    pub(crate) trust: Option<TrustBundle>,
     pub(crate) reports: Vec<Report>,
     /// What every device is to be, by generation; the device id is filled in.
     pub(crate) desired: Option<Desired>,
@@ -233,12 +240,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 Packet::Publish(publish) => {
                     let answer = match &device {
                         Some(device) => self.hear(device, &publish),
-                        None => Some(self.decide(&serial, &publish)),
+                        None => Some((down.clone(), self.decide(&serial, &publish))),
                     };
                     // Committed, so acknowledged.
                     self.send(Packet::PubAck(PubAck::new(publish.pkid))).await?;
-                    if let Some(answer) = answer {
-                        self.publish(&down, answer).await?;
+                    if let Some((topic, answer)) = answer {
+                        self.publish(&topic, answer).await?;
                     }
                 }
                 Packet::PubAck(_) => {}
@@ -260,7 +267,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             .clone()
     }
 
-    fn hear(&self, device: &str, publish: &Publish) -> Option<Vec<u8>> {
+    /// What is said in answer, and where.
+    fn hear(&self, device: &str, publish: &Publish) -> Option<(String, Vec<u8>)> {
+        let down = |channel| Topic::Device(device, channel, Encoding::Postcard).to_string();
         let topic = Topic::parse(&publish.topic).unwrap();
         match topic {
             Topic::Device(id, Channel::Hello, Encoding::Postcard) if id == device => {
@@ -273,7 +282,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                         .is_none_or(|desired| desired.generation == hello.generation);
                     known.hellos.push((device.into(), hello));
                 });
-                (!current).then(|| self.sealed(device))
+                (!current).then(|| (down(Channel::Desired), self.sealed(device)))
+            }
+            Topic::Device(id, Channel::Trusted, Encoding::Postcard) if id == device => {
+                let Trusted { version } = payload::decode(&publish.payload, Encoding::Postcard).unwrap();
+                let mut trust = None;
+                self.registry.change(|known| {
+                    known.trusted.push(version);
+                    trust.clone_from(&known.trust);
+                });
+                let trust = trust.filter(|trust| trust.versions.iter().any(|one| one.version > version))?;
+                let payload = payload::encode(&trust, Encoding::Postcard).unwrap();
+                Some((down(Channel::Trust), payload))
             }
             Topic::Device(id, Channel::Report, Encoding::Postcard) if id == device => {
                 let report: Report = payload::decode(&publish.payload, Encoding::Postcard).unwrap();

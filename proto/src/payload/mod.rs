@@ -8,12 +8,14 @@ mod claim;
 mod desired;
 mod renew;
 mod report;
+mod trust;
 
 pub use binary::{Binary, Digest};
 pub use claim::{Claim, ClaimAccepted, ClaimRefused, ClaimResult};
 pub use desired::{Coordinates, Desired, File, Firmware, Location};
 pub use renew::{CertificateIssued, CertificateUpdate, Renew};
 pub use report::{Facet, FacetState, FacetStatus, Hello, Report};
+pub use trust::{TrustBundle, TrustVersion, Trusted};
 
 use crate::topic::Encoding;
 use serde::{Serialize, de::DeserializeOwned};

@@ -12,4 +12,5 @@ mod properties;
 mod readme;
 mod strict;
 mod trust;
+mod trust_versions;
 mod vectors;

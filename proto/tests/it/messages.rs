@@ -1,13 +1,13 @@
 //! The messages of the vectors. None holds a secret: the keys beside them are published.
 
-use crate::fixture::pem;
+use crate::{fixture::pem, trust_versions};
 use muster_firmware_policy::FirmwarePolicy;
 use muster_proto::{
     envelope::{Envelope, signing_input},
     payload::{
         self, Binary, CertificateIssued, CertificateUpdate, Claim, ClaimAccepted, ClaimRefused, ClaimResult,
         Coordinates, Desired, Digest, Facet, FacetState, FacetStatus, File, Firmware, Hello, Location, Renew,
-        Report,
+        Report, Trusted,
     },
     topic::Encoding,
 };
@@ -49,6 +49,8 @@ pub(crate) fn visit(visit: &mut impl Visit) {
     same(visit, "cert_issued", &certificate_issued());
     same(visit, "cert_refused", &certificate_refused());
     same(visit, "cert_due", &CertificateUpdate::Due);
+    same(visit, "trusted", &Trusted { version: 1 });
+    same(visit, "trust", &trust_versions::bundle());
     same(visit, "hello_first", &hello_first());
     same(visit, "hello", &hello());
     same(visit, "report", &report());

@@ -6,7 +6,7 @@ use muster_proto::{
     envelope::Envelope,
     payload::{
         self, Binary, Claim, ClaimAccepted, ClaimRefused, ClaimResult, Coordinates, Desired, Digest, Facet,
-        FacetState, FacetStatus, File, Firmware, Hello, Location, Report,
+        FacetState, FacetStatus, File, Firmware, Hello, Location, Report, TrustBundle, TrustVersion, Trusted,
     },
     topic::Encoding,
 };
@@ -57,6 +57,21 @@ fn claim_results() -> impl Strategy<Value = ClaimResult> {
         },
     );
     prop_oneof![accepted, refused]
+}
+
+fn bundles() -> impl Strategy<Value = TrustBundle> {
+    let version = (any::<u64>(), vec(digest(), 0..3), digest(), binary()).prop_map(
+        |(version, roots, signer, signature)| TrustVersion {
+            version,
+            roots,
+            signer,
+            signature,
+        },
+    );
+    (vec(binary(), 0..3), vec(version, 0..3)).prop_map(|(certificates, versions)| TrustBundle {
+        certificates,
+        versions,
+    })
 }
 
 fn hellos() -> impl Strategy<Value = Hello> {
@@ -205,6 +220,8 @@ fn survives_all(bytes: &[u8]) {
     survives::<Report>(bytes);
     survives::<Desired>(bytes);
     survives::<Envelope>(bytes);
+    survives::<Trusted>(bytes);
+    survives::<TrustBundle>(bytes);
     for encoding in ENCODINGS {
         let opened = Envelope::open(bytes, encoding, |_| Err("nobody".into()));
         assert!(opened.is_err());
@@ -293,6 +310,11 @@ proptest! {
 
     #[test]
     fn envelopes_round_trip(message in envelopes()) {
+        round_trips(&message);
+    }
+
+    #[test]
+    fn bundles_round_trip(message in bundles()) {
         round_trips(&message);
     }
 

@@ -13,6 +13,7 @@ use super::{
     profile::Template,
     profiles::{Life, NO_EXPIRY},
     sealed,
+    trust::History,
 };
 use crate::random;
 use muster_domain::{
@@ -21,7 +22,10 @@ use muster_domain::{
     certificate::{AuthorityId, CertificateProfile, CertificateSerial, SpkiDigest},
     names::OperatorName,
 };
-use muster_proto::envelope::{self, Envelope};
+use muster_proto::{
+    envelope::{self, Envelope},
+    payload::TrustBundle,
+};
 use rcgen::{CertificateParams, Issuer, KeyIdMethod};
 use rustls::{pki_types::CertificateDer, sign};
 use std::{path::Path, sync::Arc};
@@ -52,6 +56,7 @@ pub(super) struct Signing {
 pub struct Ca {
     /// The oldest first.
     roots: Vec<Stored>,
+    trust: History,
     devices: Generations<Issuing>,
     operators: Generations<Issuing>,
     servers: Generations<Issuing>,
@@ -223,6 +228,7 @@ impl Ca {
                 .iter()
                 .map(|root| root.certificate.clone())
                 .collect(),
+            trust: hierarchy.trust,
             issuance: Issuance::built_in().map_err(CaError::Profiles)?,
         })
     }
@@ -387,6 +393,16 @@ impl Ca {
     /// What devices and operators pin, DER; the oldest first.
     pub fn roots(&self) -> Vec<Vec<u8>> {
         self.roots.iter().map(|root| root.bytes.clone()).collect()
+    }
+
+    /// The newest version of what devices are to trust; 0 as long as that is what they were made with.
+    pub fn trust_version(&self) -> u64 {
+        self.trust.next() - 1
+    }
+
+    /// How a device comes from version `held` of what it trusts to the newest.
+    pub fn trust_above(&self, held: u64) -> TrustBundle {
+        self.trust.above(held)
     }
 
     /// The key of the hashes of activation codes.

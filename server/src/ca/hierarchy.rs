@@ -4,6 +4,7 @@
 //! ca/roots/ID/certificate.pem, and link.pem but for the first: the same key, certified by the root before
 //! ca/devices/ID/private.key   sealed; pending, until there is a
 //! ca/devices/ID/certificate.pem
+//! ca/trust/N.json             which roots devices are to trust by version N, signed by one of version N - 1
 //! ```
 //!
 //! and so for each kind. The rename of one file or directory makes, completes or ends a generation, so that none is ever
@@ -13,6 +14,7 @@ use super::{
     AuthorityKind, CaError,
     files::{self, Stored},
     kind::{ROOT_CA, authority_name},
+    trust::History,
 };
 use muster_domain::{Timestamp, certificate::AuthorityId};
 use std::{
@@ -70,6 +72,8 @@ pub(super) struct Hierarchy {
     /// The oldest first; never empty.
     pub(super) roots: Vec<Root>,
     generations: BTreeMap<AuthorityKind, Vec<Generation>>,
+    /// What devices were told of the roots.
+    pub(super) trust: History,
     pub(super) pending: Vec<Pending>,
 }
 
@@ -85,10 +89,12 @@ impl Hierarchy {
             return Err(CaError::Missing(directory));
         }
         let roots = roots(&directory)?;
+        let trust = History::read(&directory)?;
         let mut all = Self {
             directory,
             roots,
             generations: BTreeMap::new(),
+            trust,
             pending: Vec::new(),
         };
         for kind in AuthorityKind::ALL {
@@ -161,19 +167,17 @@ impl Hierarchy {
             .position(|root| certificate.is_signed_by(&root.certificate))
     }
 
-    /// From a root back to the oldest: each link leads to one that is older.
+    /// From a root back to the oldest: each link leads to one that is older. One whose root was removed stays: a device that lay in
+    /// a store may have pinned that, and has no other way to what came after.
     fn links(&self, mut root: usize) -> Vec<Vec<u8>> {
         let mut links = Vec::new();
         while let Some(link) = &self.roots[root].link {
-            let older = &self.roots[..root];
-            let Some(before) = older
-                .iter()
-                .position(|older| link.is_signed_by(&older.certificate))
-            else {
-                break;
-            };
             links.push(link.bytes.clone());
-            root = before;
+            let mut older = self.roots[..root].iter();
+            match older.position(|older| link.is_signed_by(&older.certificate)) {
+                Some(before) => root = before,
+                None => break,
+            }
         }
         links
     }
@@ -192,12 +196,19 @@ impl Hierarchy {
 
     /// In the order in which they are to work: the first that holds does.
     ///
-    /// The newest, but for the one that signs desired state: a device believes it under the root that it pinned, and every
-    /// device has pinned the oldest.
+    /// The newest, but for the one that signs desired state: a device believes it under a root that it trusts, which are those of
+    /// the newest version of trust. Before there is one, every device has pinned the oldest.
     pub(super) fn in_order(&self, kind: AuthorityKind) -> Vec<&Generation> {
         let mut all: Vec<_> = self.of(kind).iter().collect();
         if kind == AuthorityKind::Config {
-            all.sort_by_key(|generation| generation.root);
+            let is_known = |root: usize| {
+                let named = self.trust.names(&self.roots[root].certificate);
+                named.unwrap_or(root == 0)
+            };
+            all.sort_by_key(|generation| match generation.root {
+                known if is_known(known) => (false, 0),
+                other => (true, other),
+            });
         }
         all
     }

@@ -40,6 +40,7 @@ mod profiles;
 mod sealed;
 #[cfg(test)]
 mod tests;
+mod trust;
 mod weak;
 
 // The reader of what strangers send is one for requests and for manifests.
@@ -48,8 +49,8 @@ use muster_domain::der;
 pub use authority::{Ca, OperatorCredential, ServerCertificate};
 pub(crate) use ceremony::is_root_of;
 pub use ceremony::{
-    AuthorityState, Installed, Listed, ListedCertificate, Removed, install, list, remove, request,
-    root_key_within, utc, warnings,
+    AuthorityState, Installed, Listed, ListedCertificate, Removed, draft_trust, install, list, list_trust,
+    remove, request, root_key_within, utc, warnings,
 };
 pub use crl::{ListOrder, Revoked};
 pub use csr::{CertificationRequest, KeptRequest, REQUEST_LIMIT};
@@ -69,3 +70,4 @@ pub(crate) use offline::{Place, parent};
 pub use passphrase::Passphrase;
 pub use pkcs7::{certs_only, wanted_attributes};
 pub use profiles::{Issuance, ProfileChanges};
+pub use trust::ListedTrust;

@@ -15,8 +15,13 @@ use super::{
     lint_bytes,
     profile::{Kind, Template},
     sealed,
+    trust::{self, DRAFT, Draft},
 };
-use muster_domain::Timestamp;
+use muster_domain::{Timestamp, certificate::AuthorityId};
+use muster_proto::{
+    payload::{Binary, TrustBundle, TrustVersion},
+    trust::{ROOTS_LIMIT, digest, signing_input},
+};
 use std::{
     path::{Path, PathBuf},
     time::Duration,
@@ -53,7 +58,14 @@ The root itself holds for twenty years. Before it ends, or when its key may be k
     on the server     musterd authority install NEW/root-and-link.pem --dir D --passphrase-file P
 
 NEW is a directory like this one, with another key. The old root certifies the new one's key, so that devices which
-pinned the old root accept what stands under the new one.
+pinned the old root accept what stands under the new one. So that they trust the new root itself, and no longer the old one
+in the end, a root signs what is to be trusted:
+
+    on the server     musterd authority request trust --dir D --passphrase-file P --out draft.json
+    here              musterd authority sign draft.json --offline . --passphrase-file P --kind trust --out trust.json
+    on the server     musterd authority install trust.json --dir D --passphrase-file P
+
+`musterd authority root --help` has all steps in their order.
 
 The key without this program:
 
@@ -166,6 +178,54 @@ impl Offline {
         }
         let certificate = self.certify(kind, &kind::mark(&request.key), &request.key, now)?;
         Ok(certificate_pem(&certificate))
+    }
+
+    /// Signs what [`draft_trust`](super::draft_trust) wrote, and puts that down: devices that trust this root trust the roots of
+    /// the draft from then on, and no others. Gives the signed version, its number, and the ids of its roots.
+    ///
+    /// # Errors
+    ///
+    /// [`CaError::Ceremony`] when the draft is no good, or a fault.
+    pub fn vouch(&self, draft: &str, now: Timestamp) -> Result<(String, u64, Vec<AuthorityId>), CaError> {
+        let refuse = |why: &str| CaError::Ceremony(format!("the draft {why}; nothing was signed"));
+        let draft: Draft = serde_json::from_str(draft)
+            .ok()
+            .filter(|draft: &Draft| draft.sign == DRAFT)
+            .ok_or_else(|| refuse("is not what `musterd authority request trust` writes"))?;
+        if draft.version == 0 || draft.roots.is_empty() || draft.roots.len() > ROOTS_LIMIT {
+            return Err(refuse(&format!(
+                "must name a version and 1 to {ROOTS_LIMIT} roots"
+            )));
+        }
+        let own = self.certificate();
+        let mut ids = Vec::new();
+        for Binary(der) in &draft.roots {
+            let root = Stored::from_bytes(self.directory.join("a root of the draft"), der.clone())?;
+            if !root.is_signed_by(&root) || root.organisation != own.organisation {
+                return Err(refuse("names a certificate that is no root of this organisation"));
+            }
+            ids.push(root.id());
+        }
+        let roots: Vec<_> = draft.roots.iter().map(|root| digest(&root.0)).collect();
+        let signature = self.root.key.sign(&signing_input(draft.version, &roots));
+        let version = TrustVersion {
+            version: draft.version,
+            roots,
+            signer: digest(&own.bytes),
+            signature: Binary(signature.map_err(CaError::Key)?),
+        };
+        let mut certificates = draft.roots;
+        if !certificates.iter().any(|root| root.0 == own.bytes) {
+            certificates.push(Binary(own.bytes.clone()));
+        }
+        let named = ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+        let line = format!("{} trust {} of {named}\n", super::utc(now), draft.version);
+        files::append(&self.directory.join(files::LEDGER), &line)?;
+        let signed = TrustBundle {
+            certificates,
+            versions: vec![version],
+        };
+        Ok((trust::text(&signed)?, draft.version, ids))
     }
 
     /// Certifies a key for a kind, and puts that down.

@@ -14,6 +14,7 @@ use std::{
     fs::{self, OpenOptions},
     io::Write as _,
     path::{Path, PathBuf},
+    str::FromStr,
 };
 
 /// Said after each change: the keys are opened at the start.
@@ -25,22 +26,26 @@ pub(crate) enum Authority {
     /// Show every certificate of the authority: what it is for, how it stands, when it ends.
     ///
     /// Kinds: devices, operators and servers are the CAs of their certificates, config signs desired state, checkpoint signs
-    /// checkpoints of the audit log. States: issuing works, trusted is believed, pending waits for its certificate. Warns when
-    /// less than a third of a life is left.
+    /// checkpoints of the audit log. States: issuing works, trusted is believed, pending waits for its certificate. Behind them, the
+    /// versions of trust: which roots devices are told to trust. Warns when less than a third of a life is left.
     List(List),
     /// First step, on the server: make a new key of a kind, and write the request to certify it.
     ///
     /// Nothing changes for the server until the certificate is installed. Carry the request to the machine with the root key and
     /// go on there with `musterd authority sign`. As long as a key of this kind waits for its certificate, the same request is
     /// written again; `musterd authority remove ID` withdraws it.
+    ///
+    /// The kind `trust` makes no key: it draws up the next version of what devices are to trust, which is every root that is
+    /// installed here, and no other. Devices take it from the server when they next connect, if a root that they trust has
+    /// signed it.
     Request(Request),
     /// Second step, on the machine with the root key: sign a request.
     ///
     /// Of the request its key and kind are taken; names, validity and usage come from the profile of the kind. Each certificate
     /// is put down in `issued.log` beside the root key before it is written. Carry it back to the server and go on there with
-    /// `musterd authority install`.
+    /// `musterd authority install`. A version of trust is shown with the roots that it names: compare them.
     Sign(Sign),
-    /// Last step, on the server: install the certificate that was signed, or a new root.
+    /// Last step, on the server: install the certificate or version of trust that was signed, or a new root.
     ///
     /// It is held against the key that waits for it, the root and the profile of its kind; what does not fit changes nothing.
     /// From the next start on the server works with it. What worked before stays trusted until it ends, or until `musterd
@@ -57,11 +62,19 @@ pub(crate) enum Authority {
     Rotate(Rotate),
     /// Make a root to follow this one, on the machine with the root key.
     ///
-    /// Do it before the old root ends, or when its key may be known to others. Install NEW/root-and-link.pem on the server, then
-    /// rotate servers, devices and operators with `--offline NEW`: who pinned the old root comes to the new one by the link,
-    /// which the server sends along. Give new devices both roots to pin. Desired state stays signed under the old root until that
-    /// is removed, since a device believes it under a root that it pinned only: rotate config under the old root until every
-    /// device has the new one.
+    /// Do it before the old root ends, or when its key may be known to others:
+    ///
+    /// 1. Install NEW/root-and-link.pem on the server.
+    /// 2. `rotate trust --offline OLD`: devices that trust the old root trust both from then on, as they connect. See who has not
+    ///    yet: `muster device list --filter 'trust_version < 1'` (or whatever number the version has).
+    /// 3. `rotate` servers, devices, operators, config and checkpoint with `--offline NEW`, and renew the devices' certificates
+    ///    with `muster device renew`. Who did not hear of the new root comes to it by the link, which the server sends along.
+    /// 4. Make operators new credentials, with `muster operator create`: theirs end with the authority that signed them.
+    /// 5. When every device has the version and a new certificate: `remove` what stands under the old root, and the root; then
+    ///    `rotate trust --offline NEW`, so that devices stop trusting it. The link is sent on, for latecomers.
+    ///
+    /// Programs on devices that take no versions of trust believe desired state under a root that they pinned only: rotate config
+    /// under the old root until they have the new one.
     Root(Root),
 }
 
@@ -74,11 +87,11 @@ pub(crate) struct List {
 
 #[derive(Args)]
 pub(crate) struct Request {
-    /// What is to be renewed: devices, operators, servers, config or checkpoint.
-    kind: AuthorityKind,
+    /// What is to be renewed: devices, operators, servers, config or checkpoint; or trust.
+    kind: Wanted,
     #[command(flatten)]
     at: Directory,
-    /// Where to write the request (PKCS#10, PEM); must not exist.
+    /// Where to write the request (PKCS#10, PEM; of trust, JSON); must not exist.
     #[arg(long)]
     out: PathBuf,
 }
@@ -93,17 +106,17 @@ pub(crate) struct Sign {
     /// File whose first line opens the root key. Without it: the systemd credential `muster-passphrase`.
     #[arg(long)]
     passphrase_file: Option<PathBuf>,
-    /// What you mean to sign: devices, operators, servers, config or checkpoint. Another request is refused.
+    /// What you mean to sign: devices, operators, servers, config, checkpoint or trust. Another request is refused.
     #[arg(long)]
-    kind: AuthorityKind,
-    /// Where to write the certificate (PEM); must not exist.
+    kind: Wanted,
+    /// Where to write the certificate (PEM; of trust, JSON); must not exist.
     #[arg(long)]
     out: PathBuf,
 }
 
 #[derive(Args)]
 pub(crate) struct Install {
-    /// The certificate, PEM.
+    /// What `musterd authority sign` or `musterd authority root` wrote.
     file: PathBuf,
     #[command(flatten)]
     at: Directory,
@@ -123,8 +136,8 @@ pub(crate) struct Remove {
 
 #[derive(Args)]
 pub(crate) struct Rotate {
-    /// What is to be renewed: devices, operators, servers, config or checkpoint.
-    kind: AuthorityKind,
+    /// What is to be renewed: devices, operators, servers, config or checkpoint; or trust.
+    kind: Wanted,
     #[command(flatten)]
     at: Directory,
     /// The directory with root.key and root.pem.
@@ -143,6 +156,59 @@ pub(crate) struct Root {
     /// The new directory; made here, must not exist or be empty.
     #[arg(long)]
     out: PathBuf,
+}
+
+/// What a ceremony is about.
+#[derive(Debug, Clone, Copy)]
+enum Wanted {
+    /// A key of a kind.
+    Key(AuthorityKind),
+    /// What devices are to trust.
+    Trust,
+}
+
+impl FromStr for Wanted {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "trust" {
+            return Ok(Self::Trust);
+        }
+        let kind = text.parse().map(Self::Key);
+        kind.map_err(|error: String| format!("{error}, trust"))
+    }
+}
+
+impl std::fmt::Display for Wanted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Key(kind) => kind.fmt(f),
+            Self::Trust => f.write_str("trust"),
+        }
+    }
+}
+
+impl Wanted {
+    fn request(self, at: &Directory) -> anyhow::Result<String> {
+        Ok(match self {
+            Self::Key(kind) => ca::request(&at.dir, kind, &at.passphrase()?)?,
+            Self::Trust => ca::draft_trust(&at.dir)?,
+        })
+    }
+
+    fn sign(self, offline: &Offline, request: &str) -> anyhow::Result<String> {
+        Ok(match self {
+            Self::Key(kind) => offline.sign(request, kind, now())?,
+            Self::Trust => {
+                let (signed, version, roots) = offline.vouch(request, now())?;
+                say(&format!("trust        version {version}"));
+                for root in roots {
+                    say(&format!("trusted      root {root}"));
+                }
+                signed
+            }
+        })
+    }
 }
 
 fn now() -> Timestamp {
@@ -194,6 +260,15 @@ impl List {
         for one in ca::list(&self.dir, now)? {
             say(&line(&one, now));
         }
+        for one in ca::list_trust(&self.dir)? {
+            let roots: Vec<_> = one.roots.iter().map(AuthorityId::to_string).collect();
+            say(&format!(
+                "trust        version {} names {}, signed by {}",
+                one.version,
+                roots.join(" and "),
+                one.signer
+            ));
+        }
         for warning in ca::warnings(&self.dir, now)? {
             say(&format!("warning      {warning}"));
         }
@@ -217,12 +292,16 @@ fn line(one: &Listed, now: Timestamp) -> String {
 impl Request {
     fn run(self) -> anyhow::Result<()> {
         is_free(&self.out)?;
-        let request = ca::request(&self.at.dir, self.kind, &self.at.passphrase()?)?;
+        let request = self.kind.request(&self.at)?;
         write(&self.out, &request)?;
         let (out, kind) = (self.out.display(), self.kind);
+        let signed = match kind {
+            Wanted::Key(kind) => format!("{kind}.pem"),
+            Wanted::Trust => "trust.json".to_owned(),
+        };
         say(&format!("request      {out}"));
         say(&format!(
-            "next         on the machine with the root key: musterd authority sign {out} --offline DIR --kind {kind} --out {kind}.pem"
+            "next         on the machine with the root key: musterd authority sign {out} --offline DIR --kind {kind} --out {signed}"
         ));
         Ok(())
     }
@@ -233,9 +312,9 @@ impl Sign {
         is_free(&self.out)?;
         let request = read(&self.request)?;
         let offline = Offline::open(&self.offline, &passphrase(self.passphrase_file.as_deref())?)?;
-        write(&self.out, &offline.sign(&request, self.kind, now())?)?;
+        write(&self.out, &self.kind.sign(&offline, &request)?)?;
         let out = self.out.display();
-        say(&format!("certificate  {out}"));
+        say(&format!("signed       {out}"));
         say(&format!(
             "next         on the server: musterd authority install {out} --dir DIR"
         ));
@@ -250,8 +329,8 @@ impl Install {
     }
 }
 
-fn installed(at: &Directory, pem: &str) -> anyhow::Result<()> {
-    match ca::install(&at.dir, pem, &at.passphrase()?, now())? {
+fn installed(at: &Directory, text: &str) -> anyhow::Result<()> {
+    match ca::install(&at.dir, text, &at.passphrase()?, now())? {
         Installed::Authority(kind, id) => {
             say(&format!("installed    {kind} {id}"));
             let all = ca::list(&at.dir, now())?;
@@ -260,14 +339,22 @@ fn installed(at: &Directory, pem: &str) -> anyhow::Result<()> {
                 .any(|one| one.id == id && one.state == AuthorityState::Issuing)
             {
                 say(
-                    "note         it waits until the older root is removed: devices believe desired state under a root that they pinned",
+                    "note         it waits: devices do not trust its root yet; see `musterd authority request trust`",
                 );
             }
         }
         Installed::Before(id) => say(&format!("installed    {id}, before this already")),
         Installed::Root(id) => {
             say(&format!("installed    root {id}"));
-            say("next         rotate servers, devices and operators with the new root key");
+            say(
+                "next         `musterd authority rotate trust` with the old root key; then rotate the others with the new one",
+            );
+        }
+        Installed::Trust(version) => {
+            say(&format!("installed    version {version} of trust"));
+            say(&format!(
+                "note         who has not taken it: muster device list --filter 'trust_version < {version}'"
+            ));
         }
     }
     pins(&at.dir)?;
@@ -346,9 +433,9 @@ impl Rotate {
         let passphrase = self.at.passphrase()?;
         // The root key is opened first: nothing is begun that cannot be ended.
         let offline = Offline::open(&self.offline, &passphrase)?;
-        let request = ca::request(&self.at.dir, self.kind, &passphrase)?;
-        let certificate = offline.sign(&request, self.kind, now())?;
-        installed(&self.at, &certificate)
+        let request = self.kind.request(&self.at)?;
+        let signed = self.kind.sign(&offline, &request)?;
+        installed(&self.at, &signed)
     }
 }
 

@@ -9,15 +9,28 @@ use crate::{
     tls::{Peer, Shown},
 };
 use muster_domain::{Code, Refusal};
-use muster_proto::v1::{self, enrollment_server::Enrollment};
+use muster_proto::{
+    payload::TrustVersion,
+    v1::{self, enrollment_server::Enrollment},
+};
 use std::net::{IpAddr, Ipv4Addr};
 use tonic::{Request, Response, Status};
 use zeroize::Zeroizing;
 
 impl Api {
     fn trust_bundle(&self) -> v1::TrustBundle {
+        let bundle = self.service.trust_above(0);
+        let version = |one: TrustVersion| v1::TrustVersion {
+            version: one.version,
+            roots: one.roots.iter().map(|root| root.0.to_vec()).collect(),
+            signer: one.signer.0.to_vec(),
+            signature: one.signature.0,
+        };
         v1::TrustBundle {
             roots: self.service.roots(),
+            version: bundle.versions.last().map_or(0, |newest| newest.version),
+            versions: bundle.versions.into_iter().map(version).collect(),
+            certificates: bundle.certificates.into_iter().map(|der| der.0).collect(),
         }
     }
 }

@@ -4,7 +4,7 @@ use crate::fault::Failure;
 use bytes::Bytes;
 use muster_domain::ids::DeviceId;
 use muster_proto::{
-    payload::{CertificateIssued, ClaimAccepted, Hello, Report},
+    payload::{CertificateIssued, ClaimAccepted, Hello, Report, TrustBundle, Trusted},
     topic::Encoding,
 };
 use std::{fmt, future::Future, net::IpAddr, time::Duration};
@@ -79,6 +79,13 @@ pub trait Registry: Clone + Send + Sync + 'static {
 
     /// Records what a device says of itself.
     fn report(&self, device: DeviceId, report: Report) -> impl Future<Output = Result<(), Failure>> + Send;
+
+    /// Records by which roots a device trusts, and how it comes to those of today; `None` when it has.
+    fn trusted(
+        &self,
+        device: DeviceId,
+        trusted: Trusted,
+    ) -> impl Future<Output = Result<Option<TrustBundle>, Failure>> + Send;
 
     /// The device's desired state: an encoded, signed envelope. `None` when there is none.
     fn desired(

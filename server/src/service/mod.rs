@@ -40,6 +40,7 @@ use muster_domain::{
     certificate::CertificateSerial,
     device::{self, Device, Explanation},
 };
+use muster_proto::payload::TrustBundle;
 use std::{path::Path, sync::Arc};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -92,6 +93,11 @@ impl Service {
     /// Root certificates, DER: what devices and operators pin.
     pub fn roots(&self) -> Vec<Vec<u8>> {
         self.ca.roots()
+    }
+
+    /// How one comes from version `held` of the trusted roots to the newest.
+    pub fn trust_above(&self, held: u64) -> TrustBundle {
+        self.ca.trust_above(held)
     }
 
     /// Devices that hold a session here.

@@ -16,7 +16,7 @@ use muster_domain::{
     renewal::{self, Admission},
 };
 use muster_proto::{
-    payload::{self, Binary, ClaimAccepted, Digest},
+    payload::{self, Binary, ClaimAccepted, Digest, TrustBundle, Trusted},
     topic::Encoding,
 };
 use semver::Version;
@@ -180,6 +180,13 @@ impl Registry for Service {
             .or_fault("record a report")??;
         tracing::debug!(%device, state = %heard.lifecycle.state(), verification = %heard.verification.state(), "report");
         Ok(())
+    }
+
+    async fn trusted(&self, device: DeviceId, trusted: Trusted) -> Result<Option<TrustBundle>, Failure> {
+        let noted = self.store.record_trust(device, trusted.version).await;
+        noted.or_fault("record what a device trusts")??;
+        let newest = self.ca.trust_version();
+        Ok((trusted.version < newest).then(|| self.trust_above(trusted.version)))
     }
 
     async fn desired(&self, device: DeviceId, encoding: Encoding) -> Result<Option<Bytes>, Failure> {

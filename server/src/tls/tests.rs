@@ -117,6 +117,7 @@ mod device {
             verification: Verification::Pending,
             alarm: None,
             renew_from: None,
+            trust: 0,
         };
         let (not_before, not_after) =
             ca.validity(muster_domain::certificate::CertificateProfile::Device, NOW);

@@ -2,7 +2,7 @@
 
 use super::{catalog, connected, import};
 use muster_proto::payload::{Binary, ClaimResult};
-use muster_tests::{Ended, Key, Mqtt, Pair, Program, Registry, copy_tree, files_below, fixture};
+use muster_tests::{Ended, Key, Mqtt, Pair, Program, Registry, copy_tree, files_below, fixture, until};
 use rumqttc::v5::mqttbytes::v5::ConnectReturnCode;
 use std::{
     fs,
@@ -340,7 +340,7 @@ async fn a_new_root_takes_over_from_one_that_devices_have_pinned() {
     let waits = plant
         .done(&format!("rotate config {DEVICES} --offline second"))
         .await;
-    assert!(waits.contains("waits until the older root is removed"), "{waits}");
+    assert!(waits.contains("devices do not trust its root yet"), "{waits}");
     // 2. Who pinned the old one connects, claims and obeys as before.
     let (musterd, _, mqtt) = plant.0.serve("info").await;
     let mut first = agent(&plant, "GW2-7000001", "", mqtt, "pinned.pem");
@@ -377,6 +377,144 @@ async fn a_new_root_takes_over_from_one_that_devices_have_pinned() {
     let whoami = Program::run(plant.0.muster().args(["operator", "whoami"])).await;
     assert_eq!(whoami.code, Some(0), "{whoami:?}");
     for program in [first, second, third, musterd] {
+        program.killed().await;
+    }
+}
+
+/// Devices that say they trust by this version.
+async fn trusting(plant: &Plant, version: u64) -> usize {
+    let mut muster = plant.0.muster();
+    let filter = format!("trust_version = {version}");
+    muster.args([
+        "device",
+        "list",
+        "-o",
+        "csv",
+        "--columns",
+        "serial",
+        "--filter",
+        &filter,
+    ]);
+    let listed = Program::run(&mut muster).await;
+    assert_eq!(listed.code, Some(0), "{listed:?}");
+    listed.out.lines().count() - 1
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn devices_leave_a_root_behind_and_latecomers_find_them() {
+    let plant = Plant::new();
+    let offline = |with: &str| format!("{DEVICES} --offline {with}");
+    fs::copy(plant.path("registry/operator/root.pem"), plant.path("pinned.pem")).unwrap();
+    let (musterd, _, mqtt) = plant.0.serve("info").await;
+    let client = connected(&plant.0).await;
+    catalog(&client).await;
+    let (rows, ended) = import(&client, &fixture::manifest("gateways.csv"), |_| {}).await;
+    ended.unwrap();
+    let device = |number: usize, mqtt| {
+        let (serial, code) = (
+            format!("GW2-{}", 7_000_001 + number),
+            &rows[number].activation_code,
+        );
+        agent(&plant, &serial, code, mqtt, "pinned.pem")
+    };
+    let mut here = device(0, mqtt);
+    here.logged("reported").await;
+    assert_eq!(trusting(&plant, 0).await, rows.len());
+    here.killed().await;
+    drop(client);
+    stopped(musterd).await;
+    // 1. A second root; the first vouches for it, in three steps.
+    plant
+        .done("root --offline registry-offline --passphrase-file passphrase --out second")
+        .await;
+    plant
+        .done(&format!("install second/root-and-link.pem {DEVICES}"))
+        .await;
+    let told = plant.done("list --dir registry").await;
+    assert!(told.contains("see `musterd authority request trust`"), "{told}");
+    plant
+        .done(&format!("request trust {DEVICES} --out draft.json"))
+        .await;
+    plant
+        .refused(
+            "sign draft.json --offline registry-offline --passphrase-file passphrase --kind config --out trust.json",
+            "is not a certificate request",
+        )
+        .await;
+    let signed = plant
+        .done(
+            "sign draft.json --offline registry-offline --passphrase-file passphrase --kind trust --out trust.json",
+        )
+        .await;
+    assert!(
+        signed.contains("version 1") && signed.matches("root").count() >= 2,
+        "{signed}"
+    );
+    plant
+        .refused(&format!("install draft.json {DEVICES}"), "is no version of trust")
+        .await;
+    let told = plant.done(&format!("install trust.json {DEVICES}")).await;
+    assert!(told.contains("trust_version < 1"), "{told}");
+    for kind in ["servers", "devices", "operators", "config", "checkpoint"] {
+        let told = plant.done(&format!("rotate {kind} {}", offline("second"))).await;
+        assert!(!told.contains("waits"), "{told}");
+    }
+    let (musterd, _, mqtt) = plant.0.serve("info").await;
+    let mut here = device(0, mqtt);
+    here.logged("other roots are trusted version=1").await;
+    until("the registry knows", async || {
+        (trusting(&plant, 1).await == 1).then_some(())
+    })
+    .await;
+    // Its certificate comes from the new authority.
+    let renew = Program::run(plant.0.muster().args(["device", "renew", "serial:GW2-7000001"])).await;
+    assert_eq!(renew.code, Some(0), "{renew:?}");
+    here.logged("certificate renewed").await;
+    here.killed().await;
+    // And so does that of whoever operates it.
+    let out = plant.path("eve");
+    let mut create = plant.0.muster();
+    create
+        .args(["operator", "create", "eve", "--role", "admin", "--out"])
+        .arg(&out);
+    let created = Program::run(&mut create).await;
+    assert_eq!(created.code, Some(0), "{created:?}");
+    for name in ["operator.pem", "operator.key"] {
+        fs::copy(out.join(name), plant.path("registry/operator").join(name)).unwrap();
+    }
+    stopped(musterd).await;
+    // 2. The first root goes, with all that stood under it, and devices are told.
+    let listed = plant.done("list --dir registry").await;
+    let mut old: Vec<_> = listed
+        .lines()
+        .filter(|line| line.contains("  trusted  "))
+        .map(|line| line.split_whitespace().nth(2).unwrap().to_owned())
+        .collect();
+    let roots: Vec<_> = old.drain(..2).collect();
+    for id in old.iter().chain([&roots[0]]) {
+        plant.done(&format!("remove {id} --dir registry --force")).await;
+    }
+    plant.done(&format!("rotate trust {}", offline("second"))).await;
+    let listed = plant.done("list --dir registry").await;
+    assert!(
+        listed.contains(&format!("version 2 names {}, signed by {}", roots[1], roots[1])),
+        "{listed}"
+    );
+    assert!(!listed.contains("warning"), "{listed}");
+    // 3. Who was here goes on, and who lay in a store with the first root alone comes to the second.
+    let (musterd, _, mqtt) = plant.0.serve("info").await;
+    let (mut here, mut new) = (device(0, mqtt), device(1, mqtt));
+    here.logged("other roots are trusted version=2").await;
+    new.logged("other roots are trusted version=2").await;
+    new.logged("reported").await;
+    until("both are known", async || {
+        (trusting(&plant, 2).await == 2).then_some(())
+    })
+    .await;
+    here.killed().await;
+    let mut here = device(0, mqtt);
+    here.logged("connected").await;
+    for program in [here, new, musterd] {
         program.killed().await;
     }
 }

@@ -114,6 +114,7 @@ fn device(now: Timestamp) -> anyhow::Result<Device> {
         verification: Verification::Pending,
         alarm: None,
         renew_from: None,
+        trust: 0,
     })
 }
 

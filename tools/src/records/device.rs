@@ -59,6 +59,8 @@ pub struct Device {
     pub renew_from: Option<String>,
     /// When it may claim; of a device that has not begun to.
     pub claim_window: Option<ClaimWindow>,
+    /// The version of the trusted roots that it says it has.
+    pub trust_version: u64,
     /// The certificate that is to take the place of its own.
     pub successor: Option<Successor>,
     /// What else its row held, by column; only of a device that is asked for alone.
@@ -250,6 +252,7 @@ impl From<v1::Device> for Device {
             certificate_serial: wire.certificate_serial,
             clone_alarm: wire.clone_alarm.map(CloneAlarm::from),
             renew_from: time(wire.renew_from.as_ref()),
+            trust_version: wire.trust_version,
             claim_window: wire.claim_window.map(ClaimWindow::from),
             successor: wire.successor.map(Successor::from),
             kept: wire.kept.into_iter().collect(),
@@ -299,6 +302,7 @@ impl Record for Device {
         Column::extra("renew_from", Look::Time),
         Column::extra("claim_window.opens", Look::Time),
         Column::extra("claim_window.closes", Look::Time),
+        Column::extra("trust_version", Look::Number),
         Column::extra("successor.certificate_serial", Look::Plain),
         Column::extra("successor.not_after", Look::Time),
         Column::extra("successor.issued", Look::Plain),

@@ -82,6 +82,8 @@ pub struct Device {
     pub alarm: Option<CloneAlarm>,
     /// An operator wants its certificate renewed from then on, however much of its life is left.
     pub renew_from: Option<Timestamp>,
+    /// The version of the trusted roots that it says it has; 0 for those that it was made with.
+    pub trust: u64,
 }
 
 impl Device {

@@ -42,6 +42,8 @@ pub enum DeviceField {
     CloneSuspected,
     /// `certificate_not_after`: when its certificate ends.
     CertificateNotAfter,
+    /// `trust_version`: of the trusted roots, as it says.
+    TrustVersion,
     /// `labels.KEY`.
     Labels,
     /// `variables.KEY`.
@@ -97,6 +99,7 @@ pub const fn schema() -> &'static Schema<DeviceField> {
             "certificate_not_after",
             Kind::Timestamp,
         ),
+        Field::new(DeviceField::TrustVersion, "trust_version", Kind::Int),
         Field::new(DeviceField::Labels, "labels", Kind::Labels),
         Field::new(DeviceField::Variables, "variables", Kind::Labels),
     ]);
@@ -126,6 +129,7 @@ impl Record for Device {
             DeviceField::UpdateTime => Some(Value::Timestamp(self.updated)),
             DeviceField::CloneSuspected => Some(Value::Bool(self.alarm.is_some())),
             DeviceField::CertificateNotAfter => self.lifecycle.not_after().map(Value::Timestamp),
+            DeviceField::TrustVersion => i64::try_from(self.trust).ok().map(Value::Int),
             DeviceField::Labels | DeviceField::Variables => None,
         }
     }

@@ -417,6 +417,7 @@ fn created(row: &DeviceRow, target: &desired::Target, fresh: &Fresh) -> Device {
         verification: Verification::Pending,
         alarm: None,
         renew_from: None,
+        trust: 0,
     }
 }
 

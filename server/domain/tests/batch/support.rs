@@ -70,5 +70,6 @@ pub(crate) fn device() -> Device {
         verification: Verification::Pending,
         alarm: None,
         renew_from: None,
+        trust: 0,
     }
 }

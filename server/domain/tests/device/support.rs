@@ -71,6 +71,7 @@ pub(crate) fn registered() -> Device {
         verification: Verification::Pending,
         alarm: None,
         renew_from: None,
+        trust: 0,
     }
 }
 

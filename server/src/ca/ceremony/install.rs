@@ -1,6 +1,6 @@
 //! The last step: the certificate that came back, beside its key.
 
-use super::{Session, settle};
+use super::{Session, settle, vouch};
 use crate::ca::{
     AuthorityKind, CaError, Passphrase, authority,
     files::{self, Stored, certificate_pem},
@@ -20,6 +20,8 @@ pub enum Installed {
     Authority(AuthorityKind, AuthorityId),
     /// A root, with its link.
     Root(AuthorityId),
+    /// A version of trust.
+    Trust(u64),
     /// It was there already, the very same.
     Before(AuthorityId),
 }
@@ -28,8 +30,8 @@ fn refuse(why: impl Into<String>) -> CaError {
     CaError::Ceremony(format!("{}; nothing was changed", why.into()))
 }
 
-/// Installs a certificate of the root for a key that waits for it, or a new root with its link (PEM, two certificates). From
-/// the next start on it works; what worked before stays trusted.
+/// Installs a certificate of the root for a key that waits for it, a new root with its link (PEM, two certificates), or a version
+/// of trust that a root signed (JSON). From the next start on it works; what worked before stays trusted.
 ///
 /// # Errors
 ///
@@ -37,13 +39,16 @@ fn refuse(why: impl Into<String>) -> CaError {
 /// changed then.
 pub fn install(
     server: &Path,
-    pem: &str,
+    text: &str,
     passphrase: &Passphrase,
     now: Timestamp,
 ) -> Result<Installed, CaError> {
     let Session { hierarchy, _lock } = Session::open(server)?;
+    if text.trim_start().starts_with('{') {
+        return Ok(Installed::Trust(vouch::install(&hierarchy, text)?));
+    }
     let path = PathBuf::from("the file");
-    let certificates = CertificateDer::pem_slice_iter(pem.as_bytes())
+    let certificates = CertificateDer::pem_slice_iter(text.as_bytes())
         .map(|der| {
             let der = der.map_err(|_| refuse("the file holds something else than certificates in PEM"))?;
             Stored::from_bytes(path.clone(), der.to_vec())

@@ -151,6 +151,7 @@ pub fn warnings(server: &Path, now: Timestamp) -> Result<Vec<String>, CaError> {
             key.display()
         )
     });
+    let untold = super::vouch::warning(&Hierarchy::read(server)?);
     let all = list(server, now)?;
     let due = all.iter().filter(|one| one.is_due(now)).map(|one| {
         let until = one
@@ -173,7 +174,7 @@ pub fn warnings(server: &Path, now: Timestamp) -> Result<Vec<String>, CaError> {
     let ended = ended.map(|kind| {
         format!("no certificate of kind {kind} holds any more: see `musterd authority rotate --help`")
     });
-    Ok(key.into_iter().chain(due).chain(ended).collect())
+    Ok(key.into_iter().chain(due).chain(ended).chain(untold).collect())
 }
 
 /// A root key that lies in a server's directory, where it must not be.

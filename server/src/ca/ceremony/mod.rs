@@ -7,6 +7,7 @@ mod list;
 mod remove;
 mod request;
 mod settle;
+mod vouch;
 
 pub use install::{Installed, install};
 pub use list::{AuthorityState, Listed, ListedCertificate, list, root_key_within, utc, warnings};
@@ -14,6 +15,7 @@ pub use remove::{Removed, remove};
 pub(super) use request::AuthorityRequest;
 pub use request::request;
 pub(super) use settle::appear;
+pub use vouch::{draft_trust, list_trust};
 
 use super::{
     CaError,

@@ -1,7 +1,8 @@
 //! Rotation: what works then, what is believed still, and what is refused without a trace.
 
 use super::{request::Draft, *};
-use crate::ca::ceremony::AuthorityRequest;
+use crate::ca::{ceremony::AuthorityRequest, files::Stored};
+use muster_proto::payload::Binary;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use std::{collections::BTreeMap, fs, time::Duration};
 use webpki::{EndEntityCert, KeyUsage};
@@ -493,10 +494,14 @@ fn a_new_root_is_believed_by_who_pinned_the_old_one() {
     }
     // Without the link, the old root's devices would not.
     assert!(!leads(&device[..2], &old_root, KeyUsage::client_auth(), at));
-    // 3. Desired state stays under the root that everybody pinned, until that goes.
+    // 3. Desired state stays under the root that everybody pinned, until devices were told to trust the new one.
     let usage = || KeyUsage::required(oid::CONFIG_SIGNING);
     let signer = |ca: &Ca| vec![ca.seal_desired(vec![1], at).unwrap().certificate.0];
     assert!(leads(&signer(&ca), &old_root, usage(), at));
+    assert_eq!(vouch(server, &old, at), Installed::Trust(1));
+    let ca = opened(server);
+    assert!(leads(&signer(&ca), &new_root, usage(), at));
+    assert!(!leads(&signer(&ca), &old_root, usage(), at));
     let listed = list(server, at).unwrap();
     let old_id = listed[0].id.to_string();
     let refused = remove(server, &old_id, |_, _| Ok(0)).unwrap_err().to_string();
@@ -514,6 +519,133 @@ fn a_new_root_is_believed_by_who_pinned_the_old_one() {
     let ca = opened(server);
     assert_eq!(ca.roots(), std::slice::from_ref(&new_root));
     assert!(leads(&signer(&ca), &new_root, usage(), at));
-    // What has no older root to lead to sends no link.
-    assert_eq!(ca.with_chain(issue(&ca, 2, at)).len(), 2);
+    // Who pinned the old one and hears of nothing until now comes to the new one all the same.
+    let late = ca.with_chain(issue(&ca, 2, at));
+    assert!(leads(&late, &old_root, KeyUsage::client_auth(), at));
+    // And those who come are told not to trust the old one any more.
+    let told = warnings(server, at).unwrap().join("; ");
+    assert!(told.contains("request trust"), "{told}");
+    assert_eq!(vouch(server, &new, at), Installed::Trust(2));
+    let told = warnings(server, at).unwrap().join("; ");
+    assert!(!told.contains("trust"), "{told}");
+    let ca = opened(server);
+    assert_eq!((ca.trust_version(), ca.trust_above(2).versions.len()), (2, 0));
+    let advance =
+        muster_proto::trust::advance(&ca.trust_above(0), 0, &[old_root], |root, message, signature| {
+            let root = Stored::from_bytes(PathBuf::new(), root.to_vec()).unwrap();
+            root.key.has_signed(message, signature)
+        });
+    let advance = advance.unwrap().unwrap();
+    assert_eq!((advance.version, advance.roots), (2, vec![new_root]));
+}
+
+/// The three steps for what devices are to trust.
+fn vouch(server: &Path, with: &Path, at: Timestamp) -> Installed {
+    let draft = draft_trust(server).unwrap();
+    let (signed, _, _) = offline(with).vouch(&draft, at).unwrap();
+    install(server, &signed, &passphrase(), at).unwrap()
+}
+
+#[test]
+fn a_version_of_trust_is_held_against_what_is_here() {
+    let copied = copy_of_the_fixture();
+    let server = copied.path();
+    let (old, new, stranger) = (
+        server.join("offline"),
+        server.join("offline-2"),
+        server.join("offline-3"),
+    );
+    let at = later(10);
+    // 1. Devices that pinned the one root there is need not be told.
+    assert_eq!(warnings(server, at).unwrap().join("; ").find("trust"), None);
+    let alone = draft_trust(server).unwrap();
+    let before = content(server);
+    for (draft, expected) in [
+        ("", "is not what"),
+        ("{}", "is not what"),
+        (&*alone.replace("muster trust", "muster config"), "is not what"),
+        (
+            &*alone.replace("\"version\": 1", "\"version\": 0"),
+            "must name a version",
+        ),
+    ] {
+        let error = offline(&old).vouch(draft, at).unwrap_err().to_string();
+        assert!(error.contains(expected), "{draft}: {error}");
+    }
+    let leaf: serde_json::Value = serde_json::from_str(&alone).unwrap();
+    let mut foreign = leaf;
+    let operator = Binary(FIXTURE.made.operator.chain[1].clone());
+    foreign["roots"] = serde_json::json!([operator]);
+    let error = offline(&old)
+        .vouch(&foreign.to_string(), at)
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("no root of this organisation"), "{error}");
+    assert_eq!(content(server), before, "nothing was signed");
+    // 2. Only the next version, of the roots that are here, by one that is trusted.
+    let (first, number, roots) = offline(&old).vouch(&alone, at).unwrap();
+    assert_eq!((number, roots.len()), (1, 1));
+    let both = fs::read_to_string(offline(&old).succeed(&new, &passphrase(), at).unwrap()).unwrap();
+    install(server, &both, &passphrase(), at).unwrap();
+    offline(&old).succeed(&stranger, &passphrase(), at).unwrap();
+    let wanted = draft_trust(server).unwrap();
+    let (by_stranger, ..) = offline(&stranger).vouch(&wanted, at).unwrap();
+    let (good, ..) = offline(&old).vouch(&wanted, at).unwrap();
+    let ahead = wanted.replace("\"version\": 1", "\"version\": 2");
+    let (ahead, ..) = offline(&old).vouch(&ahead, at).unwrap();
+    let spoiled = good.replacen("\"signature\": \"ME", "\"signature\": \"MF", 1);
+    assert_ne!(spoiled, good);
+    let before = content(server);
+    for (text, expected) in [
+        (&*first, "names other roots than those that are here"),
+        (&*ahead, "is not the next version"),
+        (&*spoiled, "has a wrong signature"),
+        (&*by_stranger, "is not signed by a root that is here"),
+        ("{", "is no version of trust"),
+        (&*wanted, "is no version of trust"),
+    ] {
+        let error = install(server, text, &passphrase(), at).unwrap_err().to_string();
+        assert!(error.contains(expected), "{text}: {error}");
+    }
+    assert_eq!(content(server), before, "nothing was changed");
+    assert_eq!(
+        install(server, &good, &passphrase(), at).unwrap(),
+        Installed::Trust(1)
+    );
+    assert_eq!(
+        install(server, &good, &passphrase(), at).unwrap(),
+        Installed::Trust(1),
+        "again"
+    );
+    let error = draft_trust(server).unwrap_err().to_string();
+    assert!(error.contains("there is no next version"), "{error}");
+    let listed = list_trust(server).unwrap();
+    assert_eq!(
+        (listed.len(), listed[0].version, listed[0].roots.len()),
+        (1, 1, 2)
+    );
+    assert_eq!(listed[0].signer, offline(&old).certificate().id());
+    // 3. The next must be signed by a root of the one before.
+    let third = fs::read_to_string(stranger.join("root-and-link.pem")).unwrap();
+    install(server, &third, &passphrase(), at).unwrap();
+    let wanted = draft_trust(server).unwrap();
+    let (by_newcomer, ..) = offline(&stranger).vouch(&wanted, at).unwrap();
+    let error = install(server, &by_newcomer, &passphrase(), at)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("is not signed by a root of the version before"),
+        "{error}"
+    );
+    assert_eq!(vouch(server, &new, at), Installed::Trust(2));
+    // 4. What lies on the disk is held against the rest at each start.
+    let file = server.join("ca/trust/1.json");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(
+        &file,
+        text.replacen("\"signature\": \"ME", "\"signature\": \"MF", 1),
+    )
+    .unwrap();
+    let error = Ca::open(server, &passphrase()).unwrap_err();
+    assert!(matches!(error, CaError::Damaged { .. }), "{error}");
 }

@@ -169,6 +169,7 @@ fn device(number: u32) -> Device {
         verification: Verification::Pending,
         alarm: None,
         renew_from: None,
+        trust: 0,
     }
 }
 

@@ -62,6 +62,7 @@ pub(crate) fn device(device: &Device) -> v1::Device {
             opens: window.opens.map(timestamp),
             closes: window.closes.map(timestamp),
         }),
+        trust_version: device.trust,
         successor: device.lifecycle.successor().map(|successor| v1::Successor {
             certificate_serial: successor.intent.certificate.to_string(),
             not_after: Some(timestamp(successor.intent.not_after)),

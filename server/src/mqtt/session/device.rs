@@ -20,7 +20,7 @@ use super::{
 use crate::fault::{Failure, Fault};
 use muster_domain::{Code, Refusal, ids::DeviceId};
 use muster_proto::{
-    payload::{self, CertificateUpdate, Hello, Renew, Report},
+    payload::{self, CertificateUpdate, Hello, PayloadError, Renew, Report, TrustBundle},
     topic::{Channel, Direction, Encoding, Topic},
 };
 use serde::de::DeserializeOwned;
@@ -48,6 +48,8 @@ struct Session<'a, R, S> {
     source: IpAddr,
     /// What there is to say of its certificate.
     update: Option<Box<CertificateUpdate>>,
+    /// How it comes to the roots of today.
+    trust: Option<Box<TrustBundle>>,
     pace: Bucket,
     idle: Duration,
     heard: Instant,
@@ -86,6 +88,7 @@ pub(super) async fn run<R: Registry, S: AsyncRead + AsyncWrite + Unpin>(
         ends: entered.ends,
         source,
         update: None,
+        trust: None,
         pace: Bucket::new(now),
         idle: entered.idle,
         heard: now,
@@ -294,10 +297,11 @@ impl<R: Registry, S: AsyncRead + AsyncWrite + Unpin> Session<'_, R, S> {
         };
         let accepted = match channel {
             Channel::Renew => return self.renew(publish, encoding).await,
-            Channel::Hello | Channel::Report if self.has_ended() => Err(ended().into()),
+            Channel::Hello | Channel::Report | Channel::Trusted if self.has_ended() => Err(ended().into()),
             Channel::Hello => self.hello(publish, encoding).await?,
             Channel::Report => self.report(publish, encoding).await?,
-            Channel::Desired | Channel::Certificate => Err(access::forbidden().into()),
+            Channel::Trusted => return self.trusted(publish, encoding).await,
+            Channel::Desired | Channel::Certificate | Channel::Trust => Err(access::forbidden().into()),
         };
         if accepted.is_ok() {
             let json = encoding == Encoding::Json;
@@ -326,6 +330,25 @@ impl<R: Registry, S: AsyncRead + AsyncWrite + Unpin> Session<'_, R, S> {
         }
         if needs.renewal {
             self.tell(CertificateUpdate::Due);
+        }
+        Ok(Ok(()))
+    }
+
+    async fn trusted(&mut self, publish: &Publish, encoding: Encoding) -> Result<Result<(), Failure>, End> {
+        let trusted = match read(publish, encoding) {
+            Ok(trusted) => trusted,
+            Err(failure) => return Ok(Err(failure)),
+        };
+        match self
+            .ask(self.parts.registry.trusted(self.device, trusted))
+            .await?
+        {
+            Ok(None) => {}
+            Ok(Some(bundle)) => {
+                self.trust = Some(Box::new(bundle));
+                self.feeds.refresh(Channel::Trust);
+            }
+            Err(failure) => return Ok(Err(failure)),
         }
         Ok(Ok(()))
     }
@@ -472,12 +495,19 @@ impl<R: Registry, S: AsyncRead + AsyncWrite + Unpin> Session<'_, R, S> {
         while let Some((key, qos)) = self.feeds.next_due(self.window) {
             self.feeds.fetch(key);
             let (channel, encoding) = key;
-            if channel == Channel::Certificate {
-                self.send_update(encoding, qos).await?;
-                continue;
-            }
-            if self.has_ended() {
-                continue;
+            match (channel, &self.update, &self.trust) {
+                (Channel::Certificate, Some(update), _) => {
+                    let said = payload::encode(&**update, encoding);
+                    self.send_own(key, qos, said).await?;
+                    continue;
+                }
+                (Channel::Trust, _, Some(trust)) => {
+                    let said = payload::encode(&**trust, encoding);
+                    self.send_own(key, qos, said).await?;
+                    continue;
+                }
+                (Channel::Desired, ..) if !self.has_ended() => {}
+                _ => continue,
             }
             let fetch = async {
                 let _turn = self.parts.seals.acquire().await;
@@ -493,15 +523,11 @@ impl<R: Registry, S: AsyncRead + AsyncWrite + Unpin> Session<'_, R, S> {
         Ok(())
     }
 
-    async fn send_update(&mut self, encoding: Encoding, qos: QoS) -> Result<(), End> {
-        let Some(update) = &self.update else {
-            return Ok(());
-        };
-        match payload::encode(&**update, encoding) {
-            Ok(bytes) => self.send((Channel::Certificate, encoding), qos, &bytes).await,
-            Err(error) => Err(End::failed(
-                &Fault::log("encode what there is to say of a certificate", &error).into(),
-            )),
+    /// Sends what this session made itself: what cannot be written is our breakage.
+    async fn send_own(&mut self, key: Key, qos: QoS, said: Result<Vec<u8>, PayloadError>) -> Result<(), End> {
+        match said {
+            Ok(bytes) => self.send(key, qos, &bytes).await,
+            Err(error) => Err(End::failed(&Fault::log("encode a message", &error).into())),
         }
     }
 

@@ -15,8 +15,11 @@ struct Feed {
 /// A topic of the client's own.
 pub(super) type Key = (Channel, Encoding);
 
-/// Topics that can be subscribed: two channels in two encodings.
-const KEYS: [Key; 4] = [
+/// Topics that can be subscribed: three channels in two encodings.
+const KEYS: [Key; 6] = [
+    // First: what follows may be signed under a root that it brings.
+    (Channel::Trust, Encoding::Postcard),
+    (Channel::Trust, Encoding::Json),
     (Channel::Desired, Encoding::Postcard),
     (Channel::Desired, Encoding::Json),
     (Channel::Certificate, Encoding::Postcard),

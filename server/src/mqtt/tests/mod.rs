@@ -11,6 +11,7 @@ mod registry;
 mod renew;
 mod stall;
 mod timing;
+mod trust;
 mod world;
 
 /// Random enough for tests, and the same each time (xorshift64*).

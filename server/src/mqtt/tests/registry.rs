@@ -5,7 +5,7 @@ use crate::fault::{Failure, Fault};
 use bytes::Bytes;
 use muster_domain::{Code, Refusal, ids::DeviceId};
 use muster_proto::{
-    payload::{Binary, CertificateIssued, ClaimAccepted, Hello, Report},
+    payload::{Binary, CertificateIssued, ClaimAccepted, Hello, Report, TrustBundle, Trusted},
     topic::Encoding,
 };
 use std::{
@@ -24,6 +24,7 @@ use tokio::sync::Notify;
 pub(super) enum Heard {
     Hello(DeviceId, Hello),
     Report(DeviceId, Report),
+    Trusted(DeviceId, Trusted),
 }
 
 /// A claim that a code opens: the code, the device, its certificate.
@@ -42,6 +43,8 @@ struct State {
     sent: AtomicUsize,
     /// Devices whose certificate is good for less than for ever.
     good_for: Mutex<HashMap<DeviceId, Duration>>,
+    /// What there is to trust.
+    trust: Mutex<Option<TrustBundle>>,
     /// Devices that should renew.
     due: Mutex<HashSet<DeviceId>>,
     /// Answers every question with a fault.
@@ -110,6 +113,11 @@ impl Fake {
     /// The device should renew.
     pub(super) fn want_renewal(&self, device: DeviceId) {
         self.0.due.lock().unwrap().insert(device);
+    }
+
+    /// Devices are to trust otherwise.
+    pub(super) fn trust(&self, bundle: TrustBundle) {
+        *self.0.trust.lock().unwrap() = Some(bundle);
     }
 
     /// From now on everything fails.
@@ -204,6 +212,13 @@ impl Registry for Fake {
         }
         self.0.heard.lock().unwrap().push(Heard::Report(device, report));
         Ok(())
+    }
+
+    async fn trusted(&self, device: DeviceId, trusted: Trusted) -> Result<Option<TrustBundle>, Failure> {
+        self.check(device)?;
+        self.0.heard.lock().unwrap().push(Heard::Trusted(device, trusted));
+        let bundle = self.0.trust.lock().unwrap().clone();
+        Ok(bundle.filter(|bundle| bundle.versions.iter().any(|one| one.version > trusted.version)))
     }
 
     async fn desired(&self, device: DeviceId, encoding: Encoding) -> Result<Option<Bytes>, Failure> {

@@ -88,6 +88,15 @@ impl Store {
         self.write(move |txn| greet(txn, id, &hello, now)).await
     }
 
+    /// Notes by which version of the trusted roots a device trusts, as it says. Only a device that may connect is heard.
+    pub async fn record_trust(&self, id: DeviceId, version: u64) -> Result<Result<(), Refusal>, StoreError> {
+        let known = self.device(id).await?;
+        if known.is_some_and(|device| device.trust == version && device.lifecycle.identity().is_some()) {
+            return Ok(Ok(()));
+        }
+        self.write(move |txn| trust(txn, id, version)).await
+    }
+
     /// Notes a report and its verdict; durable when this returns. Only a device that may connect is heard.
     pub async fn record_report(
         &self,
@@ -325,6 +334,19 @@ fn greet(
     let (after, answer) = before.clone().greet(hello, now);
     index::replace(txn, &before, &after)?;
     Ok(Ok((after, answer)))
+}
+
+fn trust(txn: &mut Txn<'_>, id: DeviceId, version: u64) -> Result<Result<(), Refusal>, StoreError> {
+    let before = match admitted(txn, id)? {
+        Ok(before) => before,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    let after = Device {
+        trust: version,
+        ..before.clone()
+    };
+    index::replace(txn, &before, &after)?;
+    Ok(Ok(()))
 }
 
 fn hear(

@@ -125,7 +125,8 @@ fn plan<'q>(
                 Ok(id) => (batch_size(view, id)?, Plan::Batch(id)),
                 Err(_) => (0, few(None)),
             },
-            DeviceField::Hardware
+            DeviceField::TrustVersion
+            | DeviceField::Hardware
             | DeviceField::Firmware
             | DeviceField::FactoryFirmware
             | DeviceField::Position

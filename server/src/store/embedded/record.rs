@@ -92,7 +92,7 @@ macro_rules! records {
 }
 
 records! {
-    Device: "devices" v 3, 1 => former::DeviceV1, 2 => former::DeviceV2;
+    Device: "devices" v 4, 1 => former::DeviceV1, 2 => former::DeviceV2, 3 => former::DeviceV3;
     CertificateRecord: "certificates" v 2, 1 => former::CertificateV1;
     Batch: "batches" v 2, 1 => former::BatchV1;
     BatchRequest: "batch_requests" v 1;

@@ -77,6 +77,7 @@ fn device(id: DeviceId, now: Timestamp, identity: Identity) -> Device {
         verification: Verification::Pending,
         alarm: None,
         renew_from: None,
+        trust: 0,
     }
 }
 

@@ -11,8 +11,8 @@ use muster_domain::{
     },
     desired::Target,
     device::{
-        ClaimIntent, ClaimWindow, Credential, Device, Identity, Lifecycle, Origin, PinnedKey, Reported,
-        Standing, Verification,
+        ClaimIntent, ClaimWindow, CloneAlarm, Credential, Device, Identity, Lifecycle, Origin, PinnedKey,
+        Reported, Standing, Verification,
     },
     ids::{BatchId, DeviceId},
     mac::Mac,
@@ -147,6 +147,7 @@ impl From<DeviceV1> for Device {
             verification: former.verification,
             alarm: None,
             renew_from: None,
+            trust: 0,
         }
     }
 }
@@ -335,6 +336,62 @@ impl From<DeviceV2> for Device {
             verification: former.verification,
             alarm: None,
             renew_from: None,
+            trust: 0,
+        }
+    }
+}
+
+/// No device had said which roots it trusts.
+#[derive(Debug, Serialize, Deserialize)]
+pub(in crate::store::embedded) struct DeviceV3 {
+    id: DeviceId,
+    serial: Serial,
+    mac: Option<Mac>,
+    model: ModelName,
+    hardware: Option<String>,
+    factory_firmware: Option<Version>,
+    site: Option<SiteCode>,
+    position: Option<String>,
+    labels: BTreeMap<String, String>,
+    variables: BTreeMap<String, String>,
+    kept: BTreeMap<String, String>,
+    origin: Origin,
+    created: Timestamp,
+    updated: Timestamp,
+    revision: u64,
+    lifecycle: Lifecycle,
+    target: Target,
+    reported: Option<Reported>,
+    verification: Verification,
+    alarm: Option<CloneAlarm>,
+    renew_from: Option<Timestamp>,
+}
+
+impl From<DeviceV3> for Device {
+    fn from(former: DeviceV3) -> Self {
+        Self {
+            id: former.id,
+            serial: former.serial,
+            mac: former.mac,
+            model: former.model,
+            hardware: former.hardware,
+            factory_firmware: former.factory_firmware,
+            site: former.site,
+            position: former.position,
+            labels: former.labels,
+            variables: former.variables,
+            kept: former.kept,
+            origin: former.origin,
+            created: former.created,
+            updated: former.updated,
+            revision: former.revision,
+            lifecycle: former.lifecycle,
+            target: former.target,
+            reported: former.reported,
+            verification: former.verification,
+            alarm: former.alarm,
+            renew_from: former.renew_from,
+            trust: 0,
         }
     }
 }

@@ -115,6 +115,7 @@ fn device() -> Device {
         verification: Verification::Pending,
         alarm: None,
         renew_from: None,
+        trust: 0,
     }
 }
 
@@ -208,6 +209,7 @@ fn devices() {
     };
     check("device_pinned", &kept);
     opens("device_pinned", 2, &kept);
+    opens("device_pinned", 3, &kept);
     let identity = Identity {
         spent: None,
         successor: None,
@@ -219,6 +221,7 @@ fn devices() {
     };
     check("device_certified", &certified);
     opens("device_certified", 2, &certified);
+    opens("device_certified", 3, &certified);
 }
 
 /// What devices had not in version 2.
@@ -249,6 +252,7 @@ fn renewing_devices() {
         ..device()
     };
     check("device_renewing", &renewing);
+    opens("device_renewing", 3, &renewing);
     let credential = Credential::Code {
         hash: code(1),
         window: ClaimWindow {
@@ -263,6 +267,9 @@ fn renewing_devices() {
         ..device()
     };
     check("device_armed", &armed);
+    opens("device_armed", 3, &armed);
+    // What devices had not in version 3.
+    check("device_trusting", &Device { trust: 2, ..armed });
 }
 
 /// Said the same in every version.
@@ -270,6 +277,7 @@ fn device_check(name: &str, value: &Device) {
     check(name, value);
     opens(name, 1, value);
     opens(name, 2, value);
+    opens(name, 3, value);
 }
 
 #[test]
