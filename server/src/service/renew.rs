@@ -131,13 +131,18 @@ impl Service {
                 .collect();
             let written = self.store.order_renewals(due, actor.clone(), now).await;
             ordered += written.or_fault("order renewals")?;
-            for device in at_once {
-                self.tell(Down::RenewalOrdered(device));
-            }
+            self.ask_to_renew(at_once.into_iter());
             match page.next {
                 Some(next) => query.after = Some(next),
                 None => return Ok(ordered),
             }
+        }
+    }
+
+    /// Tells devices that are connected to renew their certificates; nothing is put on record.
+    pub fn ask_to_renew(&self, devices: impl Iterator<Item = DeviceId>) {
+        for device in devices {
+            self.tell(Down::RenewalOrdered(device));
         }
     }
 

@@ -10,7 +10,7 @@ use std::{
     process::Stdio,
 };
 use tokio::{
-    io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader},
+    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
     process::{Child, ChildStdin, Command},
 };
 use tokio_util::sync::CancellationToken;
@@ -35,10 +35,14 @@ impl Serve {
         session.say(&format!("{grpc} {mqtt}"))?;
         let stop = CancellationToken::new();
         let stopped = stop.clone();
+        let service = app.service().clone();
         tokio::spawn(async move {
-            let mut ignored = Vec::new();
+            let mut lines = BufReader::new(tokio::io::stdin()).lines();
             // An error is as good as an end: nobody is there any more.
-            drop(tokio::io::stdin().read_to_end(&mut ignored).await);
+            while let Ok(Some(ids)) = lines.next_line().await {
+                let ids = ids.split_whitespace().filter_map(|id| id.parse().ok());
+                service.ask_to_renew(ids);
+            }
             stopped.cancel();
         });
         Ok(app.run(stop).await?)
@@ -48,8 +52,10 @@ impl Serve {
 /// A server under measurement, with its client.
 pub(super) struct Host {
     child: Child,
-    /// Closing it ends the child.
-    _life: ChildStdin,
+    /// Closing it ends the child. A line of device ids tells these devices that they should renew.
+    life: ChildStdin,
+    directory: PathBuf,
+    passphrase: PathBuf,
     pub(super) client: Client,
     pub(super) mqtt: SocketAddr,
     pub(super) root: PathBuf,
@@ -60,6 +66,10 @@ pub(super) struct Host {
 pub(super) struct Memory(PathBuf);
 
 impl Memory {
+    pub(super) fn of(process: u32) -> Self {
+        Self(format!("/proc/{process}").into())
+    }
+
     pub(super) fn of_this_process() -> Self {
         Self("/proc/self".into())
     }
@@ -115,6 +125,25 @@ impl Host {
             .await??;
         let settings = directory.join(muster_server::config::FILE_NAME);
         std::fs::write(&settings, tune(std::fs::read_to_string(&settings)?))?;
+        Self::serve(directory, passphrase).await
+    }
+
+    /// Ends the server and starts it on the same registry: nothing of what it did before is in its memory.
+    pub(super) async fn again(self) -> anyhow::Result<Self> {
+        let Self {
+            mut child,
+            life,
+            directory,
+            passphrase,
+            ..
+        } = self;
+        drop(life);
+        let ended = child.wait().await?;
+        anyhow::ensure!(ended.success(), "the server ended with {ended}");
+        Self::serve(directory, passphrase).await
+    }
+
+    async fn serve(directory: PathBuf, passphrase: PathBuf) -> anyhow::Result<Self> {
         let mut child = Command::new(std::env::current_exe()?)
             .arg("bench-server")
             .arg("--dir")
@@ -136,17 +165,33 @@ impl Host {
         let client = Client::connect(&context).await?;
         Ok(Self {
             child,
-            _life: life,
+            life,
             client,
             mqtt: mqtt.parse()?,
             root: operator.join("root.pem"),
+            directory,
+            passphrase,
         })
+    }
+
+    /// The certificate of an issuing authority, PEM.
+    pub(super) fn issuing(&self, id: &str) -> anyhow::Result<String> {
+        let path = self.directory.join("ca/devices").join(id).join("certificate.pem");
+        std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
+    }
+
+    /// Has a message sent to each of these connected devices.
+    pub(super) async fn push(&mut self, ids: &str) -> anyhow::Result<()> {
+        self.life.write_all(ids.as_bytes()).await?;
+        self.life.write_all(b"\n").await?;
+        self.life.flush().await?;
+        Ok(())
     }
 
     /// The memory of the server.
     pub(super) fn memory(&self) -> anyhow::Result<Memory> {
         let id = self.child.id().context("the server has ended")?;
-        Ok(Memory(format!("/proc/{id}").into()))
+        Ok(Memory::of(id))
     }
 
     /// Peak memory and CPU time of the server so far (proc(5)).

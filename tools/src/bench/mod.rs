@@ -4,10 +4,13 @@
 //! CPU time can be told from the client's.
 
 mod claim;
+mod crowd;
+mod gate;
 mod host;
 mod import;
 mod issue;
 mod limit;
+mod mosquitto;
 mod mqtt;
 mod postgres;
 mod rows;
@@ -35,6 +38,8 @@ enum Name {
     Import(import::Options),
     /// Claims a second over MQTT with TLS: handshake, claim, certificate, durable.
     Claim(claim::Options),
+    /// Connections a second, memory of each, and messages a second to devices' own topics, beside Mosquitto.
+    Gate(gate::Options),
     /// Certificates a second from given keys, beside the bare signatures of this machine; and durable.
     Issue(issue::Options),
     /// Rows a second of a generated workbook, and what it costs client and server in memory.
@@ -47,6 +52,7 @@ impl Bench {
         match self.name {
             Name::Import(options) => print(&import::run(&options).await?, options.json, session),
             Name::Claim(options) => print(&claim::run(&options).await?, options.json, session),
+            Name::Gate(options) => print(&gate::run(&options).await?, options.json, session),
             Name::Issue(options) => print(&issue::run(&options).await?, options.json, session),
             Name::Workbook(options) => print(&workbook::run(&options).await?, options.json, session),
         }

@@ -49,7 +49,7 @@ fn text(into: &mut Vec<u8>, text: &[u8]) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn packet(head: u8, body: &[u8]) -> Vec<u8> {
+pub(super) fn packet(head: u8, body: &[u8]) -> Vec<u8> {
     let mut packet = vec![head];
     let mut rest = body.len();
     loop {

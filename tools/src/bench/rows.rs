@@ -59,6 +59,18 @@ pub(super) fn write_with_requests(path: &Path, count: u64) -> anyhow::Result<u64
     Ok(file.get_ref().metadata()?.len())
 }
 
+/// The same with these requests, a row each.
+pub(super) fn write_requests(path: &Path, requests: &[Vec<u8>]) -> anyhow::Result<()> {
+    let mut file = BufWriter::with_capacity(1 << 20, File::create(path)?);
+    writeln!(file, "{},csr", COLUMNS.join(","))?;
+    for (i, request) in (0..).zip(requests) {
+        row(&mut file, i)?;
+        writeln!(file, ",{}", STANDARD.encode(request))?;
+    }
+    file.flush()?;
+    Ok(())
+}
+
 /// Certificate requests of new keys, DER.
 pub(super) fn requests(count: usize) -> anyhow::Result<Vec<Vec<u8>>> {
     std::thread::scope(|scope| {

@@ -16,3 +16,8 @@ pub(crate) fn resources() -> Result<Vec<Resource>, Failure> {
     resources.extend(read(SITES, "sites.csv", Kind::Sites, FileFormat::Csv)?);
     Ok(resources)
 }
+
+/// The sites, as their file.
+pub(crate) const fn sites() -> &'static str {
+    SITES
+}
