@@ -8,7 +8,7 @@ use crate::store::{CertificateQuery, ClaimBegun, Counts, DeviceChange, DeviceQue
 use muster_domain::{
     batch::BatchState,
     certificate::{CertificateField, CertificateState, RevocationReason, schema},
-    device::{ClaimWindow, Facet, FacetState, Transition},
+    device::{ClaimWindow, Facet, FacetState, KeyChoice, Transition},
     filter::{CheckedFilter, Filter},
     ids::DeviceId,
     mac::Mac,
@@ -146,6 +146,7 @@ async fn run(store: &Store, place: u32, step: &Step) {
                 _ => Transition::Reissue {
                     hash: code(place),
                     window: ClaimWindow::ALWAYS,
+                    key: KeyChoice::Kept,
                 },
             };
             let change = DeviceChange {
