@@ -41,6 +41,11 @@ impl Key {
         Self(KeyPair::from_pem(&pair.key).expect("a key"))
     }
 
+    /// The public half: PEM of its SubjectPublicKeyInfo in one line, as a cell has it.
+    pub fn public(&self) -> String {
+        self.0.public_key_pem().replace(['\r', '\n'], "\\n")
+    }
+
     /// A request for its certification, DER, without any name.
     pub fn csr(&self) -> Vec<u8> {
         let mut params = CertificateParams::default();

@@ -123,7 +123,7 @@ codes! {
     2165 ValueMissing Invalid "VALUE_MISSING" "A value that the mapping or a naming rule demands is missing. Fill the cell."
     2166 ValueUnmapped Invalid "VALUE_UNMAPPED" "The mapping cannot transform the value: its pattern does not match, or its table has no such entry. Correct the value or the mapping."
     2167 NamingRule Invalid "NAMING_RULE" "The value does not follow a naming rule of the organisation, which is named."
-    2171 RowFrozen Invalid "ROW_FROZEN" "The device exists and this value can no longer change (its model; its address once claimed; anything once retired)."
+    2171 RowFrozen Invalid "ROW_FROZEN" "The device exists and this value can no longer change (its model; its address once claimed; a key that is pinned; anything once retired)."
     2172 DeviceExists Invalid "DEVICE_EXISTS" "The serial is registered, and this import may only create devices."
     2173 DeviceMissing Invalid "DEVICE_MISSING" "The serial is not registered, and this import may only update devices."
     2174 RowMoved Conflict "ROW_MOVED" "The device changed since the plan was made, so this row was left alone. Plan again."
@@ -132,6 +132,9 @@ codes! {
     2182 CredentialMissing Invalid "CREDENTIAL_MISSING" "The row has no certificate request, public key or certificate, which this import needs."
     2183 CredentialMalformed Invalid "CREDENTIAL_MALFORMED" "The certificate request, public key or certificate of the row cannot be used; why is said."
     2184 CredentialRepeated Invalid "CREDENTIAL_REPEATED" "The key stands in an earlier row of this file, or another device holds it. Every device needs a key of its own."
+    2185 KeyDigestMalformed Invalid "KEY_DIGEST_MALFORMED" "The SHA-256 of a device's key cannot be read. Write 64 hexadecimal digits, or base64 of 44 characters: the digest of its SubjectPublicKeyInfo in DER, as `openssl pkey -pubin -outform DER | sha256sum` gives it."
+    2186 ClaimWindowInvalid Invalid "CLAIM_WINDOW_INVALID" "No claim could begin in this window: a time cannot be read, it ends before it opens, or it is over. Write RFC 3339 or a day, such as 2027-01-31, which begins at midnight UTC."
+    2187 ClaimForeign Invalid "CLAIM_FOREIGN" "A claim window, or a key that is known in advance, is for devices that claim with an activation code; this import gives them another credential. Leave the cells empty, or import with codes."
 
     3001 ModelInvalid Invalid "MODEL_INVALID" "The model cannot be accepted; the field is named."
     3002 SiteInvalid Invalid "SITE_INVALID" "The site cannot be accepted; the field is named."

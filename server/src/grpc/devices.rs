@@ -8,7 +8,8 @@ use super::{
 use crate::{fault::Failure, service::DeviceName, store::DeviceQuery};
 use muster_domain::{
     Code, Refusal,
-    device::{ClaimWindow, Device, Transition, schema},
+    certificate::SpkiDigest,
+    device::{ClaimWindow, Device, KeyChoice, Transition, schema},
     ids::DeviceId,
 };
 use muster_proto::v1::{self, devices_server::Devices};
@@ -54,9 +55,27 @@ fn claim_window(wire: &v1::ClaimWindow) -> Result<ClaimWindow, Refusal> {
         opens: read(&wire.opens, "opens")?,
         closes: read(&wire.closes, "closes")?,
     };
-    match (window.opens, window.closes) {
-        (Some(opens), Some(closes)) if closes <= opens => Err(wrong("is not after it opens", "closes")),
-        _ => Ok(window),
+    if window.is_real() {
+        Ok(window)
+    } else {
+        Err(wrong("is not after it opens", "closes"))
+    }
+}
+
+/// With which key a device may claim: absent, as it is; empty, with any.
+fn key_choice(wire: Option<&[u8]>) -> Result<KeyChoice, Refusal> {
+    match wire {
+        None => Ok(KeyChoice::Kept),
+        Some([]) => Ok(KeyChoice::Any),
+        Some(digest) => {
+            let key = digest
+                .try_into()
+                .map(|digest| KeyChoice::Only(SpkiDigest(digest)));
+            key.map_err(|_| {
+                let why = format!("has {} bytes; a SHA-256 has 32", digest.len());
+                Refusal::new(Code::RequestInvalid, why).at("spki_sha256")
+            })
+        }
     }
 }
 
@@ -193,8 +212,9 @@ impl Devices for Api {
         let name = device_name(&asked.name).map_err(|refusal| refused(&refusal))?;
         let revision = revision(&asked.etag).map_err(|refusal| refused(&refusal))?;
         let ttl = Duration::from_secs(asked.code_ttl_seconds);
-        let issued = self.service.reissue_code(&permit, &name, revision, ttl).await;
-        let (device, code) = issued.map_err(|failure| failed(&failure))?;
+        let key = key_choice(asked.spki_sha256.as_deref()).map_err(|refusal| refused(&refusal))?;
+        let issued = self.service.reissue_code(&permit, &name, revision, ttl, key);
+        let (device, code) = issued.await.map_err(|failure| failed(&failure))?;
         let device = Some(Self::shown(&device));
         Ok(Response::new(v1::ReissueCodeResponse {
             device,
@@ -223,10 +243,22 @@ impl Devices for Api {
         &self,
         request: Request<v1::ArmDeviceRequest>,
     ) -> Result<Response<v1::Device>, Status> {
-        let v1::ArmDeviceRequest { name, window, etag } = request.get_ref().clone();
-        let window = window.unwrap_or_default();
-        let window = claim_window(&window).map_err(|refusal| refused(&refusal))?;
-        self.change(&request, &name, &etag, Transition::Arm(window)).await
+        let v1::ArmDeviceRequest {
+            name,
+            window,
+            etag,
+            spki_sha256,
+        } = request.get_ref().clone();
+        let key = key_choice(spki_sha256.as_deref()).map_err(|refusal| refused(&refusal))?;
+        // Whoever speaks of the key alone does not mean the window.
+        let window = match (window, key) {
+            (None, KeyChoice::Any | KeyChoice::Only(_)) => None,
+            (window, _) => {
+                Some(claim_window(&window.unwrap_or_default()).map_err(|refusal| refused(&refusal))?)
+            }
+        };
+        self.change(&request, &name, &etag, Transition::Arm { window, key })
+            .await
     }
 
     async fn clear_clone_alarm(

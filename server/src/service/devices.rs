@@ -11,7 +11,7 @@ use muster_domain::{
     Code, Refusal,
     access::Permit,
     activation::ActivationCode,
-    device::{ClaimWindow, Device, Transition},
+    device::{ClaimWindow, Device, KeyChoice, Transition},
     ids::DeviceId,
 };
 use std::time::Duration;
@@ -112,13 +112,14 @@ impl Service {
     }
 
     /// Gives a device a new code, with which it claims anew: an identity that it had is void, its session is cut. `ttl` of
-    /// zero lasts until it is used.
+    /// zero lasts until it is used. `key` says with which key the device claims then.
     pub async fn reissue_code(
         &self,
         permit: &Permit,
         name: &DeviceName,
         expected_revision: Option<u64>,
         ttl: Duration,
+        key: KeyChoice,
     ) -> Result<(Device, ActivationCode), Failure> {
         let code = ActivationCode::from_random(random::bytes().or_fault("make an activation code")?);
         let hash = code.hash(self.ca.code_key());
@@ -128,7 +129,7 @@ impl Service {
             .change_device(
                 permit,
                 name,
-                Transition::Reissue { hash, window },
+                Transition::Reissue { hash, window, key },
                 expected_revision,
             )
             .await?;

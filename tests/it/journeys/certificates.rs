@@ -245,7 +245,7 @@ async fn a2_a_claim_window_is_armed_and_kept() {
                 opens: opens.map(at),
                 closes: closes.map(at),
             }),
-            etag: String::new(),
+            ..v1::ArmDeviceRequest::default()
         }
     };
     let wrong = devices.arm_device(arm(Some(9), Some(9))).await.unwrap_err();

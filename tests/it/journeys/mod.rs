@@ -8,3 +8,4 @@ mod line;
 mod lost_answers;
 mod operator;
 mod renewal;
+mod terms;

@@ -1,7 +1,11 @@
 //! Renewal: a device's certificates follow one another, and no step that is missed shuts it out.
 
 use muster_agent::AgentEvent;
-use muster_domain::{access, certificate::CertificateSerial, device::Device};
+use muster_domain::{
+    access,
+    certificate::CertificateSerial,
+    device::{Device, KeyChoice},
+};
 use muster_proto::v1;
 use muster_server::{clock::Clock, service::DeviceName};
 use muster_tests::{Running, World};
@@ -96,7 +100,7 @@ impl Years {
         let reissued = self
             .world
             .service()
-            .reissue_code(&permit, &named, None, Duration::ZERO)
+            .reissue_code(&permit, &named, None, Duration::ZERO, KeyChoice::Kept)
             .await;
         reissued.unwrap().1.reveal()
     }

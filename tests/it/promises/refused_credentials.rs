@@ -80,6 +80,36 @@ async fn credentials(world: &World) -> Vec<Code> {
         .collect()
 }
 
+/// On which terms devices are claimed: only those with codes are.
+async fn terms(world: &World) -> Vec<Code> {
+    let on = |serial: &str, spki_sha256: &str, claim_not_before: &str| ManifestRow {
+        spki_sha256: spki_sha256.into(),
+        claim_not_before: claim_not_before.into(),
+        ..row(serial, "")
+    };
+    let wrong = [
+        (on("T-1", "nonsense", ""), Code::KeyDigestMalformed),
+        (on("T-2", "", "soon"), Code::ClaimWindowInvalid),
+    ];
+    let rows = wrong.iter().map(|(row, _)| row.clone()).collect();
+    let answers = send(world, "terms", BatchSpec::default(), rows).await;
+    let expected = answers.iter().zip(&wrong);
+    let mut codes: Vec<_> = expected
+        .map(|(row, (_, code))| refused_with(row, *code))
+        .collect();
+    let pinned = BatchSpec {
+        credential: CredentialKind::Pinned.into(),
+        ..BatchSpec::default()
+    };
+    let shipped = ManifestRow {
+        credential: Key::new().public(),
+        ..on("T-3", "", "2099-01-01")
+    };
+    let foreign = send(world, "foreign", pinned, vec![shipped]).await;
+    codes.push(refused_with(&foreign[0], Code::ClaimForeign));
+    codes
+}
+
 /// Keys that the server makes need somebody who may open them.
 async fn recipient(world: &World) -> Code {
     for (i, key_recipient) in ["", "age1nonsense", "AGE-SECRET-KEY-1QQQQ"]
@@ -172,6 +202,7 @@ async fn signature(world: &World) -> Code {
 /// Provokes them all, and says which.
 pub(super) async fn provoked(world: &World) -> Vec<Code> {
     let mut codes = credentials(world).await;
+    codes.extend(terms(world).await);
     codes.push(recipient(world).await);
     codes.extend(devices(world).await);
     codes.push(signature(world).await);
@@ -182,5 +213,5 @@ pub(super) async fn provoked(world: &World) -> Vec<Code> {
 async fn rows_are_refused_for_their_credentials_and_devices() {
     let world = World::start().await;
     let provoked = provoked(&world).await;
-    assert_eq!(provoked.len(), 13, "{provoked:?}");
+    assert_eq!(provoked.len(), 16, "{provoked:?}");
 }

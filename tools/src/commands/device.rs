@@ -9,7 +9,7 @@ use crate::{
     records::{Device, Explanation, OrderedRenewals, ReissuedCode, Step},
 };
 use clap::{Args, Subcommand};
-use muster_domain::device::schema;
+use muster_domain::{certificate::SpkiDigest, device::schema};
 use muster_proto::v1;
 use std::str::FromStr;
 
@@ -42,12 +42,17 @@ pub(crate) enum Command {
     /// End a device's life for ever; its certificate is revoked.
     Retire(Change),
     /// Give a device a new activation code, with which it claims anew. The old code is void, and so is a certificate that it had.
+    ///
+    /// A key that an unused code was bound to is the new code's, too. A device that had claimed may come with any key, unless
+    /// --key-sha256 says otherwise.
     ReissueCode {
         #[command(flatten)]
         device: Named,
         /// How long the code lasts, such as 30d or 12h; without it, until used.
         #[arg(long, value_name = "TIME")]
         code_ttl: Option<Ttl>,
+        #[command(flatten)]
+        key: KeyArgs,
         /// Only if the device still has this etag.
         #[arg(long, default_value = "", hide_default_value = true)]
         etag: String,
@@ -69,7 +74,10 @@ pub(crate) enum Command {
         #[arg(long, value_name = "TIME", requires = "filter")]
         over: Option<Ttl>,
     },
-    /// Say when a device may claim that has not begun to. Without times: at any.
+    /// Say when a device may claim that has not begun to, and with which key.
+    ///
+    /// Without any option, it may claim at any time. Options for the key alone leave the times as they are, and times the key.
+    #[command(after_help = ARM_HELP)]
     Arm {
         #[command(flatten)]
         device: Named,
@@ -79,12 +87,35 @@ pub(crate) enum Command {
         /// Not from then on.
         #[arg(long, value_name = "TIME")]
         until: Option<Moment>,
+        #[command(flatten)]
+        key: KeyArgs,
         /// Only if the device still has this etag.
         #[arg(long, default_value = "", hide_default_value = true)]
         etag: String,
     },
     /// Say that a possible clone was looked into, and what was found.
     ClearAlarm(Change),
+}
+
+/// With which key a device may claim.
+#[derive(Debug, Args)]
+pub(crate) struct KeyArgs {
+    /// With this key alone: SHA-256 of its public key (SubjectPublicKeyInfo in DER), in hexadecimal or base64.
+    #[arg(long, visible_alias = "spki-sha256", value_name = "HEX")]
+    key_sha256: Option<SpkiDigest>,
+    /// With any key.
+    #[arg(long, conflicts_with = "key_sha256")]
+    any_key: bool,
+}
+
+impl KeyArgs {
+    /// As requests say it: absent, as it is; empty, any.
+    fn wire(&self) -> Option<Vec<u8>> {
+        match self.key_sha256 {
+            Some(key) => Some(key.0.to_vec()),
+            None => self.any_key.then(Vec::new),
+        }
+    }
 }
 
 /// A moment: RFC 3339, or a day, which begins at midnight UTC.
@@ -118,6 +149,13 @@ Connected devices hear of it at once, others when they next connect.
 Examples:
   muster device renew GW2-7000001
   muster device renew --filter 'model = \"GW-200\"' --over 6h";
+
+const ARM_HELP: &str = "\
+The digest of a key, from its request: openssl req -in d.csr -pubkey -noout | openssl pkey -pubin -outform DER | sha256sum
+
+Examples:
+  muster device arm GW2-7000001 --from 2027-01-31 --until 2027-03-01
+  muster device arm GW2-7000001 --key-sha256 8d3ca9b74f1d35d25f4c4c2b1f7f9b6d4a1b6f0e3b9d2c5a7e8f90123456789a";
 
 const LIST_HELP: &str = "\
 Filters compare fields with = != < <= > >=, joined by AND, OR, NOT and parentheses. A * at the beginning or end of a text
@@ -246,17 +284,21 @@ impl Command {
                 device,
                 from,
                 until,
+                key,
                 etag,
             } => {
-                let window = v1::ClaimWindow {
+                let spki_sha256 = key.wire();
+                let speaks_of_times = from.is_some() || until.is_some() || spki_sha256.is_none();
+                let window = speaks_of_times.then(|| v1::ClaimWindow {
                     opens: from.map(Into::into),
                     closes: until.map(Into::into),
-                };
+                });
                 devices
                     .arm_device(v1::ArmDeviceRequest {
                         name: device.resource(),
-                        window: Some(window),
+                        window,
                         etag,
+                        spki_sha256,
                     })
                     .await?
             }
@@ -272,6 +314,7 @@ impl Command {
             Self::ReissueCode {
                 device,
                 code_ttl,
+                key,
                 etag,
             } => {
                 let code_ttl_seconds = code_ttl.map_or(0, |ttl| ttl.0.as_secs());
@@ -279,6 +322,7 @@ impl Command {
                     name: device.resource(),
                     etag,
                     code_ttl_seconds,
+                    spki_sha256: key.wire(),
                 };
                 let answer = devices.reissue_code(request).await?.into_inner();
                 let device = answer.device.unwrap_or_default();

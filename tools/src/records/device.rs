@@ -59,6 +59,8 @@ pub struct Device {
     pub renew_from: Option<String>,
     /// When it may claim; of a device that has not begun to.
     pub claim_window: Option<ClaimWindow>,
+    /// SHA-256 of the one key that it may claim with, hexadecimal; empty: any.
+    pub claim_spki_sha256: String,
     /// The version of the trusted roots that it says it has.
     pub trust_version: u64,
     /// The certificate that is to take the place of its own.
@@ -254,6 +256,7 @@ impl From<v1::Device> for Device {
             renew_from: time(wire.renew_from.as_ref()),
             trust_version: wire.trust_version,
             claim_window: wire.claim_window.map(ClaimWindow::from),
+            claim_spki_sha256: hex(&wire.claim_spki_sha256),
             successor: wire.successor.map(Successor::from),
             kept: wire.kept.into_iter().collect(),
         }
@@ -302,6 +305,7 @@ impl Record for Device {
         Column::extra("renew_from", Look::Time),
         Column::extra("claim_window.opens", Look::Time),
         Column::extra("claim_window.closes", Look::Time),
+        Column::extra("claim_spki_sha256", Look::Plain),
         Column::extra("trust_version", Look::Number),
         Column::extra("successor.certificate_serial", Look::Plain),
         Column::extra("successor.not_after", Look::Time),

@@ -111,6 +111,9 @@ impl Column {
     }
 }
 
+/// What a moment looks like.
+const MOMENT: &str = "a day, which begins at midnight UTC, or a time such as 2027-01-31T08:00:00Z";
+
 pub(super) fn columns(sources: &Sources) -> Vec<Column> {
     let model = last(&sources.model.name);
     let rules = sources
@@ -167,6 +170,24 @@ fn facts(sources: &Sources) -> Vec<Column> {
             .one_of(&sources.sites)
             .with_example(site),
         Column::new("position", "Where in the site.").with_example("Rack 3"),
+        Column::new(
+            "claim_not_before",
+            "The device may not claim its identity before; with activation codes only.",
+        )
+        .with_rule(MOMENT)
+        .with_example("2027-01-31"),
+        Column::new(
+            "claim_not_after",
+            "The device may not claim its identity from then on; with activation codes only.",
+        )
+        .with_rule(MOMENT)
+        .with_example("2099-12-31T18:00:00Z"),
+        Column::new(
+            "spki_sha256",
+            "SHA-256 of the device's public key (SubjectPublicKeyInfo in DER): its activation code works with no other key.",
+        )
+        .with_rule("64 hexadecimal digits, or base64 of 44 characters")
+        .with_example("8d3ca9b74f1d35d25f4c4c2b1f7f9b6d4a1b6f0e3b9d2c5a7e8f90123456789a"),
     ]
 }
 

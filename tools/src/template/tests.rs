@@ -49,7 +49,7 @@ pub(super) fn sources() -> Sources {
     }
 }
 
-const NAMES: [&str; 13] = [
+const NAMES: [&str; 16] = [
     "serial",
     "mac",
     "model",
@@ -57,6 +57,9 @@ const NAMES: [&str; 13] = [
     "firmware",
     "site",
     "position",
+    "claim_not_before",
+    "claim_not_after",
+    "spki_sha256",
     "labels.line",
     "labels.rack",
     "variables.extension",
@@ -171,7 +174,7 @@ fn a_model_without_rules_has_a_template() {
         ..Sources::default()
     };
     let template = Template::of(&sources);
-    assert_eq!(template.columns.len(), 7);
+    assert_eq!(template.columns.len(), 10);
     for format in [TemplateFormat::Csv, TemplateFormat::Xlsx] {
         assert!(!template.write(format).unwrap().is_empty());
     }

@@ -18,7 +18,7 @@ pub use record::{Batch, SentFile};
 pub use spec::{BatchSpec, CredentialKind, KeyFormat, RetryFile};
 pub use state::{BatchState, BatchStep, CheckedFile, Ending};
 pub use tally::Tally;
-pub use undo::{UndoBlock, ValuesDigest, reverted, undo_created, undo_updated};
+pub use undo::{Reach, UndoBlock, ValuesDigest, reverted, undo_created, undo_updated};
 
 use std::time::Duration;
 

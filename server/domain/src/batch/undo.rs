@@ -2,8 +2,9 @@
 
 use crate::{
     Code, Refusal, Timestamp,
-    device::{Credential, Device, Lifecycle, Standing, Verification},
+    device::{ClaimTerms, Credential, Device, Lifecycle, Standing, Verification},
     ids::DeviceId,
+    manifest::RowClaim,
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -24,9 +25,40 @@ pub struct UndoBlock {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ValuesDigest(pub [u8; 16]);
 
+/// What a change set, and so what goes back with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reach {
+    /// Values alone: the terms of its claim are others' business.
+    Values,
+    /// The terms of its claim, too.
+    Terms,
+}
+
+impl Reach {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Values, Self::Terms];
+
+    /// Of an update that changed these fields.
+    pub fn of(changes: &[String]) -> Self {
+        if changes
+            .iter()
+            .any(|change| RowClaim::FIELDS.contains(&change.as_str()))
+        {
+            Self::Terms
+        } else {
+            Self::Values
+        }
+    }
+}
+
 impl ValuesDigest {
     /// Of a device as it is.
     pub fn of(device: &Device) -> Self {
+        Self::reaching(device, Reach::Values)
+    }
+
+    /// Of a device as an update made it that changed as much.
+    pub fn reaching(device: &Device, reach: Reach) -> Self {
         let mut hash = Sha256::new();
         let mut add = |bytes: &[u8]| {
             hash.update((bytes.len() as u64).to_le_bytes());
@@ -65,10 +97,21 @@ impl ValuesDigest {
             add(name.as_bytes());
             add(&number.to_le_bytes());
         }
+        match reach {
+            // As programs wrote it that knew no terms.
+            Reach::Values => {}
+            Reach::Terms => terms(device, &mut add),
+        }
         let full: [u8; 32] = hash.finalize().into();
         let mut half = [0; 16];
         half.copy_from_slice(&full[..16]);
         Self(half)
+    }
+
+    /// How far the change reached that made the device what it is; `None` where it is something else by now.
+    pub fn reach(self, device: &Device) -> Option<Reach> {
+        let mut both = Reach::ALL.into_iter();
+        both.find(|reach| Self::reaching(device, *reach) == self)
     }
 }
 
@@ -77,6 +120,19 @@ fn entries(map: &BTreeMap<String, String>, add: &mut impl FnMut(&[u8])) {
     for (key, value) in map {
         add(key.as_bytes());
         add(value.as_bytes());
+    }
+}
+
+/// What a claim must meet, and whether one is awaited.
+fn terms(device: &Device, add: &mut impl FnMut(&[u8])) {
+    add(b"terms");
+    let Some(ClaimTerms { window, key }) = device.lifecycle.claim_terms() else {
+        return;
+    };
+    add(key.as_ref().map_or(&[], |key| &key.0));
+    for at in [window.opens, window.closes] {
+        let millis = at.map(|at| at.millis().to_le_bytes());
+        add(millis.as_ref().map_or(&[], |millis| millis));
     }
 }
 
@@ -101,7 +157,7 @@ pub fn undo_created(device: &Device, updated: Option<ValuesDigest>) -> Result<()
         Lifecycle::Registered { .. } | Lifecycle::Claimed { .. } => {}
     }
     let untouched = match updated {
-        Some(made) => ValuesDigest::of(device) == made,
+        Some(made) => made.reach(device).is_some(),
         None => device.revision == 1,
     };
     if untouched {
@@ -141,22 +197,19 @@ const fn stand(lifecycle: &Lifecycle) -> Stand {
     }
 }
 
-/// May this device, which the batch made of `before`, be what it was?
-pub fn undo_updated(device: &Device, before: &Device, made: ValuesDigest) -> Result<(), Refusal> {
+/// May this device, which the batch made of `before`, be what it was? Says what goes back.
+pub fn undo_updated(device: &Device, before: &Device, made: ValuesDigest) -> Result<Reach, Refusal> {
     if stand(&device.lifecycle) != stand(&before.lifecycle) {
         let why = format!("is {} since", device.lifecycle.state());
         return Err(blocked(device, &why));
     }
-    if ValuesDigest::of(device) == made {
-        Ok(())
-    } else {
-        Err(blocked(device, "has changed since"))
-    }
+    made.reach(device)
+        .ok_or_else(|| blocked(device, "has changed since"))
 }
 
 /// The device with the values it had before, at a higher generation (I7) if it must become something else for them.
 #[must_use]
-pub fn reverted(device: Device, before: Device, now: Timestamp) -> Device {
+pub fn reverted(device: Device, before: Device, reach: Reach, now: Timestamp) -> Device {
     let moved = device.target.digest != before.target.digest;
     let mut target = before.target;
     target.generation = device.target.generation + u64::from(moved);
@@ -165,7 +218,12 @@ pub fn reverted(device: Device, before: Device, now: Timestamp) -> Device {
     } else {
         device.verification.clone()
     };
+    let lifecycle = match (reach, before.lifecycle.claim_terms()) {
+        (Reach::Terms, Some(terms)) => device.lifecycle.on_terms(terms),
+        (Reach::Terms, None) | (Reach::Values, _) => device.lifecycle,
+    };
     Device {
+        lifecycle,
         mac: before.mac,
         hardware: before.hardware,
         factory_firmware: before.factory_firmware,

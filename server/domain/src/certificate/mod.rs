@@ -2,12 +2,14 @@
 
 mod expiry;
 mod filter;
+mod key;
 mod record;
 mod revocation;
 mod serial;
 
 pub use expiry::Expiry;
 pub use filter::{CertificateAt, CertificateField, CertificateStanding, schema};
+pub use key::{NoDigest, SpkiDigest};
 pub use record::{CertificateHolder, CertificateProfile, CertificateRecord, CertificateState};
 pub use revocation::RevocationReason;
 pub use serial::{CRL_SHARDS, CertificateSerial};
@@ -15,28 +17,12 @@ pub use serial::{CRL_SHARDS, CertificateSerial};
 use core::fmt;
 use serde::{Deserialize, Serialize};
 
-/// SHA-256 of the DER of a SubjectPublicKeyInfo: the name of a key.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct SpkiDigest(pub [u8; 32]);
-
 /// The subject key identifier of an issuing authority (RFC 5280, 4.2.1.2): names it for ever.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct AuthorityId(pub [u8; 20]);
 
 fn write_hex(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
     bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-}
-
-impl fmt::Display for SpkiDigest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_hex(&self.0, f)
-    }
-}
-
-impl fmt::Debug for SpkiDigest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SpkiDigest({self})")
-    }
 }
 
 impl fmt::Display for AuthorityId {

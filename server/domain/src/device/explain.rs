@@ -97,7 +97,7 @@ fn finding(device: &Device, connected: bool, now: Timestamp) -> Finding {
             found(
                 1,
                 true,
-                "its activation code has expired".into(),
+                expired(credential),
                 &[
                     format!("issue a new code with `muster device reissue-code {id}`"),
                     format!("or let it claim with what it has: `muster device arm {id} --until TIME`"),
@@ -107,10 +107,12 @@ fn finding(device: &Device, connected: bool, now: Timestamp) -> Finding {
         (Lifecycle::Registered { credential }, _)
             if credential.intent().is_none() && !credential.window().admits(now) =>
         {
+            let opens = credential.window().opens;
+            let opens = opens.map(|at| format!(" before {at}")).unwrap_or_default();
             found(
                 1,
                 true,
-                "its claim window is not open yet".into(),
+                format!("its claim window is not open yet: no claim{opens}"),
                 &[format!("wait, or open it with `muster device arm {id}`")],
             )
         }
@@ -142,16 +144,16 @@ fn finding(device: &Device, connected: bool, now: Timestamp) -> Finding {
                 format!("if that key is lost, issue a code with `muster device reissue-code {id}`"),
             ],
         ),
-        (Lifecycle::Registered { .. }, _) => found(
-            1,
-            false,
-            "waiting for its first claim".into(),
-            &[
+        (Lifecycle::Registered { credential }, _) => {
+            let (summary, bound) = awaited(credential, id);
+            let mut next = vec![
                 "power the device on with its activation code; it must reach the MQTT port of this server"
                     .into(),
                 format!("if the label is lost, issue a new code with `muster device reissue-code {id}`"),
-            ],
-        ),
+            ];
+            next.extend(bound);
+            found(1, false, summary, &next)
+        }
         (Lifecycle::Claimed { .. } | Lifecycle::Active { .. }, Verification::Verified { .. }) => {
             let summary = if connected {
                 "verified and connected"
@@ -208,6 +210,29 @@ fn finding(device: &Device, connected: bool, now: Timestamp) -> Finding {
             ),
             &["see that the device has power and network".into()],
         ),
+    }
+}
+
+/// When it was too late.
+fn expired(credential: &Credential) -> String {
+    let closed = credential.window().closes;
+    let closed = closed.map(|at| format!(" since {at}")).unwrap_or_default();
+    format!("its activation code has expired: no claim can begin{closed}")
+}
+
+/// What a claim is awaited with, and what to do where the device has another key than the one that it must have.
+fn awaited(credential: &Credential, id: DeviceId) -> (String, Option<String>) {
+    let until = credential.window().closes;
+    let until = until.map(|at| format!(", until {at}")).unwrap_or_default();
+    match credential.key() {
+        Some(key) => (
+            format!("waiting for its first claim, with the key {key} alone{until}"),
+            Some(format!(
+                "if it was given another key, say so with `muster device arm {id} --key-sha256 HEX`, or let any key claim \
+                 with `--any-key`"
+            )),
+        ),
+        None => (format!("waiting for its first claim{until}"), None),
     }
 }
 
@@ -309,9 +334,14 @@ fn clone_warning(device: &Device, alarm: &CloneAlarm) -> String {
         .first_source
         .map_or_else(|| "an unknown address".to_owned(), |source| source.to_string());
     let times = if alarm.count == 1 { "time" } else { "times" };
+    let owner = if device.lifecycle.claim_terms().is_some() {
+        "the key that it must have has not come yet".to_owned()
+    } else {
+        format!("the identity was claimed from {first}")
+    };
     format!(
-        "possibly cloned: another key came with its code {} {times}, last from {}; the identity was claimed from {first}. Find out \
-         which is the device, then `muster device clear-alarm {}`",
+        "possibly cloned: another key came with its code {} {times}, last from {}; {owner}. Find out which is the device, then \
+         `muster device clear-alarm {}`",
         alarm.count, alarm.source, device.id
     )
 }

@@ -2,6 +2,7 @@
 //!
 //! A transition takes the old state by value and returns the new one or a refusal.
 
+use super::{ClaimTerms, KeyChoice};
 use crate::{
     Code, Refusal, Timestamp,
     activation::CodeHash,
@@ -46,6 +47,14 @@ impl ClaimWindow {
     /// Open at once, until `closes`.
     pub const fn until(closes: Option<Timestamp>) -> Self {
         Self { opens: None, closes }
+    }
+
+    /// Is there a time at which a claim may begin?
+    pub fn is_real(&self) -> bool {
+        match (self.opens, self.closes) {
+            (Some(opens), Some(closes)) => opens < closes,
+            (Some(_) | None, _) => true,
+        }
     }
 
     /// May a claim begin?
@@ -148,15 +157,6 @@ impl Credential {
         self
     }
 
-    /// The same, to be claimed in another window.
-    fn armed(mut self, fresh: ClaimWindow) -> Self {
-        match &mut self {
-            Self::Code { window, .. } | Self::Pinned { window, .. } => *window = fresh,
-            Self::Withdrawn { .. } => {}
-        }
-        self
-    }
-
     const fn spent(&self) -> Option<CodeHash> {
         match self {
             Self::Code { hash, .. } => Some(*hash),
@@ -164,11 +164,11 @@ impl Credential {
         }
     }
 
-    /// Whether a claim may still begin with it.
-    const fn is_open(&self) -> bool {
+    /// The key that a code instead of this one is bound to, where nobody says otherwise: whoever lost a label has the key yet.
+    const fn inherited(&self) -> Option<SpkiDigest> {
         match self {
-            Self::Code { intent, .. } | Self::Pinned { intent, .. } => intent.is_none(),
-            Self::Withdrawn { .. } => false,
+            Self::Code { bound, .. } => *bound,
+            Self::Pinned { .. } | Self::Withdrawn { .. } => None,
         }
     }
 }
@@ -389,9 +389,16 @@ pub enum Transition {
         hash: CodeHash,
         /// When it can be claimed with.
         window: ClaimWindow,
+        /// With which key. Of a device that had claimed, none is kept.
+        key: KeyChoice,
     },
-    /// Another window for a claim that has not begun.
-    Arm(ClaimWindow),
+    /// Other terms for a claim that has not begun.
+    Arm {
+        /// When it may begin; `None`: as it is.
+        window: Option<ClaimWindow>,
+        /// With which key; one that is pinned stays.
+        key: KeyChoice,
+    },
     /// A certificate that it has or is about to get was revoked. Without its own it is registered with no way in
     /// ([`Credential::Withdrawn`]); without the one of a renewal that it never came with it is what it was.
     Revoke {
@@ -414,7 +421,7 @@ impl Transition {
             Self::Resume => "resumed",
             Self::Retire(_) => "retired",
             Self::Reissue { .. } => "given a new code",
-            Self::Arm(_) => "given another claim window",
+            Self::Arm { .. } => "given other terms for its claim",
             Self::Revoke { .. } => "rid of that certificate",
         }
     }
@@ -460,13 +467,6 @@ impl Lifecycle {
         self.kept_identity().and_then(|identity| identity.successor)
     }
 
-    /// When a device may claim that has not begun to.
-    pub fn claim_window(&self) -> Option<ClaimWindow> {
-        self.credential()
-            .filter(|credential| credential.is_open())
-            .map(Credential::window)
-    }
-
     /// The identity of a device that has one, whether or not it may connect.
     const fn kept_identity(&self) -> Option<&Identity> {
         match self {
@@ -486,7 +486,7 @@ impl Lifecycle {
     }
 
     /// How a device that has no identity yet may earn one.
-    const fn credential(&self) -> Option<&Credential> {
+    pub(super) const fn credential(&self) -> Option<&Credential> {
         match self {
             Self::Registered { credential }
             | Self::Suspended {
@@ -616,14 +616,45 @@ impl Lifecycle {
                 identity: Identity::first(&intent, credential.spent()),
             }),
             (
-                Self::Registered { .. } | Self::Claimed { .. } | Self::Active { .. },
-                Reissue { hash, window },
+                state @ (Self::Registered { .. } | Self::Claimed { .. } | Self::Active { .. }),
+                Reissue { hash, window, key },
+            ) => {
+                let key = key.after(state.credential().and_then(Credential::inherited));
+                Ok(Self::Registered {
+                    credential: Credential::code(hash).on(ClaimTerms { window, key }),
+                })
+            }
+            (
+                Self::Registered {
+                    credential: credential @ Credential::Code { intent: None, .. },
+                },
+                Arm { window, key },
             ) => Ok(Self::Registered {
-                credential: Credential::code(hash).armed(window),
+                credential: credential.rearmed(window, key),
             }),
-            (Self::Registered { credential }, Arm(window)) if credential.is_open() => Ok(Self::Registered {
-                credential: credential.armed(window),
+            (
+                Self::Registered {
+                    credential: credential @ Credential::Pinned { intent: None, .. },
+                },
+                Arm {
+                    window,
+                    key: KeyChoice::Kept,
+                },
+            ) => Ok(Self::Registered {
+                credential: credential.rearmed(window, KeyChoice::Kept),
             }),
+            (
+                Self::Registered {
+                    credential: Credential::Pinned { intent: None, .. },
+                },
+                Arm {
+                    key: KeyChoice::Any | KeyChoice::Only(_),
+                    ..
+                },
+            ) => Err(Refusal::new(
+                Code::TransitionForbidden,
+                "a device whose key is pinned claims with that key and no other; a new code takes its place",
+            )),
             (Self::Claimed { identity } | Self::Active { identity }, Activate) => {
                 Ok(Self::Active { identity })
             }

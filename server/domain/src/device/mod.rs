@@ -6,6 +6,7 @@ mod hear;
 mod lifecycle;
 mod record;
 mod report;
+mod terms;
 
 pub use alarm::CloneAlarm;
 pub use explain::{Explanation, Step, StepState, explain};
@@ -16,6 +17,7 @@ pub use lifecycle::{
 };
 pub use record::{DeviceField, schema};
 pub use report::{Facet, FacetState, FacetStatus, Hello, Report, Reported, Verification, VerificationState};
+pub use terms::{ClaimTerms, KeyChoice};
 
 use crate::{
     Timestamp,

@@ -64,6 +64,9 @@ pub(super) struct Cells<'r> {
     pub(super) position: Found<'r>,
     pub(super) credential: Found<'r>,
     pub(super) etag: Found<'r>,
+    pub(super) spki_sha256: Found<'r>,
+    pub(super) claim_not_before: Found<'r>,
+    pub(super) claim_not_after: Found<'r>,
     pub(super) retry_row: Found<'r>,
     pub(super) labels: BTreeMap<String, String>,
     pub(super) variables: BTreeMap<String, String>,
@@ -248,6 +251,9 @@ fn composed<'r>(text: &'r str, field: &Field) -> Cow<'r, str> {
         | Field::Site
         | Field::Position
         | Field::Etag
+        | Field::SpkiSha256
+        | Field::ClaimNotBefore
+        | Field::ClaimNotAfter
         | Field::RetryRow
         | Field::Label(_)
         | Field::Variable(_) => cell::composed(text),
@@ -347,6 +353,9 @@ impl<'r> Cells<'r> {
             Field::Position => &mut self.position,
             Field::Credential => &mut self.credential,
             Field::Etag => &mut self.etag,
+            Field::SpkiSha256 => &mut self.spki_sha256,
+            Field::ClaimNotBefore => &mut self.claim_not_before,
+            Field::ClaimNotAfter => &mut self.claim_not_after,
             Field::RetryRow => &mut self.retry_row,
             Field::Label(key) => return keep(&mut self.labels, key, found),
             Field::Variable(name) => return keep(&mut self.variables, name, found),

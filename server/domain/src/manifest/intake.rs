@@ -3,7 +3,9 @@
 //! One decision for the dry run and for the real import, taken inside the store's transaction. It is pure, so the same
 //! file again finds every device as the row wants it.
 
-use super::{DeviceRow, Limits, Problem, Rendered, ValidRow, Writes, checker::rule_name};
+use super::{
+    DeviceRow, Limits, Problem, Rendered, RowClaim, ValidRow, Writes, checker::rule_name, terms::agree,
+};
 use crate::{
     Code, Refusal, Timestamp,
     activation::CodeHash,
@@ -241,8 +243,11 @@ impl Intake {
             return Err(no(Code::EtagStale, "etag", why, &etag_text(etag)));
         }
         mac_is_free(row, holders, None)?;
+        let lifecycle = expected(row.claim.as_deref(), fresh)?;
         match &valid.target {
-            Rendered::Whole(target) => Ok(RowOutcome::Created(Box::new(created(row, target, fresh)))),
+            Rendered::Whole(target) => Ok(RowOutcome::Created(Box::new(created(
+                row, target, fresh, lifecycle,
+            )))),
             Rendered::Lacking(problems) => Err(problems.clone()),
         }
     }
@@ -273,6 +278,7 @@ impl Intake {
         let masked = limits.mask.as_ref().map(|mask| mask.masked(row));
         let row = masked.as_ref().unwrap_or(row);
         let (merged, mut changes) = merge(device, row);
+        let merged = with_terms(merged, row.claim.as_deref(), fresh.now, &mut changes)?;
         if let Lifecycle::Retired { .. } = device.lifecycle {
             return if changes.is_empty() {
                 Ok(RowOutcome::Unchanged(device.id))
@@ -394,7 +400,43 @@ fn mac_is_free(row: &DeviceRow, holders: Holders<'_>, own: Option<DeviceId>) -> 
     }
 }
 
-fn created(row: &DeviceRow, target: &desired::Target, fresh: &Fresh) -> Device {
+/// How a new device may earn its identity, and on which terms of the row.
+fn expected(claim: Option<&RowClaim>, fresh: &Fresh) -> Result<Lifecycle, Vec<Problem>> {
+    let lifecycle = fresh.credential.lifecycle();
+    match (claim, lifecycle.claim_terms()) {
+        (Some(claim), Some(before)) => {
+            let (terms, _) = agree(claim, before, fresh.now)?;
+            Ok(lifecycle.on_terms(terms))
+        }
+        (Some(_) | None, _) => Ok(lifecycle),
+    }
+}
+
+/// The device with what a row says of its claim. Nothing of it concerns a device that has begun to claim: like a credential,
+/// it was of use until then.
+fn with_terms<'d>(
+    device: Cow<'d, Device>,
+    claim: Option<&RowClaim>,
+    now: Timestamp,
+    changes: &mut Vec<String>,
+) -> Result<Cow<'d, Device>, Vec<Problem>> {
+    let (Some(claim), Some(before)) = (claim, device.lifecycle.claim_terms()) else {
+        return Ok(device);
+    };
+    let (terms, changed) = agree(claim, before, now)?;
+    if changed.is_empty() {
+        return Ok(device);
+    }
+    let lifecycle = device.lifecycle.clone().on_terms(terms);
+    if lifecycle.claim_terms() != Some(terms) {
+        return Err(frozen(&device, RowClaim::KEY, "its key is pinned"));
+    }
+    changes.extend(changed.into_iter().map(str::to_owned));
+    let device = device.into_owned();
+    Ok(Cow::Owned(Device { lifecycle, ..device }))
+}
+
+fn created(row: &DeviceRow, target: &desired::Target, fresh: &Fresh, lifecycle: Lifecycle) -> Device {
     Device {
         id: fresh.id,
         serial: row.serial.clone(),
@@ -411,7 +453,7 @@ fn created(row: &DeviceRow, target: &desired::Target, fresh: &Fresh) -> Device {
         created: fresh.now,
         updated: fresh.now,
         revision: 1,
-        lifecycle: fresh.credential.lifecycle(),
+        lifecycle,
         target: target.clone(),
         reported: None,
         verification: Verification::Pending,

@@ -1,6 +1,6 @@
 //! What the rows of an import may do to the registry.
 
-use super::DeviceRow;
+use super::{DeviceRow, RowClaim};
 use crate::{Code, Refusal};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -37,6 +37,9 @@ pub struct UpdateMask {
     firmware: bool,
     site: bool,
     position: bool,
+    spki_sha256: bool,
+    claim_not_before: bool,
+    claim_not_after: bool,
     labels: Keys,
     variables: Keys,
 }
@@ -89,8 +92,8 @@ impl UpdateMask {
         let problems: Vec<_> = foreign
             .map(|(place, path)| {
                 let why = format!(
-                    "{path:?} is not one of mac, hardware, firmware, site, position, labels, labels.KEY, variables, \
-                     variables.NAME"
+                    "{path:?} is not one of mac, hardware, firmware, site, position, spki_sha256, claim_not_before, \
+                     claim_not_after, labels, labels.KEY, variables, variables.NAME"
                 );
                 wrong(format!(".paths[{place}]"), why)
             })
@@ -114,6 +117,9 @@ impl UpdateMask {
                 "firmware" => self.firmware = true,
                 "site" => self.site = true,
                 "position" => self.position = true,
+                RowClaim::KEY => self.spki_sha256 = true,
+                RowClaim::NOT_BEFORE => self.claim_not_before = true,
+                RowClaim::NOT_AFTER => self.claim_not_after = true,
                 "labels" => self.labels = Keys::All,
                 "variables" => self.variables = Keys::All,
                 _ => return false,
@@ -130,6 +136,11 @@ impl UpdateMask {
         row.firmware = row.firmware.filter(|_| self.firmware);
         row.site = row.site.filter(|_| self.site);
         row.position = row.position.filter(|_| self.position);
+        if let Some(claim) = &mut row.claim {
+            claim.key = claim.key.filter(|_| self.spki_sha256);
+            claim.not_before = claim.not_before.filter(|_| self.claim_not_before);
+            claim.not_after = claim.not_after.filter(|_| self.claim_not_after);
+        }
         self.labels.retain(&mut row.labels);
         self.variables.retain(&mut row.variables);
         row

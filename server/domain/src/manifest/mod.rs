@@ -41,6 +41,7 @@ mod rows;
 mod seen;
 mod sheet;
 mod siphash;
+mod terms;
 mod xml;
 
 pub use checker::{Checker, Finisher, Looked, RowCheck};
@@ -60,7 +61,7 @@ pub use presets::{Preset, presets};
 pub use problem::{Problem, VALUE_LIMIT};
 pub use reader::Reader;
 pub use record::{CellKind, Fault, Record};
-pub use row::{DeviceRow, Rendered, ValidRow};
+pub use row::{DeviceRow, Rendered, RowClaim, ValidRow};
 
 /// Most bytes of a manifest as sent: ten million rows of 200 bytes.
 pub const FILE_LIMIT: u64 = 2 << 30;

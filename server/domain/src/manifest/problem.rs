@@ -1,6 +1,6 @@
 //! What is wrong, or odd, with a row: enough for a person to find the cell and to mend it.
 
-use super::DeviceRow;
+use super::{DeviceRow, RowClaim};
 use crate::Refusal;
 use core::fmt;
 use serde::{Deserialize, Serialize};
@@ -76,6 +76,7 @@ impl Problem {
             Some("mac") => row.mac.map(|mac| mac.to_string()),
             Some("model") => Some(row.model.to_string()),
             Some("site") => row.site.as_ref().map(ToString::to_string),
+            Some(RowClaim::KEY) => super::terms::key(row.claim.as_deref()).map(|key| key.to_string()),
             Some(_) | None => None,
         };
         match value {

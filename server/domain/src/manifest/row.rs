@@ -2,7 +2,10 @@
 
 use super::Problem;
 use crate::{
+    Timestamp,
+    certificate::SpkiDigest,
     desired::Target,
+    device::ClaimWindow,
     mac::Mac,
     names::{ModelName, Serial, SiteCode},
 };
@@ -38,8 +41,40 @@ pub struct DeviceRow {
     pub variables: BTreeMap<String, String>,
     /// The revision that the device must have, from its etag.
     pub etag: Option<u64>,
+    /// What it says of the claim. In a box, as most rows say nothing of it, and there are millions.
+    pub claim: Option<Box<RowClaim>>,
     /// Cells of columns that fill no field, by column: kept with the device as the factory wrote them.
     pub kept: BTreeMap<String, String>,
+}
+
+/// What a row says of the claim of its device, which has a code for it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RowClaim {
+    /// The one key that may come with the code.
+    pub key: Option<SpkiDigest>,
+    /// No claim before.
+    pub not_before: Option<Timestamp>,
+    /// No claim from then on.
+    pub not_after: Option<Timestamp>,
+}
+
+impl RowClaim {
+    /// The field of [`Self::key`].
+    pub const KEY: &str = "spki_sha256";
+    /// The field of [`Self::not_before`].
+    pub const NOT_BEFORE: &str = "claim_not_before";
+    /// The field of [`Self::not_after`].
+    pub const NOT_AFTER: &str = "claim_not_after";
+    /// All of them.
+    pub const FIELDS: [&str; 3] = [Self::KEY, Self::NOT_BEFORE, Self::NOT_AFTER];
+
+    /// When a claim may begin, as far as the row says.
+    pub const fn window(&self) -> ClaimWindow {
+        ClaimWindow {
+            opens: self.not_before,
+            closes: self.not_after,
+        }
+    }
 }
 
 /// A row that passed every check which needs no look into the registry.

@@ -3,9 +3,11 @@
 use crate::support::{at, device};
 use muster_domain::{
     Code,
-    batch::{ValuesDigest, reverted, undo_created, undo_updated},
+    batch::{Reach, ValuesDigest, reverted, undo_created, undo_updated},
     certificate::{CertificateSerial, SpkiDigest},
-    device::{ClaimIntent, Device, Identity, Lifecycle, Reported, Transition, Verification},
+    device::{
+        ClaimIntent, ClaimWindow, Device, Identity, KeyChoice, Lifecycle, Reported, Transition, Verification,
+    },
 };
 
 fn stepped(transitions: impl IntoIterator<Item = Transition>) -> Device {
@@ -148,7 +150,7 @@ fn what_returns_has_its_values_at_a_higher_generation() {
     after.target.generation = 4;
     after.target.digest = [9; 32];
     let after = after.touched(at(3));
-    let again = reverted(after.clone(), before.clone(), at(5));
+    let again = reverted(after.clone(), before.clone(), Reach::Values, at(5));
     assert_eq!((&again.site, again.mac), (&before.site, before.mac));
     assert_eq!(
         (again.target.generation, again.target.digest),
@@ -163,9 +165,42 @@ fn what_returns_has_its_values_at_a_higher_generation() {
     // What it must be did not move: neither does its generation, nor the proof of it.
     let mut same = after;
     same.target.digest = before.target.digest;
-    let again = reverted(same.clone(), before, at(5));
+    let again = reverted(same.clone(), before, Reach::Values, at(5));
     assert_eq!(
         (again.target.generation, again.verification),
         (4, same.verification)
     );
+}
+
+/// The terms of a claim go back with a change that set them, and with no other.
+#[test]
+fn terms_return_where_the_batch_set_them() {
+    let arm = |key: u8| Transition::Arm {
+        window: Some(ClaimWindow::until(Some(at(u64::from(key))))),
+        key: KeyChoice::Only(SpkiDigest([key; 32])),
+    };
+    let (before, after, since) = (stepped([arm(1)]), stepped([arm(2)]), stepped([arm(3)]));
+    let terms = |device: &Device| device.lifecycle.claim_terms();
+    // A program that knew no terms, or a change that set none.
+    let values = ValuesDigest::of(&after);
+    for device in [&after, &since] {
+        assert_eq!(undo_updated(device, &before, values), Ok(Reach::Values));
+        let kept = reverted(device.clone(), before.clone(), Reach::Values, at(5));
+        assert_eq!(terms(&kept), terms(device));
+    }
+    let set = ValuesDigest::reaching(&after, Reach::of(&["site".into(), "claim_not_after".into()]));
+    assert_eq!(undo_updated(&after, &before, set), Ok(Reach::Terms));
+    assert_eq!(
+        undo_updated(&since, &before, set).unwrap_err().code,
+        Code::UndoBlocked
+    );
+    let back = reverted(after.clone(), before.clone(), Reach::Terms, at(5));
+    assert_eq!(
+        (terms(&back), back.revision),
+        (terms(&before), after.revision + 1)
+    );
+    // A device that the batch made goes while it is as the batch left it.
+    assert!(undo_created(&after, Some(set)).is_ok());
+    assert!(undo_created(&since, Some(set)).is_err());
+    assert_eq!(Reach::of(&["labels.spki_sha256".into()]), Reach::Values);
 }

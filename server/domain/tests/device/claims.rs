@@ -5,7 +5,7 @@ use muster_domain::{
     Code, Timestamp,
     certificate::{CertificateSerial, SpkiDigest},
     claim::{self, Decision, Presented},
-    device::{ClaimWindow, Credential, Device, Lifecycle, PinnedKey, Transition},
+    device::{ClaimWindow, Credential, Device, KeyChoice, Lifecycle, PinnedKey, Transition},
 };
 
 /// A decision in a form that can be written down: the certificate, or whether a clone is suspected.
@@ -53,6 +53,7 @@ fn each_state_answers_each_claim() {
             Transition::Reissue {
                 hash: code(3),
                 window: ClaimWindow::ALWAYS,
+                key: KeyChoice::Kept,
             },
         ])
     };
@@ -129,6 +130,7 @@ fn a_code_ends_at_its_expiry() {
     let endless = after([Transition::Reissue {
         hash: code(1),
         window: ClaimWindow::ALWAYS,
+        key: KeyChoice::Kept,
     }]);
     assert_eq!(
         claim(&endless, 1, 1, at(u64::MAX / 1000)),
@@ -212,6 +214,7 @@ fn a_pinned_key_claims_without_a_code_and_no_other_key_does() {
     let reissue = Transition::Reissue {
         hash: code(1),
         window: ClaimWindow::ALWAYS,
+        key: KeyChoice::Kept,
     };
     let lifecycle = pinned(None).lifecycle.step(reissue, BEFORE).unwrap();
     assert_eq!(lifecycle.key(), None);

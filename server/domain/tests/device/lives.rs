@@ -3,8 +3,11 @@
 use crate::support::{after, at, claimed, code, intent, registered};
 use muster_domain::{
     Code,
-    certificate::{CertificateSerial, RevocationReason},
-    device::{ClaimIntent, ClaimWindow, Credential, Device, Lifecycle, LifecycleState, Transition},
+    certificate::{CertificateSerial, RevocationReason, SpkiDigest},
+    device::{
+        ClaimIntent, ClaimWindow, Credential, Device, KeyChoice, Lifecycle, LifecycleState, PinnedKey,
+        Transition,
+    },
 };
 use proptest::{collection::vec, prelude::*};
 
@@ -19,6 +22,7 @@ fn transition(kind: u8, seed: u8) -> Transition {
         6 => Transition::Reissue {
             hash: code(seed),
             window: ClaimWindow::ALWAYS,
+            key: KeyChoice::Kept,
         },
         7 => Transition::Renew(intent(seed, u128::from(seed) + 20)),
         8 => Transition::CertifyRenewal,
@@ -31,7 +35,10 @@ fn transition(kind: u8, seed: u8) -> Transition {
             certificate: CertificateSerial::from_u128(u128::from(seed) + 21),
             reason: RevocationReason::KeyCompromise,
         },
-        _ => Transition::Arm(ClaimWindow::until(Some(at(1000 + u64::from(seed))))),
+        _ => Transition::Arm {
+            window: Some(ClaimWindow::until(Some(at(1000 + u64::from(seed))))),
+            key: KeyChoice::Kept,
+        },
     }
 }
 
@@ -355,6 +362,70 @@ fn a_device_without_its_certificate_has_no_way_in_but_a_new_code() {
     assert!(again.step(Transition::Intend(intent(3, 33)), at(60)).is_ok());
 }
 
+/// Which key may claim, after these steps.
+#[test]
+fn a_key_is_chosen_until_a_claim_begins() {
+    let key = |seed: u8| SpkiDigest([seed; 32]);
+    let arm = |key| Transition::Arm { window: None, key };
+    let reissue = |key| Transition::Reissue {
+        hash: code(2),
+        window: ClaimWindow::ALWAYS,
+        key,
+    };
+    let only = |seed| KeyChoice::Only(key(seed));
+    let check = |steps: &[Transition], expected: Option<SpkiDigest>| {
+        let device = after(steps.iter().cloned());
+        let terms = device.lifecycle.claim_terms().unwrap();
+        assert_eq!(terms.key, expected, "{steps:?}");
+        assert_eq!(device.lifecycle.key(), expected, "{steps:?}");
+    };
+    check(&[], None);
+    check(&[arm(only(1))], Some(key(1)));
+    check(&[arm(only(1)), arm(KeyChoice::Kept)], Some(key(1)));
+    check(&[arm(only(1)), arm(KeyChoice::Any)], None);
+    check(&[arm(only(1)), arm(only(2))], Some(key(2)));
+    // Whoever lost a label has the key yet; whoever had an identity has it no more.
+    check(&[arm(only(1)), reissue(KeyChoice::Kept)], Some(key(1)));
+    check(&[arm(only(1)), reissue(KeyChoice::Any)], None);
+    check(&[arm(only(1)), reissue(only(2))], Some(key(2)));
+    let claim = [
+        arm(only(1)),
+        Transition::Intend(intent(1, 11)),
+        Transition::Certify,
+    ];
+    let again = |choice| [&claim[..], &[reissue(choice)]].concat();
+    check(&again(KeyChoice::Kept), None);
+    check(&again(only(2)), Some(key(2)));
+    // The window is not touched by what is said of the key.
+    let window = registered().lifecycle.claim_terms().unwrap().window;
+    assert_eq!(
+        after([arm(only(1))]).lifecycle.claim_terms().unwrap().window,
+        window
+    );
+    // A pinned key is no code's.
+    let pinned = Lifecycle::Registered {
+        credential: Credential::Pinned {
+            key: PinnedKey {
+                spki: key(4),
+                certificate: None,
+            },
+            window,
+            intent: None,
+        },
+    };
+    for choice in [KeyChoice::Any, only(4), only(5)] {
+        let refused = pinned.clone().step(arm(choice), at(60)).unwrap_err();
+        assert_eq!(refused.code, Code::TransitionForbidden);
+        assert!(refused.message.contains("pinned"), "{refused}");
+    }
+    assert_eq!(
+        pinned.clone().step(arm(KeyChoice::Kept), at(60)).as_ref(),
+        Ok(&pinned)
+    );
+    let code = pinned.step(reissue(KeyChoice::Kept), at(60)).unwrap();
+    assert_eq!(code.claim_terms().unwrap().key, None);
+}
+
 proptest! {
     /// Whatever is tried, in any order: retired is final; a device has the certificate of the first intent under the code that
     /// was claimed, until it comes with the one of its last renewal, which must have been signed; suspension is left as it
@@ -400,7 +471,7 @@ proptest! {
                     // A suspension is left as the one that it stands for would be.
                     entered = entered.and_then(|state: Lifecycle| state.step(step.clone(), at(60)).ok());
                 }
-                Transition::Activate | Transition::Retire(_) | Transition::Arm(_) => {}
+                Transition::Activate | Transition::Retire(_) | Transition::Arm { .. } => {}
             }
             prop_assert_eq!(after.certificate(), held.map(|intent| intent.certificate));
             if let Some(identity) = after.identity() {

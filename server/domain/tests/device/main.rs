@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
 
 mod claims;
+mod explained;
 mod filters;
 mod lives;
 mod reports;

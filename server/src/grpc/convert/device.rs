@@ -21,6 +21,7 @@ pub(crate) fn device(device: &Device) -> v1::Device {
         Lifecycle::Retired { reason, .. } => (State::Retired, reason.as_str()),
     };
     let text = |value: &Option<String>| value.clone().unwrap_or_default();
+    let terms = device.lifecycle.claim_terms();
     v1::Device {
         name: device.name(),
         serial: device.serial.to_string(),
@@ -58,10 +59,14 @@ pub(crate) fn device(device: &Device) -> v1::Device {
         certificate_not_after: device.lifecycle.not_after().map(timestamp),
         clone_alarm: device.alarm.as_ref().map(clone_alarm),
         renew_from: device.renew_from.map(timestamp),
-        claim_window: device.lifecycle.claim_window().map(|window| v1::ClaimWindow {
-            opens: window.opens.map(timestamp),
-            closes: window.closes.map(timestamp),
+        claim_window: terms.map(|terms| v1::ClaimWindow {
+            opens: terms.window.opens.map(timestamp),
+            closes: terms.window.closes.map(timestamp),
         }),
+        claim_spki_sha256: terms
+            .and_then(|terms| terms.key)
+            .map(|key| key.0.to_vec())
+            .unwrap_or_default(),
         trust_version: device.trust,
         successor: device.lifecycle.successor().map(|successor| v1::Successor {
             certificate_serial: successor.intent.certificate.to_string(),

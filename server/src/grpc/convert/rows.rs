@@ -31,6 +31,9 @@ impl Serialize for Line<'_> {
             ("position", &row.position),
             ("credential", &row.credential),
             ("etag", &row.etag),
+            ("spki_sha256", &row.spki_sha256),
+            ("claim_not_before", &row.claim_not_before),
+            ("claim_not_after", &row.claim_not_after),
         ];
         let mut map = serializer.serialize_map(None)?;
         for (name, value) in fields.into_iter().filter(|(_, value)| !value.is_empty()) {

@@ -126,7 +126,16 @@ fn update_mask(mask: Option<FieldMask>) -> Result<Vec<String>, Refusal> {
     for (place, path) in paths.iter().enumerate() {
         let whole = matches!(
             path.as_str(),
-            "mac" | "hardware" | "firmware" | "site" | "position" | "labels" | "variables"
+            "mac"
+                | "hardware"
+                | "firmware"
+                | "site"
+                | "position"
+                | "spki_sha256"
+                | "claim_not_before"
+                | "claim_not_after"
+                | "labels"
+                | "variables"
         );
         let part = ["labels.", "variables."]
             .iter()

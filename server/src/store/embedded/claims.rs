@@ -3,7 +3,7 @@
 use super::{
     Store,
     batches::UNDOING,
-    certificates, devices, index,
+    certificates, devices, index, keys,
     record::{Record as _, load},
     registry,
     tables::{CERTIFICATES, DEVICES, KEYS, SERIALS},
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::store::{ClaimBegun, ClaimStart, FinishedClaim, Holder, StoreError};
 use muster_domain::{
-    Code, Refusal, Timestamp,
+    Refusal, Timestamp,
     audit::{Action, Actor, Event},
     certificate::{
         AuthorityId, CertificateProfile, CertificateRecord, CertificateSerial, CertificateState, SpkiDigest,
@@ -247,19 +247,15 @@ pub(super) fn may_intend(
     if let Err(refusal) = registry::clock_runs(txn, now)? {
         return Ok(Err(refusal));
     }
-    let tables = txn.tables();
-    if tables
-        .keys
-        .get(&intent.spki.0)?
-        .is_some_and(|holder| holder.value() != device.id.as_u128())
+    if let Err(refusal) = keys::may_have(txn, device.id, intent.spki)? {
+        return Ok(Err(refusal.at("csr")));
+    }
+    if txn
+        .tables()
+        .certificates
+        .get(intent.certificate.as_u128())?
+        .is_some()
     {
-        let refusal = Refusal::new(Code::KeyInUse, "another device holds this key");
-        return Ok(Err(refusal.at("csr")));
-    }
-    if let Err(refusal) = certificates::is_open(&tables.blocked_keys, intent.spki)? {
-        return Ok(Err(refusal.at("csr")));
-    }
-    if tables.certificates.get(intent.certificate.as_u128())?.is_some() {
         return Err(StoreError::duplicate("certificates", intent.certificate));
     }
     Ok(Ok(()))

@@ -1,13 +1,14 @@
 //! What becomes of the rows of a part, set against one state of the registry.
 
-use super::{batches::UNDOING, certificates, index, record::load};
+use super::{batches::UNDOING, certificates, index, keys, record::load};
 use crate::store::{ImportPart, PartRow, StoreError};
 use muster_domain::{
     Code, Refusal,
     batch::RowDigest,
+    certificate::SpkiDigest,
     device::Device,
     ids::DeviceId,
-    manifest::{Holders, Problem, RowOutcome},
+    manifest::{Holders, Problem, RowClaim, RowOutcome},
 };
 use redb::ReadableTable;
 use std::collections::BTreeSet;
@@ -48,7 +49,7 @@ where
         )?;
         let by_key = holders(
             &part.rows,
-            |row| Some(row.fresh.credential.key()?.0),
+            |row| Some(wanted(row)?.0),
             |keys| index::find_sorted(self.keys, &keys.iter().collect::<Vec<_>>()),
         )?;
         let repeated = repeated_rows(&part.rows);
@@ -104,23 +105,41 @@ where
             mac: mac.map(DeviceId::from_u128),
         };
         let outcome = part.intake.decide(&row.row, holders, &row.fresh, &part.limits);
-        let outcome = key_is_free(number, outcome, held.key);
-        let outcome = self.key_is_open(row, outcome)?;
+        let outcome = match gained(&outcome, holder.as_ref()) {
+            Some(key) => self.with_key(row, outcome, key, held.key)?,
+            None => outcome,
+        };
         Ok((as_planned(row, outcome, holder.as_ref()), holder))
     }
 
-    /// A new device does not begin with a key that somebody else may have.
-    fn key_is_open(&self, row: &PartRow, outcome: RowOutcome) -> Result<RowOutcome, StoreError> {
-        let (RowOutcome::Created(_), Some(key)) = (&outcome, row.fresh.credential.key()) else {
-            return Ok(outcome);
+    /// No device gets a key that another one has, or that somebody else may have.
+    fn with_key(
+        &self,
+        row: &PartRow,
+        outcome: RowOutcome,
+        key: SpkiDigest,
+        holder: Holder,
+    ) -> Result<RowOutcome, StoreError> {
+        let number = row.row.row.row;
+        let field = match row.fresh.credential.key() {
+            Some(_) => "credential",
+            None => RowClaim::KEY,
         };
-        Ok(match certificates::is_open(self.blocked_keys, key)? {
-            Ok(()) => outcome,
-            Err(refusal) => {
-                let problem = Problem::new(refusal.at("credential")).in_row(row.row.row.row);
-                RowOutcome::Refused(vec![problem])
+        let refusal = match holder {
+            Holder::EarlierRow(earlier) => {
+                return Ok(same(Code::CredentialRepeated, number, field, earlier));
             }
-        })
+            Holder::Device(id) => {
+                let why = format!("devices/{} holds this key", DeviceId::from_u128(id));
+                Refusal::new(Code::CredentialRepeated, why)
+            }
+            Holder::Nobody => match certificates::is_open(self.blocked_keys, key)? {
+                Ok(()) => return Ok(outcome),
+                Err(refusal) => refusal,
+            },
+        };
+        let problem = Problem::new(refusal.at(field)).in_row(number);
+        Ok(RowOutcome::Refused(vec![problem]))
     }
 
     /// A device whose batch is being taken back is not changed on its way out.
@@ -180,18 +199,19 @@ fn same(code: Code, row: u32, field: &str, earlier: u32) -> RowOutcome {
     RowOutcome::Refused(vec![refusal.at(format!("rows[{row}].{field}")).into()])
 }
 
-/// A new device needs a key of its own; one that exists keeps what it has.
-fn key_is_free(row: u32, outcome: RowOutcome, key: Holder) -> RowOutcome {
-    match (outcome, key) {
-        (RowOutcome::Created(_), Holder::EarlierRow(earlier)) => {
-            same(Code::CredentialRepeated, row, "credential", earlier)
-        }
-        (RowOutcome::Created(_), Holder::Device(id)) => {
-            let why = format!("devices/{} holds this key", DeviceId::from_u128(id));
-            let refusal = Refusal::new(Code::CredentialRepeated, why).at("credential");
-            RowOutcome::Refused(vec![Problem::new(refusal).in_row(row)])
-        }
-        (outcome, _) => outcome,
+/// The key that a row names for its device: what it brings, or what the code is bound to.
+fn wanted(row: &PartRow) -> Option<SpkiDigest> {
+    let own = row.fresh.credential.key();
+    own.or_else(|| row.row.row.claim.as_ref()?.key)
+}
+
+/// The key that a device gets by its row; one that exists keeps what it has.
+fn gained(outcome: &RowOutcome, before: Option<&Device>) -> Option<SpkiDigest> {
+    match (outcome, before) {
+        (RowOutcome::Created(device), _) => device.lifecycle.key(),
+        (RowOutcome::Updated { device, .. }, Some(before)) => keys::gained(before, device),
+        (RowOutcome::Updated { .. }, None) => None,
+        (RowOutcome::Unchanged(_) | RowOutcome::Refused(_), _) => None,
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{
     Store,
     batches::UNDOING,
-    certificates, index,
+    certificates, index, keys,
     record::load,
     tables::{DEVICES, SERIALS},
     txn::Txn,
@@ -140,7 +140,7 @@ fn action(transition: &Transition) -> Option<(Action, Option<&str>)> {
         Transition::Resume => Some((Action::DeviceResumed, None)),
         Transition::Retire(reason) => Some((Action::DeviceRetired, Some(reason))),
         Transition::Reissue { .. } => Some((Action::CodeReissued, None)),
-        Transition::Arm(_) => Some((Action::ClaimArmed, None)),
+        Transition::Arm { .. } => Some((Action::ClaimArmed, None)),
         // A revocation begins at its certificate.
         Transition::Revoke { .. }
         | Transition::Intend(_)
@@ -159,7 +159,7 @@ const fn ending(transition: &Transition) -> Option<RevocationReason> {
         Transition::Reissue { .. } => Some(RevocationReason::Superseded),
         Transition::Suspend(_)
         | Transition::Resume
-        | Transition::Arm(_)
+        | Transition::Arm { .. }
         | Transition::Revoke { .. }
         | Transition::Intend(_)
         | Transition::Certify
@@ -242,11 +242,21 @@ fn transition(
         Ok(after) => after,
         Err(refusal) => return Ok(Err(refusal)),
     };
-    if let Some(reason) = ending(&change.transition) {
-        release(txn, &before, reason, change.now)?;
+    if let Some(key) = keys::gained(&before, &after)
+        && let Err(refusal) = keys::may_have(txn, id, key)?
+    {
+        return Ok(Err(refusal.at("spki_sha256")));
     }
+    if let Some(reason) = ending(&change.transition) {
+        end_certificates(txn, &before, reason, change.now)?;
+    }
+    keys::replace(txn, &before, &after)?;
     index::replace(txn, &before, &after)?;
-    let mut event = Event::new(change.now, change.actor.clone(), action, after.name());
+    let event = Event::new(change.now, change.actor.clone(), action, after.name());
+    let mut event = match action {
+        Action::ClaimArmed | Action::CodeReissued => on_terms(event, &after),
+        _ => event,
+    };
     if let Some(reason) = reason {
         event = event.with("reason", reason);
     }
@@ -284,10 +294,36 @@ pub(super) fn release(
     for key in device.lifecycle.keys() {
         txn.write().keys.remove(&key.0)?;
     }
+    end_certificates(txn, device, reason, now)
+}
+
+/// Revokes what the device has or was about to get.
+fn end_certificates(
+    txn: &mut Txn<'_>,
+    device: &Device,
+    reason: RevocationReason,
+    now: Timestamp,
+) -> Result<(), StoreError> {
     for held in device.lifecycle.held() {
         revoke(txn, held.serial, reason, now)?;
     }
     Ok(())
+}
+
+/// Says on which terms the device may be claimed now.
+pub(super) fn on_terms(event: Event, device: &Device) -> Event {
+    let Some(terms) = device.lifecycle.claim_terms() else {
+        return event;
+    };
+    let said = [
+        ("key", terms.key.map(|key| key.to_string())),
+        ("opens", terms.window.opens.map(|at| at.to_string())),
+        ("closes", terms.window.closes.map(|at| at.to_string())),
+    ];
+    said.into_iter().fold(event, |event, (name, value)| match value {
+        Some(value) => event.with(name, value),
+        None => event,
+    })
 }
 
 /// Marks a certificate as no longer accepted.

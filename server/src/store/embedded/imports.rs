@@ -3,7 +3,8 @@
 use super::{
     Store, batches, certificates,
     decide::{Decided, Registry, digest},
-    index, parts,
+    devices::on_terms,
+    index, keys, parts,
     record::Record as _,
     registry,
     tables::View,
@@ -13,7 +14,7 @@ use crate::store::{CommittedPart, ImportPart, PartRow, PreviewedPart, StoreError
 use muster_domain::{
     Code, Refusal,
     audit::{Action, Event},
-    batch::{Batch, BatchState, BatchStep, PartRecord, Slot, SlotOutcome, Tally, ValuesDigest},
+    batch::{Batch, BatchState, BatchStep, PartRecord, Reach, Slot, SlotOutcome, Tally, ValuesDigest},
     device::Device,
     ids::DeviceId,
     manifest::{FreshCredential, Problem, RowOutcome},
@@ -184,11 +185,22 @@ fn write(txn: &mut Txn<'_>, part: &ImportPart, decided: &[Decided]) -> Result<Ta
                 created.push(&**device);
                 certify(txn, part, row)?;
             }
-            (RowOutcome::Updated { device: after, .. }, Some(before)) => {
+            (
+                RowOutcome::Updated {
+                    device: after,
+                    changes,
+                },
+                Some(before),
+            ) => {
                 tally.updated += 1;
+                let reach = Reach::of(changes);
+                match reach {
+                    Reach::Values => {}
+                    Reach::Terms => rearm(txn, part, row, before, after)?,
+                }
                 index::replace(txn, before, after)?;
                 let key = (part.batch.as_u128(), part.number, row.fresh.origin.row);
-                let made = u128::from_be_bytes(ValuesDigest::of(after).0);
+                let made = u128::from_be_bytes(ValuesDigest::reaching(after, reach).0);
                 txn.write()
                     .former
                     .insert(key, (made, before.encode()?.as_slice()))?;
@@ -202,6 +214,21 @@ fn write(txn: &mut Txn<'_>, part: &ImportPart, decided: &[Decided]) -> Result<Ta
     }
     index::create(txn, &created)?;
     Ok(tally)
+}
+
+/// A row changed on which terms its device may be claimed: the key is the device's from now on, and the log says so, as
+/// if an operator had changed that one device.
+fn rearm(
+    txn: &mut Txn<'_>,
+    part: &ImportPart,
+    row: &PartRow,
+    before: &Device,
+    after: &Device,
+) -> Result<(), StoreError> {
+    keys::replace(txn, before, after)?;
+    let event = Event::new(part.now, part.actor.clone(), Action::ClaimArmed, after.name());
+    let event = event.with("batch", part.batch).with("row", row.fresh.origin.row);
+    txn.audit(&on_terms(event, after)).map(drop)
 }
 
 /// What comes with a new device: its certificate, the key that was made for it.

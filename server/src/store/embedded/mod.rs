@@ -15,6 +15,7 @@ mod former;
 mod imports;
 mod index;
 mod inventory;
+mod keys;
 mod listing;
 mod lists;
 mod live;

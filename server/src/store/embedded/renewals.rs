@@ -3,7 +3,7 @@
 use super::{
     Store, certificates,
     claims::{actor, holder_of, may_intend, record_intent, repeat},
-    devices, index,
+    devices, index, keys,
     record::load,
     txn::Txn,
 };
@@ -113,7 +113,7 @@ fn intend(
             RevocationReason::Superseded,
             now,
         )?;
-        free_keys(txn, device, &after)?;
+        keys::free(txn, device, &after)?;
     }
     record_intent(txn, device, &intent, now)?;
     index::replace(txn, device, &after)?;
@@ -132,15 +132,6 @@ fn intend(
         permit,
         device: Box::new(after),
     })
-}
-
-/// Keys that the device had and has no more are free for others.
-fn free_keys(txn: &mut Txn<'_>, before: &Device, after: &Device) -> Result<(), StoreError> {
-    let kept: Vec<_> = after.lifecycle.keys().collect();
-    for key in before.lifecycle.keys().filter(|key| !kept.contains(key)) {
-        txn.write().keys.remove(&key.0)?;
-    }
-    Ok(())
 }
 
 fn finish(
@@ -223,7 +214,7 @@ fn promote(
     after.renew_from = None;
     let after = after.touched(now);
     devices::revoke(txn, former, RevocationReason::Superseded, now)?;
-    free_keys(txn, &device, &after)?;
+    keys::free(txn, &device, &after)?;
     index::replace(txn, &device, &after)?;
     let event = Event::new(now, actor(&device, source), Action::RenewalSeen, device.name());
     txn.audit(&event.with("certificate", serial).with("former", former))?;

@@ -3,7 +3,7 @@
 use super::{
     Store, certificates,
     devices::{self, find},
-    index, operators,
+    index, keys, operators,
     record::load,
     txn::Txn,
 };
@@ -196,9 +196,6 @@ fn strip(
         };
         devices::revoke(txn, held.serial, reason, now)?;
     }
-    let keys: Vec<_> = after.lifecycle.keys().collect();
-    for key in before.lifecycle.keys().filter(|key| !keys.contains(key)) {
-        txn.write().keys.remove(&key.0)?;
-    }
+    keys::free(txn, &before, &after)?;
     index::replace(txn, &before, &after.touched(now))
 }

@@ -5,7 +5,7 @@
 //! were in one transaction. From there on there is no way back: the others go part after part, also after a crash.
 
 use super::{
-    Store, batches, devices, index,
+    Store, batches, devices, index, keys,
     record::{Record as _, load},
     survey::{Evidence, Survey},
     tables::View,
@@ -15,9 +15,9 @@ use crate::store::{StoreError, UndoAnswer};
 use muster_domain::{
     Code, Refusal, Timestamp,
     audit::{Action, Actor, Event},
-    batch::{Batch, BatchState, BatchStep, reverted},
+    batch::{Batch, BatchState, BatchStep, Reach, reverted},
     certificate::RevocationReason,
-    device::Device,
+    device::{ClaimTerms, Device},
     ids::{BatchId, DeviceId},
 };
 use redb::{ReadTransaction, ReadableTable as _};
@@ -146,6 +146,7 @@ fn look(txn: &ReadTransaction, id: BatchId) -> Result<Survey, StoreError> {
         former: &view.former,
         devices: &view.devices,
         macs: &view.macs,
+        keys: &view.keys,
     };
     evidence.survey(id)
 }
@@ -158,6 +159,7 @@ macro_rules! evidence {
             former: &tables.former,
             devices: &tables.devices,
             macs: &tables.macs,
+            keys: &tables.keys,
         }
     }};
 }
@@ -195,7 +197,7 @@ fn at_once(txn: &mut Txn<'_>, id: BatchId, actor: &Actor, now: Timestamp) -> Res
         return Ok(Ok(answer(batch, survey)));
     }
     let decided = stepped(begun, BatchStep::UndoDecided, now)?;
-    revert(txn, id, &survey, now)?;
+    revert(txn, id, &survey, actor, now)?;
     remove(txn, id, usize::MAX, now)?;
     let undone = end(txn, decided, actor, now)?;
     Ok(Ok(answer(undone, Survey::default())))
@@ -258,7 +260,7 @@ fn decide(
         log(txn, &batch, Action::BatchUndoAbandoned, actor, now)?;
         return Ok(Ok(Decided::Abandoned(Box::new(batch), survey)));
     }
-    revert(txn, id, &survey, now)?;
+    revert(txn, id, &survey, actor, now)?;
     let batch = stepped(batch, BatchStep::UndoDecided, now)?;
     batches::put(txn, &batch)?;
     Ok(Ok(Decided::Going))
@@ -303,8 +305,15 @@ fn end(txn: &mut Txn<'_>, batch: Batch, actor: &Actor, now: Timestamp) -> Result
 }
 
 /// Makes changed devices what they were before the first change of this batch.
-fn revert(txn: &mut Txn<'_>, id: BatchId, survey: &Survey, now: Timestamp) -> Result<(), StoreError> {
+fn revert(
+    txn: &mut Txn<'_>,
+    id: BatchId,
+    survey: &Survey,
+    actor: &Actor,
+    now: Timestamp,
+) -> Result<(), StoreError> {
     free_addresses(txn, survey)?;
+    free_keys(txn, survey, now)?;
     let key = id.as_u128();
     let last = (key, u32::MAX, u32::MAX);
     let mut done = BTreeSet::new();
@@ -324,7 +333,13 @@ fn revert(txn: &mut Txn<'_>, id: BatchId, survey: &Survey, now: Timestamp) -> Re
             }
             let device = stored(txn, before.id)?;
             if device.origin.batch != id {
-                let after = reverted(device.clone(), before, now);
+                let updated = survey.updated.get(&before.id.as_u128());
+                let reach = updated.map_or(Reach::Values, |updated| updated.reach);
+                let after = reverted(device.clone(), before, reach, now);
+                match reach {
+                    Reach::Values => {}
+                    Reach::Terms => rearm(txn, id, actor, &device, &after)?,
+                }
                 index::replace(txn, &device, &after)?;
             }
         }
@@ -332,6 +347,20 @@ fn revert(txn: &mut Txn<'_>, id: BatchId, survey: &Survey, now: Timestamp) -> Re
     let range = (key, 0, 0)..=last;
     txn.write().former.retain_in(range, |_, _| false)?;
     Ok(())
+}
+
+/// A device is to be claimed on the terms it had.
+fn rearm(
+    txn: &mut Txn<'_>,
+    id: BatchId,
+    actor: &Actor,
+    device: &Device,
+    after: &Device,
+) -> Result<(), StoreError> {
+    keys::replace(txn, device, after)?;
+    let event = Event::new(after.updated, actor.clone(), Action::ClaimArmed, after.name());
+    txn.audit(&devices::on_terms(event.with("batch", id), after))
+        .map(drop)
 }
 
 /// The key behind this one.
@@ -356,6 +385,27 @@ fn free_addresses(txn: &mut Txn<'_>, survey: &Survey) -> Result<(), StoreError> 
             };
             index::replace(txn, &holder, &bare)?;
         }
+    }
+    Ok(())
+}
+
+/// Takes from their holders the keys that devices must have again: each of them changes too, or goes.
+fn free_keys(txn: &mut Txn<'_>, survey: &Survey, now: Timestamp) -> Result<(), StoreError> {
+    for (&device, updated) in &survey.updated {
+        let Some(key) = updated.key() else { continue };
+        let holder = txn.tables().keys.get(&key.0)?.map(|holder| holder.value());
+        let Some(holder) = holder.filter(|&holder| holder != device) else {
+            continue;
+        };
+        let holder = stored(txn, DeviceId::from_u128(holder))?;
+        let Some(terms) = holder.lifecycle.claim_terms() else {
+            continue;
+        };
+        let mut bare = holder.clone();
+        bare.lifecycle = bare.lifecycle.on_terms(ClaimTerms { key: None, ..terms });
+        let bare = bare.touched(now);
+        keys::replace(txn, &holder, &bare)?;
+        index::replace(txn, &holder, &bare)?;
     }
     Ok(())
 }

@@ -214,6 +214,7 @@ pub(super) fn row(number: u32) -> ValidRow {
         labels: BTreeMap::from([("line".to_owned(), "7".to_owned())]),
         variables: BTreeMap::new(),
         etag: None,
+        claim: None,
         kept: BTreeMap::new(),
     };
     ValidRow {

@@ -13,7 +13,7 @@ use muster_domain::{
     audit::{Action, Entry},
     batch::BatchState,
     certificate::CertificateRecord,
-    device::{ClaimWindow, Device, FacetState, Transition},
+    device::{ClaimWindow, Device, FacetState, KeyChoice, Transition},
 };
 
 /// Images of a test run; `MUSTER_CRASH_IMAGES` asks for more.
@@ -157,6 +157,7 @@ async fn session() -> Session {
             Transition::Reissue {
                 hash: super::build::code(99),
                 window: ClaimWindow::ALWAYS,
+                key: KeyChoice::Kept,
             },
         )
         .await;

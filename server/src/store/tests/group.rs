@@ -9,7 +9,7 @@ use crate::store::{ClaimBegun, DeviceChange, Store, StoreError};
 use muster_domain::{
     access::Role,
     audit::Action,
-    device::{ClaimWindow, FacetState, Transition},
+    device::{ClaimWindow, FacetState, KeyChoice, Transition},
     ids::DeviceId,
 };
 use std::{pin::Pin, sync::mpsc};
@@ -70,13 +70,17 @@ async fn what_is_refused_leaves_no_trace() {
         actor: alice(),
         now: at(4000),
     };
+    let arm = |key| Transition::Arm {
+        window: Some(ClaimWindow::ALWAYS),
+        key,
+    };
     let id = devices[4].id;
     let mut unknown = report(&taken.device, FacetState::Applied);
     unknown.digest = [0; 32];
     let mut commands: Commands<'_> = Vec::new();
     macro_rules! refused {
         ($($command:expr;)*) => {
-            $(commands.push(Box::pin(async { assert!($command.await.unwrap().is_err(), stringify!($command)); }));)*
+            $(commands.push(Box::pin(async { assert!($command.await.unwrap().is_err(), "{}", stringify!($command)); }));)*
         };
     }
     refused! {
@@ -86,8 +90,9 @@ async fn what_is_refused_leaves_no_trace() {
         store.disable_operator("alice".parse().unwrap(), event(Action::OperatorDisabled));
         store.transition(id, change(Transition::Suspend(String::new()), Some(99)));
         store.transition(id, change(Transition::Resume, None));
-        store.transition(id, change(Transition::Arm(ClaimWindow::ALWAYS), Some(99)));
-        store.transition(taken.device.id, change(Transition::Arm(ClaimWindow::ALWAYS), None));
+        store.transition(id, change(arm(KeyChoice::Kept), Some(99)));
+        store.transition(taken.device.id, change(arm(KeyChoice::Kept), None));
+        store.transition(id, change(arm(KeyChoice::Only(key(1))), None));
         store.transition(DeviceId::from_u128(5), change(Transition::Resume, None));
         store.record_hello(id, hello(&taken.device), at(4000));
         store.record_report(taken.device.id, unknown.clone(), at(4000));

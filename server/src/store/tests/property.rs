@@ -8,24 +8,28 @@ use crate::store::{CertificateQuery, ClaimBegun, Counts, DeviceChange, DeviceQue
 use muster_domain::{
     batch::BatchState,
     certificate::{CertificateField, CertificateState, RevocationReason, schema},
-    device::{ClaimWindow, Facet, FacetState, Transition},
+    device::{ClaimWindow, Facet, FacetState, KeyChoice, Transition},
     filter::{CheckedFilter, Filter},
     ids::DeviceId,
     mac::Mac,
+    manifest::RowClaim,
 };
 use proptest::prelude::*;
 
 /// Devices that operations choose from: few, so that they meet.
 const DEVICES: u32 = 12;
+/// Keys that they choose from.
+const KEYS: u32 = 8;
 
 #[derive(Debug, Clone)]
 enum Step {
-    /// Rows from a first one on, with addresses shifted, to this site.
+    /// Rows from a first one on, with addresses shifted, to this site, perhaps each to be claimed with a key.
     Import {
         first: u32,
         rows: u32,
         shift: u32,
         site: u8,
+        bind: Option<u32>,
     },
     /// Begin a claim with a key, and perhaps end it.
     Claim {
@@ -64,18 +68,26 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     let device = 0..DEVICES;
     prop_oneof![
-        (device.clone(), 1u32..6, 0u32..3, 0u8..2).prop_map(|(first, rows, shift, site)| Step::Import {
-            first,
-            rows,
-            shift,
-            site
-        }),
-        (device.clone(), 0u32..8, any::<bool>()).prop_map(|(device, key, finish)| Step::Claim {
+        (
+            device.clone(),
+            1u32..6,
+            0u32..3,
+            0u8..2,
+            proptest::option::of(0u32..KEYS)
+        )
+            .prop_map(|(first, rows, shift, site, bind)| Step::Import {
+                first,
+                rows,
+                shift,
+                site,
+                bind
+            }),
+        (device.clone(), 0u32..KEYS, any::<bool>()).prop_map(|(device, key, finish)| Step::Claim {
             device,
             key,
             finish
         }),
-        (device.clone(), 0u8..4).prop_map(|(device, transition)| Step::Change { device, transition }),
+        (device.clone(), 0u8..6).prop_map(|(device, transition)| Step::Change { device, transition }),
         (
             device.clone(),
             proptest::sample::select(RevocationReason::ALL.to_vec())
@@ -105,6 +117,7 @@ async fn run(store: &Store, place: u32, step: &Step) {
             rows,
             shift,
             site,
+            bind,
         } => {
             start(store, place).await;
             let rows = (first..first + rows).map(|number| {
@@ -112,6 +125,13 @@ async fn run(store: &Store, place: u32, step: &Step) {
                 let [.., a, b] = (number + shift).to_be_bytes();
                 row.row.mac = Some(Mac::Eui48([0, 0x1b, 0xc5, 1, a, b]));
                 row.row.site = Some(super::build::SITES[usize::from(site)].parse().unwrap());
+                row.row.claim = bind.map(|bind| {
+                    Box::new(RowClaim {
+                        key: Some(key((bind + number) % KEYS)),
+                        not_before: None,
+                        not_after: Some(at(100_000 + u64::from(bind))),
+                    })
+                });
                 row
             });
             commit(store, part(store, place, 0, rows.collect())).await;
@@ -143,9 +163,22 @@ async fn run(store: &Store, place: u32, step: &Step) {
                 0 => Transition::Suspend("a reason".to_owned()),
                 1 => Transition::Resume,
                 2 => Transition::Retire("a reason".to_owned()),
+                3 => Transition::Arm {
+                    window: None,
+                    key: KeyChoice::Only(key(place % KEYS)),
+                },
+                4 => Transition::Arm {
+                    window: Some(ClaimWindow::ALWAYS),
+                    key: KeyChoice::Any,
+                },
                 _ => Transition::Reissue {
                     hash: code(place),
                     window: ClaimWindow::ALWAYS,
+                    key: match place % 3 {
+                        0 => KeyChoice::Only(key(place % KEYS)),
+                        1 => KeyChoice::Any,
+                        _ => KeyChoice::Kept,
+                    },
                 },
             };
             let change = DeviceChange {

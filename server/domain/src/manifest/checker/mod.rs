@@ -3,6 +3,7 @@
 //! One validator for the dry run and for the import. Whatever can be known without a look into the registry is
 //! checked here, and all that is wrong with a row is said at once.
 
+mod claim;
 mod credential;
 mod findings;
 mod finish;
@@ -175,6 +176,7 @@ impl Checker {
         let etag = values::etag(&cells.etag, findings);
         let mut missing = Vec::new();
         *brought = self.credential(record.row(), &cells.credential, findings, &mut missing);
+        let claim = self.claim(record.row(), &cells, findings);
         let retry_row = values::retry_row(&cells.retry_row, findings);
         // 3. What the model asks of the row as a whole.
         let plan = plan?;
@@ -205,6 +207,7 @@ impl Checker {
             labels,
             variables,
             etag,
+            claim,
             kept,
         };
         Some((row, lacking))

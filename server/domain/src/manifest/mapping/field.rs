@@ -1,5 +1,6 @@
 //! What a column holds.
 
+use crate::manifest::RowClaim;
 use core::{fmt, str::FromStr};
 
 /// Longest name of a label or variable, in bytes.
@@ -26,6 +27,12 @@ pub enum Field {
     Credential,
     /// The etag that the device must have.
     Etag,
+    /// SHA-256 of the one key that may come with the device's code.
+    SpkiSha256,
+    /// From when on a claim may begin.
+    ClaimNotBefore,
+    /// Until when a claim may begin.
+    ClaimNotAfter,
     /// A label, by key.
     Label(String),
     /// A variable, by name.
@@ -52,6 +59,9 @@ impl fmt::Display for Field {
             Self::Position => f.write_str("position"),
             Self::Credential => f.write_str("credential"),
             Self::Etag => f.write_str("etag"),
+            Self::SpkiSha256 => f.write_str(RowClaim::KEY),
+            Self::ClaimNotBefore => f.write_str(RowClaim::NOT_BEFORE),
+            Self::ClaimNotAfter => f.write_str(RowClaim::NOT_AFTER),
             Self::Label(key) => write!(f, "labels.{key}"),
             Self::Variable(name) => write!(f, "variables.{name}"),
             Self::Kept(_) => f.write_str("kept"),
@@ -87,6 +97,9 @@ impl FromStr for Field {
             "position" => Some(Self::Position),
             "credential" => Some(Self::Credential),
             "etag" => Some(Self::Etag),
+            RowClaim::KEY => Some(Self::SpkiSha256),
+            RowClaim::NOT_BEFORE => Some(Self::ClaimNotBefore),
+            RowClaim::NOT_AFTER => Some(Self::ClaimNotAfter),
             "kept" => Some(Self::Kept(String::new())),
             "ignored" => Some(Self::Ignored),
             _ => None,
@@ -99,7 +112,7 @@ impl FromStr for Field {
             Some(("variables", name)) => variable(name).map(Self::Variable),
             Some(_) | None => Err(NoField(format!(
                 "{text:?} is no field; there are serial, mac, model, hardware, firmware, site, position, credential, \
-                 etag, labels.KEY, variables.NAME, kept, ignored"
+                 etag, spki_sha256, claim_not_before, claim_not_after, labels.KEY, variables.NAME, kept, ignored"
             ))),
         }
     }

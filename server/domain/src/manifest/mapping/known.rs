@@ -7,7 +7,7 @@ use super::{Field, field::NAME_LIMIT};
 use unicode_normalization::UnicodeNormalization as _;
 
 /// English, then German, French, Spanish and Portuguese; as [`bare`] writes them.
-const NAMES: [(&[&str], Field); 9] = [
+const NAMES: [(&[&str], Field); 12] = [
     (
         &[
             "serial",
@@ -201,6 +201,48 @@ const NAMES: [(&[&str], Field); 9] = [
         Field::Credential,
     ),
     (&["etag", "ifmatch"], Field::Etag),
+    // Only names that say which digest it is: a "fingerprint" may be any, and a code bound to the wrong one is of no use.
+    (
+        &[
+            "spkisha256",
+            "sha256spki",
+            "spki",
+            "spkihash",
+            "spkidigest",
+            "spkifingerprint",
+            "keysha256",
+            "devicekeysha256",
+            "publickeysha256",
+            "pubkeysha256",
+            "claimspkisha256",
+        ],
+        Field::SpkiSha256,
+    ),
+    (
+        &[
+            "claimnotbefore",
+            "claimfrom",
+            "claimstart",
+            "claimopens",
+            "claimwindowopens",
+            "claimwindowstart",
+            "claimwindowfrom",
+        ],
+        Field::ClaimNotBefore,
+    ),
+    (
+        &[
+            "claimnotafter",
+            "claimuntil",
+            "claimend",
+            "claimcloses",
+            "claimexpires",
+            "claimwindowcloses",
+            "claimwindowend",
+            "claimwindowuntil",
+        ],
+        Field::ClaimNotAfter,
+    ),
 ];
 
 /// Prefixes of columns that are labels and variables; nested objects of NDJSON have them too.

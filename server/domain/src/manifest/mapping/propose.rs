@@ -237,6 +237,9 @@ fn by_name(
         | Field::Position
         | Field::Credential
         | Field::Etag
+        | Field::SpkiSha256
+        | Field::ClaimNotBefore
+        | Field::ClaimNotAfter
         | Field::RetryBatch
         | Field::RetryRow => true,
     });

@@ -102,7 +102,8 @@ pub struct MappingSource {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FieldSource {
-    /// `serial`, `mac`, `model`, `hardware`, `firmware`, `site`, `position`, `credential`, `etag`, `labels.KEY`,
+    /// `serial`, `mac`, `model`, `hardware`, `firmware`, `site`, `position`, `credential`, `etag`,
+    /// `spki_sha256`, `claim_not_before`, `claim_not_after`, `labels.KEY`,
     /// `variables.NAME`; `kept` and `ignored` for columns that fill none.
     pub field: String,
     /// Names of its column, compared without case, accents, blanks and punctuation; a file has one of them. With

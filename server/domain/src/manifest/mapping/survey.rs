@@ -108,6 +108,9 @@ impl Seen<'_> {
             Field::Hardware
             | Field::Position
             | Field::Etag
+            | Field::SpkiSha256
+            | Field::ClaimNotBefore
+            | Field::ClaimNotAfter
             | Field::Label(_)
             | Field::Variable(_)
             | Field::Kept(_)

@@ -1,5 +1,7 @@
 //! Dates of spreadsheets: numbers of days that a format makes look like a date (ECMA-376 part 1, 18.17.4 and 18.8.30).
 
+use crate::time::civil;
+
 /// From where a workbook counts days.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Epoch {
@@ -74,23 +76,6 @@ pub(super) fn duration(text: &str) -> Option<String> {
     let part = part.trim_end_matches('0');
     let point = if part.is_empty() { "" } else { "." };
     Some(format!("{hours:0>2}:{minutes:0>2}:{whole:0>2}{point}{part}"))
-}
-
-/// Year, month and day of a day counted from 1970-01-01, in the proleptic Gregorian calendar: eras of 400 years that
-/// begin on the first of March, so that the leap day is the last of its year.
-const fn civil(day: i64) -> (i64, i64, i64) {
-    let day = day + 719_468;
-    let (era, day) = (day.div_euclid(146_097), day.rem_euclid(146_097));
-    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let day = day - (153 * month + 2) / 5 + 1;
-    let (month, next) = if month < 10 {
-        (month + 3, 0)
-    } else {
-        (month - 9, 1)
-    };
-    (era * 400 + year + next, month, day)
 }
 
 /// Is the number format that every spreadsheet has under this number one of dates or times? Those that depend on the

@@ -12,7 +12,7 @@ use muster_domain::{
         AuthorityId, CertificateAt, CertificateRecord, CertificateSerial, CertificateState, RevocationReason,
         schema,
     },
-    device::{ClaimWindow, LifecycleState, Transition},
+    device::{ClaimWindow, KeyChoice, LifecycleState, Transition},
     filter::{Filter, evaluate},
 };
 
@@ -176,6 +176,7 @@ pub(super) async fn a_device_without_its_certificate_waits_for_a_new_code(store:
         transition: Transition::Reissue {
             hash: code(77),
             window: ClaimWindow::ALWAYS,
+            key: KeyChoice::Kept,
         },
         expected_revision: None,
         actor: alice(),

@@ -9,7 +9,7 @@ use muster_domain::{
     catalog::{ModelSource, Resource},
     certificate::{AuthorityId, CertificateProfile, CertificateSerial, CertificateState},
     claim as rules,
-    device::{ClaimWindow, LifecycleState, Transition},
+    device::{ClaimWindow, KeyChoice, LifecycleState, Transition},
 };
 
 async fn refused(store: &Store, start: ClaimStart) -> Code {
@@ -238,6 +238,7 @@ pub(super) async fn a_claim_that_was_undone_is_not_finished(store: &Store) {
         Transition::Reissue {
             hash: code(77),
             window: ClaimWindow::ALWAYS,
+            key: KeyChoice::Kept,
         },
     ];
     for ((number, device), transition) in (0..).zip(devices).zip(undo) {

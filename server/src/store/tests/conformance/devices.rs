@@ -8,8 +8,8 @@ use muster_domain::{
     Code,
     certificate::{CertificateState, RevocationReason},
     device::{
-        ClaimWindow, Device, Facet, FacetState, HelloAnswer, Lifecycle, LifecycleState, Transition,
-        Verification, VerificationState,
+        ClaimWindow, Device, Facet, FacetState, HelloAnswer, KeyChoice, Lifecycle, LifecycleState,
+        Transition, Verification, VerificationState,
     },
     ids::DeviceId,
 };
@@ -149,6 +149,7 @@ pub(super) async fn a_retired_device_never_returns(store: &Store) {
         Transition::Reissue {
             hash: code(5),
             window: ClaimWindow::ALWAYS,
+            key: KeyChoice::Kept,
         },
     ] {
         assert_eq!(refused(store, id, transition).await, Code::TransitionForbidden);
@@ -186,6 +187,7 @@ pub(super) async fn a_new_code_replaces_the_old_one(store: &Store) {
         Transition::Reissue {
             hash: code(50),
             window: ClaimWindow::ALWAYS,
+            key: KeyChoice::Kept,
         },
     )
     .await;

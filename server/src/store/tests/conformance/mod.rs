@@ -9,6 +9,7 @@ mod imports;
 mod listing;
 mod records;
 mod renewals;
+mod terms;
 mod undo;
 
 macro_rules! conformance {
@@ -78,6 +79,13 @@ conformance! {
         devices_on_their_way_out_change_no_more
         an_undo_that_is_blocked_at_the_last_moment_is_abandoned
         an_undo_reaches_behind_every_attempt;
+    terms:
+        a_key_that_a_row_names_is_its_devices_alone
+        a_blocked_key_is_bound_to_no_device
+        terms_that_a_row_changes_are_audited_and_hold
+        a_code_keeps_its_key_when_it_is_replaced
+        an_undo_gives_keys_and_windows_back
+        an_undo_takes_no_key_from_others;
     claims:
         a_claim_ends_in_a_certificate
         a_gateways_certificate_is_a_gateways
