@@ -1,6 +1,7 @@
 //! Certificates on the command line, and the check of every one that is on record.
 
 use muster_tests::{Program, Registry};
+use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use std::fs;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -78,10 +79,32 @@ async fn certificates_are_shown_revoked_and_verified() {
         checked.log
     );
     let all = Program::run(&mut registry.musterd("check")).await;
+    let all = (all.code, all.out.trim().to_owned(), all.log);
+    // A bit of a signature that changed on the disk.
+    let admin = CertificateDer::from_pem_slice(kept.as_bytes()).unwrap();
+    let signature = &admin[admin.len() - 32..];
+    let file = registry.path("registry/registry.db");
+    let mut bytes = fs::read(&file).unwrap();
+    let places: Vec<_> = bytes
+        .windows(signature.len())
+        .enumerate()
+        .filter(|(_, window)| *window == signature)
+        .map(|(place, _)| place)
+        .collect();
+    assert!(!places.is_empty());
+    for place in places {
+        bytes[place + 31] ^= 1;
+    }
+    fs::write(&file, bytes).unwrap();
+    let rotten = check().await;
+    assert!(
+        rotten.code != Some(0) && rotten.out.contains(serial),
+        "{rotten:?}"
+    );
     assert_eq!(
-        (all.code, all.out.trim()),
+        (all.0, all.1.as_str()),
         (Some(0), "everything is in order"),
         "{}",
-        all.log
+        all.2
     );
 }

@@ -130,6 +130,12 @@ impl Host {
 
     /// Ends the server and starts it on the same registry: nothing of what it did before is in its memory.
     pub(super) async fn again(self) -> anyhow::Result<Self> {
+        let (directory, passphrase) = self.end().await?;
+        Self::serve(directory, passphrase).await
+    }
+
+    /// Ends the server; where its registry is, and the passphrase of that.
+    pub(super) async fn end(self) -> anyhow::Result<(PathBuf, PathBuf)> {
         let Self {
             mut child,
             life,
@@ -140,7 +146,7 @@ impl Host {
         drop(life);
         let ended = child.wait().await?;
         anyhow::ensure!(ended.success(), "the server ended with {ended}");
-        Self::serve(directory, passphrase).await
+        Ok((directory, passphrase))
     }
 
     async fn serve(directory: PathBuf, passphrase: PathBuf) -> anyhow::Result<Self> {

@@ -8,7 +8,10 @@ use crate::{
 };
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
-use muster_proto::v1::{AcknowledgeResultsRequest, CredentialKind, RowResult, import_progress::Phase};
+use muster_proto::v1::{
+    AcknowledgeResultsRequest, CredentialKind, GetExpiryRequest, RowResult, import_progress::Phase,
+};
+use muster_server::{ca::Passphrase, config::Settings, init};
 use serde::Serialize;
 use std::{path::Path, time::Instant};
 
@@ -65,6 +68,12 @@ pub(super) struct Figures {
     limit_per_s: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     limit_ratio: Option<f64>,
+    /// The histogram of expiries, which reads every certificate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expiry_scan_s: Option<f64>,
+    /// `musterd check certificates`: each against its issuer's key, its profile and its record.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    checked_certificates_per_s: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     postgres_copy_rows_per_s: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -171,6 +180,20 @@ pub(super) async fn certificates_per_s(host: &Host, manifest: &Path, rows: u64) 
     Ok(rate(rows, seconds))
 }
 
+/// What it takes to count the certificates on record by their ends, in seconds; and how many are verified a second.
+async fn inventory(host: Host) -> anyhow::Result<(f64, f64)> {
+    let start = Instant::now();
+    let mut certificates = host.client.certificates.clone();
+    certificates.get_expiry(GetExpiryRequest {}).await?;
+    let scan = start.elapsed().as_secs_f64();
+    let (directory, passphrase) = host.end().await?;
+    let (settings, passphrase) = (Settings::load(&directory)?, Passphrase::read(&passphrase)?);
+    let start = Instant::now();
+    let checked = init::check_certificates(&settings, &passphrase).await?;
+    anyhow::ensure!(checked.problems.is_empty(), "{:?}", checked.problems);
+    Ok((scan, rate(checked.ours, start.elapsed().as_secs_f64())))
+}
+
 pub(super) async fn run(options: &Options) -> anyhow::Result<Figures> {
     let scratch = tempfile::tempdir()?;
     let manifest = scratch.path().join("rows.csv");
@@ -192,7 +215,10 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<Figures> {
     expected("created", summary.created)?;
     expected("answered", watch.answered())?;
     let usage = host.usage()?;
-    drop(host);
+    let inventory = match options.credential {
+        Credential::Code => None,
+        Credential::Csr => Some(inventory(host).await?),
+    };
     let certificates_per_s = match options.credential {
         Credential::Code => None,
         Credential::Csr => {
@@ -227,6 +253,8 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<Figures> {
         limit_ratio: certificates_per_s
             .zip(limit_per_s)
             .map(|(rate, limit)| rate / limit),
+        expiry_scan_s: inventory.map(|(scan, _)| scan),
+        checked_certificates_per_s: inventory.map(|(_, checked)| checked),
         postgres_copy_rows_per_s: peer,
         postgres_ratio: peer.map(|peer| rows_per_s / peer),
     })

@@ -97,7 +97,7 @@ impl Mosquitto {
         // It steps down from root to a user of its own unless told otherwise, and could not read its key then.
         let settings = format!(
             "user root\nlistener {port} 127.0.0.1\ncafile {}\ncertfile {}\nkeyfile {}\nrequire_certificate true\n\
-             use_identity_as_username true\nset_tcp_nodelay true\npersistence false\nlog_type error\n\
+             use_identity_as_username true\nset_tcp_nodelay true\npersistence false\nlog_type none\n\
              max_queued_messages 0\nmax_connections -1\n",
             write("authorities.pem", authorities)?,
             write("server.pem", &chain)?,
