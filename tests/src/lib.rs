@@ -28,6 +28,7 @@ mod program;
 mod proxy;
 mod random;
 mod running;
+mod seals;
 mod sink;
 mod template;
 mod tls;

@@ -3,8 +3,8 @@
 use crate::{Pair, tls, wait::within};
 use bytes::BytesMut;
 use muster_proto::{
-    payload::{self, Binary, Claim, ClaimResult},
-    topic::{Encoding, Topic},
+    payload::{self, Binary, CertificateUpdate, Claim, ClaimResult, Renew},
+    topic::{Channel, Encoding, Topic},
 };
 pub use rumqttc::v5::mqttbytes::v5::Packet;
 use rumqttc::v5::mqttbytes::{
@@ -154,16 +154,27 @@ impl Mqtt {
         self.subscribe(&Topic::ClaimResult(Encoding::Json).to_string())
             .await?;
         let claim = payload::encode(&Claim { csr: Binary(csr) }, Encoding::Json).expect("a payload");
-        let mut publish = Publish::new(
-            Topic::Claim(Encoding::Json).to_string(),
-            QoS::AtLeastOnce,
-            claim,
-            None,
-        );
+        let answer = self.ask(Topic::Claim(Encoding::Json), claim).await?;
+        Some(payload::decode(&answer.payload, Encoding::Json).expect("an answer to a claim"))
+    }
+
+    /// A whole renewal on this connection, which shows a certificate of the device with this id: CONNECT, SUBSCRIBE,
+    /// PUBLISH, the answer.
+    pub async fn renew(&mut self, device: &str, csr: Vec<u8>) -> Option<CertificateUpdate> {
+        let topic = |channel| Topic::Device(device, channel, Encoding::Json);
+        self.connect("", None).await?;
+        self.subscribe(&topic(Channel::Certificate).to_string()).await?;
+        let renew = payload::encode(&Renew { csr: Binary(csr) }, Encoding::Json).expect("a payload");
+        let answer = self.ask(topic(Channel::Renew), renew).await?;
+        Some(payload::decode(&answer.payload, Encoding::Json).expect("an answer to a renewal"))
+    }
+
+    /// Publishes, and gives the next message that comes.
+    async fn ask(&mut self, topic: Topic<'_>, payload: Vec<u8>) -> Option<Publish> {
+        let mut publish = Publish::new(topic.to_string(), QoS::AtLeastOnce, payload, None);
         publish.pkid = self.number();
         self.say(&Packet::Publish(publish)).await.ok()?;
-        let answer = self.message().await?;
-        Some(payload::decode(&answer.payload, Encoding::Json).expect("an answer to a claim"))
+        self.message().await
     }
 
     const fn number(&mut self) -> u16 {

@@ -7,6 +7,8 @@ use std::fs;
 pub struct Counts {
     /// Bytes that it read from files and wrote to files and pipes: they only grow, and say how far it has come.
     pub moved: u64,
+    /// How often it did: steps that move next to nothing, such as the waking of a thread, count as much as a page.
+    pub calls: u64,
     /// Most bytes of memory that it held at once.
     pub peak: u64,
     /// Bytes of memory that it holds now.
@@ -23,6 +25,7 @@ impl Counts {
         };
         Some(Self {
             moved: number("io", "rchar:")? + number("io", "wchar:")?,
+            calls: number("io", "syscr:")? + number("io", "syscw:")?,
             peak: number("status", "VmHWM:")? * 1024,
             resident: number("status", "VmRSS:")? * 1024,
         })
@@ -38,7 +41,7 @@ mod tests {
         let before = Counts::of(std::process::id()).unwrap();
         fs::read("/proc/self/status").unwrap();
         let after = Counts::of(std::process::id()).unwrap();
-        assert!(after.moved > before.moved);
+        assert!(after.moved > before.moved && after.calls > before.calls);
         assert!(after.peak >= after.resident && after.resident > 0);
     }
 }

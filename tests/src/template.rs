@@ -1,5 +1,7 @@
-//! One registry, made once and copied: sealing keys is slow on purpose, and its cost is not what these tests are about.
+//! One registry, made once and copied: sealing keys is slow on purpose, and its cost is not what these tests are about. Nor
+//! is that of opening them, so the copies are sealed at next to none.
 
+use crate::seals;
 use muster_server::{
     ca::Passphrase,
     clock::Clock,
@@ -54,6 +56,7 @@ fn make(directory: &Path) {
         Clock::System.now(),
     )
     .expect("a registry");
+    seals::loosen(directory, &passphrase);
 }
 
 /// A directory with `registry` and `passphrase`. Test runners start a process for each test, so the template is kept

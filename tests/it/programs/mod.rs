@@ -23,14 +23,14 @@ use muster_tools::{
 use std::{collections::BTreeMap, path::Path};
 
 /// Connects as the first operator.
-async fn connected(registry: &Registry) -> Client {
+pub(crate) async fn connected(registry: &Registry) -> Client {
     Client::connect(&Context::load(&registry.path("registry")).unwrap())
         .await
         .unwrap()
 }
 
 /// The catalog of the demo, and the sites of the fixtures.
-async fn catalog(client: &Client) {
+pub(crate) async fn catalog(client: &Client) {
     for (file, kind) in World::CATALOG {
         let resources = apply::read_path(&muster_tests::fixture::in_repository(file), kind, None).unwrap();
         apply::send(client, resources, &ApplyOptions::default())
@@ -40,7 +40,7 @@ async fn catalog(client: &Client) {
 }
 
 /// What an import was answered until it ended, whichever way. `each` is asked at every event.
-async fn import(
+pub(crate) async fn import(
     client: &Client,
     file: &Path,
     mut each: impl FnMut(&ImportEvent<'_>),

@@ -6,6 +6,7 @@ mod expiry;
 mod guesses;
 mod hostile;
 mod kills;
+mod kills_of_claims;
 mod linters;
 mod mappings;
 mod race;
