@@ -7,4 +7,5 @@ mod est;
 mod line;
 mod lost_answers;
 mod operator;
+mod presence;
 mod renewal;

@@ -418,6 +418,7 @@ fn created(row: &DeviceRow, target: &desired::Target, fresh: &Fresh) -> Device {
         alarm: None,
         renew_from: None,
         trust: 0,
+        presence: None,
     }
 }
 

@@ -4,5 +4,6 @@
 mod claims;
 mod filters;
 mod lives;
+mod presence;
 mod reports;
 mod support;
