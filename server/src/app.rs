@@ -131,6 +131,7 @@ impl App {
         if store.registry().await?.is_none() {
             return Err(AppError::NoRegistry(settings.directory().to_owned()));
         }
+        store.note_start(clock.now());
         descriptors::raise_for(settings.connections() + Limits::default().strangers);
         let spool = spool_directory(settings.directory())?;
         let files = batch_files(settings.directory())?;
@@ -243,6 +244,13 @@ impl App {
                 Ok(())
             }
         });
+        running.spawn({
+            let work = workers::presence(service.clone(), parts.clone());
+            async move {
+                work.await;
+                Ok(())
+            }
+        });
         let dead = service.bus.clone();
         let ended = tokio::select! {
             () = stop.cancelled() => Ok(()),
@@ -259,6 +267,13 @@ impl App {
         if drained.await.is_err() {
             tracing::warn!("calls under way were cut at the stop limit");
             running.abort_all();
+        }
+        // Behind the last device that left.
+        if let Err(error) = service.store.flush_presence().await {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "presence cannot be written"
+            );
         }
         let closed = service.store.close().await;
         ended?;

@@ -35,6 +35,7 @@ impl Fleet for Api {
                 .map(|(site, &count)| (site.to_string(), count))
                 .collect(),
             connected: self.service.connected(),
+            online: self.service.store().online(),
         }))
     }
 }

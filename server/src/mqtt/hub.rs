@@ -72,17 +72,22 @@ impl Hub {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes the device's one seat; a session that had it is cut.
-    pub(super) fn enter(self: &Arc<Self>, device: DeviceId) -> Seat {
+    /// Takes the device's one seat; a session that had it is cut. `arrive` notes the new session before the former one hears
+    /// of it, and in the order in which the seat was taken: of two connections that race, the one that is left is the newest.
+    pub(super) fn enter<T>(self: &Arc<Self>, device: DeviceId, arrive: impl FnOnce() -> T) -> (Seat, T) {
         let bell = Arc::<Bell>::default();
-        if let Some(former) = self.sessions().insert(device, Arc::clone(&bell)) {
+        let mut sessions = self.sessions();
+        let arrived = arrive();
+        if let Some(former) = sessions.insert(device, Arc::clone(&bell)) {
             former.ring(TAKEN_OVER);
         }
-        Seat {
+        drop(sessions);
+        let seat = Seat {
             hub: Arc::clone(self),
             device,
             bell,
-        }
+        };
+        (seat, arrived)
     }
 
     /// Passes a message on to its session, if that is here.
@@ -167,8 +172,8 @@ mod tests {
     #[test]
     fn the_newer_session_takes_the_seat_and_keeps_it() {
         let hub = Arc::new(Hub::default());
-        let first = hub.enter(DEVICE);
-        let second = hub.enter(DEVICE);
+        let (first, ()) = hub.enter(DEVICE, || ());
+        let (second, ()) = hub.enter(DEVICE, || ());
         assert_eq!(first.signal().now_or_never(), Some(Signal::Cut(Cut::TakenOver)));
         assert_eq!(second.signal().now_or_never(), None);
         drop(first);
@@ -180,7 +185,7 @@ mod tests {
     #[test]
     fn signals_coalesce_and_survive_a_wait_for_another() {
         let hub = Arc::new(Hub::default());
-        let seat = hub.enter(DEVICE);
+        let (seat, ()) = hub.enter(DEVICE, || ());
         (0..3).for_each(|_| hub.deliver(Down::DesiredChanged(DEVICE)));
         assert_eq!(seat.cut().now_or_never(), None);
         assert_eq!(seat.signal().now_or_never(), Some(Signal::DesiredChanged));

@@ -2,7 +2,7 @@
 
 use crate::fault::Failure;
 use bytes::Bytes;
-use muster_domain::ids::DeviceId;
+use muster_domain::{device::Departure, ids::DeviceId};
 use muster_proto::{
     payload::{CertificateIssued, ClaimAccepted, Hello, Report, TrustBundle, Trusted},
     topic::Encoding,
@@ -64,6 +64,13 @@ pub struct Needs {
 pub trait Registry: Clone + Send + Sync + 'static {
     /// Whose certificate this is; refused when it is not current or its device is shut out.
     fn admit(&self, leaf: &[u8], source: IpAddr) -> impl Future<Output = Result<Admitted, Failure>> + Send;
+
+    /// Notes that a device is connected; the number of its session is for [`Registry::departed`]. Newer sessions have higher
+    /// numbers. Called under a lock, for every connection: it must not wait.
+    fn arrived(&self, device: DeviceId, source: IpAddr) -> u64;
+
+    /// Notes that a session ended. It must not wait, and a session that is not the device's newest says nothing of the device.
+    fn departed(&self, device: DeviceId, session: u64, departure: Departure);
 
     /// Decides a claim.
     fn claim(&self, attempt: ClaimAttempt) -> impl Future<Output = Result<ClaimAccepted, Failure>> + Send;

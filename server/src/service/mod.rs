@@ -107,7 +107,7 @@ impl Service {
 
     /// Where a device stands, why, and what to do next.
     pub fn explain(&self, device: &Device) -> Explanation {
-        device::explain(device, self.bus.is_connected(device.id), self.clock.now())
+        device::explain(device, self.clock.now())
     }
 
     /// The store, for read-only questions that need no decision.

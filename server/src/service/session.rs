@@ -11,7 +11,7 @@ use bytes::Bytes;
 use muster_domain::{
     Code, Refusal, Timestamp,
     certificate::CertificateSerial,
-    device::{Facet, FacetState, FacetStatus, Hello, HelloAnswer, Report},
+    device::{Departure, Facet, FacetState, FacetStatus, Hello, HelloAnswer, Report},
     ids::DeviceId,
     renewal::{self, Admission},
 };
@@ -149,6 +149,14 @@ impl Registry for Service {
             chain: answer.chain.into_iter().map(Binary).collect(),
             roots: self.ca.roots().into_iter().map(Binary).collect(),
         })
+    }
+
+    fn arrived(&self, device: DeviceId, source: IpAddr) -> u64 {
+        self.store.arrived(device, source, self.clock.now())
+    }
+
+    fn departed(&self, device: DeviceId, session: u64, departure: Departure) {
+        self.store.departed(device, session, departure, self.clock.now());
     }
 
     async fn hello(&self, device: DeviceId, hello: payload::Hello) -> Result<Needs, Failure> {

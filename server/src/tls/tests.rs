@@ -118,6 +118,7 @@ mod device {
             alarm: None,
             renew_from: None,
             trust: 0,
+            presence: None,
         };
         let (not_before, not_after) =
             ca.validity(muster_domain::certificate::CertificateProfile::Device, NOW);

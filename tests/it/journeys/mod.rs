@@ -7,5 +7,6 @@ mod est;
 mod line;
 mod lost_answers;
 mod operator;
+mod presence;
 mod renewal;
 mod terms;

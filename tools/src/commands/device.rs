@@ -161,7 +161,7 @@ const LIST_HELP: &str = "\
 Filters compare fields with = != < <= > >=, joined by AND, OR, NOT and parentheses. A * at the beginning or end of a text
 stands for anything; FIELD:* asks whether there is a value.
 Fields: id, serial, mac, model, hardware, firmware, factory_firmware, site, position, state, verification, batch, row,
-generation, create_time, update_time, clone_suspected, certificate_not_after, trust_version,
+generation, create_time, update_time, clone_suspected, certificate_not_after, trust_version, online, presence_time,
 labels.KEY, variables.KEY.
 
 Examples:

@@ -63,6 +63,8 @@ pub struct Device {
     pub claim_spki_sha256: String,
     /// The version of the trusted roots that it says it has.
     pub trust_version: u64,
+    /// Is it connected; nothing for one that never was.
+    pub presence: Option<Presence>,
     /// The certificate that is to take the place of its own.
     pub successor: Option<Successor>,
     /// What else its row held, by column; only of a device that is asked for alone.
@@ -122,6 +124,19 @@ pub struct Verification {
     pub time: Option<String>,
 }
 
+/// Whether a device is connected.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Presence {
+    /// `ONLINE` or `OFFLINE`.
+    pub state: String,
+    /// When it came, or went.
+    pub time: Option<String>,
+    /// Why it is offline: `LEFT`, `LOST`, `SILENT`, `SHUT_OUT`, `MISBEHAVED`, `FAILED` or `STOPPED`; empty while it is not.
+    pub reason: String,
+    /// Where its last connection came from.
+    pub source: String,
+}
+
 /// The sign of a possible clone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CloneAlarm {
@@ -155,6 +170,23 @@ pub struct Successor {
     pub not_after: Option<String>,
     /// It was handed out.
     pub issued: bool,
+}
+
+impl From<v1::Presence> for Presence {
+    fn from(wire: v1::Presence) -> Self {
+        use v1::presence::{Reason, State};
+        let reason = if wire.reason == Reason::Unspecified as i32 {
+            String::new()
+        } else {
+            state(wire.reason, Reason::as_str_name, "REASON_")
+        };
+        Self {
+            state: state(wire.state, State::as_str_name, "STATE_"),
+            time: time(wire.time.as_ref()),
+            reason,
+            source: wire.source,
+        }
+    }
 }
 
 impl From<v1::CloneAlarm> for CloneAlarm {
@@ -255,6 +287,7 @@ impl From<v1::Device> for Device {
             clone_alarm: wire.clone_alarm.map(CloneAlarm::from),
             renew_from: time(wire.renew_from.as_ref()),
             trust_version: wire.trust_version,
+            presence: wire.presence.map(Presence::from),
             claim_window: wire.claim_window.map(ClaimWindow::from),
             claim_spki_sha256: hex(&wire.claim_spki_sha256),
             successor: wire.successor.map(Successor::from),
@@ -273,6 +306,7 @@ impl Record for Device {
         Column::shown("verification.state", "VERIFICATION", Look::Plain),
         Column::shown("reported.firmware", "FIRMWARE", Look::Plain),
         Column::shown("reported.time", "LAST REPORT", Look::Time),
+        Column::shown("presence.state", "PRESENCE", Look::Plain),
         Column::extra("mac", Look::Plain),
         Column::extra("hardware", Look::Plain),
         Column::extra("factory_firmware", Look::Plain),
@@ -307,6 +341,9 @@ impl Record for Device {
         Column::extra("claim_window.closes", Look::Time),
         Column::extra("claim_spki_sha256", Look::Plain),
         Column::extra("trust_version", Look::Number),
+        Column::extra("presence.time", Look::Time),
+        Column::extra("presence.reason", Look::Plain),
+        Column::extra("presence.source", Look::Plain),
         Column::extra("successor.certificate_serial", Look::Plain),
         Column::extra("successor.not_after", Look::Time),
         Column::extra("successor.issued", Look::Plain),

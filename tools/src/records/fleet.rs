@@ -12,6 +12,8 @@ pub struct Counts {
     pub devices: u64,
     /// Sessions connected to the server.
     pub connected: u64,
+    /// Devices that are online.
+    pub online: u64,
     /// By lifecycle state.
     pub states: BTreeMap<String, u64>,
     /// By verification state.
@@ -27,6 +29,7 @@ impl From<v1::Counts> for Counts {
         Self {
             devices: wire.devices,
             connected: wire.connected,
+            online: wire.online,
             states: wire.states.into_iter().collect(),
             verifications: wire.verifications.into_iter().collect(),
             models: wire.models.into_iter().collect(),
@@ -39,6 +42,7 @@ impl Record for Counts {
     const COLUMNS: &'static [Column] = &[
         Column::shown("devices", "DEVICES", Look::Number),
         Column::shown("connected", "CONNECTED", Look::Number),
+        Column::shown("online", "ONLINE", Look::Number),
         Column::shown("states", "STATES", Look::Plain),
         Column::shown("verifications", "VERIFICATIONS", Look::Plain),
         Column::shown("models", "MODELS", Look::Plain),

@@ -110,6 +110,7 @@ impl fleet_server::Fleet for Fake {
             models: counts(&[("GW-200", 3)]),
             sites: counts(&[]),
             connected: 2,
+            online: 2,
         }))
     }
 }

@@ -18,12 +18,12 @@ async fn counts_in_every_form() {
         &bench,
         &["fleet", "counts"],
         done,
-        "devices                 3\nconnected               2\nstates.ACTIVE           2\nstates.REGISTERED       1\n\
-         verifications.VERIFIED  2\nmodels.GW-200           3\n",
+        "devices                 3\nconnected               2\nonline                  2\nstates.ACTIVE           2\n\
+         states.REGISTERED       1\nverifications.VERIFIED  2\nmodels.GW-200           3\n",
         "",
     )
     .await;
-    let json = r#"{"devices":3,"connected":2,"states":{"ACTIVE":2,"REGISTERED":1},"verifications":{"VERIFIED":2},"models":{"GW-200":3},"sites":{}}"#;
+    let json = r#"{"devices":3,"connected":2,"online":2,"states":{"ACTIVE":2,"REGISTERED":1},"verifications":{"VERIFIED":2},"models":{"GW-200":3},"sites":{}}"#;
     check(
         &bench,
         &["fleet", "counts", "-o", "jsonl"],
@@ -36,8 +36,8 @@ async fn counts_in_every_form() {
         &bench,
         &["-o", "csv", "fleet", "counts"],
         done,
-        "devices,connected,states,verifications,models,sites\n\
-         3,2,\"{\"\"ACTIVE\"\":2,\"\"REGISTERED\"\":1}\",\"{\"\"VERIFIED\"\":2}\",\"{\"\"GW-200\"\":3}\",\n",
+        "devices,connected,online,states,verifications,models,sites\n\
+         3,2,2,\"{\"\"ACTIVE\"\":2,\"\"REGISTERED\"\":1}\",\"{\"\"VERIFIED\"\":2}\",\"{\"\"GW-200\"\":3}\",\n",
         "",
     )
     .await;

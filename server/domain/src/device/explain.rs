@@ -55,7 +55,7 @@ struct Finding {
 
 const STEPS: [&str; 5] = ["registered", "claimed", "connected", "applied", "verified"];
 
-fn finding(device: &Device, connected: bool, now: Timestamp) -> Finding {
+fn finding(device: &Device, now: Timestamp) -> Finding {
     let id = device.id;
     let found = |step, blocked, summary: String, next: &[String]| Finding {
         step,
@@ -155,12 +155,12 @@ fn finding(device: &Device, connected: bool, now: Timestamp) -> Finding {
             found(1, false, summary, &next)
         }
         (Lifecycle::Claimed { .. } | Lifecycle::Active { .. }, Verification::Verified { .. }) => {
-            let summary = if connected {
-                "verified and connected"
-            } else {
-                "verified; not connected to this server now"
+            let summary = match device.presence.and_then(|presence| presence.departure) {
+                None if device.is_online() => "verified and connected".into(),
+                None => "verified; not connected".into(),
+                Some(departure) => format!("verified; not connected: {departure}"),
             };
-            found(STEPS.len(), false, summary.into(), &[])
+            found(STEPS.len(), false, summary, &[])
         }
         (_, Verification::Failed { facet, reason }) => found(
             3,
@@ -192,7 +192,7 @@ fn finding(device: &Device, connected: bool, now: Timestamp) -> Finding {
             "claimed; waiting for its first connection with the new certificate".into(),
             &["see that the device has power and network".into()],
         ),
-        (_, Verification::Pending) if connected => found(
+        (_, Verification::Pending) if device.is_online() => found(
             3,
             false,
             format!(
@@ -270,13 +270,7 @@ fn detail(step: &str, device: &Device) -> (String, Option<Timestamp>) {
                 None,
             )
         }
-        "connected" => match &device.reported {
-            Some(reported) => (
-                format!("agent {}", or_none(&reported.agent_version)),
-                Some(reported.at),
-            ),
-            None => (String::new(), None),
-        },
+        "connected" => connection(device),
         "applied" => {
             let facets = device.reported.iter().flat_map(|reported| &reported.facets);
             let words = facets.map(|status| match &status.state {
@@ -297,9 +291,25 @@ fn detail(step: &str, device: &Device) -> (String, Option<Timestamp>) {
     }
 }
 
+/// Its agent, and whether it is connected: since when, or since when it is away and why.
+fn connection(device: &Device) -> (String, Option<Timestamp>) {
+    let agent = device.reported.as_ref();
+    let agent = agent.map(|reported| format!("agent {}", or_none(&reported.agent_version)));
+    let presence = device.presence.map(|presence| match presence.departure {
+        None => format!("online, from {}", presence.source),
+        Some(departure) => format!("offline: {departure}"),
+    });
+    let words: Vec<_> = agent.into_iter().chain(presence).collect();
+    let heard = device.reported.as_ref().map(|reported| reported.at);
+    (
+        words.join("; "),
+        device.presence.map(|presence| presence.since).or(heard),
+    )
+}
+
 /// Explains a device as it stands at `now`.
-pub fn explain(device: &Device, connected: bool, now: Timestamp) -> Explanation {
-    let found = finding(device, connected, now);
+pub fn explain(device: &Device, now: Timestamp) -> Explanation {
+    let found = finding(device, now);
     let steps = STEPS.iter().enumerate().map(|(place, &name)| {
         let (detail, at) = detail(name, device);
         let state = match place.cmp(&found.step) {

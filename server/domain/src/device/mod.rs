@@ -4,6 +4,7 @@ mod alarm;
 mod explain;
 mod hear;
 mod lifecycle;
+mod presence;
 mod record;
 mod report;
 mod terms;
@@ -15,6 +16,7 @@ pub use lifecycle::{
     ClaimIntent, ClaimWindow, Credential, HeldCertificate, Identity, Lifecycle, LifecycleState, PinnedKey,
     Standing, Successor, Transition,
 };
+pub use presence::{Departure, Presence};
 pub use record::{DeviceField, schema};
 pub use report::{Facet, FacetState, FacetStatus, Hello, Report, Reported, Verification, VerificationState};
 pub use terms::{ClaimTerms, KeyChoice};
@@ -86,12 +88,21 @@ pub struct Device {
     pub renew_from: Option<Timestamp>,
     /// The version of the trusted roots that it says it has; 0 for those that it was made with.
     pub trust: u64,
+    /// Is it connected; `None` for one that never was. Kept apart from the record: it changes with each connection, and is
+    /// only there on devices that were loaded to be looked at.
+    #[serde(skip)]
+    pub presence: Option<Presence>,
 }
 
 impl Device {
     /// The resource name.
     pub fn name(&self) -> String {
         format!("devices/{}", self.id)
+    }
+
+    /// Is it connected, as far as that was loaded?
+    pub fn is_online(&self) -> bool {
+        self.presence.is_some_and(|presence| presence.is_online())
     }
 
     /// The same device after a change at `now`.

@@ -44,6 +44,10 @@ pub enum DeviceField {
     CertificateNotAfter,
     /// `trust_version`: of the trusted roots, as it says.
     TrustVersion,
+    /// `online`: is it connected?
+    Online,
+    /// `presence_time`: when it last came or went.
+    PresenceTime,
     /// `labels.KEY`.
     Labels,
     /// `variables.KEY`.
@@ -100,6 +104,8 @@ pub const fn schema() -> &'static Schema<DeviceField> {
             Kind::Timestamp,
         ),
         Field::new(DeviceField::TrustVersion, "trust_version", Kind::Int),
+        Field::new(DeviceField::Online, "online", Kind::Bool),
+        Field::new(DeviceField::PresenceTime, "presence_time", Kind::Timestamp),
         Field::new(DeviceField::Labels, "labels", Kind::Labels),
         Field::new(DeviceField::Variables, "variables", Kind::Labels),
     ]);
@@ -130,6 +136,8 @@ impl Record for Device {
             DeviceField::CloneSuspected => Some(Value::Bool(self.alarm.is_some())),
             DeviceField::CertificateNotAfter => self.lifecycle.not_after().map(Value::Timestamp),
             DeviceField::TrustVersion => i64::try_from(self.trust).ok().map(Value::Int),
+            DeviceField::Online => Some(Value::Bool(self.is_online())),
+            DeviceField::PresenceTime => self.presence.map(|presence| Value::Timestamp(presence.since)),
             DeviceField::Labels | DeviceField::Variables => None,
         }
     }

@@ -460,6 +460,7 @@ fn created(row: &DeviceRow, target: &desired::Target, fresh: &Fresh, lifecycle: 
         alarm: None,
         renew_from: None,
         trust: 0,
+        presence: None,
     }
 }
 

@@ -71,5 +71,6 @@ pub(crate) fn device() -> Device {
         alarm: None,
         renew_from: None,
         trust: 0,
+        presence: None,
     }
 }

@@ -5,5 +5,6 @@ mod claims;
 mod explained;
 mod filters;
 mod lives;
+mod presence;
 mod reports;
 mod support;

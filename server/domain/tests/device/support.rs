@@ -72,6 +72,7 @@ pub(crate) fn registered() -> Device {
         alarm: None,
         renew_from: None,
         trust: 0,
+        presence: None,
     }
 }
 

@@ -4,8 +4,8 @@ use super::timestamp;
 use muster_domain::{
     desired::Target,
     device::{
-        CloneAlarm, Device, Explanation, Facet, FacetState, FacetStatus, Lifecycle, Reported, StepState,
-        Verification,
+        CloneAlarm, Departure, Device, Explanation, Facet, FacetState, FacetStatus, Lifecycle, Presence,
+        Reported, StepState, Verification,
     },
 };
 use muster_proto::v1;
@@ -68,6 +68,7 @@ pub(crate) fn device(device: &Device) -> v1::Device {
             .map(|key| key.0.to_vec())
             .unwrap_or_default(),
         trust_version: device.trust,
+        presence: device.presence.as_ref().map(presence),
         successor: device.lifecycle.successor().map(|successor| v1::Successor {
             certificate_serial: successor.intent.certificate.to_string(),
             not_after: Some(timestamp(successor.intent.not_after)),
@@ -75,6 +76,29 @@ pub(crate) fn device(device: &Device) -> v1::Device {
         }),
         // Cells of a row can be 64 KiB: pages of devices go without.
         kept: HashMap::new(),
+    }
+}
+
+fn presence(presence: &Presence) -> v1::Presence {
+    use v1::presence::{Reason, State};
+    let reason = |departure| match departure {
+        Departure::Left => Reason::Left,
+        Departure::Lost => Reason::Lost,
+        Departure::Silent => Reason::Silent,
+        Departure::ShutOut => Reason::ShutOut,
+        Departure::Misbehaved => Reason::Misbehaved,
+        Departure::Failed => Reason::Failed,
+        Departure::Stopped => Reason::Stopped,
+    };
+    let (state, reason) = match presence.departure {
+        None => (State::Online, Reason::Unspecified),
+        Some(departure) => (State::Offline, reason(departure)),
+    };
+    v1::Presence {
+        state: state.into(),
+        time: Some(timestamp(presence.since)),
+        reason: reason.into(),
+        source: presence.source.to_string(),
     }
 }
 

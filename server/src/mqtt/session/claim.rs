@@ -16,7 +16,7 @@ use super::{
     terms,
 };
 use crate::{fault::Failure, retry};
-use muster_domain::{Code, Refusal};
+use muster_domain::{Code, Refusal, device::Departure};
 use muster_proto::{
     payload::{self, Claim, ClaimRefused, ClaimResult},
     topic::{Channel, Encoding, Topic},
@@ -92,7 +92,7 @@ pub(super) async fn run<R: Registry, S: AsyncRead + AsyncWrite + Unpin>(
     };
     tokio::select! {
         biased;
-        () = place.evicted() => End::Told(Reason::QuotaExceeded, "the gate is crowded".into()),
+        () = place.evicted() => End::misbehaved(Reason::QuotaExceeded, "the gate is crowded"),
         end = session.run() => end,
     }
 }
@@ -139,9 +139,9 @@ impl<R: Registry, S: AsyncRead + AsyncWrite + Unpin> Session<'_, R, S> {
     async fn heard(&mut self, packet: Packet) -> Result<(), End> {
         self.packets += 1;
         if self.packets > PACKETS {
-            return Err(End::Told(
+            return Err(End::misbehaved(
                 Reason::QuotaExceeded,
-                "too many packets for a claim".into(),
+                "too many packets for a claim",
             ));
         }
         match packet {
@@ -162,7 +162,7 @@ impl<R: Registry, S: AsyncRead + AsyncWrite + Unpin> Session<'_, R, S> {
             Packet::PubRel(id) => self.talk.say(Outgoing::PubComp(id, Reason::Success)).await?,
             Packet::PingReq => self.talk.say(Outgoing::PingResp).await?,
             Packet::Disconnect => return Err(End::Left),
-            Packet::Connect => return Err(End::Told(Reason::ProtocolError, "a second CONNECT".into())),
+            Packet::Connect => return Err(End::misbehaved(Reason::ProtocolError, "a second CONNECT")),
         }
         self.deliver().await
     }
@@ -190,7 +190,7 @@ impl<R: Registry, S: AsyncRead + AsyncWrite + Unpin> Session<'_, R, S> {
         };
         // The last answer ends the session, so this bounds the claims too.
         if self.answer.is_some() {
-            return Err(End::Told(Reason::QuotaExceeded, "one claim at a time".into()));
+            return Err(End::misbehaved(Reason::QuotaExceeded, "one claim at a time"));
         }
         self.claims += 1;
         let result = self.decide(&publish, encoding).await?;
@@ -310,7 +310,11 @@ impl<R: Registry, S: AsyncRead + AsyncWrite + Unpin> Session<'_, R, S> {
     fn settled(&mut self) -> Result<(), End> {
         let accepted = self.answer.take().is_some_and(|answer| answer.accepted);
         if accepted || self.claims == CLAIMS {
-            return Err(End::Told(Reason::Success, "the claim is answered".into()));
+            return Err(End::Told(
+                Departure::Left,
+                Reason::Success,
+                "the claim is answered".into(),
+            ));
         }
         self.deadline = Instant::now() + PATIENCE;
         Ok(())

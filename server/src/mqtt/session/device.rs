@@ -12,8 +12,10 @@ use super::{
     },
     DEVICE_LIMIT, Parts, RECEIVE_MAXIMUM,
     claim::{CSR_LIMIT, refused_message},
+    departure_of,
     feeds::{Feeds, Key},
     is_barred, malformed, reason_of,
+    stay::Stay,
     talk::{End, Talk},
     terms,
 };
@@ -93,11 +95,14 @@ pub(super) async fn run<R: Registry, S: AsyncRead + AsyncWrite + Unpin>(
         idle: entered.idle,
         heard: now,
     };
-    session.run().await
+    let end = session.run().await;
+    entered.stay.ends(end.departure());
+    end
 }
 
 /// A device that was let in.
-struct Entered {
+struct Entered<'a, R: Registry> {
+    stay: Stay<'a, R>,
     device: DeviceId,
     ends: Instant,
     seat: Seat,
@@ -108,13 +113,13 @@ struct Entered {
 /// How far ahead an instant is looked at: a session does not last as long.
 const HORIZON: Duration = Duration::from_secs(366 * 24 * 3600);
 
-async fn enter<R: Registry, S: AsyncRead + AsyncWrite + Unpin>(
-    parts: &Parts<R>,
+async fn enter<'a, R: Registry, S: AsyncRead + AsyncWrite + Unpin>(
+    parts: &'a Parts<R>,
     talk: &mut Talk<S>,
     (leaf, source): (Vec<u8>, IpAddr),
     connect: Connect,
     place: &mut Place,
-) -> Result<Entered, End> {
+) -> Result<Entered<'a, R>, End> {
     // 1. Who it is.
     let Admitted { device, good_for } = match parts.registry.admit(&leaf, source).await {
         Ok(admitted) => admitted,
@@ -132,17 +137,24 @@ async fn enter<R: Registry, S: AsyncRead + AsyncWrite + Unpin>(
         let text = "the gate holds as many devices as it may";
         return Err(talk.refuse(Reason::QuotaExceeded, text).await);
     }
-    // 2. Its seat, which cuts a former session; then once more whether it is let in: a device that was shut out
-    // between the first look and the seat was not there to be kicked.
-    let seat = parts.bus.hub().enter(device);
+    // 2. Its seat, which cuts a former session, and from which on it is online; then once more whether it is let in: a device
+    // that was shut out between the first look and the seat was not there to be kicked.
+    let arrive = || parts.registry.arrived(device, source);
+    let (seat, number) = parts.bus.hub().enter(device, arrive);
+    let stay = Stay::new(parts, device, number);
     if let Err(failure) = parts.registry.admit(&leaf, source).await {
+        stay.ends(departure_of(&failure));
         return Err(turn_away(talk, &failure).await);
     }
     // 3. The terms.
     let id = device.to_string();
     let (connack, idle) = terms(&connect, Some(&id), DEVICE_LIMIT);
-    talk.welcome(connack, DEVICE_LIMIT).await?;
+    if let Err(end) = talk.welcome(connack, DEVICE_LIMIT).await {
+        stay.ends(end.departure());
+        return Err(end);
+    }
     Ok(Entered {
+        stay,
         device,
         ends: Instant::now() + good_for.min(HORIZON),
         seat,
@@ -239,7 +251,7 @@ impl<R: Registry, S: AsyncRead + AsyncWrite + Unpin> Session<'_, R, S> {
             Packet::PubRel(id) => self.release(id).await,
             Packet::PingReq => self.say(Outgoing::PingResp).await,
             Packet::Disconnect => Err(End::Left),
-            Packet::Connect => Err(End::Told(Reason::ProtocolError, "a second CONNECT".into())),
+            Packet::Connect => Err(End::misbehaved(Reason::ProtocolError, "a second CONNECT")),
         }
     }
 
@@ -265,9 +277,9 @@ impl<R: Registry, S: AsyncRead + AsyncWrite + Unpin> Session<'_, R, S> {
 
     async fn publish(&mut self, publish: Publish) -> Result<(), End> {
         if publish.retain && self.talk.version() == Version::V5 {
-            return Err(End::Told(
+            return Err(End::misbehaved(
                 Reason::RetainNotSupported,
-                "messages are not retained".into(),
+                "messages are not retained",
             ));
         }
         if publish.qos == QoS::ExactlyOnce {
@@ -277,9 +289,9 @@ impl<R: Registry, S: AsyncRead + AsyncWrite + Unpin> Session<'_, R, S> {
                     .await;
             }
             if self.held.len() >= usize::from(RECEIVE_MAXIMUM) {
-                return Err(End::Told(
+                return Err(End::misbehaved(
                     Reason::ReceiveMaximumExceeded,
-                    "too many messages are not released".into(),
+                    "too many messages are not released",
                 ));
             }
         }

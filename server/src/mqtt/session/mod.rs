@@ -3,6 +3,7 @@
 mod claim;
 mod device;
 mod feeds;
+mod stay;
 mod talk;
 
 use super::{
@@ -15,7 +16,7 @@ use super::{
     wire::{Wire, WireError},
 };
 use crate::fault::Failure;
-use muster_domain::{Code, Refusal};
+use muster_domain::{Code, Refusal, device::Departure};
 use muster_proto::payload::{self, PayloadError};
 use std::{net::IpAddr, sync::Arc, time::Duration};
 use talk::Talk;
@@ -181,6 +182,15 @@ fn reason_of(failure: &Failure) -> Reason {
             Code::ClaimThrottled | Code::Busy => Reason::QuotaExceeded,
             _ => Reason::ImplementationSpecificError,
         },
+    }
+}
+
+/// What a failure that ends a session says of the device.
+fn departure_of(failure: &Failure) -> Departure {
+    match failure {
+        Failure::Broken(_) => Departure::Failed,
+        Failure::Refused(_) if is_barred(failure) => Departure::ShutOut,
+        Failure::Refused(_) => Departure::Misbehaved,
     }
 }
 

@@ -6,6 +6,7 @@ use super::super::{
     wire::{Wire, WireError},
 };
 use crate::fault::Failure;
+use muster_domain::device::Departure;
 use std::fmt;
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -17,7 +18,7 @@ pub(super) enum End {
     /// The transport did, or a peer that does not read; nothing more can be said.
     Lost(String),
     /// We end it; 5.0 clients are told why.
-    Told(Reason, String),
+    Told(Departure, Reason, String),
 }
 
 impl fmt::Display for End {
@@ -25,7 +26,7 @@ impl fmt::Display for End {
         match self {
             Self::Left => f.write_str("the client left"),
             Self::Lost(why) => f.write_str(why),
-            Self::Told(_, why) => f.write_str(why),
+            Self::Told(_, _, why) => f.write_str(why),
         }
     }
 }
@@ -33,8 +34,14 @@ impl fmt::Display for End {
 impl From<Cut> for End {
     fn from(cut: Cut) -> Self {
         match cut {
-            Cut::Kicked => Self::Told(Reason::AdministrativeAction, "the device was shut out".into()),
+            Cut::Kicked => Self::Told(
+                Departure::ShutOut,
+                Reason::AdministrativeAction,
+                "the device was shut out".into(),
+            ),
+            // The registry knows of the newer one: this departure says nothing of the device.
             Cut::TakenOver => Self::Told(
+                Departure::Lost,
                 Reason::SessionTakenOver,
                 "the device has a newer connection".into(),
             ),
@@ -45,7 +52,7 @@ impl From<Cut> for End {
 impl From<WireError> for End {
     fn from(error: WireError) -> Self {
         match error {
-            WireError::Decode(error) => Self::Told(error.reason(), error.to_string()),
+            WireError::Decode(error) => Self::misbehaved(error.reason(), error.to_string()),
             lost @ (WireError::Closed | WireError::Io(_)) => Self::Lost(lost.to_string()),
         }
     }
@@ -54,12 +61,17 @@ impl From<WireError> for End {
 impl End {
     /// The server is stopping.
     pub(super) fn stopping() -> Self {
-        Self::Told(Reason::ServerShuttingDown, "the server is stopping".into())
+        Self::Told(
+            Departure::Stopped,
+            Reason::ServerShuttingDown,
+            "the server is stopping".into(),
+        )
     }
 
     /// The client was silent for too long.
     pub(super) fn silent() -> Self {
         Self::Told(
+            Departure::Silent,
             Reason::KeepAliveTimeout,
             "nothing was heard within the keep-alive".into(),
         )
@@ -67,7 +79,25 @@ impl End {
 
     /// A failure that ends the session.
     pub(super) fn failed(failure: &Failure) -> Self {
-        Self::Told(super::reason_of(failure), failure.to_string())
+        Self::Told(
+            super::departure_of(failure),
+            super::reason_of(failure),
+            failure.to_string(),
+        )
+    }
+
+    /// The client did what ends a session.
+    pub(super) fn misbehaved(reason: Reason, why: impl Into<String>) -> Self {
+        Self::Told(Departure::Misbehaved, reason, why.into())
+    }
+
+    /// What it says of the device.
+    pub(super) const fn departure(&self) -> Departure {
+        match self {
+            Self::Left => Departure::Left,
+            Self::Lost(_) => Departure::Lost,
+            Self::Told(departure, ..) => *departure,
+        }
     }
 }
 
@@ -152,7 +182,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
     /// Ends the connection.
     pub(super) async fn close(self, end: &End) {
         let last_word = match end {
-            End::Told(reason, text) => {
+            End::Told(_, reason, text) => {
                 let word = self.encode(Outgoing::Disconnect(*reason, text));
                 if word.len() <= self.maximum_packet {
                     word

@@ -3,7 +3,7 @@
 use super::super::registry::{Admitted, ClaimAttempt, Needs, Registry, RenewalAttempt};
 use crate::fault::{Failure, Fault};
 use bytes::Bytes;
-use muster_domain::{Code, Refusal, ids::DeviceId};
+use muster_domain::{Code, Refusal, device::Departure, ids::DeviceId};
 use muster_proto::{
     payload::{Binary, CertificateIssued, ClaimAccepted, Hello, Report, TrustBundle, Trusted},
     topic::Encoding,
@@ -36,6 +36,9 @@ struct State {
     devices: Mutex<HashMap<Vec<u8>, DeviceId>>,
     barred: Mutex<HashSet<DeviceId>>,
     heard: Mutex<Vec<Heard>>,
+    /// The newest session of each device, and how it ended.
+    stays: Mutex<HashMap<DeviceId, (u64, Option<Departure>)>>,
+    ended: Notify,
     desired: Mutex<HashMap<DeviceId, Vec<u8>>>,
     /// By serial.
     codes: Mutex<HashMap<String, Open>>,
@@ -83,6 +86,28 @@ impl Fake {
 
     pub(super) fn heard(&self) -> Vec<Heard> {
         self.0.heard.lock().unwrap().clone()
+    }
+
+    /// Is the device online?
+    pub(super) fn is_online(&self, device: DeviceId) -> bool {
+        matches!(self.0.stays.lock().unwrap().get(&device), Some((_, None)))
+    }
+
+    /// Sessions that were noted, of all devices.
+    pub(super) fn arrivals(&self) -> u64 {
+        let stays = self.0.stays.lock().unwrap();
+        stays.values().map(|(number, _)| number).sum()
+    }
+
+    /// Waits until the device is away; how it went.
+    pub(super) async fn departure(&self, device: DeviceId) -> Departure {
+        loop {
+            let ended = self.0.ended.notified();
+            if let Some((_, Some(departure))) = self.0.stays.lock().unwrap().get(&device) {
+                return *departure;
+            }
+            ended.await;
+        }
     }
 
     /// Claims that were decided here.
@@ -166,6 +191,22 @@ impl Registry for Fake {
             self.bar(device);
         }
         admitted
+    }
+
+    fn arrived(&self, device: DeviceId, _: IpAddr) -> u64 {
+        let mut stays = self.0.stays.lock().unwrap();
+        let number = stays.get(&device).map_or(1, |(number, _)| number + 1);
+        stays.insert(device, (number, None));
+        number
+    }
+
+    fn departed(&self, device: DeviceId, session: u64, departure: Departure) {
+        let mut stays = self.0.stays.lock().unwrap();
+        let (number, end) = stays.get_mut(&device).unwrap();
+        if *number == session {
+            assert_eq!(end.replace(departure), None, "a session ends once");
+            self.0.ended.notify_waiters();
+        }
     }
 
     async fn claim(&self, attempt: ClaimAttempt) -> Result<ClaimAccepted, Failure> {

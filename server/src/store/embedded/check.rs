@@ -13,8 +13,8 @@ use muster_domain::{
     access::Operator,
     audit::{Entry, leaf_hash},
     certificate::{CertificateHolder, CertificateRecord, CertificateState},
-    device::Device,
-    ids::BatchId,
+    device::{Device, Presence},
+    ids::{BatchId, DeviceId},
 };
 use redb::{ReadableTable as _, ReadableTableMetadata as _};
 use std::collections::BTreeMap;
@@ -41,6 +41,7 @@ impl Store {
             catalog::load(&view)?;
             check.devices()?;
             check.sizes()?;
+            check.presence()?;
             check.certificates()?;
             check.batches()?;
             check.operators()?;
@@ -179,6 +180,20 @@ impl Check<'_> {
         self.expect(kept == recounted, || {
             format!("counts are {kept:?}, not {recounted:?}")
         });
+        Ok(())
+    }
+
+    /// Nothing is known of connections of devices that are not there.
+    fn presence(&mut self) -> Result<(), StoreError> {
+        let view = self.view;
+        for entry in view.presence.iter()? {
+            let (id, value) = entry?;
+            Presence::from_guard(value)?;
+            let registered = view.devices.get(id.value())?.is_some();
+            self.expect(registered, || {
+                format!("{}: presence of no device", DeviceId::from_u128(id.value()))
+            });
+        }
         Ok(())
     }
 

@@ -28,6 +28,13 @@ impl Store {
     /// The device of that id. A read by key takes microseconds from the cache, less than handing it to
     /// another thread would.
     pub async fn device(&self, id: DeviceId) -> Result<Option<Device>, StoreError> {
+        let txn = self.read()?;
+        let device = load(&txn.open_table(DEVICES)?, id.as_u128())?;
+        self.present(&txn, device)
+    }
+
+    /// The same, as it is on record.
+    fn recorded(&self, id: DeviceId) -> Result<Option<Device>, StoreError> {
         load(&self.read()?.open_table(DEVICES)?, id.as_u128())
     }
 
@@ -39,7 +46,8 @@ impl Store {
     /// The device of that serial.
     pub async fn device_by_serial(&self, serial: &str) -> Result<Option<Device>, StoreError> {
         let txn = self.read()?;
-        by_serial(&txn.open_table(SERIALS)?, &txn.open_table(DEVICES)?, serial)
+        let device = by_serial(&txn.open_table(SERIALS)?, &txn.open_table(DEVICES)?, serial)?;
+        self.present(&txn, device)
     }
 
     /// Suspends, resumes, retires a device, or gives it a new code.
@@ -48,7 +56,8 @@ impl Store {
         id: DeviceId,
         change: DeviceChange,
     ) -> Result<Result<Device, Refusal>, StoreError> {
-        self.write(move |txn| transition(txn, id, &change)).await
+        let changed = self.write(move |txn| transition(txn, id, &change)).await?;
+        self.changed(changed)
     }
 
     /// Notes that operators have looked into a possible clone; where there is no alarm, nothing changes.
@@ -57,7 +66,8 @@ impl Store {
         id: DeviceId,
         change: AlarmChange,
     ) -> Result<Result<Device, Refusal>, StoreError> {
-        self.write(move |txn| clear_alarm(txn, id, &change)).await
+        let changed = self.write(move |txn| clear_alarm(txn, id, &change)).await?;
+        self.changed(changed)
     }
 
     /// Gives a device another content under the next generation, unless another writer moved it on from `generation`
@@ -80,7 +90,7 @@ impl Store {
         hello: Hello,
         now: Timestamp,
     ) -> Result<Result<(Device, HelloAnswer), Refusal>, StoreError> {
-        if let Some(device) = self.device(id).await?
+        if let Some(device) = self.recorded(id)?
             && let Some(answer) = nothing_new(&device, &hello, now)
         {
             return Ok(Ok((device, answer)));
@@ -90,7 +100,7 @@ impl Store {
 
     /// Notes by which version of the trusted roots a device trusts, as it says. Only a device that may connect is heard.
     pub async fn record_trust(&self, id: DeviceId, version: u64) -> Result<Result<(), Refusal>, StoreError> {
-        let known = self.device(id).await?;
+        let known = self.recorded(id)?;
         if known.is_some_and(|device| device.trust == version && device.lifecycle.identity().is_some()) {
             return Ok(Ok(()));
         }

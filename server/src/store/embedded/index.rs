@@ -73,6 +73,7 @@ pub(super) fn remove(txn: &mut Txn<'_>, device: &Device) -> Result<(), StoreErro
     let id = device.id.as_u128();
     let tables = txn.write();
     tables.devices.remove(id)?;
+    tables.presence.remove(id)?;
     tables.serials.remove(device.serial.as_str())?;
     if let Some(mac) = device.mac {
         tables.macs.remove(mac.key())?;

@@ -3,6 +3,7 @@
 use super::{
     Store,
     index::{state_key, verification_key},
+    presence::Presences,
     record::load,
     tables::View,
 };
@@ -23,8 +24,8 @@ impl Store {
     /// One page of devices in the order of their ids. A filter that leaves almost nothing ends the page at its scan
     /// limit, perhaps empty, with where to go on.
     pub async fn list_devices(&self, query: DeviceQuery) -> Result<DevicePage, StoreError> {
-        let counts = self.counts();
-        self.blocking(move |txn| page(&View::open(txn)?, &counts, &query))
+        let (store, counts) = (self.clone(), self.counts());
+        self.blocking(move |txn| page(&View::open(txn)?, &counts, &store.shared.presences, &query))
             .await
     }
 }
@@ -34,6 +35,8 @@ impl Store {
 enum Plan<'q> {
     /// These alone, ascending.
     Few(Vec<u128>),
+    /// Those that are connected.
+    Online,
     Model(&'q str),
     Site(&'q str),
     State(LifecycleState),
@@ -44,9 +47,14 @@ enum Plan<'q> {
 
 type Ids<'v> = Box<dyn Iterator<Item = Result<u128, StoreError>> + 'v>;
 
-fn page(view: &View, counts: &Counts, query: &DeviceQuery) -> Result<DevicePage, StoreError> {
+fn page(
+    view: &View,
+    counts: &Counts,
+    presences: &Presences,
+    query: &DeviceQuery,
+) -> Result<DevicePage, StoreError> {
     let plan = match &query.filter {
-        Some(filter) => plan(view, counts, filter)?,
+        Some(filter) => plan(view, counts, presences, filter)?,
         None => Plan::All,
     };
     let mut page = DevicePage {
@@ -54,14 +62,20 @@ fn page(view: &View, counts: &Counts, query: &DeviceQuery) -> Result<DevicePage,
         next: None,
     };
     let mut last = None;
-    for (scanned, id) in ids(view, &plan, query.after)?.enumerate() {
+    for (scanned, id) in ids(view, presences, &plan, query)?.enumerate() {
         if scanned == query.scan_limit || page.devices.len() == query.limit.max(1) {
             page.next = last;
             return Ok(page);
         }
         let id = DeviceId::from_u128(id?);
-        let device = load::<Device>(&view.devices, id.as_u128())?;
-        let device = device.ok_or_else(|| StoreError::missing("devices", id))?;
+        last = Some(id);
+        let mut device = match load::<Device>(&view.devices, id.as_u128())? {
+            Some(device) => device,
+            // It was registered after this view, or taken back.
+            None if matches!(plan, Plan::Online) => continue,
+            None => return Err(StoreError::missing("devices", id)),
+        };
+        device.presence = presences.of(&view.presence, id)?;
         if query
             .filter
             .as_ref()
@@ -69,7 +83,6 @@ fn page(view: &View, counts: &Counts, query: &DeviceQuery) -> Result<DevicePage,
         {
             page.devices.push(device);
         }
-        last = Some(id);
     }
     Ok(page)
 }
@@ -78,6 +91,7 @@ fn page(view: &View, counts: &Counts, query: &DeviceQuery) -> Result<DevicePage,
 fn plan<'q>(
     view: &View,
     counts: &Counts,
+    presences: &Presences,
     filter: &'q CheckedFilter<DeviceField>,
 ) -> Result<Plan<'q>, StoreError> {
     let mut best = (counts.devices, Plan::All);
@@ -90,6 +104,13 @@ fn plan<'q>(
                     && len(&ids) <= best.0
                 {
                     best = (len(&ids), Plan::Few(ids));
+                }
+                continue;
+            }
+            Bounds::Equal(Value::Bool(true)) if *field == DeviceField::Online => {
+                let size = presences.online();
+                if size <= best.0 {
+                    best = (size, Plan::Online);
                 }
                 continue;
             }
@@ -126,6 +147,8 @@ fn plan<'q>(
                 Err(_) => (0, few(None)),
             },
             DeviceField::TrustVersion
+            | DeviceField::Online
+            | DeviceField::PresenceTime
             | DeviceField::Hardware
             | DeviceField::Firmware
             | DeviceField::FactoryFirmware
@@ -157,8 +180,14 @@ fn batch_size(view: &View, id: BatchId) -> Result<u64, StoreError> {
     Ok(load::<Batch>(&view.batches, id.as_u128())?.map_or(0, |batch| batch.tally.created))
 }
 
-/// The ids of a plan behind `after`, ascending.
-fn ids<'v>(view: &'v View, plan: &Plan<'_>, after: Option<DeviceId>) -> Result<Ids<'v>, StoreError> {
+/// The ids of a plan behind those of the page before, ascending.
+fn ids<'v>(
+    view: &'v View,
+    presences: &Presences,
+    plan: &Plan<'_>,
+    query: &DeviceQuery,
+) -> Result<Ids<'v>, StoreError> {
+    let after = query.after;
     let from = after.map_or(Unbounded, |after| Excluded(after.as_u128()));
     let behind = after.map_or(Included(0), |after| Excluded(after.as_u128()));
     macro_rules! range {
@@ -176,6 +205,11 @@ fn ids<'v>(view: &'v View, plan: &Plan<'_>, after: Option<DeviceId>) -> Result<I
                 .filter(move |id| after.is_none_or(|after| *id > after.as_u128()))
                 .map(Ok),
         ),
+        Plan::Online => {
+            // One more than are looked at, to know that there are more.
+            let limit = query.scan_limit.saturating_add(1);
+            Box::new(presences.online_after(after, limit).into_iter().map(Ok))
+        }
         Plan::Model(model) => range!(by_model, *model),
         Plan::Site(site) => range!(by_site, *site),
         Plan::State(state) => range!(by_state, state_key(*state)),

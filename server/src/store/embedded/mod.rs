@@ -21,6 +21,7 @@ mod lists;
 mod live;
 mod operators;
 mod parts;
+mod presence;
 #[cfg(test)]
 mod probe;
 mod record;
@@ -42,6 +43,7 @@ pub(super) use {
 
 use super::{Counts, StoreError};
 use live::Live;
+use presence::Presences;
 use redb::{
     Builder, Database, ReadTransaction, ReadableDatabase as _, StorageBackend, backends::InMemoryBackend,
 };
@@ -71,6 +73,7 @@ struct Shared {
     /// `None` once closed.
     database: RwLock<Option<Arc<Database>>>,
     live: Arc<Live>,
+    presences: Presences,
     queue: mpsc::Sender<Job>,
     writer: Mutex<Option<JoinHandle<()>>>,
 }
@@ -124,6 +127,7 @@ impl Store {
         let shared = Shared {
             database: RwLock::new(Some(database)),
             live,
+            presences: Presences::default(),
             queue,
             writer: Mutex::new(Some(writer)),
         };

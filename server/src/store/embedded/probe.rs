@@ -3,10 +3,14 @@
 use super::{
     Store,
     index::{state_key, verification_key},
+    record::Record as _,
     tables,
 };
 use crate::store::StoreError;
-use muster_domain::{device::Device, ids::DeviceId};
+use muster_domain::{
+    device::{Device, Presence},
+    ids::DeviceId,
+};
 use std::sync::{Mutex, mpsc::Receiver};
 
 impl Store {
@@ -80,6 +84,11 @@ impl Store {
                 // Of no batch.
                 "part_keys" => drop(tables.part_keys.insert((id, 0, 0), [1].as_slice())?),
                 "former" => drop(tables.former.insert((id, 0, 0), (0, [1].as_slice()))?),
+                // Of no device.
+                "presence" => {
+                    let presence = Presence::online(device.created, [192, 0, 2, 1].into());
+                    tables.presence.insert(u128::MAX, presence.encode()?.as_slice())?;
+                }
                 "audit" => drop(tables.audit.remove(2)?),
                 other => panic!("{other}"),
             }

@@ -12,7 +12,7 @@ use muster_domain::{
     batch::{Batch, PartRecord},
     catalog::{ModelSource, NamingRuleSource, ProfileSource, Revision, SiteSource},
     certificate::CertificateRecord,
-    device::Device,
+    device::{Device, Presence},
 };
 use muster_firmware_policy::FirmwarePolicy;
 use redb::{AccessGuard, ReadableTable};
@@ -93,6 +93,7 @@ macro_rules! records {
 
 records! {
     Device: "devices" v 4, 1 => former::DeviceV1, 2 => former::DeviceV2, 3 => former::DeviceV3;
+    Presence: "presence" v 1;
     CertificateRecord: "certificates" v 2, 1 => former::CertificateV1;
     Batch: "batches" v 2, 1 => former::BatchV1;
     BatchRequest: "batch_requests" v 1;

@@ -71,6 +71,8 @@ tables! {
     BATCHES_INDEX by_batch: (u128, u128) => ();
     /// The live device that holds a key, or has it intended.
     KEYS keys: &'static [u8; 32] => u128;
+    /// Connections of devices by id, as of the last flush; of those that never were connected, nothing.
+    PRESENCE presence: u128 => &'static [u8];
     /// Certificates by serial.
     CERTIFICATES certificates: u128 => &'static [u8];
     /// Certificates of a device, the oldest first.

@@ -235,6 +235,7 @@ async fn every_broken_index_is_found() {
         "open_batches",
         "part_keys",
         "former",
+        "presence",
         "audit",
     ] {
         let store: Store = founded().await;

@@ -9,6 +9,7 @@ mod crash;
 mod disk;
 mod golden;
 mod group;
+mod presence;
 mod property;
 mod race;
 mod speed;

@@ -148,6 +148,7 @@ impl From<DeviceV1> for Device {
             alarm: None,
             renew_from: None,
             trust: 0,
+            presence: None,
         }
     }
 }
@@ -337,6 +338,7 @@ impl From<DeviceV2> for Device {
             alarm: None,
             renew_from: None,
             trust: 0,
+            presence: None,
         }
     }
 }
@@ -392,6 +394,7 @@ impl From<DeviceV3> for Device {
             alarm: former.alarm,
             renew_from: former.renew_from,
             trust: 0,
+            presence: None,
         }
     }
 }

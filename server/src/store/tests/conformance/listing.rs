@@ -9,7 +9,7 @@ use muster_domain::{
     filter::{Filter, evaluate},
 };
 
-fn query(filter: &str) -> DeviceQuery {
+pub(super) fn query(filter: &str) -> DeviceQuery {
     let filter = Filter::parse(filter).unwrap().check(schema()).unwrap();
     DeviceQuery {
         filter: Some(filter),
@@ -20,7 +20,7 @@ fn query(filter: &str) -> DeviceQuery {
 }
 
 /// Every page, one behind the other.
-async fn all(store: &Store, mut query: DeviceQuery) -> Vec<Device> {
+pub(super) async fn all(store: &Store, mut query: DeviceQuery) -> Vec<Device> {
     let mut devices = Vec::new();
     loop {
         let page = store.list_devices(query.clone()).await.unwrap();

@@ -7,6 +7,7 @@ mod claims;
 mod devices;
 mod imports;
 mod listing;
+mod presence;
 mod records;
 mod renewals;
 mod terms;
@@ -121,4 +122,10 @@ conformance! {
         pages_cover_every_device_once
         filters_find_what_evaluation_finds
         a_scan_ends_at_its_limit;
+    presence:
+        a_device_comes_and_goes
+        only_the_newest_session_says_that_a_device_left
+        what_happens_during_a_flush_is_not_lost
+        the_connected_are_found_without_a_scan
+        a_device_that_is_taken_back_leaves_no_presence;
 }

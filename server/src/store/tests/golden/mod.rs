@@ -19,8 +19,8 @@ use muster_domain::{
     },
     desired::Target,
     device::{
-        ClaimIntent, ClaimWindow, CloneAlarm, Credential, Device, FacetState, Identity, Lifecycle, PinnedKey,
-        Reported, Standing, Successor, Verification,
+        ClaimIntent, ClaimWindow, CloneAlarm, Credential, Departure, Device, FacetState, Identity, Lifecycle,
+        PinnedKey, Presence, Reported, Standing, Successor, Verification,
     },
 };
 use muster_firmware_policy::{ArtifactSource, FirmwarePolicy, PolicySource, UpdateSource};
@@ -116,6 +116,7 @@ fn device() -> Device {
         alarm: None,
         renew_from: None,
         trust: 0,
+        presence: None,
     }
 }
 
@@ -270,6 +271,22 @@ fn renewing_devices() {
     opens("device_armed", 3, &armed);
     // What devices had not in version 3.
     check("device_trusting", &Device { trust: 2, ..armed });
+}
+
+#[test]
+fn presences() {
+    let online = Presence::online(at(5), SOURCE);
+    check("presence_online", &online);
+    let online = Presence::online(at(5), std::net::Ipv6Addr::LOCALHOST.into());
+    // The first and the last number of what can be written.
+    check("presence_left", &online.departed(at(6), Departure::Left));
+    check("presence_stopped", &online.departed(at(6), Departure::Stopped));
+    // What a device is written as says nothing of it.
+    let present = Device {
+        presence: Some(online),
+        ..device()
+    };
+    assert_eq!(present.encode().unwrap(), device().encode().unwrap());
 }
 
 /// Said the same in every version.
