@@ -89,7 +89,7 @@ struct Check {
 /// What `check` can be asked for.
 #[derive(Clone, Copy, clap::ValueEnum)]
 enum What {
-    /// Every certificate on record, against its issuer's key, its profile and its record. A million take about a minute.
+    /// Every certificate on record, against its issuer's key, its profile and its record. A core verifies some 14,000 a second.
     Certificates,
 }
 

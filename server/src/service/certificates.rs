@@ -13,8 +13,8 @@ use std::{
 };
 use tokio::sync::Semaphore;
 
-/// How old a count of expiries may be. Counting reads every certificate (a million take about a second), and a dashboard asks
-/// far more often than the answer changes.
+/// How old a count of expiries may be. Counting reads every certificate (200,000 in 0.35 s, `muster bench import --credential
+/// csr`), and a dashboard asks far more often than the answer changes.
 const EXPIRY_AGE: Duration = Duration::from_secs(60);
 
 /// The last count, and the right to make the next: one at a time, whoever asks.

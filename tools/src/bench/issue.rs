@@ -132,7 +132,7 @@ impl Maker {
         };
         let [registry, offline] = ["registry", "offline"].map(|name| scratch.join(name));
         for made in [&registry, &offline] {
-            std::fs::create_dir(made)?;
+            std::fs::create_dir_all(made)?;
         }
         let parse =
             |der: Vec<u8>| CertificationRequest::parse(&der).map_err(|refusal| anyhow::anyhow!("{refusal}"));
