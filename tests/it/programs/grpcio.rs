@@ -6,7 +6,7 @@ use std::process::Command;
 
 /// The interpreter with the packages of `tests/clients`, which `tests/run` makes.
 #[expect(clippy::print_stderr, reason = "what was not checked must be said")]
-fn python() -> Option<std::path::PathBuf> {
+pub(super) fn python() -> Option<std::path::PathBuf> {
     let python = fixture::in_repository("target/python/bin/python");
     let is_there = python.exists();
     if !is_there {

@@ -9,6 +9,7 @@ mod est;
 mod grpcio;
 mod mosquitto;
 mod openssl;
+mod paho;
 mod readme;
 mod stop;
 mod vendor;
