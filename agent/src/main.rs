@@ -5,7 +5,7 @@ use std::{
     ffi::OsString,
     fs,
     future::Future,
-    io::{self, Read, Write as _},
+    io::{self, IsTerminal as _, Read, Write as _},
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -196,6 +196,8 @@ fn run(config: &Path, level: LevelFilter) -> ExitCode {
         .with_max_level(level)
         .with_target(false)
         .with_writer(io::stderr)
+        // Colours are for a person at a terminal, not for a file.
+        .with_ansi(io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
         .init();
     let agent = match open(config) {
         Ok(agent) => agent,

@@ -286,7 +286,6 @@ fn agent(plant: &Plant, serial: &str, code: &str, mqtt: SocketAddr, root: &str) 
     fs::write(place.join("agent.toml"), config).unwrap();
     Program::start(
         Program::command("muster-agent")
-            .env("NO_COLOR", "1")
             .arg("--config")
             .arg(place.join("agent.toml")),
     )
