@@ -18,7 +18,7 @@ use std::{
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
-    sync::Notify,
+    sync::{Notify, mpsc},
     task::JoinSet,
     time::timeout,
 };
@@ -72,6 +72,8 @@ pub(super) struct Member {
 pub(super) struct Crowd {
     readers: JoinSet<()>,
     heard: Arc<Heard>,
+    /// Whose connection ended, by its place among the members, and when.
+    ends: mpsc::UnboundedReceiver<(usize, Instant)>,
     /// How long it took all to connect, seconds.
     pub(super) connected_in: f64,
     size: u64,
@@ -129,6 +131,11 @@ async fn connect(
     Ok(stream)
 }
 
+/// Is this one let in?
+pub(super) async fn is_let_in(address: SocketAddr, member: &Member) -> bool {
+    matches!(timeout(ANSWER, connect(address, member, true)).await, Ok(Ok(_)))
+}
+
 /// A connection that publishes.
 pub(super) async fn publisher(address: SocketAddr, member: &Member) -> anyhow::Result<TlsStream<TcpStream>> {
     timeout(ANSWER, connect(address, member, false)).await?
@@ -149,8 +156,10 @@ impl Crowd {
             let (members, next) = (Arc::clone(&members), Arc::clone(&next));
             workers.spawn(async move {
                 let mut streams = Vec::new();
-                while let Some(member) = members.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    streams.push(timeout(ANSWER, connect(address, member, true)).await??);
+                loop {
+                    let place = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(member) = members.get(place) else { break };
+                    streams.push((place, timeout(ANSWER, connect(address, member, true)).await??));
                 }
                 Ok::<_, anyhow::Error>(streams)
             });
@@ -160,17 +169,20 @@ impl Crowd {
             streams.extend(worker??);
         }
         let connected_in = start.elapsed().as_secs_f64();
-        let mut readers = JoinSet::new();
-        for stream in streams {
-            let heard = Arc::clone(&heard);
+        let (mut readers, (ended, ends)) = (JoinSet::new(), mpsc::unbounded_channel());
+        for (place, stream) in streams {
+            let (heard, ended) = (Arc::clone(&heard), ended.clone());
             readers.spawn(async move {
                 listen(stream, &heard).await;
                 heard.lost.fetch_add(1, Ordering::Relaxed);
+                // Whether anybody wants to know or not.
+                let _nobody_asks = ended.send((place, Instant::now()));
             });
         }
         Ok(Self {
             readers,
             heard,
+            ends,
             connected_in,
             size,
         })
@@ -206,6 +218,11 @@ impl Crowd {
         let [wanted, heard] =
             [&self.heard.wanted, &self.heard.messages].map(|count| count.load(Ordering::Relaxed));
         wanted.saturating_sub(heard)
+    }
+
+    /// Whose connection ends next, and when; `None` when none does in time.
+    pub(super) async fn next_end(&mut self) -> Option<(usize, Instant)> {
+        timeout(ROUND, self.ends.recv()).await.ok().flatten()
     }
 
     /// Ends every connection.

@@ -18,13 +18,15 @@ use muster_proto::{
     topic::Encoding,
     v1::{self, CredentialKind},
 };
+use muster_server::ca;
 use rcgen::{CertificateParams, DistinguishedName, KeyPair};
 use rustls::{
     RootCertStore,
     pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, pem::PemObject as _},
 };
 use serde::Serialize;
-use std::{net::SocketAddr, path::Path, sync::Arc};
+use std::{collections::BTreeMap, net::SocketAddr, path::Path, sync::Arc, time::Instant};
+use tokio::task::JoinSet;
 
 /// Devices with certificates of their own connect over TLS 1.3 and subscribe one topic of their own; then each gets a message on
 /// it, round after round. The same client, certificates and topics with Mosquitto, where that is installed.
@@ -32,7 +34,7 @@ use std::{net::SocketAddr, path::Path, sync::Arc};
 /// How the two differ: here messages come from the registry, through the bus, one `due` for each device and round; there two
 /// connections publish them. Both are of two bytes and QoS 0. A round ends when every device has its message. `desired_push_s` has
 /// no peer: an edit of every site, on record, and until each device has its new desired state, rendered and signed for it, and has
-/// acknowledged it (QoS 1).
+/// acknowledged it (QoS 1). Last, one in ten of 500 connected devices loses its certificate.
 #[derive(Debug, Args)]
 pub(super) struct Options {
     /// Devices that connect.
@@ -70,7 +72,21 @@ pub(super) struct Figures {
     desired_push_s: f64,
     desired_lost: u64,
     #[serde(flatten)]
+    revoked: Revoked,
+    #[serde(flatten)]
     peer: Option<Peer>,
+}
+
+/// Certificates that are revoked while their sessions are live: one in ten of 500 devices at most.
+#[derive(Debug, Serialize)]
+struct Revoked {
+    revoked: usize,
+    /// From the answer to the revocation until the client sees its connection end; 0 if it ended before the answer came.
+    revoke_close_p99_ms: f64,
+    /// Of those, connections that did not end in time.
+    revoke_open: usize,
+    /// Of those, how many were let in again afterwards.
+    revoke_readmitted: usize,
 }
 
 #[derive(Debug, Serialize)]
@@ -239,6 +255,64 @@ async fn desired(host: &Host, crowd: Arc<Vec<Member>>, at_once: u32) -> anyhow::
     Ok((taken.unwrap_or(f64::NAN), lost))
 }
 
+/// Devices of which one in ten loses its certificate.
+const REVOCATION_CROWD: usize = 500;
+
+async fn revoked(
+    host: &Host,
+    identities: &[Identity],
+    trusted: &Arc<RootCertStore>,
+) -> anyhow::Result<Revoked> {
+    let identities = identities.get(..REVOCATION_CROWD).unwrap_or(identities);
+    let crowd = members(identities, trusted, false)?;
+    let mut gathered = Crowd::gather(host.mqtt, Arc::clone(&crowd), 16).await?;
+    let mut revocations = JoinSet::new();
+    for (place, one) in identities.iter().enumerate().step_by(10) {
+        let serial: String = ca::certificate_serial(&one.certificate)?
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        let mut certificates = host.client.certificates.clone();
+        revocations.spawn(async move {
+            let request = v1::RevokeCertificateRequest {
+                name: format!("certificates/{serial}"),
+                reason: "key-compromise".to_owned(),
+                comment: String::new(),
+            };
+            certificates.revoke_certificate(request).await?;
+            Ok::<_, tonic::Status>((place, Instant::now()))
+        });
+    }
+    let mut answered = BTreeMap::new();
+    while let Some(revocation) = revocations.join_next().await {
+        let (place, at) = revocation??;
+        answered.insert(place, at);
+    }
+    let mut times = Vec::new();
+    while times.len() < answered.len() {
+        let Some((place, at)) = gathered.next_end().await else {
+            break;
+        };
+        let answer = answered
+            .get(&place)
+            .context("a session ended that was not revoked")?;
+        times.push(at.saturating_duration_since(*answer).as_secs_f64() * 1e3);
+    }
+    let mut readmitted = 0;
+    for place in answered.keys() {
+        let member = crowd.get(*place).context("no such member")?;
+        readmitted += usize::from(crowd::is_let_in(host.mqtt, member).await);
+    }
+    gathered.leave().await;
+    times.sort_by(f64::total_cmp);
+    Ok(Revoked {
+        revoked: answered.len(),
+        revoke_close_p99_ms: times.get(times.len() * 99 / 100).copied().unwrap_or(f64::NAN),
+        revoke_open: answered.len() - times.len(),
+        revoke_readmitted: readmitted,
+    })
+}
+
 /// The authorities of devices and what is above them, PEM, as Mosquitto wants them.
 async fn authorities(host: &Host) -> anyhow::Result<String> {
     let listed = host
@@ -293,6 +367,7 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<Figures> {
     drop(crowd);
     let (desired_push_s, desired_lost) =
         desired(&host, members(&identities, &trusted, true)?, options.at_once).await?;
+    let revoked = revoked(&host, &identities, &trusted).await?;
     drop(host);
     // 2. The peer.
     let peer = match mosquitto {
@@ -312,6 +387,7 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<Figures> {
         lost: ours.lost,
         desired_push_s,
         desired_lost,
+        revoked,
         peer,
     })
 }
