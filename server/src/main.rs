@@ -111,7 +111,7 @@ fn log(format: LogFormat) {
         .unwrap_or_else(|_| EnvFilter::new(format!("info,{}", mqtt::LOG_DIRECTIVE)));
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_ansi(std::io::stderr().is_terminal())
+        .with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
         .with_writer(std::io::stderr);
     match format {
         LogFormat::Human => lines.init(),

@@ -8,6 +8,7 @@
 use super::{
     CaError,
     files::{self, Stored},
+    hierarchy::Root,
 };
 use muster_domain::certificate::AuthorityId;
 use muster_proto::{
@@ -98,8 +99,9 @@ impl History {
     }
 
     /// Is the newest version about these roots?
-    pub(super) fn is_of<'a>(&self, roots: impl Iterator<Item = &'a Stored>) -> bool {
-        let mut roots: Vec<_> = roots.map(|root| trust::digest(&root.bytes).0).collect();
+    pub(super) fn is_of(&self, roots: &[Root]) -> bool {
+        let digest = |root: &Root| trust::digest(&root.certificate.bytes).0;
+        let mut roots: Vec<_> = roots.iter().map(digest).collect();
         let mut named: Vec<_> = self.newest().map_or(Vec::new(), |newest| {
             newest.roots.iter().map(|root| root.0).collect()
         });

@@ -23,8 +23,7 @@ fn refuse(why: impl Into<String>) -> CaError {
 /// [`CaError::Ceremony`] when devices trust these roots already, or a fault.
 pub fn draft_trust(server: &Path) -> Result<String, CaError> {
     let Session { hierarchy, _lock } = Session::open(server)?;
-    let roots = || hierarchy.roots.iter().map(|root| &root.certificate);
-    if hierarchy.trust.is_of(roots()) {
+    if hierarchy.trust.is_of(&hierarchy.roots) {
         return Err(refuse(format!(
             "version {} names the roots that are here, and no others: there is no next version to make",
             hierarchy.trust.next() - 1
@@ -33,7 +32,11 @@ pub fn draft_trust(server: &Path) -> Result<String, CaError> {
     trust::text(&Draft {
         sign: DRAFT.to_owned(),
         version: hierarchy.trust.next(),
-        roots: roots().map(|root| Binary(root.bytes.clone())).collect(),
+        roots: hierarchy
+            .roots
+            .iter()
+            .map(|root| Binary(root.certificate.bytes.clone()))
+            .collect(),
     })
 }
 
@@ -48,16 +51,10 @@ pub(super) fn install(hierarchy: &Hierarchy, text: &str) -> Result<u64, CaError>
         return Ok(version - 1);
     }
     // Of later ones the version before says who may sign.
-    let by_ours = |bundle: &TrustBundle| {
-        let mut roots = hierarchy.roots.iter().map(|root| digest(&root.certificate.bytes));
-        roots.any(|root| {
-            bundle
-                .versions
-                .first()
-                .is_some_and(|version| version.signer == root)
-        })
-    };
-    if known.is_none() && !by_ours(&bundle) {
+    let signer = bundle.versions.first().map(|version| version.signer);
+    let mut roots = hierarchy.roots.iter();
+    let by_ours = roots.any(|root| Some(digest(&root.certificate.bytes)) == signer);
+    if known.is_none() && !by_ours {
         return Err(refuse("the version is not signed by a root that is here"));
     }
     let history = hierarchy
@@ -65,7 +62,7 @@ pub(super) fn install(hierarchy: &Hierarchy, text: &str) -> Result<u64, CaError>
         .clone()
         .with(bundle)
         .map_err(|why| refuse(format!("the file {why}; the next is version {version}")))?;
-    if !history.is_of(hierarchy.roots.iter().map(|root| &root.certificate)) {
+    if !history.is_of(&hierarchy.roots) {
         return Err(refuse(
             "the version names other roots than those that are here; draw it up anew, with `musterd authority request trust`",
         ));
@@ -87,11 +84,10 @@ pub fn list_trust(server: &Path) -> Result<Vec<ListedTrust>, CaError> {
     Ok(Hierarchy::read(server)?.trust.listed())
 }
 
-/// What devices should know of the roots here, and do not.
+/// What devices should know of the roots here, and do not: with one root and no version they pinned what there is.
 pub(super) fn warning(hierarchy: &Hierarchy) -> Option<String> {
-    let mut roots = hierarchy.roots.iter().map(|root| &root.certificate);
     let is_plain = hierarchy.trust.newest().is_none() && hierarchy.roots.len() == 1;
-    (!is_plain && !hierarchy.trust.is_of(roots.by_ref())).then(|| {
+    (!is_plain && !hierarchy.trust.is_of(&hierarchy.roots)).then(|| {
         "the roots here are others than devices were told to trust: see `musterd authority request trust`"
             .to_owned()
     })
