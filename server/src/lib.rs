@@ -20,6 +20,7 @@ pub mod front;
 pub mod grpc;
 mod http;
 pub mod init;
+mod monitor;
 pub mod mqtt;
 pub mod random;
 mod retry;

@@ -16,10 +16,11 @@ use std::{
 use tonic::{Status, body::Body};
 use tower::{Layer, Service as TowerService};
 
-/// What carries no secrets and needs no certificate, a load balancer's and a developer's tools; and EST, where each call
-/// proves its right by itself.
-const OPEN: [&str; 4] = [
+/// What carries no secrets and needs no certificate, a load balancer's and a developer's tools; and what is beside gRPC, where
+/// each call proves its right by itself.
+const OPEN: [&str; 5] = [
     "/.well-known/est/",
+    "/metrics",
     "/grpc.health.v1.Health/",
     "/grpc.reflection.v1.ServerReflection/",
     "/grpc.reflection.v1alpha.ServerReflection/",

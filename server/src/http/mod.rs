@@ -1,7 +1,7 @@
 //! Enrollment over Secure Transport (EST, RFC 7030 as clarified by RFC 8951): any standard client earns a device's identity.
 //!
 //! **What this is.** A few paths below `/.well-known/est`, answered over HTTP/2 beside gRPC and over HTTP/1.1, which
-//! `serve` bounds; and revocation lists below `/crl`, there and on a port without TLS (`plain`). A handler reads the request, finds out who asks, calls one service function, renders.
+//! `serve` bounds; revocation lists below `/crl`, there and on a port without TLS (`plain`); and `/metrics`, for operators. A handler reads the request, finds out who asks, calls one service function, renders.
 //!
 //! **What it must not know.** How a claim is decided, how a certificate is made, gRPC.
 
@@ -11,6 +11,7 @@ mod credentials;
 mod enroll;
 mod label;
 mod lists;
+mod metrics;
 mod plain;
 mod serve;
 mod trust;
@@ -118,7 +119,7 @@ impl Http {
 
 /// Every path. `serverkeygen` is one only where the settings allow it.
 fn routes(api: Api) -> Router {
-    let mut routes = lists::routes(api.service.clone());
+    let mut routes = lists::routes(api.service.clone()).merge(metrics::routes(api.service.clone()));
     for base in BASES {
         let path = |operation: &str| format!("{base}/{operation}");
         routes = routes

@@ -3,11 +3,12 @@
 use super::{
     Limits,
     bus::Bus,
+    meter::Introduction,
     places::{Place, Source},
     registry::Registry,
-    session::{self, CONNECT_LIMIT, Parts, Peer},
+    session::{self, Parts, Peer},
     throttle::Throttle,
-    wire::{Wire, WireError},
+    wire::WireError,
 };
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
@@ -41,6 +42,17 @@ enum StrangerError {
     Late,
     #[error("a newcomer needed the place")]
     Evicted,
+}
+
+impl From<&StrangerError> for Introduction {
+    fn from(error: &StrangerError) -> Self {
+        match error {
+            StrangerError::Handshake(_) => Self::Handshake,
+            StrangerError::Connect(_) => Self::Garbled,
+            StrangerError::Late => Self::Late,
+            StrangerError::Evicted => Self::Evicted,
+        }
+    }
 }
 
 /// Serves devices and claimants on a bound listener until `stop`; then finishes what is under way, says goodbye, and
@@ -105,12 +117,14 @@ async fn connection<R: Registry>(
     address: SocketAddr,
     mut place: Place,
 ) {
+    let meter = parts.bus.meter();
+    let _counted = meter.connection();
     let deadline = Instant::now() + parts.limits.connect_deadline;
     // In a box: what a handshake needs is given back when it is done.
     let introduction = Box::pin(async {
         // In a box too: a TLS stream is over a kilobyte, and a future that moves it on holds room for each stop.
         let stream = Box::new(handshake(acceptor, tcp).await?);
-        let mut wire = Wire::new(stream, CONNECT_LIMIT);
+        let mut wire = parts.wire(stream);
         let connect = session::connect(&mut wire).await?;
         Ok((wire, connect))
     });
@@ -122,13 +136,17 @@ async fn connection<R: Registry>(
     };
     match introduced {
         Ok((wire, connect)) => {
+            meter.introduces(Introduction::Connected);
             let peer = Peer {
                 leaf: peer_leaf(wire.stream()),
                 source: address.ip().to_canonical(),
             };
             Box::pin(session::run(&parts, wire, peer, connect, &mut place)).await;
         }
-        Err(error) => tracing::debug!(%address, error = &error as &dyn std::error::Error, "stranger leaves"),
+        Err(error) => {
+            meter.introduces((&error).into());
+            tracing::debug!(%address, error = &error as &dyn std::error::Error, "stranger leaves");
+        }
     }
 }
 

@@ -15,6 +15,11 @@ pub struct Limits {
     pub strangers: usize,
     /// The same, from one source.
     pub strangers_per_source: usize,
+    /// Memory for packets under way that are too large for what their connection has of its own, in bytes. Reports and
+    /// requests are not; when it is spent, large ones wait for each other.
+    pub inbound: usize,
+    /// The same for messages to devices, while they are sent.
+    pub outbound: usize,
     /// From accept to CONNECT.
     pub connect_deadline: Duration,
     /// How long sessions may take to end on stop; what is left then is cut.
@@ -30,6 +35,9 @@ impl Default for Limits {
             // Measured: 3 kB for a silent socket, 12 kB for half a handshake or half a CONNECT. At most 100 MB.
             strangers: 8_192,
             strangers_per_source: 4_096,
+            // 256 of the largest packets; the buffers behind them may take twice as much.
+            inbound: 64 << 20,
+            outbound: 64 << 20,
             connect_deadline: Duration::from_secs(10),
             drain: Duration::from_secs(8),
         }

@@ -11,11 +11,13 @@
 
 mod access;
 mod bucket;
+mod budget;
 pub mod bus;
 pub mod codec;
 pub mod gate;
 mod hub;
 mod limits;
+pub(crate) mod meter;
 pub(crate) mod places;
 pub mod registry;
 mod session;

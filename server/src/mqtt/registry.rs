@@ -72,6 +72,9 @@ pub trait Registry: Clone + Send + Sync + 'static {
     /// Notes that a session ended. It must not wait, and a session that is not the device's newest says nothing of the device.
     fn departed(&self, device: DeviceId, session: u64, departure: Departure);
 
+    /// Notes that a device acknowledged its desired state: it has it, and will say what becomes of it. It must not wait.
+    fn received(&self, device: DeviceId);
+
     /// Decides a claim.
     fn claim(&self, attempt: ClaimAttempt) -> impl Future<Output = Result<ClaimAccepted, Failure>> + Send;
 

@@ -1,8 +1,11 @@
 //! A byte stream as packets, with its deadlines.
 
-use super::codec::{DecodeError, Frame, frame};
+use super::{
+    budget::{Budget, Lease, UNIT},
+    codec::{DecodeError, Frame, frame},
+};
 use bytes::BytesMut;
-use std::{io, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     time::{Instant, timeout, timeout_at},
@@ -18,7 +21,7 @@ const LINGER: Duration = Duration::from_secs(1);
 /// What an idle connection holds ready; most packets of a device are shorter.
 const IDLE_BUFFER: usize = 256;
 /// Room made for a packet under way, again and again: memory follows what has come, not what was announced.
-const CHUNK: usize = 4 << 10;
+const CHUNK: usize = UNIT;
 
 /// Why no more packets come.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +43,9 @@ pub(super) struct Wire<S> {
     stream: S,
     buffer: BytesMut,
     limit: usize,
+    budget: Arc<Budget>,
+    /// For what is in the buffer, and for the packet that was last taken from it.
+    lease: Option<Lease>,
     /// Since when we wait for the rest of a packet.
     began: Option<Instant>,
     /// No packet of ours is cut in the middle, so another may follow.
@@ -47,12 +53,14 @@ pub(super) struct Wire<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
-    /// `limit` is for the remaining length of a packet from the peer.
-    pub(super) fn new(stream: S, limit: usize) -> Self {
+    /// `limit` is for the remaining length of a packet from the peer, `budget` for what all peers send.
+    pub(super) fn new(stream: S, limit: usize, budget: Arc<Budget>) -> Self {
         Self {
             stream,
             buffer: BytesMut::new(),
             limit,
+            budget,
+            lease: None,
             began: None,
             intact: true,
         }
@@ -77,8 +85,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         }
     }
 
-    /// The next packet. Cancel safe.
+    /// The next packet; the one before it is done with. Cancel safe.
     pub(super) async fn frame(&mut self) -> Result<Frame, WireError> {
+        if let Some(lease) = self.lease.take() {
+            self.lease = lease.shrink(self.buffer.len());
+        }
         loop {
             if let Some(frame) = frame(&mut self.buffer, self.limit)? {
                 self.began = None;
@@ -91,13 +102,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     }
 
     async fn read(&mut self) -> io::Result<usize> {
-        self.make_room();
         if self.buffer.is_empty() {
+            self.make_room();
             return self.stream.read_buf(&mut self.buffer).await;
         }
         let began = *self.began.get_or_insert_with(Instant::now);
-        let read = timeout_at(began + PACKET_DEADLINE, self.stream.read_buf(&mut self.buffer));
-        read.await.map_err(|_| io::ErrorKind::TimedOut)?
+        let read = async {
+            let held = self.lease.take();
+            self.lease = self.budget.extend(held, self.buffer.len() + CHUNK).await;
+            self.make_room();
+            self.stream.read_buf(&mut self.buffer).await
+        };
+        timeout_at(began + PACKET_DEADLINE, read)
+            .await
+            .map_err(|_| io::ErrorKind::TimedOut)?
     }
 
     /// Sends a packet, whole or not at all as far as the peer can tell: when this fails or is cancelled, nothing

@@ -125,12 +125,16 @@ impl Service {
             return Ok(None);
         };
         let (ca, now) = (Arc::clone(&self.ca), self.clock.now());
+        let generation = device.target.generation;
         let sealed = blocking("seal desired state", move || -> Result<Vec<u8>, Fault> {
             let inner = payload::encode(&message(&device, content, now), encoding)
                 .or_fault("encode desired state")?;
             let envelope = ca.seal_desired(inner, now).or_fault("sign desired state")?;
             payload::encode(&envelope, encoding).or_fault("encode an envelope")
         });
-        Ok(Some(sealed.await??.into()))
+        let envelope = sealed.await??.into();
+        let sending = self.deliveries.sent(id, generation, now);
+        self.bus.meter().delivers(sending);
+        Ok(Some(envelope))
     }
 }

@@ -136,10 +136,11 @@ impl Service {
         Ok((device, code))
     }
 
-    /// Tells the gates. The bus is lossy by design: what is lost here is found when the device next speaks.
+    /// Tells the gates. The bus is lossy by design: what is lost here is found when the device next speaks, or by
+    /// [`Service::redeliver`].
     pub(super) fn tell(&self, message: Down) {
         if let Err(error) = self.bus.send_down(&message) {
-            tracing::warn!(%error, ?message, "message to the gates was lost");
+            tracing::debug!(%error, ?message, "message to other gates was lost");
         }
     }
 }

@@ -7,6 +7,7 @@ mod access;
 mod catalog;
 mod certificates;
 mod claim;
+mod deliveries;
 mod desired;
 mod devices;
 mod enroll;
@@ -20,6 +21,7 @@ mod session;
 pub use access::CreatedOperator;
 pub(crate) use catalog::APPLY_LIMIT;
 pub use claim::{ClaimAnswer, ClaimInput};
+pub use deliveries::Backlog;
 pub use devices::DeviceName;
 use devices::REASON_LIMIT;
 pub use keygen::{Keygen, KeygenInput, MadeIdentity};
@@ -32,6 +34,7 @@ use crate::{
     store::Store,
 };
 use certificates::ExpiryCount;
+use deliveries::Deliveries;
 use import::{Desk, Files};
 use muster_domain::{
     Code, Refusal, Timestamp,
@@ -60,6 +63,7 @@ pub struct Service {
     /// Batches under way.
     desk: Desk,
     expiry: ExpiryCount,
+    deliveries: Deliveries,
     /// Cancelled when the server stops: long calls end at their next step.
     pub(crate) stopping: CancellationToken,
 }
@@ -86,6 +90,7 @@ impl Service {
             files,
             desk: Desk::default(),
             expiry: ExpiryCount::default(),
+            deliveries: Deliveries::default(),
             stopping: CancellationToken::new(),
         }
     }
@@ -107,7 +112,7 @@ impl Service {
 
     /// Where a device stands, why, and what to do next.
     pub fn explain(&self, device: &Device) -> Explanation {
-        device::explain(device, self.clock.now())
+        device::explain(device, self.deliveries.of(device.id), self.clock.now())
     }
 
     /// The store, for read-only questions that need no decision.

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use muster_domain::{
     Code, Refusal, Timestamp,
     certificate::CertificateSerial,
-    device::{Departure, Facet, FacetState, FacetStatus, Hello, HelloAnswer, Report},
+    device::{Departure, Facet, FacetState, FacetStatus, Hello, HelloAnswer, Report, Verification},
     ids::DeviceId,
     renewal::{self, Admission},
 };
@@ -159,6 +159,10 @@ impl Registry for Service {
         self.store.departed(device, session, departure, self.clock.now());
     }
 
+    fn received(&self, device: DeviceId) {
+        self.deliveries.acknowledged(device);
+    }
+
     async fn hello(&self, device: DeviceId, hello: payload::Hello) -> Result<Needs, Failure> {
         let hello = Hello {
             generation: hello.generation,
@@ -186,6 +190,9 @@ impl Registry for Service {
             .record_report(device, report(wire)?, self.clock.now())
             .await
             .or_fault("record a report")??;
+        if !matches!(heard.verification, Verification::Pending) {
+            self.deliveries.confirmed(device);
+        }
         tracing::debug!(%device, state = %heard.lifecycle.state(), verification = %heard.verification.state(), "report");
         Ok(())
     }

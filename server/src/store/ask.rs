@@ -15,7 +15,7 @@ use muster_domain::{
     names::{ModelName, OperatorName, Serial, SiteCode},
 };
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
 
 /// What the registry knows of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -245,6 +245,26 @@ pub struct DeviceQuery {
 pub struct DevicePage {
     /// What was found.
     pub devices: Vec<Device>,
+    /// Where the next page begins (behind this id); `None` when all were looked at.
+    pub next: Option<DeviceId>,
+}
+
+/// What the writer did since the store was opened.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Work {
+    /// Transactions made durable.
+    pub commits: u64,
+    /// Commands in them.
+    pub commands: u64,
+    /// How long that took.
+    pub busy: Duration,
+}
+
+/// Connected devices that have not confirmed their desired state, in the order of their ids.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnconfirmedPage {
+    /// Each with the generation that it lacks.
+    pub devices: Vec<(DeviceId, u64)>,
     /// Where the next page begins (behind this id); `None` when all were looked at.
     pub next: Option<DeviceId>,
 }

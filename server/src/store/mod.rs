@@ -20,7 +20,7 @@ pub use ask::{
     AlarmChange, CertificatePage, CertificateQuery, ClaimBegun, ClaimStart, CommittedPart, Counts,
     DeviceChange, DevicePage, DeviceQuery, FinishedClaim, Holder, ImportPart, KnownCertificate, ListDraft,
     ListEntry, ListInfo, NewOperator, PartRow, PreviewedPart, PublishedList, RecordedPart, RegistryInfo,
-    RenewalStart, Retry, Revocation, RevokedCertificate, UNDO_BLOCK_LIMIT, UndoAnswer,
+    RenewalStart, Retry, Revocation, RevokedCertificate, UNDO_BLOCK_LIMIT, UnconfirmedPage, UndoAnswer, Work,
 };
 pub use embedded::{FORMAT, Store};
 pub use error::StoreError;

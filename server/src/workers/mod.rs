@@ -1,9 +1,11 @@
 //! What works by itself, without a caller.
 
 mod batches;
+mod delivery;
 mod presence;
 mod revocation;
 
 pub(crate) use batches::batches;
+pub(crate) use delivery::delivery;
 pub(crate) use presence::presence;
 pub(crate) use revocation::revocation;

@@ -2,10 +2,12 @@
 
 mod certificates;
 mod credentials;
+mod delivery;
 mod device;
 mod est;
 mod line;
 mod lost_answers;
+mod metrics;
 mod operator;
 mod presence;
 mod renewal;

@@ -115,7 +115,7 @@ const HANDSHAKES: u32 = 2_000;
 
 /// What a handshake alone costs the server, `at_once` at a time.
 async fn handshake_cpu_us(host: &Host, trust: &Trust, at_once: u32) -> anyhow::Result<f64> {
-    let before = host.usage()?;
+    let before = host.process()?.cpu_seconds()?;
     let mut left = HANDSHAKES;
     while left > 0 {
         let now = left.min(at_once);
@@ -129,8 +129,8 @@ async fn handshake_cpu_us(host: &Host, trust: &Trust, at_once: u32) -> anyhow::R
             connection??;
         }
     }
-    let after = host.usage()?;
-    Ok((after.cpu_seconds - before.cpu_seconds) * 1e6 / f64::from(HANDSHAKES))
+    let after = host.process()?.cpu_seconds()?;
+    Ok((after - before) * 1e6 / f64::from(HANDSHAKES))
 }
 
 pub(super) async fn run(options: &Options) -> anyhow::Result<Figures> {
@@ -142,7 +142,7 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<Figures> {
     let tickets = Arc::new(tickets(&host, options, scratch.path()).await?);
     let trust = Trust::read(&host.root)?;
     let handshake = handshake_cpu_us(&host, &trust, options.at_once).await?;
-    let before = host.usage()?;
+    let before = host.process()?.cpu_seconds()?;
     let start = Instant::now();
     let next = Arc::new(AtomicUsize::new(0));
     let mut workers = JoinSet::new();
@@ -162,7 +162,7 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<Figures> {
         times.extend(worker??);
     }
     let seconds = start.elapsed().as_secs_f64();
-    let after = host.usage()?;
+    let after = host.process()?.cpu_seconds()?;
     times.sort_unstable();
     let at = |percent: usize| -> anyhow::Result<f64> {
         let time = times
@@ -170,7 +170,7 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<Figures> {
             .context("no claim was made")?;
         Ok(time.as_secs_f64() * 1e3)
     };
-    let claim = (after.cpu_seconds - before.cpu_seconds) * 1e6 / f64::from(options.devices);
+    let claim = (after - before) * 1e6 / f64::from(options.devices);
     Ok(Figures {
         devices: options.devices,
         at_once: options.at_once,
@@ -181,6 +181,6 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<Figures> {
         server_cpu_us_per_claim: claim,
         server_cpu_us_per_handshake: handshake,
         handshake_cpu_share: handshake / claim,
-        server_peak_rss_bytes: after.peak_rss_bytes,
+        server_peak_rss_bytes: host.process()?.peak()?,
     })
 }

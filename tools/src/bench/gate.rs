@@ -1,8 +1,9 @@
 //! `muster bench gate`.
 
 use super::{
+    bare::Bare,
     crowd::{self, Crowd, Identity, Member},
-    host::{Host, Memory},
+    host::{Host, Process},
     mosquitto::{Mosquitto, Publisher},
     rows,
 };
@@ -34,7 +35,8 @@ use tokio::task::JoinSet;
 /// How the two differ: here messages come from the registry, through the bus, one `due` for each device and round; there two
 /// connections publish them. Both are of two bytes and QoS 0. A round ends when every device has its message. `desired_push_s` has
 /// no peer: an edit of every site, on record, and until each device has its new desired state, rendered and signed for it, and has
-/// acknowledged it (QoS 1). Last, one in ten of 500 connected devices loses its certificate.
+/// acknowledged it (QoS 1). Last, one in ten of 500 connected devices loses its certificate. `limit_pushes_per_s` is what this
+/// machine could do at most: a server that only writes one message to each of the same clients, over TLS, with nothing behind it.
 #[derive(Debug, Args)]
 pub(super) struct Options {
     /// Devices that connect.
@@ -63,6 +65,9 @@ pub(super) struct Figures {
     server_cpu_us_per_connect: f64,
     rss_bytes_per_connection: f64,
     pushes_per_s: f64,
+    server_cpu_us_per_push: f64,
+    /// What a server that knows only TLS and this one message does with the same clients: no server can do more here.
+    limit_pushes_per_s: f64,
     /// The first round, and the middle one of all.
     first_round_ms: f64,
     median_round_ms: f64,
@@ -95,8 +100,10 @@ struct Peer {
     rss_ratio: f64,
     pushes_ratio: f64,
     peer_connects_per_s: f64,
+    peer_cpu_us_per_connect: f64,
     peer_rss_bytes_per_connection: f64,
     peer_pushes_per_s: f64,
+    peer_cpu_us_per_push: f64,
     peer_first_round_ms: f64,
     peer_median_round_ms: f64,
     peer_lost: u64,
@@ -109,6 +116,8 @@ struct Measured {
     /// Seconds.
     rounds: Vec<f64>,
     pushes_per_s: f64,
+    cpu_us_per_push: f64,
+    cpu_us_per_connect: f64,
     lost: u64,
 }
 
@@ -181,14 +190,14 @@ fn per_second(count: usize, seconds: f64) -> f64 {
 async fn measure(
     address: SocketAddr,
     crowd: &Arc<Vec<Member>>,
-    memory: &Memory,
+    process: &Process,
     options: &Options,
     mut send: impl AsyncFnMut() -> anyhow::Result<()>,
 ) -> anyhow::Result<Measured> {
-    let before = memory.resident()?;
+    let (before, began) = (process.resident()?, process.cpu_seconds()?);
     let gathered = Crowd::gather(address, Arc::clone(crowd), usize::try_from(options.at_once)?).await?;
-    let after = memory.resident()?;
-    let (mut rounds, mut lost) = (Vec::new(), 0);
+    let after = process.resident()?;
+    let (mut rounds, mut lost, connected) = (Vec::new(), 0, process.cpu_seconds()?);
     for _ in 0..options.rounds {
         match gathered.round(send()).await? {
             Some(seconds) => rounds.push(seconds),
@@ -196,6 +205,7 @@ async fn measure(
         }
     }
     lost += gathered.lost();
+    let pushed = process.cpu_seconds()? - connected;
     let connects_per_s = per_second(crowd.len(), gathered.connected_in);
     gathered.leave().await;
     #[expect(clippy::cast_precision_loss, reason = "an average")]
@@ -203,6 +213,8 @@ async fn measure(
         connects_per_s,
         rss_per_connection: after.saturating_sub(before) as f64 / crowd.len() as f64,
         pushes_per_s: per_second(crowd.len() * rounds.len(), rounds.iter().sum()),
+        cpu_us_per_push: pushed * 1e6 / (crowd.len() as f64 * f64::from(options.rounds)),
+        cpu_us_per_connect: (connected - began) * 1e6 / crowd.len() as f64,
         rounds,
         lost,
     })
@@ -345,31 +357,30 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<Figures> {
     } else {
         Mosquitto::start(scratch.path(), &authorities).await?
     };
-    let trusted = std::iter::once(root).chain(mosquitto.iter().map(|peer| peer.root.clone()));
+    let message = payload::encode(&CertificateUpdate::Due, Encoding::Postcard)?;
+    let bare = Bare::start(&identities.first().context("no devices")?.topic(), &message).await?;
+    let roots = [root, bare.root.clone()].into_iter();
+    let trusted = roots.chain(mosquitto.iter().map(|peer| peer.root.clone()));
     let trusted = crowd::roots(trusted)?;
     // 1. Ours, on a server that has done nothing yet.
     let mut host = host.again().await?;
     let crowd = members(&identities, &trusted, false)?;
     let ids: Vec<_> = identities.iter().map(|one| one.id.as_str()).collect();
     let ids = ids.join(" ");
-    let before = host.usage()?;
-    let (memory, address) = (host.memory()?, host.mqtt);
-    let mut connected = None;
-    let ours = measure(address, &crowd, &memory, options, async || {
-        if connected.is_none() {
-            connected = Some(host.usage()?);
-        }
-        host.push(&ids).await
-    })
-    .await?;
-    let connected = connected.context("no round was begun")?;
-    let cpu = (connected.cpu_seconds - before.cpu_seconds) * 1e6 / f64::from(options.devices);
+    let (process, address) = (host.process()?, host.mqtt);
+    let ours = measure(address, &crowd, &process, options, async || host.push(&ids).await).await?;
     drop(crowd);
     let (desired_push_s, desired_lost) =
         desired(&host, members(&identities, &trusted, true)?, options.at_once).await?;
     let revoked = revoked(&host, &identities, &trusted).await?;
     drop(host);
-    // 2. The peer.
+    // 2. The limit.
+    let crowd = members(&identities, &trusted, false)?;
+    let this = Process::of_this_process();
+    let limit = measure(bare.address, &crowd, &this, options, async || bare.push().await).await?;
+    let limit_pushes_per_s = limit.pushes_per_s;
+    drop((crowd, bare));
+    // 3. The peer.
     let peer = match mosquitto {
         Some(mosquitto) => Some(peer(&mosquitto, &identities, &trusted, options, &ours).await?),
         None => None,
@@ -379,9 +390,11 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<Figures> {
         at_once: options.at_once,
         rounds: options.rounds,
         connects_per_s: ours.connects_per_s,
-        server_cpu_us_per_connect: cpu,
+        server_cpu_us_per_connect: ours.cpu_us_per_connect,
         rss_bytes_per_connection: ours.rss_per_connection,
         pushes_per_s: ours.pushes_per_s,
+        server_cpu_us_per_push: ours.cpu_us_per_push,
+        limit_pushes_per_s,
         first_round_ms: first_ms(&ours.rounds),
         median_round_ms: median_ms(&ours.rounds),
         lost: ours.lost,
@@ -414,8 +427,8 @@ async fn peer(
         };
         publishers.push(Publisher::connect(mosquitto.address, &member, topics, &payload).await?);
     }
-    let memory = mosquitto.memory()?;
-    let theirs = measure(mosquitto.address, &crowd, &memory, options, async || {
+    let process = mosquitto.process()?;
+    let theirs = measure(mosquitto.address, &crowd, &process, options, async || {
         for publisher in &mut publishers {
             publisher.publish().await?;
         }
@@ -427,8 +440,10 @@ async fn peer(
         rss_ratio: ours.rss_per_connection / theirs.rss_per_connection,
         pushes_ratio: ours.pushes_per_s / theirs.pushes_per_s,
         peer_connects_per_s: theirs.connects_per_s,
+        peer_cpu_us_per_connect: theirs.cpu_us_per_connect,
         peer_rss_bytes_per_connection: theirs.rss_per_connection,
         peer_pushes_per_s: theirs.pushes_per_s,
+        peer_cpu_us_per_push: theirs.cpu_us_per_push,
         peer_first_round_ms: first_ms(&theirs.rounds),
         peer_median_round_ms: median_ms(&theirs.rounds),
         peer_lost: theirs.lost,

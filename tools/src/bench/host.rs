@@ -61,11 +61,11 @@ pub(super) struct Host {
     pub(super) root: PathBuf,
 }
 
-/// The memory of a process, as the kernel counts it (proc(5)).
+/// A process, and what the kernel counts of it (proc(5)).
 #[derive(Debug, Clone)]
-pub(super) struct Memory(PathBuf);
+pub(super) struct Process(PathBuf);
 
-impl Memory {
+impl Process {
     pub(super) fn of(process: u32) -> Self {
         Self(format!("/proc/{process}").into())
     }
@@ -90,19 +90,32 @@ impl Memory {
         std::fs::write(self.0.join("clear_refs"), "5").context("cannot reset the peak of memory")
     }
 
+    /// CPU time since its start, in seconds.
+    pub(super) fn cpu_seconds(&self) -> anyhow::Result<f64> {
+        let stat = std::fs::read_to_string(self.0.join("stat"))?;
+        // Fields count from behind the name, which may hold blanks: utime and stime are the 12th and 13th there.
+        let fields: Vec<&str> = stat
+            .rsplit(')')
+            .next()
+            .unwrap_or_default()
+            .split_whitespace()
+            .collect();
+        let ticks = fields
+            .get(11..13)
+            .context("short stat")?
+            .iter()
+            .map(|field| field.parse::<f64>())
+            .sum::<Result<f64, _>>()?;
+        // USER_HZ is 100 on every Linux we run on.
+        Ok(ticks / 100.0)
+    }
+
     fn line(&self, name: &str) -> anyhow::Result<u64> {
         let status = std::fs::read_to_string(self.0.join("status"))?;
         let line = status.lines().find_map(|line| line.strip_prefix(name));
         let kilobytes = line.with_context(|| format!("no {name}"))?;
         Ok(kilobytes.trim().trim_end_matches(" kB").parse::<u64>()? * 1024)
     }
-}
-
-/// What the kernel says of a process.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Usage {
-    pub(super) peak_rss_bytes: u64,
-    pub(super) cpu_seconds: f64,
 }
 
 impl Host {
@@ -194,33 +207,9 @@ impl Host {
         Ok(())
     }
 
-    /// The memory of the server.
-    pub(super) fn memory(&self) -> anyhow::Result<Memory> {
+    /// Of the server.
+    pub(super) fn process(&self) -> anyhow::Result<Process> {
         let id = self.child.id().context("the server has ended")?;
-        Ok(Memory::of(id))
-    }
-
-    /// Peak memory and CPU time of the server so far (proc(5)).
-    pub(super) fn usage(&self) -> anyhow::Result<Usage> {
-        let id = self.child.id().context("the server has ended")?;
-        let stat = std::fs::read_to_string(format!("/proc/{id}/stat"))?;
-        // Fields count from behind the name, which may hold blanks: utime and stime are the 12th and 13th there.
-        let fields: Vec<&str> = stat
-            .rsplit(')')
-            .next()
-            .unwrap_or_default()
-            .split_whitespace()
-            .collect();
-        let ticks = fields
-            .get(11..13)
-            .context("short stat")?
-            .iter()
-            .map(|field| field.parse::<f64>())
-            .sum::<Result<f64, _>>()?;
-        // USER_HZ is 100 on every Linux we run on.
-        Ok(Usage {
-            peak_rss_bytes: self.memory()?.peak()?,
-            cpu_seconds: ticks / 100.0,
-        })
+        Ok(Process::of(id))
     }
 }

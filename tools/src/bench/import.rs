@@ -214,7 +214,8 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<Figures> {
     };
     expected("created", summary.created)?;
     expected("answered", watch.answered())?;
-    let usage = host.usage()?;
+    let process = host.process()?;
+    let (server_cpu_seconds, server_peak_rss_bytes) = (process.cpu_seconds()?, process.peak()?);
     let inventory = match options.credential {
         Credential::Code => None,
         Credential::Csr => Some(inventory(host).await?),
@@ -246,8 +247,8 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<Figures> {
         check_seconds: watch.checked.unwrap_or(seconds),
         first_100k_rows_per_s: edges.map(|(first, _)| first),
         last_100k_rows_per_s: edges.map(|(_, last)| last),
-        server_cpu_seconds: usage.cpu_seconds,
-        server_peak_rss_bytes: usage.peak_rss_bytes,
+        server_cpu_seconds,
+        server_peak_rss_bytes,
         certificates_per_s,
         limit_per_s,
         limit_ratio: certificates_per_s

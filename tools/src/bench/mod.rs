@@ -3,6 +3,8 @@
 //! The server runs in a process of its own (this program again, with a hidden command), so that its memory and
 //! CPU time can be told from the client's.
 
+mod authority;
+mod bare;
 mod claim;
 mod crowd;
 mod gate;

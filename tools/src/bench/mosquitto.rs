@@ -1,15 +1,12 @@
 //! The peer of the gate: Mosquitto, with TLS settings of its own and the devices' certificates.
 
 use super::{
+    authority,
     crowd::{self, Member},
-    host::Memory,
+    host::Process,
     mqtt::packet,
 };
 use anyhow::Context as _;
-use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose,
-};
 use rustls::pki_types::CertificateDer;
 use std::{
     net::{SocketAddr, TcpListener},
@@ -46,38 +43,6 @@ fn program() -> Option<PathBuf> {
     named.chain([DEBIAN.into()]).find(|program| program.exists())
 }
 
-/// A root, an authority under it, and a server's certificate: the same shape and curve as ours.
-fn server_certificate() -> anyhow::Result<(CertificateDer<'static>, String, String)> {
-    let params = |name: &str| {
-        let mut params = CertificateParams::default();
-        params.distinguished_name.push(DnType::CommonName, name);
-        params
-    };
-    let authority = |name: &str| {
-        let mut params = params(name);
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-        params
-    };
-    let (root, root_key) = (authority("bench root"), KeyPair::generate()?);
-    let root_certificate = root.self_signed(&root_key)?;
-    let root = Issuer::from_params(&root, &root_key);
-    let (issuing, issuing_key) = (authority("bench servers"), KeyPair::generate()?);
-    let issuing_certificate = issuing.signed_by(&issuing_key, &root)?;
-    let issuing = Issuer::from_params(&issuing, &issuing_key);
-    let mut server = params("localhost");
-    server.subject_alt_names = vec![rcgen::SanType::DnsName("localhost".try_into()?)];
-    server.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-    server.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-    let key = KeyPair::generate()?;
-    let certificate = server.signed_by(&key, &issuing)?;
-    Ok((
-        root_certificate.der().clone(),
-        certificate.pem() + &issuing_certificate.pem(),
-        key.serialize_pem(),
-    ))
-}
-
 impl Mosquitto {
     /// Starts one that takes devices of these authorities (PEM: the issuing one, and what is above it); `None` where it is not
     /// installed.
@@ -87,7 +52,7 @@ impl Mosquitto {
         };
         let home = scratch.join("mosquitto");
         std::fs::create_dir(&home)?;
-        let (root, chain, key) = server_certificate()?;
+        let authority::Server { root, chain, key } = authority::server()?;
         let write = |name: &str, text: &str| -> anyhow::Result<String> {
             let path = home.join(name);
             std::fs::write(&path, text)?;
@@ -123,9 +88,9 @@ impl Mosquitto {
         anyhow::bail!("mosquitto does not listen")
     }
 
-    pub(super) fn memory(&self) -> anyhow::Result<Memory> {
+    pub(super) fn process(&self) -> anyhow::Result<Process> {
         let id = self.child.id().context("mosquitto has ended")?;
-        Ok(Memory::of(id))
+        Ok(Process::of(id))
     }
 }
 

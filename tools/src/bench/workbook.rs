@@ -1,7 +1,7 @@
 //! `muster bench workbook`.
 
 use super::{
-    host::{Host, Memory},
+    host::{Host, Process},
     sheet,
 };
 use crate::{
@@ -46,8 +46,8 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<Figures> {
     let file_bytes = sheet::write(&manifest, options.rows).context("cannot make the workbook")?;
     let host = Host::start(scratch.path(), |settings| settings).await?;
     apply::send(&host.client, catalog::resources()?, &ApplyOptions::default()).await?;
-    let client = Memory::of_this_process();
-    let (server_idle, client_idle) = (host.memory()?.resident()?, client.resident()?);
+    let client = Process::of_this_process();
+    let (server_idle, client_idle) = (host.process()?.resident()?, client.resident()?);
     // Making the workbook is no part of an import.
     client.forget_peak()?;
     let start = Instant::now();
@@ -70,7 +70,7 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<Figures> {
         seconds,
         rows_per_s: f64::from(options.rows) / seconds,
         server_idle_rss_bytes: server_idle,
-        server_peak_rss_bytes: host.memory()?.peak()?,
+        server_peak_rss_bytes: host.process()?.peak()?,
         client_idle_rss_bytes: client_idle,
         client_peak_rss_bytes: client.peak()?,
     })

@@ -1,6 +1,6 @@
 //! Where a device is on its way, why, and what to do next.
 
-use super::{CloneAlarm, Credential, Device, Facet, FacetState, Lifecycle, Standing, Verification};
+use super::{CloneAlarm, Credential, Delivery, Device, Facet, FacetState, Lifecycle, Standing, Verification};
 use crate::{Timestamp, ids::DeviceId};
 
 /// How far a step is.
@@ -55,7 +55,7 @@ struct Finding {
 
 const STEPS: [&str; 5] = ["registered", "claimed", "connected", "applied", "verified"];
 
-fn finding(device: &Device, now: Timestamp) -> Finding {
+fn finding(device: &Device, delivery: Option<Delivery>, now: Timestamp) -> Finding {
     let id = device.id;
     let found = |step, blocked, summary: String, next: &[String]| Finding {
         step,
@@ -192,15 +192,10 @@ fn finding(device: &Device, now: Timestamp) -> Finding {
             "claimed; waiting for its first connection with the new certificate".into(),
             &["see that the device has power and network".into()],
         ),
-        (_, Verification::Pending) if device.is_online() => found(
-            3,
-            false,
-            format!(
-                "generation {} was sent; waiting for its report",
-                device.target.generation
-            ),
-            &[],
-        ),
+        (_, Verification::Pending) if device.is_online() => {
+            let (summary, next) = under_way(device, delivery);
+            found(3, false, summary, &next)
+        }
         (_, Verification::Pending) => found(
             3,
             false,
@@ -211,6 +206,35 @@ fn finding(device: &Device, now: Timestamp) -> Finding {
             &["see that the device has power and network".into()],
         ),
     }
+}
+
+/// After so many deliveries without a report, somebody should look.
+const PATIENCE: u32 = 3;
+
+/// A generation that a connected device has not confirmed, and what to do about it.
+fn under_way(device: &Device, delivery: Option<Delivery>) -> (String, Vec<String>) {
+    let generation = device.target.generation;
+    let Some(delivery) = delivery.filter(|delivery| delivery.generation == generation) else {
+        let summary = format!("generation {generation} was sent; waiting for its report");
+        return (summary, Vec::new());
+    };
+    let (at, due) = (delivery.at, delivery.due(device.id));
+    let times = match delivery.sent {
+        0 => return (format!("generation {generation} is sent by {due}"), Vec::new()),
+        1 => String::new(),
+        times => format!("{times} times, last "),
+    };
+    let received = if delivery.acknowledged {
+        "was received"
+    } else {
+        "was not acknowledged"
+    };
+    let summary = format!(
+        "generation {generation} was sent {times}at {at} and {received}; waiting for its report, and sent again at {due}"
+    );
+    let look = "look at the agent's log on the device: it gets its desired state and does not report on it";
+    let next = (delivery.sent >= PATIENCE).then(|| look.into());
+    (summary, next.into_iter().collect())
 }
 
 /// When it was too late.
@@ -308,8 +332,8 @@ fn connection(device: &Device) -> (String, Option<Timestamp>) {
 }
 
 /// Explains a device as it stands at `now`.
-pub fn explain(device: &Device, now: Timestamp) -> Explanation {
-    let found = finding(device, now);
+pub fn explain(device: &Device, delivery: Option<Delivery>, now: Timestamp) -> Explanation {
+    let found = finding(device, delivery, now);
     let steps = STEPS.iter().enumerate().map(|(place, &name)| {
         let (detail, at) = detail(name, device);
         let state = match place.cmp(&found.step) {

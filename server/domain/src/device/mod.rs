@@ -1,6 +1,7 @@
 //! A device: what it is, where it stands in its life, what it must become, what it says it is.
 
 mod alarm;
+mod delivery;
 mod explain;
 mod hear;
 mod lifecycle;
@@ -10,6 +11,7 @@ mod report;
 mod terms;
 
 pub use alarm::CloneAlarm;
+pub use delivery::{Delivery, Sending};
 pub use explain::{Explanation, Step, StepState, explain};
 pub use hear::HelloAnswer;
 pub use lifecycle::{

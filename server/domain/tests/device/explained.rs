@@ -18,7 +18,7 @@ fn armed(opens: Option<u64>, closes: Option<u64>, key: KeyChoice) -> Device {
 #[test]
 fn it_says_when_and_with_which_key() {
     let check = |device: &Device, state: StepState, summary: &str, next: &[&str]| {
-        let explained = explain(device, at(86_400));
+        let explained = explain(device, None, at(86_400));
         assert_eq!(explained.steps[1].state, state, "{explained:?}");
         assert_eq!(explained.summary, summary);
         let told = explained.next.join("\n");
@@ -59,7 +59,7 @@ fn another_key_before_the_right_one_was_nobodys_claim() {
         alarm: Some(CloneAlarm::raised(None, at(50), key, source, None)),
         ..device
     };
-    let warning = |device: &Device| explain(device, at(60)).warnings.remove(0);
+    let warning = |device: &Device| explain(device, None, at(60)).warnings.remove(0);
     let bound = armed(None, None, KeyChoice::Only(SpkiDigest([1; 32])));
     let told = warning(&alarmed(bound));
     assert!(

@@ -9,7 +9,10 @@
 
 mod pump;
 
-use super::hub::Hub;
+use super::{
+    hub::Hub,
+    meter::{Lost, Meter},
+};
 use bytes::Bytes;
 use muster_domain::ids::DeviceId;
 use pump::{Outbox, Pump};
@@ -91,6 +94,7 @@ impl From<LinkError> for BusError {
 
 struct Inner {
     hub: Arc<Hub>,
+    meter: Meter,
     outbox: Outbox,
     dead: watch::Receiver<bool>,
     #[cfg_attr(
@@ -147,6 +151,7 @@ impl Bus {
         Ok(Self {
             inner: Arc::new(Inner {
                 hub,
+                meter: Meter::default(),
                 outbox,
                 dead,
                 broker,
@@ -154,14 +159,19 @@ impl Bus {
         })
     }
 
-    /// Tells every gate, this process's too. Never waits.
+    /// Tells every gate, this process's too. Never waits. What the bus has no room for still reaches the sessions of this
+    /// process, where it is a bell that rings; an error says that other gates do not hear of it.
     pub fn send_down(&self, down: &Down) -> Result<(), BusError> {
-        self.inner.outbox.down(*down)
+        self.inner.outbox.down(*down).inspect_err(|_| {
+            self.inner.meter.drops(Lost::Down);
+            self.inner.hub.deliver(*down);
+        })
     }
 
     /// Tells integrators, as far as there is room.
     pub(in crate::mqtt) fn send_up(&self, uplink: Uplink) {
         if let Err(error) = self.inner.outbox.up(uplink) {
+            self.inner.meter.drops(Lost::Up);
             tracing::debug!(%error, "uplink not forwarded");
         }
     }
@@ -182,6 +192,11 @@ impl Bus {
         let mut dead = self.inner.dead.clone();
         // An error says that the thread that watches is gone, which is no better.
         drop(dead.wait_for(|&dead| dead).await);
+    }
+
+    /// What is counted at this gate.
+    pub(crate) fn meter(&self) -> &Meter {
+        &self.inner.meter
     }
 
     pub(in crate::mqtt) fn hub(&self) -> &Arc<Hub> {

@@ -208,6 +208,7 @@ impl<R: Registry, S: AsyncRead + AsyncWrite + Unpin> Session<'_, R, S> {
             }
         }
         let accepted = matches!(result, ClaimResult::Accepted(_));
+        self.parts.bus.meter().claims(accepted);
         let payload = payload::encode(&result, encoding).map_err(|error| {
             End::failed(&crate::fault::Fault::log("encode the answer to a claim", &error).into())
         })?;
@@ -293,7 +294,7 @@ impl<R: Registry, S: AsyncRead + AsyncWrite + Unpin> Session<'_, R, S> {
     }
 
     fn acknowledged(&mut self, id: u16) -> Result<(), End> {
-        self.feeds.acknowledged(id);
+        let _the_only_channel = self.feeds.acknowledged(id);
         if self
             .answer
             .as_ref()

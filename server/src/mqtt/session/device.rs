@@ -96,6 +96,8 @@ pub(super) async fn run<R: Registry, S: AsyncRead + AsyncWrite + Unpin>(
         heard: now,
     };
     let end = session.run().await;
+    let unacknowledged = i64::try_from(session.feeds.under_way()).unwrap_or(0);
+    parts.bus.meter().departs(end.departure(), unacknowledged);
     entered.stay.ends(end.departure());
     end
 }
@@ -153,6 +155,7 @@ async fn enter<'a, R: Registry, S: AsyncRead + AsyncWrite + Unpin>(
         stay.ends(end.departure());
         return Err(end);
     }
+    parts.bus.meter().arrives(connect.version);
     Ok(Entered {
         stay,
         device,
@@ -245,13 +248,23 @@ impl<R: Registry, S: AsyncRead + AsyncWrite + Unpin> Session<'_, R, S> {
             Packet::Subscribe(subscribe) => self.subscribe(&subscribe).await,
             Packet::Unsubscribe(unsubscribe) => self.unsubscribe(&unsubscribe).await,
             Packet::PubAck(id) => {
-                self.feeds.acknowledged(id);
+                self.acknowledged(id);
                 Ok(())
             }
             Packet::PubRel(id) => self.release(id).await,
             Packet::PingReq => self.say(Outgoing::PingResp).await,
             Packet::Disconnect => Err(End::Left),
             Packet::Connect => Err(End::misbehaved(Reason::ProtocolError, "a second CONNECT")),
+        }
+    }
+
+    fn acknowledged(&mut self, id: u16) {
+        let Some(channel) = self.feeds.acknowledged(id) else {
+            return;
+        };
+        self.parts.bus.meter().is_acknowledged(channel);
+        if channel == Channel::Desired {
+            self.parts.registry.received(self.device);
         }
     }
 
@@ -295,16 +308,21 @@ impl<R: Registry, S: AsyncRead + AsyncWrite + Unpin> Session<'_, R, S> {
                 ));
             }
         }
-        let verdict = self.accept(&publish).await?;
+        let own = access::device(&publish.topic, self.device, Direction::Up);
+        let verdict = self.accept(&publish, own).await?;
+        self.parts
+            .bus
+            .meter()
+            .hears(own.map(|(channel, _)| channel), &verdict);
         match verdict {
             Ok(()) => self.acknowledge(&publish).await,
             Err(failure) => self.refuse(&publish, &failure).await,
         }
     }
 
-    /// Passes a message on to the registry. `Ok(Ok(()))` means that it is durable.
-    async fn accept(&mut self, publish: &Publish) -> Result<Result<(), Failure>, End> {
-        let Some((channel, encoding)) = access::device(&publish.topic, self.device, Direction::Up) else {
+    /// Passes a message on one of its own topics on to the registry. `Ok(Ok(()))` means that it is durable.
+    async fn accept(&mut self, publish: &Publish, own: Option<Key>) -> Result<Result<(), Failure>, End> {
+        let Some((channel, encoding)) = own else {
             return Ok(Err(access::forbidden().into()));
         };
         let accepted = match channel {
@@ -526,7 +544,11 @@ impl<R: Registry, S: AsyncRead + AsyncWrite + Unpin> Session<'_, R, S> {
                 self.parts.registry.desired(self.device, encoding).await
             };
             match self.ask(fetch).await? {
-                Ok(Some(envelope)) => self.send(key, qos, &envelope).await?,
+                Ok(Some(envelope)) => {
+                    // As long as the client takes to read it.
+                    let _room = self.ask(self.parts.outbound.extend(None, envelope.len())).await?;
+                    self.send(key, qos, &envelope).await?;
+                }
                 Ok(None) => {}
                 Err(failure) if is_barred(&failure) => return Err(End::failed(&failure)),
                 Err(failure) => tracing::warn!(device = %self.device, %failure, "no desired state to send"),
@@ -552,6 +574,7 @@ impl<R: Registry, S: AsyncRead + AsyncWrite + Unpin> Session<'_, R, S> {
             return Ok(());
         }
         let packet_id = (qos == QoS::AtLeastOnce).then(|| self.feeds.sent(key, Instant::now()));
+        self.parts.bus.meter().sends(channel, packet_id.is_some());
         self.say(Outgoing::Publish {
             topic: &topic,
             packet_id,

@@ -72,12 +72,7 @@ impl Feeds {
 
     /// What to send next, to a client that takes `window` messages unacknowledged.
     pub(super) fn next_due(&self, window: u16) -> Option<(Key, QoS)> {
-        let under_way = self
-            .feeds
-            .iter()
-            .filter(|feed| feed.unacknowledged.is_some())
-            .count();
-        let full = under_way >= usize::from(window);
+        let full = self.under_way() >= usize::from(window);
         self.feeds.iter().zip(KEYS).find_map(|(feed, key)| {
             let qos = feed.subscribed.filter(|_| feed.due)?;
             let waits = feed.unacknowledged.is_some() || qos == QoS::AtLeastOnce && full;
@@ -106,13 +101,19 @@ impl Feeds {
         id
     }
 
-    /// The client has a message; an unknown identifier is nothing to it.
-    pub(super) fn acknowledged(&mut self, id: u16) {
-        for feed in &mut self.feeds {
-            if feed.unacknowledged.is_some_and(|(known, _)| known == id) {
-                feed.unacknowledged = None;
-            }
-        }
+    /// The client has a message; gives the channel of it. An unknown identifier is nothing to it.
+    pub(super) fn acknowledged(&mut self, id: u16) -> Option<Channel> {
+        let mut feeds = self.feeds.iter_mut().zip(KEYS);
+        let (feed, (channel, _)) =
+            feeds.find(|(feed, _)| feed.unacknowledged.is_some_and(|(known, _)| known == id))?;
+        feed.unacknowledged = None;
+        Some(channel)
+    }
+
+    /// Messages that wait for their acknowledgement.
+    pub(super) fn under_way(&self) -> usize {
+        let waiting = self.feeds.iter().filter(|feed| feed.unacknowledged.is_some());
+        waiting.count()
     }
 
     /// Since when the oldest message waits for its acknowledgement.

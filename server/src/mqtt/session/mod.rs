@@ -8,6 +8,7 @@ mod talk;
 
 use super::{
     Limits, access,
+    budget::Budget,
     bus::Bus,
     codec::{ConnAck, Connect, Reason},
     places::{Place, Places},
@@ -27,7 +28,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 /// Remaining length of a CONNECT: serial and code are short, and before it nobody is known.
-pub(super) const CONNECT_LIMIT: usize = 4 << 10;
+const CONNECT_LIMIT: usize = 4 << 10;
 /// Remaining length of a claimant's packets: a CSR of 4 KiB in base64 with its wrapping.
 const CLAIM_LIMIT: usize = 8 << 10;
 /// Remaining length of a device's packets: a payload with topic and properties.
@@ -54,6 +55,8 @@ pub(super) struct Parts<R> {
     pub(super) stop: CancellationToken,
     claims: Semaphore,
     seals: Semaphore,
+    inbound: Arc<Budget>,
+    outbound: Arc<Budget>,
 }
 
 /// Who is at the other end, as far as TLS and TCP can tell.
@@ -73,6 +76,11 @@ impl<R> Parts<R> {
         limits: Limits,
         stop: CancellationToken,
     ) -> Self {
+        let used = bus.meter().buffers();
+        let (inbound, outbound) = (
+            Budget::new(limits.inbound, used.clone()),
+            Budget::new(limits.outbound, used.clone()),
+        );
         Self {
             registry,
             bus,
@@ -82,7 +90,14 @@ impl<R> Parts<R> {
             stop,
             claims: Semaphore::new(CLAIMS_AT_ONCE),
             seals: Semaphore::new(SEALS_AT_ONCE),
+            inbound,
+            outbound,
         }
+    }
+
+    /// A connection that nobody knows yet.
+    pub(super) fn wire<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S) -> Wire<S> {
+        Wire::new(stream, CONNECT_LIMIT, Arc::clone(&self.inbound))
     }
 }
 

@@ -2,9 +2,10 @@
 
 use super::super::{
     bus::{Bus, BusError, DOWN, Down, UP, Uplink},
-    hub::Signal,
+    hub::{Cut, Signal},
 };
 use super::client::PATIENCE;
+use futures_util::FutureExt as _;
 use muster_domain::ids::DeviceId;
 use rumqttd::Notification;
 
@@ -122,10 +123,13 @@ async fn a_dead_router_shows() {
     .await
     .unwrap();
     bus.dead().await;
+    let (seat, ()) = bus.hub().enter(device(1), || ());
     assert!(matches!(
         bus.send_down(&Down::Kick(device(1))),
         Err(BusError::Dead)
     ));
+    // What the bus does not take reaches the sessions of this process all the same.
+    assert_eq!(seat.cut().now_or_never(), Some(Cut::Kicked));
 }
 
 #[tokio::test]

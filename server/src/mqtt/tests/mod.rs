@@ -7,6 +7,7 @@ mod codec;
 mod cut;
 mod device;
 mod isolation;
+mod memory;
 mod presence;
 mod registry;
 mod renew;

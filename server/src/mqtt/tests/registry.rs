@@ -43,6 +43,8 @@ struct State {
     /// By serial.
     codes: Mutex<HashMap<String, Open>>,
     claims: AtomicUsize,
+    /// Devices that acknowledged their desired state.
+    received: Mutex<Vec<DeviceId>>,
     sent: AtomicUsize,
     /// Devices whose certificate is good for less than for ever.
     good_for: Mutex<HashMap<DeviceId, Duration>>,
@@ -69,6 +71,11 @@ impl Fake {
 
     pub(super) fn bar(&self, device: DeviceId) {
         self.0.barred.lock().unwrap().insert(device);
+    }
+
+    /// Who acknowledged a desired state.
+    pub(super) fn received_by(&self) -> Vec<DeviceId> {
+        self.0.received.lock().unwrap().clone()
     }
 
     pub(super) fn issue_code(&self, serial: &str, code: &str, device: DeviceId, leaf: &[u8]) {
@@ -207,6 +214,10 @@ impl Registry for Fake {
             assert_eq!(end.replace(departure), None, "a session ends once");
             self.0.ended.notify_waiters();
         }
+    }
+
+    fn received(&self, device: DeviceId) {
+        self.0.received.lock().unwrap().push(device);
     }
 
     async fn claim(&self, attempt: ClaimAttempt) -> Result<ClaimAccepted, Failure> {

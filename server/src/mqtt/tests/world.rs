@@ -8,7 +8,6 @@ use super::{
         gate::{GateError, serve},
         session::{self, Parts, Peer},
         throttle::{ClaimRates, Throttle},
-        wire::Wire,
     },
     client::{Client, Hello, Said},
     registry::Fake,
@@ -259,7 +258,7 @@ impl Pipe {
         let session = tokio::spawn(async move {
             let source = [127, 0, 0, 1].into();
             let mut place = parts.places.enter(std::net::IpAddr::from([127, 0, 0, 1]).into());
-            let mut wire = Wire::new(far, session::CONNECT_LIMIT);
+            let mut wire = parts.wire(far);
             let connect = session::connect(&mut wire).await.unwrap();
             session::run(&parts, wire, Peer { leaf, source }, connect, &mut place).await;
         });

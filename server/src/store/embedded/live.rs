@@ -1,11 +1,14 @@
 //! What is kept in memory beside the file, for questions that are asked all the time.
 
 use super::counts::Deltas;
-use crate::store::Counts;
+use crate::store::{Counts, Work};
 use muster_domain::catalog::Catalog;
-use std::sync::{
-    Arc, PoisonError, RwLock,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 /// The catalog and the counts as of the last commit.
@@ -15,6 +18,7 @@ pub(super) struct Live {
     counts: RwLock<Arc<Counts>>,
     /// A commit failed: nothing is written any more.
     broken: AtomicBool,
+    work: RwLock<Work>,
 }
 
 impl Live {
@@ -23,6 +27,7 @@ impl Live {
             catalog: RwLock::new(Arc::new(catalog)),
             counts: RwLock::new(Arc::new(counts)),
             broken: AtomicBool::new(false),
+            work: RwLock::default(),
         }
     }
 
@@ -43,6 +48,18 @@ impl Live {
 
     pub(super) fn counts(&self) -> Arc<Counts> {
         Arc::clone(&self.counts.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// A group of commands was made durable.
+    pub(super) fn worked(&self, commands: usize, took: Duration) {
+        let mut work = self.work.write().unwrap_or_else(PoisonError::into_inner);
+        work.commits += 1;
+        work.commands += commands as u64;
+        work.busy += took;
+    }
+
+    pub(super) fn work(&self) -> Work {
+        *self.work.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn set_broken(&self) {

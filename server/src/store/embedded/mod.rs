@@ -41,7 +41,7 @@ pub(super) use {
     record::{MappingText, Record, Replaceable},
 };
 
-use super::{Counts, StoreError};
+use super::{Counts, StoreError, Work};
 use live::Live;
 use presence::Presences;
 use redb::{
@@ -171,6 +171,11 @@ impl Store {
     /// Counts of devices as of the last commit.
     pub fn counts(&self) -> Arc<Counts> {
         self.shared.live.counts()
+    }
+
+    /// What was written since the store was opened.
+    pub fn work(&self) -> Work {
+        self.shared.live.work()
     }
 
     /// False after a commit failed (a full or broken disk): reads go on, but nothing is written until the store is

@@ -4,13 +4,13 @@
 use super::{
     Store,
     record::{Record as _, load},
-    tables::PRESENCE,
+    tables::{DEVICES, PRESENCE},
     txn::Txn,
 };
-use crate::store::StoreError;
+use crate::store::{StoreError, UnconfirmedPage};
 use muster_domain::{
     Refusal, Timestamp,
-    device::{Departure, Device, Presence},
+    device::{Departure, Device, Presence, Verification},
     ids::DeviceId,
 };
 use redb::{ReadTransaction, ReadableTable};
@@ -161,6 +161,17 @@ impl Store {
         self.shared.presences.online()
     }
 
+    /// Of the connected devices behind `after`, at most so many looked at: those that have not confirmed their desired state.
+    pub async fn unconfirmed(
+        &self,
+        after: Option<DeviceId>,
+        limit: usize,
+    ) -> Result<UnconfirmedPage, StoreError> {
+        let online = self.shared.presences.online_after(after, limit);
+        self.blocking(move |txn| unconfirmed(&txn.open_table(DEVICES)?, &online, limit))
+            .await
+    }
+
     /// Writes who came and went since the last flush; says how many devices that were. What cannot be written stays for the next
     /// one.
     pub async fn flush_presence(&self) -> Result<u64, StoreError> {
@@ -211,6 +222,29 @@ impl Store {
         device.presence = self.shared.presences.of(&table, device.id)?;
         Ok(Ok(device))
     }
+}
+
+/// Looks through these devices; fewer than `limit` are the last ones.
+fn unconfirmed(
+    table: &impl ReadableTable<u128, &'static [u8]>,
+    online: &[u128],
+    limit: usize,
+) -> Result<UnconfirmedPage, StoreError> {
+    let mut devices = Vec::new();
+    for &id in online {
+        // A device that was taken back is on no record any more; its session ends.
+        let Some(device) = load::<Device>(table, id)? else {
+            continue;
+        };
+        if matches!(device.verification, Verification::Pending) {
+            devices.push((device.id, device.target.generation));
+        }
+    }
+    let last = online.last().filter(|_| online.len() == limit);
+    Ok(UnconfirmedPage {
+        devices,
+        next: last.copied().map(DeviceId::from_u128),
+    })
 }
 
 /// In the order of the keys. A device that was taken back since is on no record any more.

@@ -11,6 +11,7 @@ use redb::Database;
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
+    time::Instant,
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -168,6 +169,7 @@ impl Writer {
 
     /// One transaction for the whole group, durable when this returns.
     fn commit(&self, group: &mut [Box<dyn Command>]) -> Result<(), Failed> {
+        let (began, commands) = (Instant::now(), group.len());
         let txn = txn::begin(&self.database)?;
         let mut open = Txn::open(&txn, &self.live)?;
         for command in group {
@@ -181,6 +183,7 @@ impl Writer {
         };
         txn.commit().map_err(|error| Failed::Commit(error.into()))?;
         publication.publish(&self.live);
+        self.live.worked(commands, began.elapsed());
         Ok(())
     }
 }
