@@ -4,6 +4,7 @@ mod certificates;
 mod credentials;
 mod device;
 mod est;
+mod integrators;
 mod line;
 mod lost_answers;
 mod operator;
