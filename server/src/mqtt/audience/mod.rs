@@ -97,10 +97,12 @@ pub(super) enum Signal {
     Message(Arc<Message>, QoS),
 }
 
-/// May an operator of this name use this client id? Their name, alone or with a slash and more behind it, which no name has.
+/// May an operator of this name use this client id? Their name, alone or with a slash and more behind it: no name has a slash.
 pub(super) fn is_own_id(name: &OperatorName, id: &str) -> bool {
     let rest = id.strip_prefix(name.as_str());
-    id.len() <= ID_LIMIT && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    let is_own = rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    // It is shown to whoever looks for a slow one.
+    is_own && id.len() <= ID_LIMIT && !id.contains(char::is_control)
 }
 
 fn crowd(whose: &str, limit: usize) -> Refusal {

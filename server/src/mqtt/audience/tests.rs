@@ -163,7 +163,9 @@ fn an_id_is_the_name_or_begins_with_it_and_a_slash() {
         assert!(is_own_id(&ines, id), "{id}");
     }
     let long = format!("ines/{}", "x".repeat(ID_LIMIT));
-    for id in ["", "ine", "inesx", "ines.x", "Ines", "/ines", "olga", &long] {
+    for id in [
+        "", "ine", "ines/\n", "inesx", "ines.x", "Ines", "/ines", "olga", &long,
+    ] {
         assert!(!is_own_id(&ines, id), "{id}");
     }
 }

@@ -1,11 +1,12 @@
 //! Integrators: what they hear, what they may not, and that they cost nobody else anything.
 
 use super::{
+    Seeded,
     client::{Hello, Said, packet, publish, subscribe},
     registry::Fake,
     world::{BOTH, Operator, Tls, World, hello, report, report_bytes, topic},
 };
-use crate::mqtt::{bus::Down, codec::Version};
+use crate::mqtt::{access::interest, bus::Down, codec::Version};
 use muster_domain::{access::Role, audit::Action, ids::DeviceId};
 use muster_proto::{
     payload::{self, Departure, FacetState, Presence, Report},
@@ -248,6 +249,75 @@ async fn b1_an_integrator_hears_nothing_that_is_for_devices() {
         assert_eq!(one(&mut client).await.0, up);
         assert_eq!(client.ping().await, Said::PingResp);
     }
+}
+
+/// The filters that there are, written down again.
+fn is_filter(filter: &str, id: &str) -> bool {
+    let parts: Vec<_> = filter.split('/').collect();
+    match parts[..] {
+        ["muster", "v1", "events", kind] => ["#", "device_suspended"].contains(&kind),
+        ["muster", "v1", who, channel] | ["muster", "v1", who, channel, "json"] => {
+            (who == "+" || who == id) && ["hello", "report", "presence"].contains(&channel)
+        }
+        _ => false,
+    }
+}
+
+#[test]
+fn b1_a_hundred_thousand_near_misses_of_a_filter() {
+    let mut seeded = Seeded(47);
+    let id = DeviceId::from_u128(0x5678).to_string();
+    let parts = [
+        "muster",
+        "v1",
+        "#",
+        "+",
+        "",
+        "$share",
+        "$SYS",
+        "desired",
+        "cert",
+        "trust",
+        "renew",
+        "report",
+        "hello",
+        "presence",
+        "json",
+        "claim",
+        "events",
+        "device_suspended",
+        "é",
+        "bus",
+        "up",
+        &id,
+        &id,
+    ];
+    let (mut granted, mut refused) = (0, 0);
+    for _ in 0..100_000 {
+        let mut filter: Vec<_> = match seeded.below(3) {
+            0 => vec!["muster", "v1", "events", "#"],
+            1 => vec!["muster", "v1", "+", "report"],
+            _ => vec!["muster", "v1", &id, "presence", "json"],
+        };
+        for _ in 0..seeded.below(3) {
+            let part = parts[seeded.below(parts.len())];
+            let place = seeded.below(filter.len());
+            match seeded.below(3) {
+                0 => filter.insert(place, part),
+                1 => filter[place] = part,
+                _ => drop(filter.remove(place)),
+            }
+            if filter.is_empty() {
+                break;
+            }
+        }
+        let filter = filter.join("/");
+        let expected = is_filter(&filter, &id);
+        let found = interest(&filter, Role::Integrator).is_some();
+        assert_eq!(found, expected, "{filter}");
+        if found { granted += 1 } else { refused += 1 }
+    }
+    assert!(granted > 10_000 && refused > 10_000, "{granted} {refused}");
 }
 
 #[tokio::test]
