@@ -1,9 +1,14 @@
-//! MQTT topics: `muster/v1/<device id>/<channel>`, each with a JSON twin at `.../json`.
+//! MQTT topics: `muster/v1/<device id>/<channel>`, each with a JSON twin at `.../json`; and `muster/v1/events/<kind>`,
+//! which is JSON only.
 
 use core::fmt;
 
 /// Every topic starts so.
 pub const PREFIX: &str = "muster/v1/";
+/// Behind [`PREFIX`]: where the audit log is told.
+const EVENTS: &str = "events/";
+/// Longest name of a kind of event.
+const KIND_LIMIT: usize = 64;
 /// Length of a device id.
 pub const ID_LENGTH: usize = 26;
 
@@ -33,6 +38,8 @@ pub enum Channel {
     Trusted,
     /// Down: newer versions of the roots, each signed by one of those before it.
     Trust,
+    /// Aside: the device came, or went.
+    Presence,
 }
 
 /// Which way a channel flows.
@@ -42,6 +49,8 @@ pub enum Direction {
     Up,
     /// Registry to device: the device subscribes.
     Down,
+    /// Registry to integrators, of a device that has no part in it.
+    Aside,
 }
 
 /// A topic of this protocol.
@@ -53,10 +62,12 @@ pub enum Topic<'a> {
     Claim(Encoding),
     /// Down, on the same connection: its answer.
     ClaimResult(Encoding),
+    /// Aside: entries of the audit log that tell of this kind of action.
+    Event(&'a str),
 }
 
 impl Channel {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Hello,
         Self::Desired,
         Self::Report,
@@ -64,6 +75,7 @@ impl Channel {
         Self::Certificate,
         Self::Trusted,
         Self::Trust,
+        Self::Presence,
     ];
 
     /// The last part of the topic.
@@ -76,6 +88,7 @@ impl Channel {
             Self::Certificate => "cert",
             Self::Trusted => "trusted",
             Self::Trust => "trust",
+            Self::Presence => "presence",
         }
     }
 
@@ -84,14 +97,24 @@ impl Channel {
         match self {
             Self::Hello | Self::Report | Self::Renew | Self::Trusted => Direction::Up,
             Self::Desired | Self::Certificate | Self::Trust => Direction::Down,
+            Self::Presence => Direction::Aside,
         }
     }
+}
+
+/// Whether this can be the name of an action: one level of a topic, without wildcards.
+fn is_kind(text: &str) -> bool {
+    let plain = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'_';
+    !text.is_empty() && text.len() <= KIND_LIMIT && text.bytes().all(plain)
 }
 
 impl<'a> Topic<'a> {
     /// Reads a topic name; `None` when it is none of ours. Wildcards are no device ids.
     pub fn parse(name: &'a str) -> Option<Self> {
         let rest = name.strip_prefix(PREFIX)?;
+        if let Some(kind) = rest.strip_prefix(EVENTS) {
+            return is_kind(kind).then_some(Self::Event(kind));
+        }
         let (rest, encoding) = match rest.strip_suffix("/json") {
             Some(rest) => (rest, Encoding::Json),
             None => (rest, Encoding::Postcard),
@@ -113,6 +136,7 @@ impl<'a> Topic<'a> {
             Self::Device(_, channel, _) => channel.direction(),
             Self::Claim(_) => Direction::Up,
             Self::ClaimResult(_) => Direction::Down,
+            Self::Event(_) => Direction::Aside,
         }
     }
 
@@ -120,6 +144,7 @@ impl<'a> Topic<'a> {
     pub const fn encoding(&self) -> Encoding {
         match self {
             Self::Device(_, _, encoding) | Self::Claim(encoding) | Self::ClaimResult(encoding) => *encoding,
+            Self::Event(_) => Encoding::Json,
         }
     }
 }
@@ -130,6 +155,8 @@ impl fmt::Display for Topic<'_> {
             Self::Device(id, channel, _) => write!(f, "{PREFIX}{id}/{}", channel.as_str())?,
             Self::Claim(_) => write!(f, "{PREFIX}claim")?,
             Self::ClaimResult(_) => write!(f, "{PREFIX}claim/result")?,
+            // An entry is the text that was hashed: there is no other way to write it.
+            Self::Event(kind) => return write!(f, "{PREFIX}{EVENTS}{kind}"),
         }
         match self.encoding() {
             Encoding::Postcard => Ok(()),
@@ -154,6 +181,13 @@ mod tests {
                 assert_eq!(Topic::parse(&topic.to_string()), Some(topic));
             }
         }
+        let event = Topic::Event("device_suspended");
+        assert_eq!(event.to_string(), "muster/v1/events/device_suspended");
+        assert_eq!(Topic::parse("muster/v1/events/device_suspended"), Some(event));
+        assert_eq!(
+            (event.direction(), event.encoding()),
+            (Direction::Aside, Encoding::Json)
+        );
     }
 
     #[test]
@@ -172,6 +206,12 @@ mod tests {
             "/muster/v1/claim",
             "muster/v1/01hzxk3v9q4t5y6w7e8r9t0a1b/desired/",
             "muster/v1/claim\0",
+            "muster/v1/events",
+            "muster/v1/events/",
+            "muster/v1/events/#",
+            "muster/v1/events/+",
+            "muster/v1/events/device_suspended/json",
+            "muster/v1/events/Device",
             "é",
         ] {
             assert_eq!(Topic::parse(name), None, "{name:?}");

@@ -213,7 +213,10 @@ impl App {
             let (registry, bus, parts) = (service.clone(), service.bus.clone(), parts.clone());
             let serve = gate::serve(
                 mqtt_port,
-                tls::mqtt_config(&ca, &identity, &clock, pins)?,
+                gate::GateTls {
+                    config: tls::mqtt_config(&ca, &identity, &clock, pins)?,
+                    whose: tls::Whose::new(&ca, &clock)?,
+                },
                 registry,
                 bus,
                 claims,

@@ -145,12 +145,14 @@ fn context_text(settings: &Settings) -> String {
     let name = names
         .first()
         .map_or_else(|| "localhost".into(), |name| name.to_str());
-    let mut reachable = settings.grpc();
-    if reachable.ip().is_unspecified() {
-        reachable.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
-    }
+    let [grpc, mqtt] = [settings.grpc(), settings.mqtt()].map(|mut reachable| {
+        if reachable.ip().is_unspecified() {
+            reachable.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
+        }
+        reachable
+    });
     format!(
-        "server = \"https://{reachable}\"\nserver_name = {}\nroots = \"root.pem\"\ncertificate = \"operator.pem\"\nkey = \"operator.key\"\n",
+        "server = \"https://{grpc}\"\nmqtt = \"{mqtt}\"\nserver_name = {}\nroots = \"root.pem\"\ncertificate = \"operator.pem\"\nkey = \"operator.key\"\n",
         toml::Value::from(name.as_ref())
     )
 }

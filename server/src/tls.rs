@@ -1,10 +1,12 @@
 //! TLS for both ports: handshakes under a deadline, client certificates by port, no resumption.
 
 mod pinned;
+mod shown;
 mod web;
 
 pub use pinned::Pins;
-pub use web::{Connection, Peer, Protocol, Shown, WebTls};
+pub use shown::{Shown, Whose};
+pub use web::{Connection, Peer, Protocol, WebTls};
 
 use crate::{
     ca::{Ca, CaError, ServerCertificate, ServerNames},
@@ -144,7 +146,7 @@ impl TimeProvider for Clock {
 }
 
 /// TLS of the port of gRPC and EST: operators may show a certificate of the operator CA, devices one of the device CA or
-/// one that is pinned. No other is accepted; which it is, [`WebTls`] tells.
+/// one that is pinned. No other is accepted; which it is, [`Whose`] tells.
 fn web_config(
     ca: &Ca,
     identity: &Arc<ServerIdentity>,
@@ -156,7 +158,8 @@ fn web_config(
     config(Arc::new(PinnedVerifier { own, pins }), protocols, identity, clock)
 }
 
-/// TLS of the MQTT port: devices may show a certificate of the device CA, or one that is pinned. No other is accepted.
+/// TLS of the MQTT port: devices may show a certificate of the device CA, or one that is pinned, operators one of the
+/// operator CA. No other is accepted; which it is, [`Whose`] tells.
 ///
 /// # Errors
 ///
@@ -167,7 +170,7 @@ pub fn mqtt_config(
     clock: &Clock,
     pins: Pins,
 ) -> Result<Arc<ServerConfig>, TlsError> {
-    let own = own_certificates(ca.device_anchors())?;
+    let own = own_certificates([ca.device_anchors(), ca.operator_anchors()].concat())?;
     config(Arc::new(PinnedVerifier { own, pins }), &[MQTT], identity, clock)
 }
 

@@ -9,7 +9,10 @@ use muster_proto::{
 pub use rumqttc::v5::mqttbytes::v5::Packet;
 use rumqttc::v5::mqttbytes::{
     Error, QoS,
-    v5::{ConnAck, Connect, Filter, Login, PubAck, PubAckReason, Publish, Subscribe, SubscribeReasonCode},
+    v5::{
+        ConnAck, Connect, ConnectProperties, Filter, Login, PubAck, PubAckReason, Publish, Subscribe,
+        SubscribeReasonCode,
+    },
 };
 use std::{
     io,
@@ -73,13 +76,29 @@ impl Mqtt {
 
     /// CONNECT with a client id and, for a claim, serial and code.
     pub async fn connect(&mut self, id: &str, login: Option<(&str, &str)>) -> Option<ConnAck> {
+        let login = login.map(|(user, password)| Login::new(user, password));
+        self.say_connect(id, None, login).await
+    }
+
+    /// CONNECT of a client that takes so many messages unacknowledged.
+    pub async fn connect_taking(&mut self, id: &str, messages: u16) -> Option<ConnAck> {
+        let mut properties = ConnectProperties::new();
+        properties.receive_maximum = Some(messages);
+        self.say_connect(id, Some(properties), None).await
+    }
+
+    async fn say_connect(
+        &mut self,
+        id: &str,
+        properties: Option<ConnectProperties>,
+        login: Option<Login>,
+    ) -> Option<ConnAck> {
         let connect = Connect {
             keep_alive: 60,
             client_id: id.to_owned(),
             clean_start: true,
-            properties: None,
+            properties,
         };
-        let login = login.map(|(user, password)| Login::new(user, password));
         if self.say(&Packet::Connect(connect, None, login)).await.is_err() {
             return None;
         }
@@ -144,6 +163,22 @@ impl Mqtt {
                 }
                 Packet::Disconnect(_) => return None,
                 _ => {}
+            }
+        }
+    }
+
+    /// Why the server ended the connection, in its words; messages that come before are not acknowledged.
+    pub async fn ended(&mut self) -> String {
+        loop {
+            match self.hear().await {
+                Some(Packet::Disconnect(disconnect)) => {
+                    let properties = disconnect.properties;
+                    return properties
+                        .and_then(|properties| properties.reason_string)
+                        .unwrap_or_default();
+                }
+                Some(_) => {}
+                None => return "it closed the connection".to_owned(),
             }
         }
     }

@@ -311,6 +311,8 @@ impl Registry {
             .map(|line| {
                 if line.starts_with("server = ") {
                     format!("server = \"https://{grpc}\"\n")
+                } else if line.starts_with("mqtt = ") {
+                    format!("mqtt = \"{mqtt}\"\n")
                 } else {
                     format!("{line}\n")
                 }

@@ -102,7 +102,7 @@ impl WorldBuilder {
         }
         fs::write(&file, text).expect("settings");
         let serving = serve(directory.path(), self.clock.clone()).await;
-        let client = Client::connect(&context(directory.path(), serving.grpc))
+        let client = Client::connect(&context(directory.path(), serving.grpc, serving.mqtt))
             .await
             .expect("the server answers");
         let world = World {
@@ -139,10 +139,11 @@ async fn serve(directory: &Path, clock: Clock) -> Serving {
     }
 }
 
-fn context(directory: &Path, grpc: SocketAddr) -> Context {
+fn context(directory: &Path, grpc: SocketAddr, mqtt: SocketAddr) -> Context {
     let context = Context::load(&directory.join("registry/operator/context.toml")).expect("a context");
     Context {
         server: format!("https://{grpc}"),
+        mqtt: Some(mqtt.to_string()),
         ..context
     }
 }
@@ -238,7 +239,7 @@ impl World {
     pub async fn serve_again(&mut self) {
         assert!(self.serving.is_none(), "it is served already");
         let serving = serve(self.directory.path(), self.clock.clone()).await;
-        self.client = Client::connect(&context(self.directory.path(), serving.grpc))
+        self.client = Client::connect(&context(self.directory.path(), serving.grpc, serving.mqtt))
             .await
             .expect("the server answers");
         self.serving = Some(serving);
@@ -405,6 +406,7 @@ impl World {
             Role::Operator => WireRole::Operator,
             Role::Approver => WireRole::Approver,
             Role::Viewer => WireRole::Viewer,
+            Role::Integrator => WireRole::Integrator,
         };
         let request = v1::CreateOperatorRequest {
             name: format!("operators/{name}"),

@@ -5,7 +5,7 @@ use crate::{bench, demo};
 use crate::{
     client::Client,
     commands::{
-        apply, audit, batch, catalog, certificate, context, device, fleet, import, manifest, operator,
+        apply, audit, batch, catalog, certificate, context, device, fleet, import, manifest, mqtt, operator,
         profile, refusal,
     },
     context::{Context, Contexts},
@@ -115,6 +115,9 @@ enum Command {
     /// The record of everything that happened, each entry checked against its hash.
     #[command(subcommand)]
     Audit(audit::Command),
+    /// What goes over MQTT, for people.
+    #[command(subcommand)]
+    Mqtt(mqtt::Command),
     /// People and machines that operate the registry.
     #[command(subcommand, visible_alias = "operators")]
     Operator(operator::Command),
@@ -266,6 +269,7 @@ async fn dispatch(command: Command, session: &mut Session<'_>) -> Result<Exit, F
         Command::Firmware(command) => command.run(session).await?,
         Command::Fleet(command) => command.run(session).await?,
         Command::Audit(command) => command.run(session).await?,
+        Command::Mqtt(command) => command.run(session).await?,
         Command::Operator(command) => command.run(session).await?,
         Command::Context(command) => command.run(session)?,
         Command::Refusal(command) => command.run(session)?,

@@ -98,6 +98,27 @@ impl Answer {
         }
     }
 
+    /// What the server said over MQTT, where a text begins with the number of the refusal.
+    pub(crate) fn over_mqtt(status: Code, text: String) -> Self {
+        let (number, message) = match text.strip_prefix('M').and_then(|rest| rest.split_once(": ")) {
+            Some((number, message)) if number.parse::<u16>().is_ok() => {
+                (number.parse().ok(), message.to_owned())
+            }
+            _ => (None, text),
+        };
+        let known = number.and_then(|number| muster_domain::Code::try_from(number).ok());
+        Self {
+            status,
+            number,
+            reason: known.map(|code| code.reason().to_owned()).unwrap_or_default(),
+            message,
+            help: known.map(|code| code.help().to_owned()).unwrap_or_default(),
+            fields: Vec::new(),
+            retry_after: None,
+            reference: None,
+        }
+    }
+
     /// What was named is not there, as found on this side.
     pub(crate) fn missing(message: String, help: &str) -> Self {
         Self {
@@ -342,6 +363,25 @@ mod tests {
         let failure: Failure =
             Status::with_error_details(Code::Internal, "the server failed (f-17)", details).into();
         check(&failure, "error: the server failed (f-17)", Exit::Fault);
+    }
+
+    #[test]
+    fn what_is_said_over_mqtt_has_its_number_and_help() {
+        let said =
+            |text: &str| Failure::Refused(Box::new(Answer::over_mqtt(Code::PermissionDenied, text.into())));
+        let failure = said("M6003: operator x is disabled");
+        assert!(failure.is(muster_domain::Code::OperatorDisabled));
+        let text = failure.to_string();
+        assert!(
+            text.starts_with("error[M6003]: operator x is disabled\n  help: "),
+            "{text}"
+        );
+        for other in ["the server is stopping", "Mx: y", "M1: y"] {
+            assert!(
+                said(other).to_string().contains(other.trim_start_matches("M1: ")),
+                "{other}"
+            );
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! `muster`: the command line of operators and manufacturing lines, and what it is made of.
 //!
 //! **What this is.** A client of the gRPC API of `musterd`: contexts, a connection, files of resources, imports with
-//! results files, and every answer as table, JSON, JSON lines or CSV. The parts are a library, so that the demo,
+//! results files, and every answer as table, JSON, JSON lines or CSV; and a listener to its feeds over MQTT. The parts are a library, so that the demo,
 //! the benchmarks and the tests do what a user does.
 //!
 //! **What it must not know.** How server and agent work: both appear as libraries in `demo` and `bench` only, behind
@@ -24,6 +24,7 @@ pub mod exit;
 pub mod failure;
 pub mod import;
 mod logs;
+mod mqtt;
 pub mod output;
 pub mod records;
 mod render;

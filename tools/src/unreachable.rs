@@ -6,6 +6,8 @@ use std::{error::Error, fmt, io};
 
 /// Most causes looked at under one error: chains are short, and one that points at itself must end.
 const CAUSES: usize = 16;
+const MQTT_PORT: &str =
+    "Is musterd running, and is this its MQTT port? --mqtt names another than the context does.";
 
 /// A server that did not answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +32,31 @@ impl Unreachable {
             doing: format!("connect to {server}"),
             why,
             help,
+        }
+    }
+
+    /// The same, to where MQTT is spoken.
+    pub(crate) fn over_mqtt(address: &str, error: &(dyn Error + 'static)) -> Self {
+        let (why, help) = diagnose(error);
+        let help = match help {
+            // What is said of the other port is no help here.
+            "" => MQTT_PORT,
+            known if known.contains("gRPC") => MQTT_PORT,
+            known => known,
+        };
+        Self {
+            doing: format!("connect to {address}"),
+            why,
+            help,
+        }
+    }
+
+    /// A connection that stood, and broke.
+    pub(crate) fn lost(why: String) -> Self {
+        Self {
+            doing: "go on".to_owned(),
+            why,
+            help: "",
         }
     }
 
@@ -158,6 +185,14 @@ mod tests {
         assert_eq!(found.doing, "connect to https://h:1");
         assert!(found.why.contains(why), "{found:?}");
         assert!(found.help.contains(help), "{found:?}");
+    }
+
+    #[test]
+    fn what_answers_no_mqtt_is_not_taken_for_grpc() {
+        for kind in [io::ErrorKind::ConnectionRefused, io::ErrorKind::UnexpectedEof] {
+            let found = Unreachable::over_mqtt("h:1", &io::Error::from(kind));
+            assert_eq!((found.doing.as_str(), found.help), ("connect to h:1", MQTT_PORT));
+        }
     }
 
     #[test]

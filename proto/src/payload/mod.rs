@@ -1,4 +1,4 @@
-//! MQTT payloads: what devices and registry say to each other.
+//! MQTT payloads: what devices and registry say to each other, and what integrators hear of it.
 //!
 //! Postcard is not self-describing, so each postcard payload starts with [`VERSION`]; decoding refuses other
 //! versions, trailing bytes and anything over [`LIMIT`]. The JSON twin refuses unknown fields.
@@ -6,6 +6,7 @@
 mod binary;
 mod claim;
 mod desired;
+mod presence;
 mod renew;
 mod report;
 mod trust;
@@ -13,6 +14,7 @@ mod trust;
 pub use binary::{Binary, Digest};
 pub use claim::{Claim, ClaimAccepted, ClaimRefused, ClaimResult};
 pub use desired::{Coordinates, Desired, File, Firmware, Location};
+pub use presence::{Departure, Presence};
 pub use renew::{CertificateIssued, CertificateUpdate, Renew};
 pub use report::{Facet, FacetState, FacetStatus, Hello, Report};
 pub use trust::{TrustBundle, TrustVersion, Trusted};

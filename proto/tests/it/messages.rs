@@ -6,8 +6,8 @@ use muster_proto::{
     envelope::{Envelope, signing_input},
     payload::{
         self, Binary, CertificateIssued, CertificateUpdate, Claim, ClaimAccepted, ClaimRefused, ClaimResult,
-        Coordinates, Desired, Digest, Facet, FacetState, FacetStatus, File, Firmware, Hello, Location, Renew,
-        Report, Trusted,
+        Coordinates, Departure, Desired, Digest, Facet, FacetState, FacetStatus, File, Firmware, Hello,
+        Location, Presence, Renew, Report, Trusted,
     },
     topic::Encoding,
 };
@@ -55,6 +55,8 @@ pub(crate) fn visit(visit: &mut impl Visit) {
     same(visit, "hello", &hello());
     same(visit, "report", &report());
     same(visit, "report_troubled", &report_troubled());
+    same(visit, "presence_online", &presence_online());
+    same(visit, "presence_offline", &presence_offline());
     same(visit, "desired_bare", &desired_bare());
     same(visit, "desired", &desired());
     for (name, content) in [("envelope_bare", desired_bare()), ("envelope", desired())] {
@@ -181,6 +183,26 @@ fn report_troubled() -> Report {
         ],
         firmware: None,
         ..report()
+    }
+}
+
+fn presence_online() -> Presence {
+    Presence {
+        device_id: DEVICE.into(),
+        online: true,
+        at_millis: ISSUED_AT * 1000,
+        reason: None,
+        source: "192.0.2.7".into(),
+        session: 300,
+    }
+}
+
+fn presence_offline() -> Presence {
+    Presence {
+        online: false,
+        at_millis: ISSUED_AT * 1000 + 61_250,
+        reason: Some(Departure::ShutOut),
+        ..presence_online()
     }
 }
 

@@ -128,6 +128,8 @@ fn every_example_is_what_it_says() {
         "hello",
         "report",
         "report_troubled",
+        "presence_online",
+        "presence_offline",
         "desired",
         "desired_bare",
         "envelope_bare",

@@ -1,4 +1,4 @@
-//! Who may call what: a table in data, deny by default.
+//! Who may call what, and who may hear what: two tables in data, deny by default.
 
 use crate::{
     Code, Refusal,
@@ -19,11 +19,19 @@ pub enum Role {
     Approver,
     /// Reads.
     Viewer,
+    /// A program beside the registry: hears its feeds over MQTT, and reads what it needs to make sense of them.
+    Integrator,
 }
 
 impl Role {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Admin, Self::Operator, Self::Approver, Self::Viewer];
+    pub const ALL: [Self; 5] = [
+        Self::Admin,
+        Self::Operator,
+        Self::Approver,
+        Self::Viewer,
+        Self::Integrator,
+    ];
 
     /// The written name.
     pub const fn as_str(self) -> &'static str {
@@ -32,6 +40,7 @@ impl Role {
             Self::Operator => "operator",
             Self::Approver => "approver",
             Self::Viewer => "viewer",
+            Self::Integrator => "integrator",
         }
     }
 }
@@ -78,6 +87,8 @@ pub enum Rule {
 }
 
 const READ: Rule = Rule::Roles(&[Role::Admin, Role::Operator, Role::Approver, Role::Viewer]);
+/// What makes sense of a feed: which device that is, and the entries of the audit log that were missed.
+const FOLLOW: Rule = Rule::Roles(&Role::ALL);
 const WRITE: Rule = Rule::Roles(&[Role::Admin, Role::Operator]);
 const ADMIN: Rule = Rule::Roles(&[Role::Admin]);
 
@@ -93,8 +104,8 @@ pub const TABLE: &[(&str, Rule)] = &[
     ("muster.v1.Manifests/UndoBatch", WRITE),
     ("muster.v1.Manifests/GetBatch", READ),
     ("muster.v1.Manifests/ListBatches", READ),
-    ("muster.v1.Devices/GetDevice", READ),
-    ("muster.v1.Devices/ListDevices", READ),
+    ("muster.v1.Devices/GetDevice", FOLLOW),
+    ("muster.v1.Devices/ListDevices", FOLLOW),
     ("muster.v1.Devices/ExplainDevice", READ),
     ("muster.v1.Devices/SuspendDevice", WRITE),
     ("muster.v1.Devices/ResumeDevice", WRITE),
@@ -128,10 +139,58 @@ pub const TABLE: &[(&str, Rule)] = &[
     ("muster.v1.Access/CreateOperator", ADMIN),
     ("muster.v1.Access/ListOperators", READ),
     ("muster.v1.Access/DisableOperator", ADMIN),
-    ("muster.v1.Access/WhoAmI", READ),
-    ("muster.v1.Audit/ListEntries", READ),
+    ("muster.v1.Access/WhoAmI", FOLLOW),
+    ("muster.v1.Audit/ListEntries", FOLLOW),
     ("muster.v1.Fleet/GetCounts", READ),
 ];
+
+/// What there is to hear over MQTT.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Feed {
+    /// What devices say when they connect.
+    Hello,
+    /// What devices say of what they applied.
+    Report,
+    /// Which devices come and go.
+    Presence,
+    /// The audit log, as it grows.
+    Events,
+}
+
+impl Feed {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Hello, Self::Report, Self::Presence, Self::Events];
+}
+
+/// Who may hear which feed: every role that may read the same over gRPC. A feed that is missing here is denied to all, and
+/// fails a test.
+pub const FEEDS: &[(Feed, &[Role])] = &[
+    (Feed::Hello, &Role::ALL),
+    (Feed::Report, &Role::ALL),
+    (Feed::Presence, &Role::ALL),
+    (Feed::Events, &Role::ALL),
+];
+
+/// May an operator of this role hear this feed?
+pub fn may_hear(role: Role, feed: Feed) -> bool {
+    FEEDS
+        .iter()
+        .any(|(known, roles)| *known == feed && roles.contains(&role))
+}
+
+/// May the holder of an operator certificate connect to hear feeds? Which ones, [`may_hear`] says.
+pub fn may_listen(holder: Option<Operator>) -> Result<Operator, Refusal> {
+    let why = match holder {
+        Some(operator) if operator.enabled => return Ok(operator),
+        Some(operator) => disabled(&operator.name),
+        None => "the certificate belongs to no enabled operator".to_owned(),
+    };
+    Err(Refusal::new(Code::OperatorDisabled, why))
+}
+
+fn disabled(name: &OperatorName) -> String {
+    format!("operator {name} is disabled")
+}
 
 /// Proof that a call was checked; service functions that change anything demand one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -172,10 +231,9 @@ pub fn authorize(method: &str, principal: &Principal) -> Result<Permit, Refusal>
             Code::OperatorDisabled,
             "the certificate belongs to no enabled operator",
         )),
-        Principal::Operator(operator) if !operator.enabled => Err(Refusal::new(
-            Code::OperatorDisabled,
-            format!("operator {} is disabled", operator.name),
-        )),
+        Principal::Operator(operator) if !operator.enabled => {
+            Err(Refusal::new(Code::OperatorDisabled, disabled(&operator.name)))
+        }
         Principal::Operator(operator) if roles.contains(&operator.role) => Ok(Permit {
             operator: Some(operator.clone()),
         }),
@@ -238,6 +296,41 @@ mod tests {
     fn what_is_not_in_the_table_is_denied_to_all() {
         let refusal = authorize("muster.v1.Fleet/Destroy", &operator(Role::Admin, true)).unwrap_err();
         assert_eq!(refusal.code, Code::NotPermitted);
+    }
+
+    #[test]
+    fn an_integrator_may_read_what_makes_sense_of_a_feed_and_no_more() {
+        let integrator = operator(Role::Integrator, true);
+        let allowed: Vec<_> = TABLE
+            .iter()
+            .filter(|(method, rule)| *rule != Rule::Anyone && authorize(method, &integrator).is_ok())
+            .map(|(method, _)| *method)
+            .collect();
+        assert_eq!(
+            allowed,
+            [
+                "muster.v1.Devices/GetDevice",
+                "muster.v1.Devices/ListDevices",
+                "muster.v1.Access/WhoAmI",
+                "muster.v1.Audit/ListEntries",
+            ]
+        );
+    }
+
+    #[test]
+    fn every_feed_has_one_row_and_whoever_hears_it_may_read_the_same() {
+        for feed in Feed::ALL {
+            let rows = FEEDS.iter().filter(|(known, _)| *known == feed);
+            assert_eq!(rows.count(), 1, "{feed:?}");
+            let same = match feed {
+                Feed::Hello | Feed::Report | Feed::Presence => "muster.v1.Devices/GetDevice",
+                Feed::Events => "muster.v1.Audit/ListEntries",
+            };
+            for role in Role::ALL {
+                let reads = authorize(same, &operator(role, true)).is_ok();
+                assert_eq!(may_hear(role, feed), reads, "{feed:?} {role}");
+            }
+        }
     }
 
     #[test]

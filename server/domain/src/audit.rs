@@ -4,8 +4,11 @@
 //! SHA-256, and a Merkle tree of proofs can stand on the leaves.
 
 use crate::{Timestamp, names::OperatorName};
-use core::fmt;
-use serde::{Deserialize, Serialize};
+use core::{fmt, str::FromStr};
+use serde::{
+    Deserialize, Serialize,
+    de::{IntoDeserializer as _, value::StrDeserializer},
+};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
@@ -37,7 +40,7 @@ impl fmt::Display for Actor {
 }
 
 /// What happened. The names are part of the contract.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
     /// The registry was made.
@@ -104,6 +107,26 @@ pub enum Action {
     RenewalOrdered,
     /// A certificate was revoked.
     CertificateRevoked,
+}
+
+/// Reads the written name.
+impl FromStr for Action {
+    type Err = UnknownAction;
+
+    fn from_str(name: &str) -> Result<Self, UnknownAction> {
+        let name: StrDeserializer<'_, serde::de::value::Error> = name.into_deserializer();
+        Self::deserialize(name).map_err(|_| UnknownAction)
+    }
+}
+
+/// A text that names no action.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UnknownAction;
+
+impl fmt::Display for UnknownAction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("is the name of no action")
+    }
 }
 
 /// An event before it has its place in the log.
@@ -184,6 +207,19 @@ impl Event {
     }
 }
 
+#[derive(Deserialize)]
+struct Kind {
+    action: String,
+}
+
+impl Entry {
+    /// The name of what happened, which a newer program may have written; `None` when the leaf is no entry.
+    pub fn kind(&self) -> Option<String> {
+        let kind: Kind = serde_json::from_str(&self.leaf).ok()?;
+        Some(kind.action)
+    }
+}
+
 /// RFC 9162, 2.1.1: the hash of a leaf has a prefix of its own, so that no leaf passes for a node.
 pub fn leaf_hash(leaf: &str) -> [u8; 32] {
     Sha256::new()
@@ -212,7 +248,19 @@ mod tests {
             r#"{"index":7,"at_millis":1000,"actor":"system","action":"registry_created","subject":"registry","detail":{"version":"1"}}"#
         );
         assert_eq!(entry.hash, leaf_hash(&entry.leaf));
+        assert_eq!(entry.kind().as_deref(), Some("registry_created"));
         // SHA-256 of a single zero byte: the hash of an empty leaf (RFC 9162).
         assert_eq!(leaf_hash("")[..4], [0x6e, 0x34, 0x0b, 0x9c]);
+    }
+
+    #[test]
+    fn an_action_is_read_as_it_is_written() {
+        for action in [Action::RegistryCreated, Action::CertificateRevoked] {
+            let written = serde_json::to_value(action).unwrap();
+            assert_eq!(written.as_str().unwrap().parse(), Ok(action));
+        }
+        for other in ["", "Registry_created", "registry_created ", "#"] {
+            assert_eq!(other.parse::<Action>(), Err(UnknownAction));
+        }
     }
 }

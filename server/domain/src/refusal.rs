@@ -164,11 +164,13 @@ codes! {
     6004 OperatorExists Exists "OPERATOR_EXISTS" "An operator of that name exists. Choose another name; names are not reused."
     6005 LastAdmin Precondition "LAST_ADMIN" "This is the last admin. Create another before disabling this one."
 
-    7001 TopicForbidden Denied "TOPIC_FORBIDDEN" "A device may use its own topics only, each in its one direction."
-    7002 ClientIdForeign Denied "CLIENT_ID_FOREIGN" "The MQTT client id must be empty or the device id of the certificate."
+    7001 TopicForbidden Denied "TOPIC_FORBIDDEN" "A device may use its own topics only, each in its one direction. An operator may subscribe the feeds of their role, and publishes nothing."
+    7002 ClientIdForeign Denied "CLIENT_ID_FOREIGN" "The MQTT client id must be empty or the device id of the certificate; of an operator, their name, alone or with a / and more behind it."
     7003 PayloadMalformed Invalid "PAYLOAD_MALFORMED" "The payload is not the message this topic carries."
     7004 DeviceBarred Denied "DEVICE_BARRED" "The certificate is not current, or the device is suspended or retired."
     7005 CertificateEnded Denied "CERTIFICATE_ENDED" "The certificate has ended. Renew it; until then nothing else is heard."
+    7006 SubscriberSlow Exhausted "SUBSCRIBER_SLOW" "More waited for this subscriber than may. Connect again, read faster or subscribe less; entries of the audit log that were missed are in Audit/ListEntries, and what devices said last is on their records."
+    7007 SubscriberCrowd Exhausted "SUBSCRIBER_CROWD" "There are as many subscriptions, or connections of this operator or of all, as may be. End one of them first."
 }
 
 /// A number that no refusal has.

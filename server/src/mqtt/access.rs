@@ -1,6 +1,11 @@
 //! Who may use which topic. Exact names only: what is not listed here is forbidden.
 
-use muster_domain::{Code, Refusal, ids::DeviceId};
+use super::audience::Interest;
+use muster_domain::{
+    Code, Refusal,
+    access::{Role, may_hear},
+    ids::DeviceId,
+};
 use muster_proto::topic::{Channel, Direction, Encoding, Topic};
 
 /// A topic of the device's own, in the wanted direction.
@@ -11,15 +16,20 @@ pub(super) fn device(topic: &str, device: DeviceId, direction: Direction) -> Opt
             let own = id.parse::<DeviceId>().is_ok_and(|id| id == device);
             (own && channel.direction() == direction).then_some((channel, encoding))
         }
-        Topic::Claim(_) | Topic::ClaimResult(_) => None,
+        Topic::Claim(_) | Topic::ClaimResult(_) | Topic::Event(_) => None,
     }
+}
+
+/// What an operator of this role may subscribe.
+pub(super) fn interest(filter: &str, role: Role) -> Option<Interest> {
+    Interest::parse(filter).filter(|interest| may_hear(role, interest.feed()))
 }
 
 /// The topic on which a connection without certificate may publish.
 pub(super) fn claim(topic: &str) -> Option<Encoding> {
     match Topic::parse(topic)? {
         Topic::Claim(encoding) => Some(encoding),
-        Topic::ClaimResult(_) | Topic::Device(..) => None,
+        Topic::ClaimResult(_) | Topic::Device(..) | Topic::Event(_) => None,
     }
 }
 
@@ -27,7 +37,7 @@ pub(super) fn claim(topic: &str) -> Option<Encoding> {
 pub(super) fn claim_result(topic: &str) -> Option<Encoding> {
     match Topic::parse(topic)? {
         Topic::ClaimResult(encoding) => Some(encoding),
-        Topic::Claim(_) | Topic::Device(..) => None,
+        Topic::Claim(_) | Topic::Device(..) | Topic::Event(_) => None,
     }
 }
 
@@ -37,6 +47,17 @@ pub(super) fn forbidden() -> Refusal {
         Code::TopicForbidden,
         "not a topic of this connection in this direction",
     )
+}
+
+/// The answer to an integrator's filter that is none of theirs.
+pub(super) fn unheard(role: Role) -> Refusal {
+    let why = format!("not a filter that an operator of role {role} may subscribe");
+    Refusal::new(Code::TopicForbidden, why)
+}
+
+/// The answer to an integrator's message.
+pub(super) fn silent() -> Refusal {
+    Refusal::new(Code::TopicForbidden, "operators publish nothing over MQTT")
 }
 
 #[cfg(test)]
@@ -52,6 +73,8 @@ mod tests {
                 (Channel::Hello, true),
                 (Channel::Report, true),
                 (Channel::Desired, false),
+                (Channel::Certificate, false),
+                (Channel::Trust, false),
             ] {
                 for encoding in [Encoding::Postcard, Encoding::Json] {
                     let name = Topic::Device(&id.to_string(), channel, encoding).to_string();
@@ -61,6 +84,23 @@ mod tests {
                     assert_eq!(claim(&name).or_else(|| claim_result(&name)), None, "{name}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn b1_a_device_hears_nothing_of_who_comes_and_goes_or_of_the_audit_log() {
+        let own = DeviceId::from_u128(7);
+        let presence = |encoding| Topic::Device(&own.to_string(), Channel::Presence, encoding).to_string();
+        for name in [
+            presence(Encoding::Postcard),
+            presence(Encoding::Json),
+            "muster/v1/events/device_suspended".into(),
+        ] {
+            for direction in [Direction::Up, Direction::Down] {
+                assert_eq!(device(&name, own, direction), None, "{name}");
+            }
+            assert_eq!(claim(&name).or_else(|| claim_result(&name)), None, "{name}");
+            assert!(interest(&name, Role::Integrator).is_some(), "{name}");
         }
     }
 

@@ -10,6 +10,8 @@ use super::{
     throttle::Throttle,
     wire::WireError,
 };
+use crate::tls::Whose;
+use rustls::pki_types::CertificateDer;
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -55,12 +57,20 @@ impl From<&StrangerError> for Introduction {
     }
 }
 
-/// Serves devices and claimants on a bound listener until `stop`; then finishes what is under way, says goodbye, and
-/// cuts what is left after [`Limits::drain`]. `tls` asks for a client certificate of the device CA and does not
-/// insist on it.
+/// TLS of the gate.
+#[derive(Debug, Clone)]
+pub struct GateTls {
+    /// Asks for a client certificate of the device CA or the operator CA, and does not insist on it.
+    pub config: Arc<rustls::ServerConfig>,
+    /// Tells the one from the other.
+    pub whose: Whose,
+}
+
+/// Serves devices, integrators and claimants on a bound listener until `stop`; then finishes what is under way, says
+/// goodbye, and cuts what is left after [`Limits::drain`].
 pub async fn serve<R: Registry>(
     listener: TcpListener,
-    tls: Arc<rustls::ServerConfig>,
+    tls: GateTls,
     registry: R,
     bus: Bus,
     throttle: Arc<Throttle>,
@@ -68,7 +78,7 @@ pub async fn serve<R: Registry>(
     stop: CancellationToken,
 ) -> Result<(), GateError> {
     let parts = Arc::new(Parts::new(registry, bus, throttle, limits, stop.clone()));
-    let acceptor = TlsAcceptor::from(tls);
+    let (acceptor, whose) = (TlsAcceptor::from(tls.config), tls.whose);
     let (tasks, cut) = (TaskTracker::new(), CancellationToken::new());
     loop {
         let accepted = tokio::select! {
@@ -79,7 +89,8 @@ pub async fn serve<R: Registry>(
         match accepted {
             Ok((tcp, address)) => {
                 let place = parts.places.enter(Source::from(address.ip()));
-                let connection = connection(Arc::clone(&parts), acceptor.clone(), tcp, address, place);
+                let tls = (acceptor.clone(), whose.clone());
+                let connection = connection(Arc::clone(&parts), tls, tcp, address, place);
                 let cut = cut.clone();
                 tasks.spawn(async move {
                     tokio::select! {
@@ -112,7 +123,7 @@ async fn drain(tasks: &TaskTracker, cut: &CancellationToken, within: Duration) -
 
 async fn connection<R: Registry>(
     parts: Arc<Parts<R>>,
-    acceptor: TlsAcceptor,
+    (acceptor, whose): (TlsAcceptor, Whose),
     tcp: TcpStream,
     address: SocketAddr,
     mut place: Place,
@@ -138,7 +149,7 @@ async fn connection<R: Registry>(
         Ok((wire, connect)) => {
             meter.introduces(Introduction::Connected);
             let peer = Peer {
-                leaf: peer_leaf(wire.stream()),
+                shown: whose.shown(chain(wire.stream())),
                 source: address.ip().to_canonical(),
             };
             Box::pin(session::run(&parts, wire, peer, connect, &mut place)).await;
@@ -161,8 +172,8 @@ async fn handshake(acceptor: TlsAcceptor, tcp: TcpStream) -> Result<TlsStream<Tc
     handshake.await.map_err(StrangerError::Handshake)
 }
 
-/// The client's certificate, DER, as the handshake checked it.
-fn peer_leaf(stream: &TlsStream<TcpStream>) -> Option<Vec<u8>> {
+/// The client's certificates as the handshake checked them, its own first.
+fn chain(stream: &TlsStream<TcpStream>) -> &[CertificateDer<'static>] {
     let (_, session) = stream.get_ref();
-    session.peer_certificates()?.first().map(|leaf| leaf.to_vec())
+    session.peer_certificates().unwrap_or_default()
 }

@@ -1,9 +1,9 @@
-//! The live device sessions of this gate, and the bell of each.
+//! The live device sessions of this gate, and the bell of each; and beside them the audience.
 //!
 //! A bell coalesces: ten changes of desired state while a session is busy ring once, and nothing queues up behind a
 //! slow device.
 
-use super::bus::Down;
+use super::{audience::Audience, bus::Down};
 use muster_domain::ids::DeviceId;
 use std::{
     collections::HashMap,
@@ -35,9 +35,9 @@ impl Bell {
 /// Why a session is cut from outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Cut {
-    /// The device was shut out.
+    /// The device, or the operator, was shut out.
     Kicked,
-    /// The device has a newer connection.
+    /// It has a newer connection.
     TakenOver,
 }
 
@@ -56,6 +56,7 @@ pub(super) enum Signal {
 #[derive(Debug, Default)]
 pub(super) struct Hub {
     sessions: Mutex<HashMap<DeviceId, Arc<Bell>>>,
+    audience: Arc<Audience>,
 }
 
 /// A session's place in the hub; leaving is by drop.
@@ -90,9 +91,15 @@ impl Hub {
         (seat, arrived)
     }
 
+    /// The integrators' sessions.
+    pub(super) const fn audience(&self) -> &Arc<Audience> {
+        &self.audience
+    }
+
     /// Passes a message on to its session, if that is here.
     pub(super) fn deliver(&self, down: Down) {
         let (device, signal) = match down {
+            Down::OperatorOut(key) => return self.audience.shut_out(key),
             Down::Kick(device) => (device, KICKED),
             Down::DesiredChanged(device) => (device, DESIRED),
             Down::RenewalOrdered(device) => (device, RENEWAL),

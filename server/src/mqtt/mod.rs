@@ -1,15 +1,16 @@
 //! The MQTT gate and the bus behind it.
 //!
 //! **What this is.** The only door for devices. [`gate`] accepts connections and gives each its own task; `session`
-//! speaks MQTT with a device (by certificate) or with a claimant (by activation code); [`registry`] is what they
-//! ask; [`bus`] carries messages between gates, behind which sits an unmodified rumqttd that no device
-//! ever reaches.
+//! speaks MQTT with a device (by certificate), with a claimant (by activation code) or with an integrator (by an operator's
+//! certificate); [`registry`] is what they ask; [`bus`] carries messages between gates and to the `audience` of integrators,
+//! and behind it sits an unmodified rumqttd that nobody outside ever reaches.
 //!
 //! **What it must not know.** The store, gRPC, how a decision is made.
 //!
-//! **Where to start.** [`gate::serve`], then `session/device.rs`.
+//! **Where to start.** [`gate::serve`], then `session/device.rs`; for integrators `session/integrator.rs`.
 
 mod access;
+mod audience;
 mod bucket;
 mod budget;
 pub mod bus;

@@ -1,13 +1,21 @@
-//! What the gate asks the registry: who is this, what does it say, what must it hear.
+//! What the gate asks the registry: who is this, what does it say, what must it hear; and what integrators are told.
 
 use crate::fault::Failure;
 use bytes::Bytes;
-use muster_domain::{device::Departure, ids::DeviceId};
+use muster_domain::{
+    access::Role,
+    audit::Entry,
+    certificate::SpkiDigest,
+    device::{Departure, Presence},
+    ids::DeviceId,
+    names::OperatorName,
+};
 use muster_proto::{
     payload::{CertificateIssued, ClaimAccepted, Hello, Report, TrustBundle, Trusted},
     topic::Encoding,
 };
 use std::{fmt, future::Future, net::IpAddr, time::Duration};
+use tokio::sync::watch;
 use zeroize::Zeroizing;
 
 /// A claim as it came in over MQTT.
@@ -40,6 +48,28 @@ pub struct Admitted {
     pub good_for: Duration,
 }
 
+/// An operator who is let in, to hear.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdmittedOperator {
+    /// Who.
+    pub name: OperatorName,
+    /// What they may hear.
+    pub role: Role,
+    /// The key of their certificate.
+    pub key: SpkiDigest,
+    /// For how long their certificate is good.
+    pub good_for: Duration,
+}
+
+/// A device's session as it was noted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Arrival {
+    /// Its number. Newer sessions have higher ones.
+    pub session: u64,
+    /// What is known of the device since.
+    pub presence: Presence,
+}
+
 /// A request for the next certificate.
 #[derive(Debug, Clone)]
 pub struct RenewalAttempt {
@@ -65,12 +95,22 @@ pub trait Registry: Clone + Send + Sync + 'static {
     /// Whose certificate this is; refused when it is not current or its device is shut out.
     fn admit(&self, leaf: &[u8], source: IpAddr) -> impl Future<Output = Result<Admitted, Failure>> + Send;
 
-    /// Notes that a device is connected; the number of its session is for [`Registry::departed`]. Newer sessions have higher
-    /// numbers. Called under a lock, for every connection: it must not wait.
-    fn arrived(&self, device: DeviceId, source: IpAddr) -> u64;
+    /// The operator whose certificate this is; refused when they are not registered or shut out.
+    fn admit_operator(&self, leaf: &[u8]) -> impl Future<Output = Result<AdmittedOperator, Failure>> + Send;
 
-    /// Notes that a session ended. It must not wait, and a session that is not the device's newest says nothing of the device.
-    fn departed(&self, device: DeviceId, session: u64, departure: Departure);
+    /// How many entries the audit log has, and how many it will have.
+    fn audit_size(&self) -> watch::Receiver<u64>;
+
+    /// Entries of the audit log from this index on, at most so many.
+    fn audit(&self, first: u64, limit: usize) -> impl Future<Output = Result<Vec<Entry>, Failure>> + Send;
+
+    /// Notes that a device is connected; the number of its session is for [`Registry::departed`]. Called under a lock, for
+    /// every connection: it must not wait.
+    fn arrived(&self, device: DeviceId, source: IpAddr) -> Arrival;
+
+    /// Notes that a session ended; what is known of the device since. It must not wait, and a session that is not the device's
+    /// newest says nothing of the device: `None`.
+    fn departed(&self, device: DeviceId, session: u64, departure: Departure) -> Option<Presence>;
 
     /// Notes that a device acknowledged its desired state: it has it, and will say what becomes of it. It must not wait.
     fn received(&self, device: DeviceId);

@@ -4,6 +4,7 @@ use super::{OrFault as _, Service, actor, blocking, fresh_serial};
 use crate::{
     ca::{CertificationRequest, operator_record},
     fault::Failure,
+    mqtt::bus::Down,
     store::NewOperator,
 };
 use muster_domain::{
@@ -93,7 +94,7 @@ impl Service {
         Ok(CreatedOperator { operator, chain })
     }
 
-    /// Shuts an operator out for good.
+    /// Shuts an operator out for good; what they hear over MQTT ends.
     pub async fn disable_operator(&self, permit: &Permit, name: OperatorName) -> Result<Operator, Failure> {
         let event = Event::new(
             self.clock.now(),
@@ -101,10 +102,12 @@ impl Service {
             Action::OperatorDisabled,
             format!("operators/{name}"),
         );
-        Ok(self
+        let disabled = self
             .store
             .disable_operator(name, event)
             .await
-            .or_fault("disable an operator")??)
+            .or_fault("disable an operator")??;
+        self.tell(Down::OperatorOut(disabled.key));
+        Ok(disabled)
     }
 }

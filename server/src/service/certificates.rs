@@ -101,6 +101,11 @@ impl Service {
         for device in revoked.devices {
             self.tell(Down::Kick(device));
         }
+        // A key that is known to others opens nothing for an operator either.
+        let is_operators = matches!(revoked.certificate.holder, CertificateHolder::Operator(_));
+        if is_operators || reason == RevocationReason::KeyCompromise {
+            self.tell(Down::OperatorOut(revoked.certificate.spki));
+        }
         tracing::info!(certificate = %serial, holder = %revoked.certificate.holder, %reason, "revoked");
         Ok(revoked.certificate)
     }

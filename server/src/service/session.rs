@@ -1,17 +1,19 @@
-//! What the gate asks: who is this, what does it say, what must it hear.
+//! What the gate asks: who is this, what does it say, what must it hear; and what integrators are told.
 
 use super::{ClaimInput, OrFault as _, Service};
 use crate::{
     ca,
     fault::Failure,
-    mqtt::registry::{Admitted, ClaimAttempt, Needs, Registry, RenewalAttempt},
+    mqtt::registry::{Admitted, AdmittedOperator, Arrival, ClaimAttempt, Needs, Registry, RenewalAttempt},
     store::Holder,
 };
 use bytes::Bytes;
 use muster_domain::{
     Code, Refusal, Timestamp,
+    access::may_listen,
+    audit::Entry,
     certificate::CertificateSerial,
-    device::{Departure, Facet, FacetState, FacetStatus, Hello, HelloAnswer, Report, Verification},
+    device::{Departure, Facet, FacetState, FacetStatus, Hello, HelloAnswer, Presence, Report, Verification},
     ids::DeviceId,
     renewal::{self, Admission},
 };
@@ -21,6 +23,7 @@ use muster_proto::{
 };
 use semver::Version;
 use std::{net::IpAddr, time::Duration};
+use tokio::sync::watch;
 
 /// Longest text a device may give as a reason or version, in bytes; more is cut.
 const TEXT_LIMIT: usize = 512;
@@ -151,12 +154,43 @@ impl Registry for Service {
         })
     }
 
-    fn arrived(&self, device: DeviceId, source: IpAddr) -> u64 {
-        self.store.arrived(device, source, self.clock.now())
+    async fn admit_operator(&self, leaf: &[u8]) -> Result<AdmittedOperator, Failure> {
+        let operator = may_listen(self.operator_of(leaf).await?)?;
+        let (now, (_, end)) = (
+            self.clock.now(),
+            ca::certificate_validity(leaf).or_fault("read the validity of an operator certificate")?,
+        );
+        Ok(AdmittedOperator {
+            name: operator.name,
+            role: operator.role,
+            key: operator.key,
+            good_for: Duration::from_millis(end.millis().saturating_sub(now.millis())),
+        })
     }
 
-    fn departed(&self, device: DeviceId, session: u64, departure: Departure) {
-        self.store.departed(device, session, departure, self.clock.now());
+    fn audit_size(&self) -> watch::Receiver<u64> {
+        self.store.audit_size()
+    }
+
+    async fn audit(&self, first: u64, limit: usize) -> Result<Vec<Entry>, Failure> {
+        let (entries, _) = self
+            .store
+            .list_audit(first, limit)
+            .await
+            .or_fault("read the audit log")?;
+        Ok(entries)
+    }
+
+    fn arrived(&self, device: DeviceId, source: IpAddr) -> Arrival {
+        let now = self.clock.now();
+        Arrival {
+            session: self.store.arrived(device, source, now),
+            presence: Presence::online(now, source),
+        }
+    }
+
+    fn departed(&self, device: DeviceId, session: u64, departure: Departure) -> Option<Presence> {
+        self.store.departed(device, session, departure, self.clock.now())
     }
 
     fn received(&self, device: DeviceId) {

@@ -245,8 +245,31 @@ async fn each_port_knows_its_own_certificates() {
     check(Port::Mqtt, Some(device), NOW, leaf(device)).await;
     check(Port::Web, Some(operator), NOW, leaf(operator)).await;
     check(Port::Web, Some(device), NOW, leaf(device)).await;
-    check(Port::Web, Some(&make().operator), NOW, Err("UnknownIssuer")).await;
-    check(Port::Mqtt, Some(operator), NOW, Err("UnknownIssuer")).await;
+    check(Port::Mqtt, Some(operator), NOW, leaf(operator)).await;
+    for port in [Port::Web, Port::Mqtt] {
+        check(port, Some(&make().operator), NOW, Err("UnknownIssuer")).await;
+    }
+}
+
+#[test]
+fn it_is_told_whose_certificate_was_shown() {
+    let Fixture { ca, device, operator } = &*FIXTURE;
+    let whose = Whose::new(ca, &clock(NOW)).unwrap();
+    let chain = |holder: &Holder| -> Vec<_> {
+        let chain = holder.chain.iter().cloned();
+        chain.map(CertificateDer::from).collect()
+    };
+    assert_eq!(whose.shown(&[]), Shown::Nothing);
+    let leaf = |holder: &Holder| holder.chain[0].as_slice().into();
+    assert_eq!(whose.shown(&chain(device)), Shown::Device(leaf(device)));
+    for certificates in [chain(operator), chain(operator)[..1].to_vec()] {
+        assert_eq!(whose.shown(&certificates), Shown::Operator(leaf(operator)));
+    }
+    // Whatever is not plainly an operator's is a device's.
+    let other = make().operator;
+    assert_eq!(whose.shown(&chain(&other)), Shown::Device(leaf(&other)));
+    let later = Whose::new(ca, &clock(NOW.plus(10_000 * DAY))).unwrap();
+    assert_eq!(later.shown(&chain(operator)), Shown::Device(leaf(operator)));
 }
 
 #[tokio::test]

@@ -1,12 +1,7 @@
 //! The port of operators and of HTTP: whose certificate a client showed, and which protocol it wants to speak.
 
-use super::{Pins, ServerIdentity, TlsError, own_certificates, web_config};
+use super::{Pins, ServerIdentity, Shown, TlsError, Whose, web_config};
 use crate::{ca::Ca, clock::Clock};
-use rustls::{
-    pki_types::{CertificateDer, UnixTime},
-    server::danger::ClientCertVerifier,
-    time_provider::TimeProvider as _,
-};
 use std::{
     fmt, io,
     net::{IpAddr, SocketAddr},
@@ -24,18 +19,6 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 pub(super) const HTTP_2: &[u8] = b"h2";
 /// What most EST clients speak (RFC 7301, 6).
 pub(super) const HTTP_1_1: &[u8] = b"http/1.1";
-
-/// The certificate that a client showed, DER, and by which authority the handshake let it in. What a device shows can never
-/// pass for an operator's, even over an operator's key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Shown {
-    /// None.
-    Nothing,
-    /// One of the operator CA.
-    Operator(Arc<[u8]>),
-    /// One of the device CA, or one that is pinned to a device.
-    Device(Arc<[u8]>),
-}
 
 /// What a connection knows of its other end.
 #[derive(Debug, Clone)]
@@ -66,8 +49,7 @@ pub enum Protocol {
 #[derive(Clone)]
 pub struct WebTls {
     acceptor: TlsAcceptor,
-    operators: Arc<dyn ClientCertVerifier>,
-    clock: Clock,
+    whose: Whose,
 }
 
 impl fmt::Debug for WebTls {
@@ -92,8 +74,7 @@ impl WebTls {
     pub fn new(ca: &Ca, identity: &Arc<ServerIdentity>, clock: &Clock, pins: Pins) -> Result<Self, TlsError> {
         Ok(Self {
             acceptor: TlsAcceptor::from(web_config(ca, identity, clock, pins)?),
-            operators: own_certificates(ca.operator_anchors())?,
-            clock: clock.clone(),
+            whose: Whose::new(ca, clock)?,
         })
     }
 
@@ -108,25 +89,11 @@ impl WebTls {
         address: SocketAddr,
     ) -> Result<Connection, super::HandshakeError> {
         let stream = super::accept(&self.acceptor, tcp, super::HANDSHAKE_DEADLINE).await?;
-        let shown = self.shown(stream.get_ref().1.peer_certificates().unwrap_or_default());
+        let shown = self
+            .whose
+            .shown(stream.get_ref().1.peer_certificates().unwrap_or_default());
         let peer = Peer { address, shown };
         Ok(Connection { stream, peer })
-    }
-
-    /// The handshake took the chain; here it is asked once more by which authority. Whatever is not plainly an operator's is
-    /// a device's, which opens less.
-    fn shown(&self, chain: &[CertificateDer<'_>]) -> Shown {
-        let Some((leaf, above)) = chain.split_first() else {
-            return Shown::Nothing;
-        };
-        let now = self.clock.current_time().unwrap_or_else(UnixTime::now);
-        let judged = self.operators.verify_client_cert(leaf, above, now);
-        let leaf = Arc::from(leaf.as_ref());
-        if judged.is_ok() {
-            Shown::Operator(leaf)
-        } else {
-            Shown::Device(leaf)
-        }
     }
 }
 

@@ -5,6 +5,7 @@ mod credentials;
 mod delivery;
 mod device;
 mod est;
+mod integrators;
 mod line;
 mod lost_answers;
 mod metrics;

@@ -12,6 +12,7 @@ mod openssl;
 mod paho;
 mod readme;
 mod stop;
+mod subscribers;
 mod vendor;
 
 use muster_proto::v1::{self, RowResult};

@@ -13,5 +13,6 @@ mod race;
 mod refusals;
 mod refused_batches;
 mod refused_credentials;
+mod refused_subscribers;
 mod secrets;
 mod upload;

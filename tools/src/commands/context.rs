@@ -30,16 +30,19 @@ pub(crate) enum Command {
 /// Keep a context under a name.
 #[derive(Debug, Args)]
 #[command(override_usage = "muster context add NAME --from DIR|FILE
-       muster context add NAME --server URL --roots FILE --certificate FILE --key FILE")]
+       muster context add NAME --server URL [--mqtt HOST:PORT] --roots FILE --certificate FILE --key FILE")]
 pub(crate) struct Add {
     /// The name.
     name: String,
     /// A context file, or a directory made by `musterd init` or `muster operator create`.
-    #[arg(long, value_name = "PATH", conflicts_with_all = ["server", "roots", "certificate", "key", "server_name"])]
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["server", "mqtt", "roots", "certificate", "key", "server_name"])]
     from: Option<PathBuf>,
     /// Such as https://muster.example:8443.
     #[arg(long, value_name = "URL", required_unless_present = "from")]
     server: Option<String>,
+    /// Where the server listens for MQTT, such as muster.example:8883; for `muster mqtt`.
+    #[arg(long, value_name = "HOST:PORT")]
+    mqtt: Option<String>,
     /// Root certificates, PEM.
     #[arg(long, value_name = "FILE", required_unless_present = "from")]
     roots: Option<PathBuf>,
@@ -73,6 +76,7 @@ impl Record for Shown {
         Column::shown("current", "CURRENT", Look::Plain),
         Column::shown("server", "SERVER", Look::Plain),
         Column::shown("path", "FILE", Look::Plain),
+        Column::extra("mqtt", Look::Plain),
         Column::extra("server_name", Look::Plain),
         Column::extra("roots", Look::Plain),
         Column::extra("certificate", Look::Plain),
@@ -161,11 +165,12 @@ impl Add {
                 roots: here(self.roots)?,
                 certificate: here(self.certificate)?,
                 key: here(self.key)?,
+                mqtt: self.mqtt,
                 server_name: self.server_name,
             },
         };
         file.check()
-            .map_err(|why| Failure::usage(why, "Write --server https://HOST:PORT."))?;
+            .map_err(|why| Failure::usage(why, "Write --server https://HOST:PORT, and --mqtt HOST:PORT."))?;
         for credential in [&file.roots, &file.certificate, &file.key] {
             std::fs::File::open(credential).map_err(|error| Failure::file("read", credential, &error))?;
         }

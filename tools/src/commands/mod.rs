@@ -10,6 +10,7 @@ pub(crate) mod device;
 pub(crate) mod fleet;
 pub(crate) mod import;
 pub(crate) mod manifest;
+pub(crate) mod mqtt;
 pub(crate) mod operator;
 pub(crate) mod profile;
 pub(crate) mod refusal;

@@ -58,6 +58,8 @@ enum Role {
     Approver,
     /// Reads.
     Viewer,
+    /// A program beside the registry: hears its feeds over MQTT, reads devices and the audit log.
+    Integrator,
 }
 
 impl From<Role> for v1::operator::Role {
@@ -67,6 +69,7 @@ impl From<Role> for v1::operator::Role {
             Role::Operator => Self::Operator,
             Role::Approver => Self::Approver,
             Role::Viewer => Self::Viewer,
+            Role::Integrator => Self::Integrator,
         }
     }
 }
@@ -186,6 +189,7 @@ impl OperatorDirectory {
     fn complete(self, context: &Context, chain: &[Vec<u8>]) -> Result<(), Failure> {
         let file = ContextFile {
             server: context.server.clone(),
+            mqtt: context.mqtt.clone(),
             roots: ROOTS_FILE.into(),
             certificate: CERTIFICATE_FILE.into(),
             key: KEY_FILE.into(),
@@ -271,6 +275,7 @@ mod tests {
         let context = Context {
             label: "l".into(),
             server: "https://h:1".into(),
+            mqtt: Some("h:2".into()),
             server_name: Some("n".into()),
             roots: b"R".to_vec(),
             certificate: vec![],
@@ -288,6 +293,7 @@ mod tests {
             (loaded.server, loaded.server_name, loaded.roots),
             ("https://h:1".into(), Some("n".into()), b"R".to_vec())
         );
+        assert_eq!(loaded.mqtt.as_deref(), Some("h:2"));
         assert_eq!(loaded.key, key.serialize_pem().into_bytes());
         assert!(
             OperatorDirectory::create(&path, &key).is_err(),

@@ -17,6 +17,9 @@ pub struct ContextFile {
     pub certificate: PathBuf,
     /// The operator's private key, PEM (PKCS#8).
     pub key: PathBuf,
+    /// Where the server listens for MQTT, such as `127.0.0.1:8883`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mqtt: Option<String>,
     /// The name in the server's certificate, where it differs from that in `server`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server_name: Option<String>,
@@ -35,7 +38,7 @@ impl ContextFile {
         Self::parse(&text).map_err(|why| {
             Failure::usage(
                 format!("{} is not a context: {why}", path.display()),
-                "A context has server, roots, certificate and key, and may have server_name.",
+                "A context has server, roots, certificate and key, and may have mqtt and server_name.",
             )
         })
     }
@@ -48,10 +51,12 @@ impl ContextFile {
 
     /// What cannot work is found before it is kept.
     pub(crate) fn check(&self) -> Result<(), String> {
-        if self.server.starts_with("https://") {
-            Ok(())
-        } else {
-            Err(format!("server {:?} does not start with https://", self.server))
+        if !self.server.starts_with("https://") {
+            return Err(format!("server {:?} does not start with https://", self.server));
+        }
+        match &self.mqtt {
+            Some(address) if !is_address(address) => Err(format!("mqtt {address:?} is not HOST:PORT")),
+            Some(_) | None => Ok(()),
         }
     }
 
@@ -72,6 +77,12 @@ impl ContextFile {
     }
 }
 
+/// A host and a port, whatever the host is.
+fn is_address(text: &str) -> bool {
+    let parts = text.rsplit_once(':');
+    parts.is_some_and(|(host, port)| !host.is_empty() && !host.contains('/') && port.parse::<u16>().is_ok())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,6 +94,7 @@ mod tests {
             roots: "root.pem".into(),
             certificate: "operator.pem".into(),
             key: "operator.key".into(),
+            mqtt: None,
             server_name: None,
         };
         let text = file.to_toml().unwrap();
@@ -90,7 +102,25 @@ mod tests {
             text,
             "server = \"https://127.0.0.1:8443\"\nroots = \"root.pem\"\ncertificate = \"operator.pem\"\nkey = \"operator.key\"\n"
         );
-        assert_eq!(ContextFile::parse(&text), Ok(file));
+        assert_eq!(ContextFile::parse(&text), Ok(file.clone()));
+        let file = ContextFile {
+            mqtt: Some("[::1]:8883".into()),
+            ..file
+        };
+        assert_eq!(ContextFile::parse(&file.to_toml().unwrap()), Ok(file));
+    }
+
+    #[test]
+    fn an_address_of_mqtt_is_a_host_and_a_port() {
+        for wrong in ["", "h", "h:", ":1", "h:99999", "https://h:1"] {
+            let text = format!(
+                "server = \"https://h\"\nroots = \"\"\ncertificate = \"\"\nkey = \"\"\nmqtt = \"{wrong}\"\n"
+            );
+            assert!(
+                ContextFile::parse(&text).unwrap_err().contains("HOST:PORT"),
+                "{wrong}"
+            );
+        }
     }
 
     #[test]

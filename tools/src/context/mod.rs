@@ -30,6 +30,8 @@ pub struct Context {
     pub label: String,
     /// Such as `https://127.0.0.1:8443`.
     pub server: String,
+    /// Where the server listens for MQTT, such as `127.0.0.1:8883`; contexts of older programs do not say.
+    pub mqtt: Option<String>,
     /// The name in the server's certificate, where it differs from that in `server`.
     pub server_name: Option<String>,
     /// Root certificates, PEM.
@@ -78,6 +80,7 @@ impl Context {
             certificate: read(&file.certificate)?,
             key: read(&file.key)?,
             server: file.server,
+            mqtt: file.mqtt,
             server_name: file.server_name,
         })
     }

@@ -199,6 +199,7 @@ mod tests {
             roots: "/r".into(),
             certificate: "/c".into(),
             key: "/k".into(),
+            mqtt: None,
             server_name: Some("muster.example".into()),
         }
     }

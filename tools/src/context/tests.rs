@@ -65,6 +65,7 @@ fn debug_does_not_show_the_key() {
     let context = Context {
         label: "l".into(),
         server: "s".into(),
+        mqtt: None,
         server_name: None,
         roots: vec![],
         certificate: vec![],

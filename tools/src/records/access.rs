@@ -10,7 +10,7 @@ use serde::Serialize;
 pub struct Operator {
     /// `operators/{name}`
     pub name: String,
-    /// `ADMIN`, `OPERATOR`, `APPROVER` or `VIEWER`.
+    /// `ADMIN`, `OPERATOR`, `APPROVER`, `VIEWER` or `INTEGRATOR`.
     pub role: String,
     /// False once disabled.
     pub enabled: bool,

@@ -42,7 +42,8 @@ struct Leaf {
     detail: Value,
 }
 
-fn actor(value: &Value) -> String {
+/// Who, such as `operators/alice`.
+pub(crate) fn actor(value: &Value) -> String {
     let name = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     match value {
         Value::String(system) => system.clone(),

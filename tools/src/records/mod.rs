@@ -15,6 +15,7 @@ mod row;
 
 pub use access::Operator;
 pub use audit::AuditEntry;
+pub(crate) use audit::actor;
 pub use catalog::{
     FirmwarePolicy, Mapping, Model, NamingRule, Outcome, Parameter, Profile, RenderedFile, Revision, Site,
 };

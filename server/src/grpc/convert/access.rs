@@ -13,6 +13,7 @@ pub(crate) fn role(wire: i32) -> Result<Role, Refusal> {
         Ok(Wire::Operator) => Ok(Role::Operator),
         Ok(Wire::Approver) => Ok(Role::Approver),
         Ok(Wire::Viewer) => Ok(Role::Viewer),
+        Ok(Wire::Integrator) => Ok(Role::Integrator),
         Ok(Wire::Unspecified) | Err(_) => Err(Refusal::new(Code::RequestInvalid, "names no role").at("role")),
     }
 }
@@ -24,6 +25,7 @@ pub(crate) fn operator(operator: &Operator) -> v1::Operator {
         Role::Operator => Wire::Operator,
         Role::Approver => Wire::Approver,
         Role::Viewer => Wire::Viewer,
+        Role::Integrator => Wire::Integrator,
     };
     v1::Operator {
         name: format!("operators/{}", operator.name),

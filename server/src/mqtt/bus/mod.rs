@@ -2,11 +2,13 @@
 //!
 //! Topics are few and fixed, and the device id travels inside the message: rumqttd keeps every distinct topic for
 //! ever and scans all filters for each new one. Messages are joined into batches, because its log counts only
-//! topic and payload, not the hundred bytes it spends on each message. All its calls block, so they are made by two
-//! threads of ours; nothing async ever waits for the router.
+//! topic and payload, not the hundred bytes it spends on each message. All its calls block, so they are made by three
+//! threads of ours; nothing async ever waits for the router. Uplinks come back on a link of their own: a flood of them holds up
+//! no kick.
 //!
 //! The bus is lossy by design: what is full or dead loses messages, truth is in the store.
 
+mod ear;
 mod pump;
 
 use super::{
@@ -14,7 +16,9 @@ use super::{
     meter::{Lost, Meter},
 };
 use bytes::Bytes;
-use muster_domain::ids::DeviceId;
+use ear::Ear;
+use muster_domain::{certificate::SpkiDigest, ids::DeviceId};
+use muster_proto::topic::Channel;
 use pump::{Outbox, Pump};
 use rumqttd::{Broker, Config, RouterConfig, SegmentConfig, local::LinkError};
 use serde::{Deserialize, Serialize};
@@ -32,16 +36,16 @@ const PROBE: &str = "muster/bus/probe";
 /// in a burst, 2 kB x 2 lost 96 %. Memory is taken as messages come.
 const SEGMENT_BYTES: usize = 16 << 20;
 const SEGMENTS: usize = 4;
-/// Messages to gates are 20 bytes each: 4 MiB are 200,000 of them, four segments 800,000.
+/// Messages to gates are 20 bytes each, but for the few about operators: 4 MiB are 200,000 of them, four segments 800,000.
 const DOWN_SEGMENT_BYTES: usize = 4 << 20;
 /// Probes are not worth keeping; 1 KiB is the least rumqttd takes.
 const PROBE_SEGMENT_BYTES: usize = 1 << 10;
-/// Links: two of ours, and room for integrators.
-const LINKS: usize = 64;
+/// Links: two of ours, and room for tests.
+const LINKS: usize = 16;
 /// Messages that the router hands to a link at once; its own channel holds 200.
 const FORWARD_AT_ONCE: u64 = 100;
 
-/// What gates are told about a device.
+/// What gates are told about a device, or about an operator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Down {
     /// It was shut out: its session ends at once.
@@ -50,15 +54,51 @@ pub enum Down {
     DesiredChanged(DeviceId),
     /// Its certificate should be renewed: it is told.
     RenewalOrdered(DeviceId),
+    /// The operator with this key was shut out: their sessions end at once.
+    OperatorOut(SpkiDigest),
 }
 
-/// What a device said and the registry recorded.
+/// What integrators hear of devices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(in crate::mqtt) enum Spoken {
+    /// What it applied.
+    Report,
+    /// What it has.
+    Hello,
+    /// That it came, or went; said by the gate.
+    Presence,
+}
+
+impl Spoken {
+    /// What is spoken on a channel, if integrators hear that.
+    pub(in crate::mqtt) const fn on(channel: Channel) -> Option<Self> {
+        match channel {
+            Channel::Report => Some(Self::Report),
+            Channel::Hello => Some(Self::Hello),
+            Channel::Presence => Some(Self::Presence),
+            Channel::Desired | Channel::Renew | Channel::Certificate | Channel::Trusted | Channel::Trust => {
+                None
+            }
+        }
+    }
+
+    /// Where it is spoken.
+    pub(in crate::mqtt) const fn channel(self) -> Channel {
+        match self {
+            Self::Report => Channel::Report,
+            Self::Hello => Channel::Hello,
+            Self::Presence => Channel::Presence,
+        }
+    }
+}
+
+/// What a device said or did, and the registry recorded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::mqtt) struct Uplink {
     /// Who.
     pub(in crate::mqtt) device: DeviceId,
-    /// A hello; otherwise a report.
-    pub(in crate::mqtt) hello: bool,
+    /// What kind of message it is.
+    pub(in crate::mqtt) spoken: Spoken,
     /// In JSON; otherwise postcard.
     pub(in crate::mqtt) json: bool,
     /// As it came.
@@ -97,10 +137,7 @@ struct Inner {
     meter: Meter,
     outbox: Outbox,
     dead: watch::Receiver<bool>,
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "keeps the way to further links, for integrators")
-    )]
+    #[cfg(test)]
     broker: Broker,
 }
 
@@ -138,7 +175,7 @@ fn router() -> RouterConfig {
 }
 
 impl Bus {
-    /// Starts the router and the threads that feed and empty it; three threads in all. Returns when a first message
+    /// Starts the router and the threads that feed and empty it; four threads in all. Returns when a first message
     /// has gone round.
     pub fn start() -> Result<Self, BusError> {
         let broker = Broker::new(Config {
@@ -146,14 +183,18 @@ impl Bus {
             ..Config::default()
         });
         let hub = Arc::<Hub>::default();
+        // Before anything is published: whoever is listening from then on misses nothing.
+        let (sender, receiver) = broker.link("audience")?;
+        let ear = Ear::new(sender, receiver, Arc::clone(hub.audience()))?;
         let (sender, receiver) = broker.link("gate")?;
-        let Pump { outbox, dead } = Pump::start(sender, receiver, Arc::clone(&hub))?;
+        let Pump { outbox, dead } = Pump::start(sender, receiver, Arc::clone(&hub), ear)?;
         Ok(Self {
             inner: Arc::new(Inner {
                 hub,
                 meter: Meter::default(),
                 outbox,
                 dead,
+                #[cfg(test)]
                 broker,
             }),
         })
@@ -168,9 +209,13 @@ impl Bus {
         })
     }
 
-    /// Tells integrators, as far as there is room.
-    pub(in crate::mqtt) fn send_up(&self, uplink: Uplink) {
-        if let Err(error) = self.inner.outbox.up(uplink) {
+    /// Tells integrators, as far as there is room. The uplink is made only if somebody wants to hear devices, who can only be here:
+    /// no other process is on this bus.
+    pub(in crate::mqtt) fn send_up(&self, uplink: impl FnOnce() -> Uplink) {
+        if !self.inner.hub.audience().is_listening() {
+            return;
+        }
+        if let Err(error) = self.inner.outbox.up(uplink()) {
             self.inner.meter.drops(Lost::Up);
             tracing::debug!(%error, "uplink not forwarded");
         }

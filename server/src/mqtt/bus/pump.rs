@@ -1,6 +1,7 @@
-//! The two threads between the bus and rumqttd: one puts messages in, one takes them out and watches that they come.
+//! The threads between the bus and rumqttd: one puts messages in, one takes them out and watches that they come, one hears
+//! uplinks.
 
-use super::{super::hub::Hub, BusError, DOWN, Down, PROBE, UP, Uplink};
+use super::{super::hub::Hub, BusError, DOWN, Down, Ear, PROBE, UP, Uplink};
 use rumqttd::{
     Notification,
     local::{LinkError, LinkRx, LinkTx},
@@ -20,6 +21,9 @@ use tokio::sync::watch;
 const OUTBOX: usize = 32 << 10;
 /// Bytes of uplinks that wait for the router; more are dropped.
 const UPLINK_BYTES: usize = 16 << 20;
+/// What each of them counts for beside its payload: with [`UPLINK_BYTES`], however short they are, half the outbox is left for
+/// messages to gates.
+const UPLINK_OVERHEAD: usize = 1 << 10;
 /// Messages of one batch.
 const BATCH: usize = 512;
 /// Bytes of one batch of uplinks, about.
@@ -72,6 +76,11 @@ impl Probe {
     }
 }
 
+/// What it counts for while it waits.
+fn weight(uplink: &Uplink) -> usize {
+    uplink.payload.len() + UPLINK_OVERHEAD
+}
+
 enum Out {
     Down(Down),
     /// In a box, or every message would take the room of the largest.
@@ -97,7 +106,7 @@ impl Outbox {
     }
 
     pub(super) fn up(&self, uplink: Uplink) -> Result<(), BusError> {
-        let bytes = uplink.payload.len();
+        let bytes = weight(&uplink);
         if self.uplink_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes > UPLINK_BYTES {
             self.uplink_bytes.fetch_sub(bytes, Ordering::Relaxed);
             return Err(BusError::Full);
@@ -119,8 +128,8 @@ impl Outbox {
 }
 
 impl Pump {
-    /// Starts both threads. They end when the outbox is dropped.
-    pub(super) fn start(sender: LinkTx, receiver: LinkRx, hub: Arc<Hub>) -> Result<Self, BusError> {
+    /// Starts the threads. They end when the outbox is dropped.
+    pub(super) fn start(sender: LinkTx, receiver: LinkRx, hub: Arc<Hub>, ear: Ear) -> Result<Self, BusError> {
         let (queue, waiting) = sync_channel(OUTBOX);
         let (declare, dead) = watch::channel(false);
         let (alive, first_sign) = channel();
@@ -140,6 +149,10 @@ impl Pump {
                 declare.send_replace(true);
             }
         })?;
+        let until = Arc::clone(&closed);
+        thread::Builder::new()
+            .name("bus-ear".into())
+            .spawn(move || ear.run(&until))?;
         let mut outward = Outward {
             sender,
             waiting,
@@ -215,7 +228,7 @@ impl Outward {
             match out {
                 Out::Down(down) => downs.push(down),
                 Out::Up(uplink) => {
-                    bytes += uplink.payload.len();
+                    bytes += weight(&uplink);
                     ups.push(*uplink);
                 }
             }
@@ -313,7 +326,7 @@ impl Inward {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::Spoken, *};
     use muster_domain::ids::DeviceId;
 
     fn outbox() -> (Outbox, Receiver<Out>, watch::Sender<bool>) {
@@ -330,7 +343,7 @@ mod tests {
     fn uplink(bytes: usize) -> Uplink {
         Uplink {
             device: DeviceId::from_u128(1),
-            hello: true,
+            spoken: Spoken::Hello,
             json: false,
             payload: vec![0; bytes].into(),
         }
@@ -347,14 +360,27 @@ mod tests {
     #[test]
     fn bytes_that_wait_are_bounded() {
         let (outbox, waiting, declare) = outbox();
-        assert!((0..64).all(|_| outbox.up(uplink(256 << 10)).is_ok()));
+        let bytes = (256 << 10) - UPLINK_OVERHEAD;
+        assert!((0..64).all(|_| outbox.up(uplink(bytes)).is_ok()));
         assert!(matches!(outbox.up(uplink(1)), Err(BusError::Full)));
         // What was refused counts for nothing, and messages to gates have a bound of their own.
         assert!(outbox.down(Down::Kick(DeviceId::from_u128(1))).is_ok());
         assert_eq!(outbox.uplink_bytes.load(Ordering::Relaxed), UPLINK_BYTES);
         declare.send_replace(true);
-        assert!(matches!(outbox.up(uplink(0)), Err(BusError::Dead)));
+        assert!(matches!(
+            outbox.up(uplink(0)),
+            Err(BusError::Full | BusError::Dead)
+        ));
         assert_eq!(waiting.try_iter().count(), 65);
+    }
+
+    #[test]
+    fn uplinks_leave_room_for_messages_to_gates() {
+        let (outbox, _waiting, _declare) = outbox();
+        let sent = (0..OUTBOX).filter(|_| outbox.up(uplink(1)).is_ok()).count();
+        assert!((OUTBOX / 3..=OUTBOX / 2).contains(&sent), "{sent}");
+        let down = Down::Kick(DeviceId::from_u128(1));
+        assert!((0..OUTBOX / 2).all(|_| outbox.down(down).is_ok()));
     }
 
     #[test]

@@ -17,6 +17,8 @@ pub struct ConnAck<'a> {
     pub session_expiry: bool,
     /// Messages of QoS 1 and 2 that we take unacknowledged; 5.0.
     pub receive_maximum: u16,
+    /// Whether there are filters with wildcards that the client may subscribe; 5.0.
+    pub wildcards: bool,
     /// Largest packet that we take; 5.0.
     pub maximum_packet: u32,
 }
@@ -214,6 +216,7 @@ impl ConnAck<'_> {
             keep_alive: None,
             session_expiry: false,
             receive_maximum: 0,
+            wildcards: false,
             maximum_packet: 0,
         }
     }
@@ -239,13 +242,13 @@ impl ConnAck<'_> {
         inner.two(self.receive_maximum);
         inner.0.push(id::MAXIMUM_PACKET_SIZE);
         inner.0.extend(self.maximum_packet.to_be_bytes());
-        for absent in [
-            id::RETAIN_AVAILABLE,
-            id::WILDCARD_AVAILABLE,
-            id::SUBSCRIPTION_IDENTIFIERS_AVAILABLE,
-            id::SHARED_AVAILABLE,
+        for (feature, is_there) in [
+            (id::RETAIN_AVAILABLE, false),
+            (id::WILDCARD_AVAILABLE, self.wildcards),
+            (id::SUBSCRIPTION_IDENTIFIERS_AVAILABLE, false),
+            (id::SHARED_AVAILABLE, false),
         ] {
-            inner.0.extend([absent, 0]);
+            inner.0.extend([feature, u8::from(is_there)]);
         }
         if self.session_expiry {
             inner.0.extend([id::SESSION_EXPIRY, 0, 0, 0, 0]);

@@ -4,20 +4,20 @@ use super::{
     super::{
         access,
         bucket::Bucket,
-        bus::Uplink,
+        bus::{Spoken, Uplink},
         codec::{Connect, Outgoing, Packet, Publish, QoS, Reason, Subscribe, Unsubscribe, Version},
         hub::{Seat, Signal},
         places::Place,
         registry::{Admitted, Registry, RenewalAttempt},
     },
-    DEVICE_LIMIT, Parts, RECEIVE_MAXIMUM,
+    ACK_DEADLINE, DEVICE_LIMIT, HORIZON, Parts, RECEIVE_MAXIMUM,
     claim::{CSR_LIMIT, refused_message},
     departure_of,
     feeds::{Feeds, Key},
     is_barred, malformed, reason_of,
     stay::Stay,
     talk::{End, Talk},
-    terms,
+    terms, turn_away,
 };
 use crate::fault::{Failure, Fault};
 use muster_domain::{Code, Refusal, ids::DeviceId};
@@ -26,14 +26,11 @@ use muster_proto::{
     topic::{Channel, Direction, Encoding, Topic},
 };
 use serde::de::DeserializeOwned;
-use std::{future::Future, net::IpAddr, time::Duration};
+use std::{future::Future, net::IpAddr, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     time::{Instant, sleep_until},
 };
-
-/// A message that a client does not acknowledge for this long: it hangs, and a new connection is its best chance.
-const ACK_DEADLINE: Duration = Duration::from_secs(120);
 
 struct Session<'a, R, S> {
     parts: &'a Parts<R>,
@@ -68,7 +65,7 @@ enum Event {
 pub(super) async fn run<R: Registry, S: AsyncRead + AsyncWrite + Unpin>(
     parts: &Parts<R>,
     talk: &mut Talk<S>,
-    peer: (Vec<u8>, IpAddr),
+    peer: (Arc<[u8]>, IpAddr),
     connect: Connect,
     place: &mut Place,
 ) -> End {
@@ -112,13 +109,10 @@ struct Entered<'a, R: Registry> {
     idle: Duration,
 }
 
-/// How far ahead an instant is looked at: a session does not last as long.
-const HORIZON: Duration = Duration::from_secs(366 * 24 * 3600);
-
 async fn enter<'a, R: Registry, S: AsyncRead + AsyncWrite + Unpin>(
     parts: &'a Parts<R>,
     talk: &mut Talk<S>,
-    (leaf, source): (Vec<u8>, IpAddr),
+    (leaf, source): (Arc<[u8]>, IpAddr),
     connect: Connect,
     place: &mut Place,
 ) -> Result<Entered<'a, R>, End> {
@@ -142,8 +136,8 @@ async fn enter<'a, R: Registry, S: AsyncRead + AsyncWrite + Unpin>(
     // 2. Its seat, which cuts a former session, and from which on it is online; then once more whether it is let in: a device
     // that was shut out between the first look and the seat was not there to be kicked.
     let arrive = || parts.registry.arrived(device, source);
-    let (seat, number) = parts.bus.hub().enter(device, arrive);
-    let stay = Stay::new(parts, device, number);
+    let (seat, arrival) = parts.bus.hub().enter(device, arrive);
+    let stay = Stay::new(parts, device, arrival);
     if let Err(failure) = parts.registry.admit(&leaf, source).await {
         stay.ends(departure_of(&failure));
         return Err(turn_away(talk, &failure).await);
@@ -164,14 +158,6 @@ async fn enter<'a, R: Registry, S: AsyncRead + AsyncWrite + Unpin>(
         window: connect.receive_maximum,
         idle,
     })
-}
-
-async fn turn_away<S: AsyncRead + AsyncWrite + Unpin>(talk: &mut Talk<S>, failure: &Failure) -> End {
-    let reason = match failure {
-        Failure::Broken(_) => Reason::ServerUnavailable,
-        Failure::Refused(_) => reason_of(failure),
-    };
-    talk.refuse(reason, &failure.to_string()).await
 }
 
 /// The answer to a device whose certificate is only good for its renewal.
@@ -331,16 +317,18 @@ impl<R: Registry, S: AsyncRead + AsyncWrite + Unpin> Session<'_, R, S> {
             Channel::Hello => self.hello(publish, encoding).await?,
             Channel::Report => self.report(publish, encoding).await?,
             Channel::Trusted => return self.trusted(publish, encoding).await,
-            Channel::Desired | Channel::Certificate | Channel::Trust => Err(access::forbidden().into()),
+            Channel::Desired | Channel::Certificate | Channel::Trust | Channel::Presence => {
+                Err(access::forbidden().into())
+            }
         };
-        if accepted.is_ok() {
-            let json = encoding == Encoding::Json;
-            let payload = publish.payload.clone();
-            self.parts.bus.send_up(Uplink {
+        if accepted.is_ok()
+            && let Some(spoken) = Spoken::on(channel)
+        {
+            self.parts.bus.send_up(|| Uplink {
                 device: self.device,
-                hello: channel == Channel::Hello,
-                json,
-                payload,
+                spoken,
+                json: encoding == Encoding::Json,
+                payload: publish.payload.clone(),
             });
         }
         Ok(accepted)

@@ -2,9 +2,12 @@
 
 mod claim;
 mod device;
+mod events;
 mod feeds;
+mod integrator;
 mod stay;
 mod talk;
+mod window;
 
 use super::{
     Limits, access,
@@ -16,11 +19,11 @@ use super::{
     throttle::Throttle,
     wire::{Wire, WireError},
 };
-use crate::fault::Failure;
+use crate::{fault::Failure, tls::Shown};
 use muster_domain::{Code, Refusal, device::Departure};
 use muster_proto::payload::{self, PayloadError};
 use std::{net::IpAddr, sync::Arc, time::Duration};
-use talk::Talk;
+use talk::{End, Talk};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::Semaphore,
@@ -31,12 +34,18 @@ use tokio_util::sync::CancellationToken;
 const CONNECT_LIMIT: usize = 4 << 10;
 /// Remaining length of a claimant's packets: a CSR of 4 KiB in base64 with its wrapping.
 const CLAIM_LIMIT: usize = 8 << 10;
+/// Remaining length of an integrator's packets, who sends nothing but subscriptions: 32 of them, the longest.
+const INTEGRATOR_LIMIT: usize = 8 << 10;
 /// Remaining length of a device's packets: a payload with topic and properties.
 const DEVICE_LIMIT: usize = payload::LIMIT + (1 << 10);
 /// Messages of QoS 1 and 2 that a client may send ahead, told to 5.0 clients.
 const RECEIVE_MAXIMUM: u16 = 16;
 /// Longest keep-alive, in seconds: a connection that says nothing for half an hour may as well be gone.
 const KEEP_ALIVE_MAX: u16 = 1200;
+/// A message that a client does not acknowledge for this long: it hangs, and a new connection is its best chance.
+const ACK_DEADLINE: Duration = Duration::from_secs(120);
+/// How far ahead an instant is looked at: a session does not last as long.
+const HORIZON: Duration = Duration::from_secs(366 * 24 * 3600);
 /// Characters of a text that may quote a client.
 const TEXT_LIMIT: usize = 160;
 /// Claims decided at once; signing is CPU work, and what waits here waits in its own connection.
@@ -62,8 +71,8 @@ pub(super) struct Parts<R> {
 /// Who is at the other end, as far as TLS and TCP can tell.
 #[derive(Debug)]
 pub(super) struct Peer {
-    /// The client certificate, DER, checked against the device CA by the handshake.
-    pub(super) leaf: Option<Vec<u8>>,
+    /// The client certificate, checked by the handshake.
+    pub(super) shown: Shown,
     /// Its address.
     pub(super) source: IpAddr,
 }
@@ -121,9 +130,12 @@ pub(super) async fn run<R: Registry, S: AsyncRead + AsyncWrite + Unpin>(
     let end = match acceptable(&connect) {
         Err((reason, text)) => talk.refuse(reason, &text).await,
         // Each kind of session in a box of its own: a task is as large as its largest part, and most sit idle.
-        Ok(()) => match peer.leaf {
-            Some(leaf) => Box::pin(device::run(parts, &mut talk, (leaf, source), connect, place)).await,
-            None => Box::pin(claim::run(parts, &mut talk, source, connect, place)).await,
+        Ok(()) => match peer.shown {
+            Shown::Device(leaf) => {
+                Box::pin(device::run(parts, &mut talk, (leaf, source), connect, place)).await
+            }
+            Shown::Operator(leaf) => Box::pin(integrator::run(parts, &mut talk, leaf, connect, place)).await,
+            Shown::Nothing => Box::pin(claim::run(parts, &mut talk, source, connect, place)).await,
         },
     };
     tracing::debug!(%source, %end, "connection ends");
@@ -167,6 +179,7 @@ fn terms<'a>(connect: &Connect, assigned_id: Option<&'a str>, limit: usize) -> (
         keep_alive: (keep_alive != asked).then_some(keep_alive),
         session_expiry: connect.session_expiry,
         receive_maximum: RECEIVE_MAXIMUM,
+        wildcards: false,
         maximum_packet: u32::try_from(limit + 5).unwrap_or(u32::MAX),
     };
     // One and a half times the keep-alive `[5: MQTT-3.1.2-22]`.
@@ -186,15 +199,28 @@ fn malformed(error: PayloadError) -> Refusal {
     Refusal::new(Code::PayloadMalformed, text)
 }
 
+/// Turns away a client that is not let in.
+async fn turn_away<S: AsyncRead + AsyncWrite + Unpin>(talk: &mut Talk<S>, failure: &Failure) -> End {
+    let reason = match failure {
+        Failure::Broken(_) => Reason::ServerUnavailable,
+        Failure::Refused(_) => reason_of(failure),
+    };
+    talk.refuse(reason, &failure.to_string()).await
+}
+
 /// What a 5.0 client is told of a failure.
 fn reason_of(failure: &Failure) -> Reason {
     match failure {
         Failure::Broken(_) => Reason::UnspecifiedError,
         Failure::Refused(refusal) => match refusal.code {
             Code::PayloadMalformed => Reason::PayloadFormatInvalid,
-            Code::TopicForbidden | Code::DeviceBarred | Code::CertificateEnded => Reason::NotAuthorized,
+            Code::TopicForbidden | Code::DeviceBarred | Code::CertificateEnded | Code::OperatorDisabled => {
+                Reason::NotAuthorized
+            }
             Code::ClientIdForeign => Reason::ClientIdentifierNotValid,
-            Code::ClaimThrottled | Code::Busy => Reason::QuotaExceeded,
+            Code::ClaimThrottled | Code::Busy | Code::SubscriberSlow | Code::SubscriberCrowd => {
+                Reason::QuotaExceeded
+            }
             _ => Reason::ImplementationSpecificError,
         },
     }

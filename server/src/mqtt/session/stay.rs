@@ -1,7 +1,18 @@
-//! A device's stay, as the registry hears of it: whatever ends a session, its end is told.
+//! A device's stay, as the registry and integrators hear of it: whatever ends a session, its end is told.
 
-use super::{super::registry::Registry, Parts};
-use muster_domain::{device::Departure, ids::DeviceId};
+use super::{
+    super::{
+        bus::{Spoken, Uplink},
+        registry::{Arrival, Registry},
+    },
+    Parts,
+};
+use bytes::Bytes;
+use muster_domain::{
+    device::{Departure, Presence},
+    ids::DeviceId,
+};
+use muster_proto::{payload, topic::Encoding};
 
 /// A session that the registry knows of; it hears of its end by drop.
 pub(super) struct Stay<'a, R: Registry> {
@@ -14,11 +25,12 @@ pub(super) struct Stay<'a, R: Registry> {
 
 impl<'a, R: Registry> Stay<'a, R> {
     /// Of a device that arrived.
-    pub(super) const fn new(parts: &'a Parts<R>, device: DeviceId, session: u64) -> Self {
+    pub(super) fn new(parts: &'a Parts<R>, device: DeviceId, arrival: Arrival) -> Self {
+        tell(parts, device, arrival);
         Self {
             parts,
             device,
-            session,
+            session: arrival.session,
             departure: None,
         }
     }
@@ -37,6 +49,52 @@ impl<R: Registry> Drop for Stay<'_, R> {
             Departure::Lost
         };
         let departure = self.departure.unwrap_or(unsaid);
-        self.parts.registry.departed(self.device, self.session, departure);
+        let (device, session) = (self.device, self.session);
+        if let Some(presence) = self.parts.registry.departed(device, session, departure) {
+            tell(self.parts, device, Arrival { session, presence });
+        }
+    }
+}
+
+fn tell<R: Registry>(parts: &Parts<R>, device: DeviceId, arrival: Arrival) {
+    parts.bus.send_up(|| {
+        let message = message(device, arrival);
+        // Numbers and short texts: nothing that could not be written.
+        let payload = payload::encode(&message, Encoding::Postcard).unwrap_or_default();
+        Uplink {
+            device,
+            spoken: Spoken::Presence,
+            json: false,
+            payload: Bytes::from(payload),
+        }
+    });
+}
+
+fn message(device: DeviceId, arrival: Arrival) -> payload::Presence {
+    let Arrival { session, presence } = arrival;
+    let Presence {
+        since,
+        source,
+        departure,
+    } = presence;
+    payload::Presence {
+        device_id: device.to_string(),
+        online: presence.is_online(),
+        at_millis: since.millis(),
+        reason: departure.map(reason),
+        source: source.to_string(),
+        session,
+    }
+}
+
+const fn reason(departure: Departure) -> payload::Departure {
+    match departure {
+        Departure::Left => payload::Departure::Left,
+        Departure::Lost => payload::Departure::Lost,
+        Departure::Silent => payload::Departure::Silent,
+        Departure::ShutOut => payload::Departure::ShutOut,
+        Departure::Misbehaved => payload::Departure::Misbehaved,
+        Departure::Failed => payload::Departure::Failed,
+        Departure::Stopped => payload::Departure::Stopped,
     }
 }

@@ -1,12 +1,19 @@
 //! The bus itself.
 
 use super::super::{
-    bus::{Bus, BusError, DOWN, Down, UP, Uplink},
+    audience::{Interest, Seat, Signal as Heard},
+    bus::{Bus, BusError, DOWN, Down, Spoken, Uplink},
+    codec::QoS,
     hub::{Cut, Signal},
 };
 use super::client::PATIENCE;
+use bytes::Bytes;
 use futures_util::FutureExt as _;
-use muster_domain::ids::DeviceId;
+use muster_domain::{certificate::SpkiDigest, ids::DeviceId};
+use muster_proto::{
+    payload::{self, Digest, Hello},
+    topic::Encoding,
+};
 use rumqttd::Notification;
 
 fn device(number: u128) -> DeviceId {
@@ -78,22 +85,72 @@ async fn the_router_is_asked_to_go_on_when_it_stopped() {
     assert_eq!(last, Ok(Signal::DesiredChanged));
 }
 
-#[test]
-fn uplinks_are_forwarded() {
-    let bus = Bus::start().unwrap();
-    let uplink = |number| Uplink {
-        device: device(number),
-        hello: false,
-        json: true,
-        payload: vec![7; 1000].into(),
+fn uplink(number: u128) -> Uplink {
+    let hello = Hello {
+        generation: 1,
+        digest: Digest::default(),
+        agent_version: "x".repeat(1000),
+        firmware: None,
+        boot_id: 1,
     };
-    let mut seen = Vec::new();
-    let send = || (0..100).for_each(|number| bus.send_up(uplink(number)));
-    hear(&bus, UP, send, |batch| {
-        seen.extend(postcard::from_bytes::<Vec<Uplink>>(batch).unwrap());
-        seen.len() == 100
+    Uplink {
+        device: device(number),
+        spoken: Spoken::Hello,
+        json: false,
+        payload: Bytes::from(payload::encode(&hello, Encoding::Postcard).unwrap()),
+    }
+}
+
+/// An integrator who wants to hear every hello.
+fn listener(bus: &Bus, id: &str, encoding: Encoding) -> Seat {
+    let key = SpkiDigest([1; 32]);
+    let seat = bus
+        .hub()
+        .audience()
+        .enter(&"ines".parse().unwrap(), key, id)
+        .unwrap();
+    assert!(seat.subscribe(Interest::Devices(Spoken::Hello, encoding, None), QoS::AtMostOnce));
+    seat
+}
+
+#[tokio::test]
+async fn uplinks_are_forwarded_in_order_to_everybody_who_listens() {
+    let bus = Bus::start().unwrap();
+    let seats = [Encoding::Postcard, Encoding::Json].map(|encoding| {
+        let id = format!("ines/{encoding:?}");
+        (encoding, listener(&bus, &id, encoding))
     });
-    assert!(seen.into_iter().eq((0..100).map(uplink)));
+    (0..5000).for_each(|number| bus.send_up(|| uplink(number)));
+    for (encoding, seat) in &seats {
+        for number in 0..5000 {
+            let Heard::Message(message, QoS::AtMostOnce) = seat.signal(true).await else {
+                panic!("cut")
+            };
+            assert!(message.topic.contains(&device(number).to_string()), "{number}");
+            payload::decode::<Hello>(&message.payload, *encoding).unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_uplink_that_nobody_wants_is_not_even_made() {
+    let bus = Bus::start().unwrap();
+    bus.send_up(|| panic!("nobody is there"));
+    let seat = listener(&bus, "ines", Encoding::Json);
+    bus.send_up(|| uplink(1));
+    assert!(matches!(seat.signal(true).await, Heard::Message(..)));
+    drop(seat);
+    bus.send_up(|| panic!("nobody is left"));
+}
+
+#[tokio::test]
+async fn a_word_about_an_operator_ends_their_sessions() {
+    let bus = Bus::start().unwrap();
+    let seat = listener(&bus, "ines", Encoding::Json);
+    let key = SpkiDigest([1; 32]);
+    bus.send_down(&Down::OperatorOut(SpkiDigest([2; 32]))).unwrap();
+    bus.send_down(&Down::OperatorOut(key)).unwrap();
+    assert!(matches!(seat.signal(true).await, Heard::Cut(_)));
 }
 
 #[test]

@@ -182,6 +182,7 @@ fn another_codec_reads_what_is_written() {
         keep_alive: Some(9),
         session_expiry: true,
         receive_maximum: 16,
+        wildcards: true,
         maximum_packet: 1000,
     };
     let sent = [

@@ -6,6 +6,7 @@ mod client;
 mod codec;
 mod cut;
 mod device;
+mod integrator;
 mod isolation;
 mod memory;
 mod presence;

@@ -1,13 +1,23 @@
 //! A registry in a few maps.
 
-use super::super::registry::{Admitted, ClaimAttempt, Needs, Registry, RenewalAttempt};
+use super::super::registry::{
+    Admitted, AdmittedOperator, Arrival, ClaimAttempt, Needs, Registry, RenewalAttempt,
+};
 use crate::fault::{Failure, Fault};
 use bytes::Bytes;
-use muster_domain::{Code, Refusal, device::Departure, ids::DeviceId};
+use muster_domain::{
+    Code, Refusal, Timestamp,
+    access::Role,
+    audit::{Action, Actor, Entry, Event},
+    certificate::SpkiDigest,
+    device::{Departure, Presence},
+    ids::DeviceId,
+};
 use muster_proto::{
     payload::{Binary, CertificateIssued, ClaimAccepted, Hello, Report, TrustBundle, Trusted},
     topic::Encoding,
 };
+use sha2::{Digest as _, Sha256};
 use std::{
     collections::{HashMap, HashSet},
     net::IpAddr,
@@ -17,7 +27,7 @@ use std::{
     },
     time::Duration,
 };
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 /// What the registry has heard.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +44,11 @@ type Open = (String, DeviceId, Vec<u8>);
 struct State {
     /// By certificate.
     devices: Mutex<HashMap<Vec<u8>, DeviceId>>,
+    /// By certificate.
+    operators: Mutex<HashMap<Vec<u8>, AdmittedOperator>>,
+    /// Entries of the audit log, and how many they are.
+    audit: Mutex<Vec<Entry>>,
+    audit_size: watch::Sender<u64>,
     barred: Mutex<HashSet<DeviceId>>,
     heard: Mutex<Vec<Heard>>,
     /// The newest session of each device, and how it ended.
@@ -162,6 +177,43 @@ impl Fake {
         self.0.raced.lock().unwrap().insert(device);
     }
 
+    /// Whose key this is, as far as this registry knows keys.
+    pub(super) fn key(leaf: &[u8]) -> SpkiDigest {
+        SpkiDigest(Sha256::digest(leaf).into())
+    }
+
+    pub(super) fn employ(&self, leaf: &[u8], name: &str, role: Role) {
+        let operator = AdmittedOperator {
+            name: name.parse().unwrap(),
+            role,
+            key: Self::key(leaf),
+            good_for: Duration::MAX,
+        };
+        self.0.operators.lock().unwrap().insert(leaf.into(), operator);
+    }
+
+    /// The operator with this certificate is no longer one.
+    pub(super) fn dismiss(&self, leaf: &[u8]) {
+        self.0.operators.lock().unwrap().remove(leaf);
+    }
+
+    /// The operator's certificate ends soon.
+    pub(super) fn operator_ends_in(&self, leaf: &[u8], good_for: Duration) {
+        let mut operators = self.0.operators.lock().unwrap();
+        operators.get_mut(leaf).unwrap().good_for = good_for;
+    }
+
+    /// Something happened.
+    pub(super) fn happens(&self, action: Action, subject: &str) -> Entry {
+        let mut audit = self.0.audit.lock().unwrap();
+        let size = u64::try_from(audit.len()).unwrap();
+        let at = Timestamp::from_seconds(1);
+        let entry = Event::new(at, Actor::System, action, subject).entry(size);
+        audit.push(entry.clone());
+        self.0.audit_size.send_replace(size + 1);
+        entry
+    }
+
     fn works(&self) -> Result<(), Failure> {
         if self.0.broken.load(Ordering::SeqCst) {
             return Err(Fault::log("ask the registry", &std::io::Error::other("broken on purpose")).into());
@@ -200,20 +252,47 @@ impl Registry for Fake {
         admitted
     }
 
-    fn arrived(&self, device: DeviceId, _: IpAddr) -> u64 {
-        let mut stays = self.0.stays.lock().unwrap();
-        let number = stays.get(&device).map_or(1, |(number, _)| number + 1);
-        stays.insert(device, (number, None));
-        number
+    async fn admit_operator(&self, leaf: &[u8]) -> Result<AdmittedOperator, Failure> {
+        self.works()?;
+        let unknown = || {
+            Refusal::new(
+                Code::OperatorDisabled,
+                "the certificate belongs to no enabled operator",
+            )
+        };
+        let known = self.0.operators.lock().unwrap().get(leaf).cloned();
+        Ok(known.ok_or_else(unknown)?)
     }
 
-    fn departed(&self, device: DeviceId, session: u64, departure: Departure) {
+    fn audit_size(&self) -> watch::Receiver<u64> {
+        self.0.audit_size.subscribe()
+    }
+
+    async fn audit(&self, first: u64, limit: usize) -> Result<Vec<Entry>, Failure> {
+        self.works()?;
+        let audit = self.0.audit.lock().unwrap();
+        let first = usize::try_from(first).unwrap();
+        Ok(audit.iter().skip(first).take(limit).cloned().collect())
+    }
+
+    fn arrived(&self, device: DeviceId, source: IpAddr) -> Arrival {
+        let mut stays = self.0.stays.lock().unwrap();
+        let session = stays.get(&device).map_or(1, |(number, _)| number + 1);
+        stays.insert(device, (session, None));
+        let presence = Presence::online(Timestamp::from_seconds(session), source);
+        Arrival { session, presence }
+    }
+
+    fn departed(&self, device: DeviceId, session: u64, departure: Departure) -> Option<Presence> {
         let mut stays = self.0.stays.lock().unwrap();
         let (number, end) = stays.get_mut(&device).unwrap();
-        if *number == session {
-            assert_eq!(end.replace(departure), None, "a session ends once");
-            self.0.ended.notify_waiters();
+        if *number != session {
+            return None;
         }
+        assert_eq!(end.replace(departure), None, "a session ends once");
+        self.0.ended.notify_waiters();
+        let came = Presence::online(Timestamp::from_seconds(session), [127, 0, 0, 1].into());
+        Some(came.departed(Timestamp::from_seconds(session + 1), departure))
     }
 
     fn received(&self, device: DeviceId) {

@@ -5,14 +5,18 @@ use super::{
         Limits,
         bus::Bus,
         codec::Version,
-        gate::{GateError, serve},
+        gate::{GateError, GateTls, serve},
         session::{self, Parts, Peer},
         throttle::{ClaimRates, Throttle},
     },
     client::{Client, Hello, Said},
     registry::Fake,
 };
-use muster_domain::ids::DeviceId;
+use crate::{
+    clock::Clock,
+    tls::{Shown, Whose},
+};
+use muster_domain::{access::Role, ids::DeviceId};
 use muster_proto::{
     payload::{self, Digest, Facet, FacetState, FacetStatus, Report},
     topic::{Channel, Encoding, Topic},
@@ -44,6 +48,12 @@ pub(super) struct Device {
     key: PrivateKeyDer<'static>,
 }
 
+/// An operator and what they prove themselves with.
+pub(super) struct Operator {
+    pub(super) leaf: CertificateDer<'static>,
+    key: PrivateKeyDer<'static>,
+}
+
 pub(super) struct World {
     pub(super) registry: Fake,
     pub(super) bus: Bus,
@@ -51,6 +61,7 @@ pub(super) struct World {
     pub(super) stop: CancellationToken,
     pub(super) served: JoinHandle<Result<(), GateError>>,
     authority: Issuer<'static, KeyPair>,
+    operators: Issuer<'static, KeyPair>,
     root: CertificateDer<'static>,
     next: std::sync::atomic::AtomicU64,
 }
@@ -59,6 +70,14 @@ fn params(name: &str) -> CertificateParams {
     let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
     params.distinguished_name.push(DnType::CommonName, name);
     params
+}
+
+fn authority(name: &str) -> (Issuer<'static, KeyPair>, CertificateDer<'static>) {
+    let mut ca = params(name);
+    ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate().unwrap();
+    let root = ca.self_signed(&key).unwrap().der().clone();
+    (Issuer::new(ca, key), root)
 }
 
 pub(super) fn topic(device: DeviceId, channel: Channel, encoding: Encoding) -> String {
@@ -100,13 +119,12 @@ impl World {
 
     pub(super) async fn with(limits: Limits) -> Self {
         let provider = Arc::new(aws_lc_rs::default_provider());
-        let mut ca = params("test ca");
-        ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let key = KeyPair::generate().unwrap();
-        let root = ca.self_signed(&key).unwrap().der().clone();
-        let authority = Issuer::new(ca, key);
+        let (authority, root) = authority("test ca");
+        let (operators, operator_root) = self::authority("operator ca");
         let mut roots = RootCertStore::empty();
         roots.add(root.clone()).unwrap();
+        roots.add(operator_root.clone()).unwrap();
+        let whose = Whose::under(vec![operator_root.to_vec()], &Clock::System).unwrap();
         let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), Arc::clone(&provider))
             .allow_unauthenticated()
             .build()
@@ -132,7 +150,10 @@ impl World {
         let throttle = Arc::new(Throttle::new(ClaimRates::default()));
         let served = tokio::spawn(serve(
             listener,
-            tls.into(),
+            GateTls {
+                config: tls.into(),
+                whose,
+            },
             registry.clone(),
             bus.clone(),
             throttle,
@@ -147,8 +168,24 @@ impl World {
             stop,
             served,
             authority,
+            operators,
             root,
             next,
+        }
+    }
+
+    /// An operator with a certificate, known to the registry.
+    pub(super) fn operator(&self, name: &str, role: Role) -> Operator {
+        let key = KeyPair::generate().unwrap();
+        let leaf = params(name)
+            .signed_by(&key, &self.operators)
+            .unwrap()
+            .der()
+            .clone();
+        self.registry.employ(&leaf, name, role);
+        Operator {
+            leaf,
+            key: PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
         }
     }
 
@@ -175,16 +212,16 @@ impl World {
         }
     }
 
-    fn connector(&self, device: Option<&Device>) -> TlsConnector {
+    fn connector(&self, shows: Option<(&CertificateDer<'static>, &PrivateKeyDer<'static>)>) -> TlsConnector {
         let mut roots = RootCertStore::empty();
         roots.add(self.root.clone()).unwrap();
         let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_root_certificates(roots);
-        let config = match device {
-            Some(device) => builder
-                .with_client_auth_cert(vec![device.leaf.clone()], device.key.clone_key())
+        let config = match shows {
+            Some((leaf, key)) => builder
+                .with_client_auth_cert(vec![leaf.clone()], key.clone_key())
                 .unwrap(),
             None => builder.with_no_client_auth(),
         };
@@ -193,9 +230,32 @@ impl World {
 
     /// A TLS connection, before CONNECT.
     pub(super) async fn dial(&self, device: Option<&Device>, version: Version) -> Tls {
+        let connector = self.connector(device.map(|device| (&device.leaf, &device.key)));
+        self.shake_hands(connector, version).await
+    }
+
+    /// The same, as an operator.
+    pub(super) async fn dial_as(&self, operator: &Operator, version: Version) -> Tls {
+        let connector = self.connector(Some((&operator.leaf, &operator.key)));
+        self.shake_hands(connector, version).await
+    }
+
+    async fn shake_hands(&self, connector: TlsConnector, version: Version) -> Tls {
         let tcp = TcpStream::connect(self.address).await.unwrap();
         let name = "localhost".try_into().unwrap();
-        Client::new(self.connector(device).connect(name, tcp).await.unwrap(), version)
+        Client::new(connector.connect(name, tcp).await.unwrap(), version)
+    }
+
+    /// An operator's session.
+    pub(super) async fn audience(&self, operator: &Operator, id: &str, version: Version) -> Tls {
+        let mut client = self.dial_as(operator, version).await;
+        let hello = Hello {
+            id,
+            ..Hello::default()
+        };
+        let said = client.connect(&hello).await;
+        assert!(matches!(said, Said::ConnAck { code: 0, .. }), "{said:?}");
+        client
     }
 
     /// A device session.
@@ -254,13 +314,16 @@ impl Pipe {
             CancellationToken::new(),
         );
         let (near, far) = tokio::io::duplex(room);
-        let leaf = hello.login.is_none().then(|| b"leaf".to_vec());
+        let shown = match hello.login {
+            None => Shown::Device(b"leaf".as_slice().into()),
+            Some(_) => Shown::Nothing,
+        };
         let session = tokio::spawn(async move {
             let source = [127, 0, 0, 1].into();
             let mut place = parts.places.enter(std::net::IpAddr::from([127, 0, 0, 1]).into());
             let mut wire = parts.wire(far);
             let connect = session::connect(&mut wire).await.unwrap();
-            session::run(&parts, wire, Peer { leaf, source }, connect, &mut place).await;
+            session::run(&parts, wire, Peer { shown, source }, connect, &mut place).await;
         });
         let mut client = Client::new(near, version);
         let said = client.connect(hello).await;

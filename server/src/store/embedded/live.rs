@@ -1,4 +1,4 @@
-//! What is kept in memory beside the file, for questions that are asked all the time.
+//! What is kept in memory beside the file, for questions that are asked all the time, and for those who wait.
 
 use super::counts::Deltas;
 use crate::store::{Counts, Work};
@@ -10,29 +10,33 @@ use std::{
     },
     time::Duration,
 };
+use tokio::sync::watch;
 
-/// The catalog and the counts as of the last commit.
-#[derive(Debug, Default)]
+/// The catalog and the counts as of the last commit, and how far the audit log goes.
+#[derive(Debug)]
 pub(super) struct Live {
     catalog: RwLock<Arc<Catalog>>,
     counts: RwLock<Arc<Counts>>,
+    /// Entries of the audit log.
+    audit: watch::Sender<u64>,
     /// A commit failed: nothing is written any more.
     broken: AtomicBool,
     work: RwLock<Work>,
 }
 
 impl Live {
-    pub(super) fn new(catalog: Catalog, counts: Counts) -> Self {
+    pub(super) fn new(catalog: Catalog, counts: Counts, audit: u64) -> Self {
         Self {
             catalog: RwLock::new(Arc::new(catalog)),
             counts: RwLock::new(Arc::new(counts)),
+            audit: watch::Sender::new(audit),
             broken: AtomicBool::new(false),
             work: RwLock::default(),
         }
     }
 
     /// After a commit, before its commands are answered: who was answered sees what they did.
-    pub(super) fn publish(&self, deltas: &Deltas, catalog: Option<Arc<Catalog>>) {
+    pub(super) fn publish(&self, deltas: &Deltas, catalog: Option<Arc<Catalog>>, audit: u64) {
         if !deltas.is_empty() {
             let mut counts = self.counts.write().unwrap_or_else(PoisonError::into_inner);
             deltas.apply(Arc::make_mut(&mut counts));
@@ -40,6 +44,13 @@ impl Live {
         if let Some(catalog) = catalog {
             *self.catalog.write().unwrap_or_else(PoisonError::into_inner) = catalog;
         }
+        // Nobody is woken for a commit without an entry.
+        self.audit
+            .send_if_modified(|known| std::mem::replace(known, audit) != audit);
+    }
+
+    pub(super) fn audit(&self) -> watch::Receiver<u64> {
+        self.audit.subscribe()
     }
 
     pub(super) fn catalog(&self) -> Arc<Catalog> {

@@ -45,7 +45,8 @@ use super::{Counts, StoreError, Work};
 use live::Live;
 use presence::Presences;
 use redb::{
-    Builder, Database, ReadTransaction, ReadableDatabase as _, StorageBackend, backends::InMemoryBackend,
+    Builder, Database, ReadTransaction, ReadableDatabase as _, ReadableTableMetadata as _, StorageBackend,
+    backends::InMemoryBackend,
 };
 use std::{
     fmt,
@@ -111,7 +112,12 @@ impl Store {
     fn start(database: Database) -> Result<Self, StoreError> {
         prepare(&database)?;
         let view = View::open(&database.begin_read()?)?;
-        let live = Arc::new(Live::new(catalog::load(&view)?, counts::load(&view.counts)?));
+        let audit = view.audit.len()?;
+        let live = Arc::new(Live::new(
+            catalog::load(&view)?,
+            counts::load(&view.counts)?,
+            audit,
+        ));
         drop(view);
         let database = Arc::new(database);
         let (queue, commands) = mpsc::channel(QUEUE_LIMIT);

@@ -27,10 +27,14 @@ use std::{
 /// Most devices of one transaction: a tenth of a second in which nobody else writes.
 const FLUSH_PART: usize = 1 << 16;
 
+/// Arrivals of a server count up from the second of its start, shifted by this much: those of the next server are higher, as long
+/// as fewer than a million come a second, and all stay below 2^53, which JSON readers with doubles can tell apart.
+const ARRIVAL_BITS: u32 = 20;
+
 /// A device that is connected.
 #[derive(Debug, Clone, Copy)]
 struct Session {
-    /// Of its last arrival: grows with every arrival of any device.
+    /// Of its last arrival: grows with every arrival of any device, also from server to server.
     number: u64,
     presence: Presence,
 }
@@ -108,14 +112,13 @@ impl Presences {
         number
     }
 
-    fn departed(&self, id: DeviceId, number: u64, departure: Departure, now: Timestamp) {
+    fn departed(&self, id: DeviceId, number: u64, departure: Departure, now: Timestamp) -> Option<Presence> {
         let (mut roll, id) = (self.roll(), id.as_u128());
-        let Some(session) = roll.online.get(&id).filter(|session| session.number == number) else {
-            return;
-        };
+        let session = roll.online.get(&id).filter(|session| session.number == number)?;
         let presence = session.presence.departed(now, departure);
         roll.online.remove(&id);
         roll.unwritten.insert(id, presence);
+        Some(presence)
     }
 
     fn to_write(&self) -> Vec<(u128, Presence)> {
@@ -141,6 +144,8 @@ impl Store {
     pub fn note_start(&self, now: Timestamp) {
         let started = &self.shared.presences.started;
         started.store(now.millis(), Ordering::Relaxed);
+        let mut roll = self.shared.presences.roll();
+        roll.arrivals = roll.arrivals.max(now.seconds() << ARRIVAL_BITS);
     }
 
     /// Notes that a device is connected; its former connection, if it has one, counts no more. Not durable, and costs nothing. The
@@ -151,9 +156,15 @@ impl Store {
             .arrived(device, Presence::online(now, source))
     }
 
-    /// Notes that the connection of that number ended. Where the device has a newer one, it stays online.
-    pub fn departed(&self, device: DeviceId, number: u64, departure: Departure, now: Timestamp) {
-        self.shared.presences.departed(device, number, departure, now);
+    /// Notes that the connection of that number ended; how the device is since. Where it has a newer one, it stays online: `None`.
+    pub fn departed(
+        &self,
+        device: DeviceId,
+        number: u64,
+        departure: Departure,
+        now: Timestamp,
+    ) -> Option<Presence> {
+        self.shared.presences.departed(device, number, departure, now)
     }
 
     /// How many devices are connected.

@@ -27,6 +27,7 @@ pub(super) struct Txn<'t> {
 pub(super) struct Publication {
     counts: Deltas,
     catalog: Option<Arc<Catalog>>,
+    audit_size: u64,
 }
 
 /// A durable transaction. Quick-repair: after a crash the store opens in milliseconds instead of walking the
@@ -88,12 +89,13 @@ impl<'t> Txn<'t> {
         Ok(Some(Publication {
             counts: self.counts,
             catalog,
+            audit_size: self.audit_size,
         }))
     }
 }
 
 impl Publication {
     pub(super) fn publish(self, live: &Live) {
-        live.publish(&self.counts, self.catalog);
+        live.publish(&self.counts, self.catalog, self.audit_size);
     }
 }

@@ -131,4 +131,6 @@ async fn an_orderly_stop_keeps_when_and_why() {
     let gone = Presence::online(at(10), SOURCE).departed(at(20), Departure::Stopped);
     assert_eq!(of(&store, &devices[0]).await, Some(gone));
     assert_eq!(of(&store, &devices[1]).await, None);
+    // Sessions go on counting.
+    assert!(store.arrived(devices[0].id, SOURCE, at(51)) > session);
 }

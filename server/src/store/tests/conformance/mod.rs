@@ -35,7 +35,8 @@ conformance! {
         operators_are_unique_and_stay_known
         the_last_admin_stays
         operators_are_listed_by_name
-        the_audit_log_is_contiguous;
+        the_audit_log_is_contiguous
+        whoever_waits_for_the_audit_log_hears_of_every_entry;
     catalog:
         resources_are_applied_all_or_none
         what_is_referred_to_must_be_there

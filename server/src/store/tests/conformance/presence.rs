@@ -61,13 +61,14 @@ pub(super) async fn only_the_newest_session_says_that_a_device_left(store: &Stor
     let first = store.arrived(device.id, SOURCE, at(10));
     let second = store.arrived(device.id, SOURCE, at(11));
     assert!(first < second);
-    store.departed(device.id, first, Departure::Lost, at(12));
+    assert_eq!(store.departed(device.id, first, Departure::Lost, at(12)), None);
     let online = Some(Presence::online(at(11), SOURCE));
     assert_eq!((presence(store, &device).await, store.online()), (online, 1));
-    store.departed(device.id, second, Departure::Left, at(13));
+    let told = store.departed(device.id, second, Departure::Left, at(13));
     store.departed(device.id, first, Departure::Lost, at(14));
     let gone = presence(store, &device).await.unwrap();
     assert_eq!((gone.since, gone.departure), (at(13), Some(Departure::Left)));
+    assert_eq!(told, Some(gone));
 }
 
 pub(super) async fn what_happens_during_a_flush_is_not_lost(store: &Store) {

@@ -9,6 +9,7 @@ use muster_domain::{
     access::Role,
     audit::{Action, Event, leaf_hash},
     certificate::{CertificateState, RevocationReason, SpkiDigest},
+    ids::DeviceId,
 };
 
 pub(super) async fn a_registry_is_made_once(store: &Store) {
@@ -122,4 +123,22 @@ pub(super) async fn the_audit_log_is_contiguous(store: &Store) {
     );
     assert!(log.iter().all(|entry| entry.hash == leaf_hash(&entry.leaf)));
     assert!(store.list_audit(size, 3).await.unwrap().0.is_empty());
+}
+
+pub(super) async fn whoever_waits_for_the_audit_log_hears_of_every_entry(store: &Store) {
+    let mut size = store.audit_size();
+    let (_, before) = store.list_audit(0, 1).await.unwrap();
+    assert_eq!(*size.borrow_and_update(), before);
+    for number in 1..4 {
+        let event = Event::new(at(number), alice(), Action::BatchStarted, "batches/x");
+        store.append_audit(event).await.unwrap();
+        assert!(size.has_changed().unwrap(), "before the answer");
+        assert_eq!(*size.borrow_and_update(), before + number);
+    }
+    // What changes nothing wakes nobody, and neither does a change that is in no log.
+    let again = store.create_operator(newcomer("alice", Role::Viewer, 9), event(Action::OperatorCreated));
+    again.await.unwrap().unwrap_err();
+    store.arrived(DeviceId::from_u128(7), [192, 0, 2, 1].into(), at(1));
+    store.flush_presence().await.unwrap();
+    assert!(!size.has_changed().unwrap());
 }

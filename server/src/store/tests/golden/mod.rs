@@ -451,6 +451,7 @@ fn the_registry() {
     check("registry", &RegistryInfo { format: 1, ..info() });
     let approver = operator("alice", Role::Approver, 1);
     check("operator", &approver);
+    check("operator_integrator", &operator("ines", Role::Integrator, 2));
     opens(
         "operator",
         1,
