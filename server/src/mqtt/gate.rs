@@ -9,6 +9,7 @@ use super::{
     throttle::Throttle,
     wire::{Wire, WireError},
 };
+use crate::live::Live;
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -45,10 +46,10 @@ enum StrangerError {
 
 /// Serves devices and claimants on a bound listener until `stop`; then finishes what is under way, says goodbye, and
 /// cuts what is left after [`Limits::drain`]. `tls` asks for a client certificate of the device CA and does not
-/// insist on it.
+/// insist on it; a connection begins by what it is at that moment.
 pub async fn serve<R: Registry>(
     listener: TcpListener,
-    tls: Arc<rustls::ServerConfig>,
+    tls: Live<rustls::ServerConfig>,
     registry: R,
     bus: Bus,
     throttle: Arc<Throttle>,
@@ -56,7 +57,6 @@ pub async fn serve<R: Registry>(
     stop: CancellationToken,
 ) -> Result<(), GateError> {
     let parts = Arc::new(Parts::new(registry, bus, throttle, limits, stop.clone()));
-    let acceptor = TlsAcceptor::from(tls);
     let (tasks, cut) = (TaskTracker::new(), CancellationToken::new());
     loop {
         let accepted = tokio::select! {
@@ -67,7 +67,8 @@ pub async fn serve<R: Registry>(
         match accepted {
             Ok((tcp, address)) => {
                 let place = parts.places.enter(Source::from(address.ip()));
-                let connection = connection(Arc::clone(&parts), acceptor.clone(), tcp, address, place);
+                let acceptor = TlsAcceptor::from(tls.current());
+                let connection = connection(Arc::clone(&parts), acceptor, tcp, address, place);
                 let cut = cut.clone();
                 tasks.spawn(async move {
                     tokio::select! {
@@ -143,7 +144,7 @@ async fn handshake(acceptor: TlsAcceptor, tcp: TcpStream) -> Result<TlsStream<Tc
     handshake.await.map_err(StrangerError::Handshake)
 }
 
-/// The client's certificate, DER, as the handshake checked it.
+/// The client's certificate, DER, as the handshake checked it, or the one whose session it resumes.
 fn peer_leaf(stream: &TlsStream<TcpStream>) -> Option<Vec<u8>> {
     let (_, session) = stream.get_ref();
     session.peer_certificates()?.first().map(|leaf| leaf.to_vec())

@@ -2,7 +2,7 @@
 
 use crate::fault::Failure;
 use bytes::Bytes;
-use muster_domain::{device::Departure, ids::DeviceId};
+use muster_domain::{certificate::AuthorityId, device::Departure, ids::DeviceId};
 use muster_proto::{
     payload::{CertificateIssued, ClaimAccepted, Hello, Report, TrustBundle, Trusted},
     topic::Encoding,
@@ -38,6 +38,8 @@ pub struct Admitted {
     pub device: DeviceId,
     /// For how long its certificate is good for everything; from then on it may renew it, and nothing else.
     pub good_for: Duration,
+    /// The authority that it ends with; `None` when it was pinned, and needs none.
+    pub issuer: Option<AuthorityId>,
 }
 
 /// A request for the next certificate.
@@ -62,7 +64,8 @@ pub struct Needs {
 
 /// The registry, seen from the gate. An answer means that what it says is durable.
 pub trait Registry: Clone + Send + Sync + 'static {
-    /// Whose certificate this is; refused when it is not current or its device is shut out.
+    /// Whose certificate this is; refused when it is not current, its authority is gone, or its device is shut out. All of that is
+    /// judged here: a session that was resumed shows what another handshake checked, hours ago.
     fn admit(&self, leaf: &[u8], source: IpAddr) -> impl Future<Output = Result<Admitted, Failure>> + Send;
 
     /// Notes that a device is connected; the number of its session is for [`Registry::departed`]. Newer sessions have higher
@@ -93,6 +96,9 @@ pub trait Registry: Clone + Send + Sync + 'static {
         device: DeviceId,
         trusted: Trusted,
     ) -> impl Future<Output = Result<Option<TrustBundle>, Failure>> + Send;
+
+    /// How a device comes to the roots of today, from those by which it said that it trusts; `None` when it has.
+    fn trust(&self, device: DeviceId) -> impl Future<Output = Result<Option<TrustBundle>, Failure>> + Send;
 
     /// The device's desired state: an encoded, signed envelope. `None` when there is none.
     fn desired(

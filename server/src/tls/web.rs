@@ -1,7 +1,7 @@
 //! The port of operators and of HTTP: whose certificate a client showed, and which protocol it wants to speak.
 
 use super::{Pins, ServerIdentity, TlsError, own_certificates, web_config};
-use crate::{ca::Ca, clock::Clock};
+use crate::{ca::Ca, clock::Clock, live::Live};
 use rustls::{
     pki_types::{CertificateDer, UnixTime},
     server::danger::ClientCertVerifier,
@@ -62,12 +62,23 @@ pub enum Protocol {
     Http1,
 }
 
+/// What an authority makes of this port.
+pub(super) struct WebConfig {
+    acceptor: TlsAcceptor,
+    operators: Arc<dyn ClientCertVerifier>,
+}
+
 /// TLS of this port.
 #[derive(Clone)]
 pub struct WebTls {
-    acceptor: TlsAcceptor,
-    operators: Arc<dyn ClientCertVerifier>,
+    config: Live<WebConfig>,
     clock: Clock,
+}
+
+impl fmt::Debug for WebConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebConfig").finish_non_exhaustive()
+    }
 }
 
 impl fmt::Debug for WebTls {
@@ -83,18 +94,39 @@ pub struct Connection {
     peer: Peer,
 }
 
-impl WebTls {
+impl WebConfig {
     /// Operators and devices may show their certificates, none of them must.
-    ///
-    /// # Errors
-    ///
-    /// [`TlsError`], when the authority's certificates cannot be used.
-    pub fn new(ca: &Ca, identity: &Arc<ServerIdentity>, clock: &Clock, pins: Pins) -> Result<Self, TlsError> {
+    pub(super) fn new(
+        ca: &Ca,
+        identity: &Arc<ServerIdentity>,
+        clock: &Clock,
+        pins: Pins,
+    ) -> Result<Self, TlsError> {
         Ok(Self {
             acceptor: TlsAcceptor::from(web_config(ca, identity, clock, pins)?),
             operators: own_certificates(ca.operator_anchors())?,
-            clock: clock.clone(),
         })
+    }
+
+    /// The handshake took the chain; here it is asked once more by which authority. Whatever is not plainly an operator's is
+    /// a device's, which opens less.
+    fn shown(&self, chain: &[CertificateDer<'_>], now: UnixTime) -> Shown {
+        let Some((leaf, above)) = chain.split_first() else {
+            return Shown::Nothing;
+        };
+        let judged = self.operators.verify_client_cert(leaf, above, now);
+        let leaf = Arc::from(leaf.as_ref());
+        if judged.is_ok() {
+            Shown::Operator(leaf)
+        } else {
+            Shown::Device(leaf)
+        }
+    }
+}
+
+impl WebTls {
+    pub(super) const fn new(config: Live<WebConfig>, clock: Clock) -> Self {
+        Self { config, clock }
     }
 
     /// One handshake under the usual deadline.
@@ -107,26 +139,13 @@ impl WebTls {
         tcp: TcpStream,
         address: SocketAddr,
     ) -> Result<Connection, super::HandshakeError> {
-        let stream = super::accept(&self.acceptor, tcp, super::HANDSHAKE_DEADLINE).await?;
-        let shown = self.shown(stream.get_ref().1.peer_certificates().unwrap_or_default());
+        // What the handshake began by is what its chain is judged by.
+        let config = self.config.current();
+        let stream = super::accept(&config.acceptor, tcp, super::HANDSHAKE_DEADLINE).await?;
+        let now = self.clock.current_time().unwrap_or_else(UnixTime::now);
+        let shown = config.shown(stream.get_ref().1.peer_certificates().unwrap_or_default(), now);
         let peer = Peer { address, shown };
         Ok(Connection { stream, peer })
-    }
-
-    /// The handshake took the chain; here it is asked once more by which authority. Whatever is not plainly an operator's is
-    /// a device's, which opens less.
-    fn shown(&self, chain: &[CertificateDer<'_>]) -> Shown {
-        let Some((leaf, above)) = chain.split_first() else {
-            return Shown::Nothing;
-        };
-        let now = self.clock.current_time().unwrap_or_else(UnixTime::now);
-        let judged = self.operators.verify_client_cert(leaf, above, now);
-        let leaf = Arc::from(leaf.as_ref());
-        if judged.is_ok() {
-            Shown::Operator(leaf)
-        } else {
-            Shown::Device(leaf)
-        }
     }
 }
 

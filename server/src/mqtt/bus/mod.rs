@@ -11,7 +11,7 @@ mod pump;
 
 use super::hub::Hub;
 use bytes::Bytes;
-use muster_domain::ids::DeviceId;
+use muster_domain::{certificate::AuthorityId, ids::DeviceId};
 use pump::{Outbox, Pump};
 use rumqttd::{Broker, Config, RouterConfig, SegmentConfig, local::LinkError};
 use serde::{Deserialize, Serialize};
@@ -169,6 +169,17 @@ impl Bus {
     /// Whether the device has a session at this gate.
     pub fn is_connected(&self, device: DeviceId) -> bool {
         self.inner.hub.is_connected(device)
+    }
+
+    /// Ends every session at this gate whose certificate is of an authority that is trusted no more; says how many. Each gate
+    /// has its own authority opened, and looks after its own sessions.
+    pub fn shut_out(&self, is_trusted: impl Fn(AuthorityId) -> bool) -> usize {
+        self.inner.hub.shut_out(is_trusted)
+    }
+
+    /// Devices at this gate are to trust other roots: each is told.
+    pub fn trust_changed(&self) {
+        self.inner.hub.trust_changed();
     }
 
     /// Device sessions at this gate.

@@ -59,7 +59,7 @@ pub(super) struct Parts<R> {
 /// Who is at the other end, as far as TLS and TCP can tell.
 #[derive(Debug)]
 pub(super) struct Peer {
-    /// The client certificate, DER, checked against the device CA by the handshake.
+    /// The client certificate, DER, checked against the device CA by the handshake, or once by the one that it resumes.
     pub(super) leaf: Option<Vec<u8>>,
     /// Its address.
     pub(super) source: IpAddr,

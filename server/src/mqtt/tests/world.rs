@@ -13,6 +13,7 @@ use super::{
     client::{Client, Hello, Said},
     registry::Fake,
 };
+use crate::live::Live;
 use muster_domain::ids::DeviceId;
 use muster_proto::{
     payload::{self, Digest, Facet, FacetState, FacetStatus, Report},
@@ -133,7 +134,7 @@ impl World {
         let throttle = Arc::new(Throttle::new(ClaimRates::default()));
         let served = tokio::spawn(serve(
             listener,
-            tls.into(),
+            Live::new(tls),
             registry.clone(),
             bus.clone(),
             throttle,
