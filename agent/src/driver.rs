@@ -352,7 +352,9 @@ impl Driver {
     }
 
     fn target(&mut self, role: Role) -> Result<Target, String> {
-        let shown = self.shown().map(|(key, identity)| (Arc::clone(key), identity.clone()));
+        let shown = self
+            .shown()
+            .map(|(key, identity)| (Arc::clone(key), identity.clone()));
         let (tls, client_id, login, filters) = match (role, shown) {
             (Role::Device, Some((key, identity))) => {
                 let tls = self.sessions.device(&self.trust, &identity, &key);

@@ -7,13 +7,13 @@ use crate::{
     descriptors,
     front::{self, FrontError},
     http::serve_lists,
+    live::Live,
     mqtt::{
         Limits,
         bus::{Bus, BusError},
         gate,
         throttle::{ClaimRates, Rate, Throttle},
     },
-    live::Live,
     reload::Reloader,
     service::{Service, import::Files},
     store::{Store, StoreError},
@@ -216,15 +216,7 @@ impl App {
         });
         running.spawn({
             let (registry, bus, parts) = (service.clone(), service.bus.clone(), parts.clone());
-            let serve = gate::serve(
-                mqtt_port,
-                ports.mqtt(),
-                registry,
-                bus,
-                claims,
-                limits,
-                parts,
-            );
+            let serve = gate::serve(mqtt_port, ports.mqtt(), registry, bus, claims, limits, parts);
             async move { Ok(serve.await?) }
         });
         if let Some(port) = http {
@@ -287,11 +279,7 @@ impl App {
 }
 
 /// Renews the server's certificate in time; both listeners take the new one without a restart.
-async fn renew(
-    service: Service,
-    ports: Ports,
-    stop: CancellationToken,
-) -> Result<(), AppError> {
+async fn renew(service: Service, ports: Ports, stop: CancellationToken) -> Result<(), AppError> {
     while stop
         .run_until_cancelled(tokio::time::sleep(RENEWAL_CHECK))
         .await

@@ -235,11 +235,7 @@ fn stop_signal() -> anyhow::Result<CancellationToken> {
 }
 
 /// Opens the authority again at each SIGHUP. The passphrase is read for it, and not kept.
-fn reload_on_hangup(
-    mut hangup: tokio::signal::unix::Signal,
-    reloader: Reloader,
-    directory: Directory,
-) {
+fn reload_on_hangup(mut hangup: tokio::signal::unix::Signal, reloader: Reloader, directory: Directory) {
     let directory = Arc::new(directory);
     tokio::spawn(async move {
         while hangup.recv().await.is_some() {
@@ -253,7 +249,11 @@ fn reload_on_hangup(
                     } else {
                         changes.join("; ")
                     };
-                    tracing::info!(changes, sessions_ended = ended, "the certificate authority was opened again");
+                    tracing::info!(
+                        changes,
+                        sessions_ended = ended,
+                        "the certificate authority was opened again"
+                    );
                 }
                 Err(error) => tracing::error!(
                     error = format!("{error:#}"),
@@ -266,7 +266,11 @@ fn reload_on_hangup(
 }
 
 /// The inner result is how serving ended; the outer, why it could not start.
-fn serve(settings: Settings, passphrase: Passphrase, directory: Directory) -> anyhow::Result<anyhow::Result<()>> {
+fn serve(
+    settings: Settings,
+    passphrase: Passphrase,
+    directory: Directory,
+) -> anyhow::Result<anyhow::Result<()>> {
     runtime()?.block_on(async {
         // Before anything else: one that comes while the server starts must not end it.
         let hangup = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup())?;

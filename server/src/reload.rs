@@ -74,11 +74,12 @@ impl Reloader {
         let ca = Arc::new(ca);
         self.service.ca.replace(Arc::clone(&ca));
         self.ports.take(derived);
-        // 3. Sessions that could not begin any more. One that begins meanwhile is judged once more after it has its seat.
+        // 3. Sessions, and watches, that could not begin any more. One that begins meanwhile is judged once more after it has its seat.
         let ended = self
             .service
             .bus
             .shut_out(|authority| ca.trusts_devices_of(authority));
+        self.service.store.wake_watchers();
         if ca.trust_version() != former.trust_version() {
             self.service.bus.trust_changed();
         }

@@ -41,9 +41,7 @@ impl Mqtt {
         pair: Option<&Pair>,
         source: Option<IpAddr>,
     ) -> io::Result<Self> {
-        Ok(Self::over(
-            tls::connect(address, roots, pair, source, &[]).await?,
-        ))
+        Ok(Self::over(tls::connect(address, roots, pair, source, &[]).await?))
     }
 
     pub(crate) fn over(stream: TlsStream<TcpStream>) -> Self {

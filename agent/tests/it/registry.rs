@@ -219,6 +219,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         };
         assert!(connect.clean_session && connect.last_will.is_none());
         let device = self.peer.take().map(|leaf| self.holder(&leaf));
+        let kicks = self.registry.known.borrow().kicks;
         let mut is_turned_away = false;
         if device.is_some() {
             let kind = self.stream.get_ref().1.handshake_kind().unwrap();
@@ -259,22 +260,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         let down = expected.to_string();
         // A change of what is desired goes out at once.
         let mut known = self.registry.known.subscribe();
-        let (mut told, kicks) = {
-            let known = known.borrow_and_update();
-            (known.desired.clone(), known.kicks)
-        };
+        let mut told = known.borrow_and_update().desired.clone();
         loop {
+            // One that came before this listened is in no change that follows.
+            if device.is_some() && self.registry.known.borrow().kicks != kicks {
+                return None;
+            }
             let packet = tokio::select! {
                 packet = self.receive() => packet?,
                 changed = known.changed(), if device.is_some() => {
                     changed.ok()?;
-                    let desired = {
-                        let known = known.borrow_and_update();
-                        if known.kicks != kicks {
-                            return None;
-                        }
-                        known.desired.clone()
-                    };
+                    let desired = known.borrow_and_update().desired.clone();
                     if desired != told {
                         told.clone_from(&desired);
                         let payload = self.sealed(device.as_ref()?);

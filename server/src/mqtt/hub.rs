@@ -233,7 +233,8 @@ mod tests {
         let hub = Arc::new(Hub::default());
         let [old, new] = [1, 2].map(|byte| AuthorityId([byte; 20]));
         let enter = |number, issuer| hub.enter(DeviceId::from_u128(number), issuer, || ()).0;
-        let [of_old, of_new, pinned] = [(1, Some(old)), (2, Some(new)), (3, None)].map(|(n, issuer)| enter(n, issuer));
+        let [of_old, of_new, pinned] =
+            [(1, Some(old)), (2, Some(new)), (3, None)].map(|(n, issuer)| enter(n, issuer));
         assert_eq!(hub.shut_out(|id| id == new), 1);
         hub.trust_changed();
         assert_eq!(of_old.signal().now_or_never(), Some(Signal::Cut(Cut::Kicked)));

@@ -106,10 +106,9 @@ impl Service {
             Action::OperatorDisabled,
             format!("operators/{name}"),
         );
-        Ok(self
-            .store
-            .disable_operator(name, event)
-            .await
-            .or_fault("disable an operator")??)
+        let disabled = self.store.disable_operator(name, event).await;
+        let disabled = disabled.or_fault("disable an operator")??;
+        self.store.wake_watchers();
+        Ok(disabled)
     }
 }

@@ -16,6 +16,7 @@ mod keygen;
 mod lists;
 mod renew;
 mod session;
+mod watch;
 
 pub use access::CreatedOperator;
 pub(crate) use catalog::APPLY_LIMIT;
@@ -23,6 +24,7 @@ pub use claim::{ClaimAnswer, ClaimInput};
 pub use devices::DeviceName;
 use devices::REASON_LIMIT;
 pub use keygen::{Keygen, KeygenInput, MadeIdentity};
+pub use watch::{Telling, Told, Watched, Witness};
 
 use crate::{
     ca::Ca,

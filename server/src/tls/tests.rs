@@ -298,13 +298,20 @@ fn resuming(holder: Option<&Holder>, version: &'static SupportedProtocolVersion)
 
 /// One handshake and the first byte, before which tickets come: was it resumed, whom did the server see, and how many tickets
 /// of TLS 1.3 did it give?
-async fn kind(server: &Arc<ServerConfig>, client: &Arc<ClientConfig>) -> (HandshakeKind, Option<Vec<u8>>, u32) {
+async fn kind(
+    server: &Arc<ServerConfig>,
+    client: &Arc<ClientConfig>,
+) -> (HandshakeKind, Option<Vec<u8>>, u32) {
     let (served, asked) = handshake(Arc::clone(server), Arc::clone(client)).await;
     let (mut served, mut asked) = (served.unwrap(), asked.unwrap());
     served.write_all(b"x").await.unwrap();
     asked.read_u8().await.unwrap();
     let kind = served.get_ref().1.handshake_kind().unwrap();
-    (kind, peer_leaf(&served), asked.get_ref().1.tls13_tickets_received())
+    (
+        kind,
+        peer_leaf(&served),
+        asked.get_ref().1.tls13_tickets_received(),
+    )
 }
 
 #[tokio::test]
@@ -320,7 +327,10 @@ async fn b4_only_the_port_that_judges_again_resumes_sessions() {
             }
             let (mqtt, client) = (server(Port::Mqtt, &identity, NOW), resuming(holder, version));
             let tickets = u32::from(version == &TLS13);
-            assert_eq!(kind(&mqtt, &client).await, (HandshakeKind::Full, leaf.clone(), tickets));
+            assert_eq!(
+                kind(&mqtt, &client).await,
+                (HandshakeKind::Full, leaf.clone(), tickets)
+            );
             for _ in 0..3 {
                 let resumed = (HandshakeKind::Resumed, leaf.clone(), tickets);
                 assert_eq!(kind(&mqtt, &client).await, resumed);

@@ -10,3 +10,4 @@ mod operator;
 mod presence;
 mod renewal;
 mod terms;
+mod watch;

@@ -13,6 +13,7 @@ mod paho;
 mod readme;
 mod stop;
 mod vendor;
+mod watch;
 
 use muster_proto::v1::{self, RowResult};
 use muster_tests::{Registry, World};

@@ -65,7 +65,11 @@ impl<'a> Device<'a> {
         for _ in 0..2 {
             assert_eq!(self.comes().await.1, (HandshakeKind::Resumed, expected));
         }
-        assert_eq!(self.shows().await, expected == IN, "as whoever shows its certificate");
+        assert_eq!(
+            self.shows().await,
+            expected == IN,
+            "as whoever shows its certificate"
+        );
     }
 
     /// Is it let in by a full handshake?
@@ -73,7 +77,9 @@ impl<'a> Device<'a> {
         let Ok(mut mqtt) = self.world.dial(Some(&self.pair)).await else {
             return false;
         };
-        mqtt.connect("", None).await.is_some_and(|answer| answer.code == IN)
+        mqtt.connect("", None)
+            .await
+            .is_some_and(|answer| answer.code == IN)
     }
 
     fn name(&self) -> String {
@@ -236,7 +242,7 @@ async fn a_pinned_certificate_of_others_resumes_like_ones_own() {
 async fn pin(world: &World, serial: &str, place: usize, pair: &Pair) {
     let text = format!(
         "serial,mac,model,firmware,site,position,extension,credential\n\
-         {serial},00:1B:C6:00:00:{place:02X},GW-200,2.3.1,MUC-01,Hall 1,{place},\"{}\"\n",
+         {serial},00:1B:C5:61:00:{place:02X},GW-200,2.3.1,MUC-01,Hall 1,{place},\"{}\"\n",
         pair.chain
     );
     let file = world.path("pinned.csv");

@@ -13,6 +13,7 @@ pub(crate) mod manifest;
 pub(crate) mod operator;
 pub(crate) mod profile;
 pub(crate) mod refusal;
+mod watch;
 
 use crate::{
     cli::{ListArgs, Session},

@@ -123,9 +123,9 @@ impl Maker {
                 }
                 Ok(valid) => {
                     let profile = self.deciding.intake.certificate_profile(&valid.row.model);
-                    let credential =
-                        self.issuing
-                            .credential(&ca, secrets, row, key.as_ref(), profile, now);
+                    let credential = self
+                        .issuing
+                        .credential(&ca, secrets, row, key.as_ref(), profile, now);
                     let fresh = self.fresh(first, waiting.len(), row, credential, now);
                     let row = PartRow {
                         row: valid,

@@ -1,7 +1,7 @@
 //! What is kept in memory beside the file, for questions that are asked all the time.
 
 use super::counts::Deltas;
-use crate::store::Counts;
+use crate::store::{Counts, watch::Watches};
 use muster_domain::catalog::Catalog;
 use std::sync::{
     Arc, PoisonError, RwLock,
@@ -13,6 +13,8 @@ use std::sync::{
 pub(super) struct Live {
     catalog: RwLock<Arc<Catalog>>,
     counts: RwLock<Arc<Counts>>,
+    /// Who watches devices.
+    pub(super) watches: Arc<Watches>,
     /// A commit failed: nothing is written any more.
     broken: AtomicBool,
 }
@@ -22,6 +24,7 @@ impl Live {
         Self {
             catalog: RwLock::new(Arc::new(catalog)),
             counts: RwLock::new(Arc::new(counts)),
+            watches: Arc::default(),
             broken: AtomicBool::new(false),
         }
     }

@@ -146,14 +146,18 @@ impl Store {
     /// Notes that a device is connected; its former connection, if it has one, counts no more. Not durable, and costs nothing. The
     /// number goes to [`Store::departed`].
     pub fn arrived(&self, device: DeviceId, source: IpAddr, now: Timestamp) -> u64 {
-        self.shared
+        let number = self
+            .shared
             .presences
-            .arrived(device, Presence::online(now, source))
+            .arrived(device, Presence::online(now, source));
+        self.live().watches.mark(&[device.as_u128()]);
+        number
     }
 
     /// Notes that the connection of that number ended. Where the device has a newer one, it stays online.
     pub fn departed(&self, device: DeviceId, number: u64, departure: Departure, now: Timestamp) {
         self.shared.presences.departed(device, number, departure, now);
+        self.live().watches.mark(&[device.as_u128()]);
     }
 
     /// How many devices are connected.
