@@ -164,7 +164,7 @@ impl Watch {
 
 fn print(session: &mut Session<'_>, event: Event) -> Result<(), Failure> {
     let line = match event {
-        Event::Change(change) => Line::from(change),
+        Event::Change(change) => Line::from(*change),
         Event::Checkpoint(_) => return Ok(()),
         Event::Resync(_) => {
             if session.format == Format::Table {

@@ -229,7 +229,7 @@ pub(crate) fn told(told: Told) -> v1::WatchDevicesResponse {
             id,
             change,
             device: now,
-        } => Event::Change(v1::DeviceChange {
+        } => Event::Change(Box::new(v1::DeviceChange {
             kind: match change {
                 Change::Matches => Kind::Matches,
                 Change::Left => Kind::Left,
@@ -238,7 +238,7 @@ pub(crate) fn told(told: Told) -> v1::WatchDevicesResponse {
             .into(),
             name: format!("devices/{id}"),
             device: now.as_deref().map(device),
-        }),
+        })),
         Told::Checkpoint { token, is_current } => Event::Checkpoint(v1::WatchCheckpoint {
             resume_token: token,
             current: is_current,
