@@ -31,6 +31,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     std::fs::write(out.join("muster.bin"), descriptors.encode_to_vec())?;
     tonic_prost_build::configure()
         .bytes(".muster.v1.UploadManifestRequest.chunk")
+        // A device among small events.
+        .boxed(".muster.v1.WatchDevicesResponse.event.change")
         .compile_fds(descriptors)?;
     Ok(())
 }

@@ -5,7 +5,7 @@ use crate::{
     desired::{self, ENCODING},
     enroll::{self, Answer, Update},
     event::AgentEvent,
-    identity::{self, DeviceKey, Identity, Next, Trust},
+    identity::{self, DeviceKey, Identity, Next, Sessions, Trust},
     link::{Heard, Link, LinkError, Target},
     machine::{Action, Event, Machine, Mark, Outcome, Role, Sent, Status, Term, Work},
     worker::{self, Worker, chain},
@@ -41,6 +41,8 @@ pub(crate) struct Driver {
     pub(crate) next: Option<Next>,
     /// The connection, open or being made, is with the next identity; the one after a failure is with the other.
     pub(crate) on_next: bool,
+    /// What connections leave for the next.
+    pub(crate) sessions: Sessions,
     pub(crate) worker: Worker,
     pub(crate) machine: Machine,
     pub(crate) events: broadcast::Sender<AgentEvent>,
@@ -97,6 +99,7 @@ impl Driver {
                             Event::Opened
                         }
                         Err(error) => {
+                            self.sessions.forget();
                             // By turns: nobody knows whether it was for the certificate.
                             self.on_next = !self.on_next;
                             Event::Lost(chain(&error))
@@ -348,10 +351,13 @@ impl Driver {
         })
     }
 
-    fn target(&self, role: Role) -> Result<Target, String> {
-        let (tls, client_id, login, filters) = match (role, self.shown()) {
+    fn target(&mut self, role: Role) -> Result<Target, String> {
+        let shown = self
+            .shown()
+            .map(|(key, identity)| (Arc::clone(key), identity.clone()));
+        let (tls, client_id, login, filters) = match (role, shown) {
             (Role::Device, Some((key, identity))) => {
-                let tls = identity::device(&self.trust, identity, key);
+                let tls = self.sessions.device(&self.trust, &identity, &key);
                 let filters = [Channel::Desired, Channel::Certificate, Channel::Trust]
                     .map(|channel| Topic::Device(identity.device().as_str(), channel, ENCODING).to_string());
                 (tls, identity.device().to_string(), None, filters.to_vec())

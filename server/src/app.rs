@@ -7,15 +7,17 @@ use crate::{
     descriptors,
     front::{self, FrontError},
     http::serve_lists,
+    live::Live,
     mqtt::{
         Limits,
         bus::{Bus, BusError},
         gate,
         throttle::{ClaimRates, Rate, Throttle},
     },
+    reload::Reloader,
     service::{Service, import::Files},
     store::{Store, StoreError},
-    tls::{self, Pins, ServerIdentity, TlsError, WebTls},
+    tls::{Pins, Ports, TlsError},
     workers,
 };
 use std::{
@@ -91,7 +93,7 @@ pub struct App {
     /// Of revocation lists, where the settings ask for one.
     http: Option<TcpListener>,
     claims: Arc<Throttle>,
-    identity: Arc<ServerIdentity>,
+    ports: Ports,
 }
 
 /// Where manifests lie until their results are acknowledged.
@@ -125,8 +127,6 @@ impl App {
             return Err(AppError::NoRegistry(settings.directory().to_owned()));
         }
         let ca = Ca::open(settings.directory(), passphrase)?.issuing(settings.issuance().clone());
-        let ca = Arc::new(ca);
-        let identity = ServerIdentity::new(&ca, settings.server_names().clone(), clock.now())?;
         let store = Store::open(&database)?;
         if store.registry().await?.is_none() {
             return Err(AppError::NoRegistry(settings.directory().to_owned()));
@@ -135,7 +135,12 @@ impl App {
         descriptors::raise_for(settings.connections() + Limits::default().strangers);
         let spool = spool_directory(settings.directory())?;
         let files = batch_files(settings.directory())?;
-        let service = Service::new(store, ca, clock, Bus::start()?, &spool, files);
+        let service = Service::new(store, Live::new(ca), clock.clone(), Bus::start()?, &spool, files);
+        let pins: Pins = {
+            let registry = service.clone();
+            Arc::new(move |leaf: &[u8]| registry.is_current(leaf))
+        };
+        let ports = Ports::new(&service.ca(), settings.server_names().clone(), clock, pins)?;
         let per_second = settings.claims_per_second();
         let source = Rate::per_second(per_second, per_second.saturating_mul(4));
         let claims = Arc::new(Throttle::new(ClaimRates {
@@ -154,7 +159,7 @@ impl App {
             mqtt,
             http,
             claims,
-            identity,
+            ports,
         })
     }
 
@@ -173,6 +178,11 @@ impl App {
         &self.service
     }
 
+    /// Opens the certificate authority again, while this serves.
+    pub fn reloader(&self) -> Reloader {
+        Reloader::new(&self.settings, self.service.clone(), self.ports.clone())
+    }
+
     /// Serves until `stop`, or until a part fails. Then: no new connections, calls under way finish (at most the
     /// settings' time), the store closes.
     pub async fn run(self, stop: CancellationToken) -> Result<(), AppError> {
@@ -183,9 +193,8 @@ impl App {
             mqtt: mqtt_port,
             http,
             claims,
-            identity,
+            ports,
         } = self;
-        let (ca, clock) = (Arc::clone(&service.ca), service.clock.clone());
         let limits = Limits {
             connections: settings.connections(),
             // A second is kept for the store to close.
@@ -194,14 +203,10 @@ impl App {
         };
         let parts = service.stopping.clone();
         let mut running: JoinSet<Result<(), AppError>> = JoinSet::new();
-        let pins: Pins = {
-            let registry = service.clone();
-            Arc::new(move |leaf: &[u8]| registry.is_current(leaf))
-        };
         running.spawn({
             let serve = front::serve(
                 grpc_port,
-                WebTls::new(&ca, &identity, &clock, Arc::clone(&pins))?,
+                ports.web(),
                 service.clone(),
                 Arc::clone(&claims),
                 settings.est(),
@@ -211,18 +216,7 @@ impl App {
         });
         running.spawn({
             let (registry, bus, parts) = (service.clone(), service.bus.clone(), parts.clone());
-            let serve = gate::serve(
-                mqtt_port,
-                gate::GateTls {
-                    config: tls::mqtt_config(&ca, &identity, &clock, pins)?,
-                    whose: tls::Whose::new(&ca, &clock)?,
-                },
-                registry,
-                bus,
-                claims,
-                limits,
-                parts,
-            );
+            let serve = gate::serve(mqtt_port, ports.mqtt(), registry, bus, claims, limits, parts);
             async move { Ok(serve.await?) }
         });
         if let Some(port) = http {
@@ -239,7 +233,7 @@ impl App {
                 Ok(())
             }
         });
-        running.spawn(renew(service.clone(), identity, parts.clone()));
+        running.spawn(renew(service.clone(), ports, parts.clone()));
         running.spawn({
             let work = workers::batches(service.clone(), parts.clone());
             async move {
@@ -292,17 +286,13 @@ impl App {
 }
 
 /// Renews the server's certificate in time; both listeners take the new one without a restart.
-async fn renew(
-    service: Service,
-    identity: Arc<ServerIdentity>,
-    stop: CancellationToken,
-) -> Result<(), AppError> {
+async fn renew(service: Service, ports: Ports, stop: CancellationToken) -> Result<(), AppError> {
     while stop
         .run_until_cancelled(tokio::time::sleep(RENEWAL_CHECK))
         .await
         .is_some()
     {
-        match identity.renew_if_due(&service.ca, service.clock.now()) {
+        match ports.renew_if_due(&service.ca()) {
             Ok(true) => tracing::info!("the server certificate was renewed"),
             Ok(false) => {}
             Err(error) => tracing::error!(%error, "the server certificate could not be renewed"),

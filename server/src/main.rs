@@ -12,12 +12,14 @@ use muster_server::{
     clock::Clock,
     config::{LogFormat, Settings},
     init, mqtt,
+    reload::{Reloaded, Reloader},
 };
 use std::{
     io::IsTerminal as _,
     net::SocketAddr,
     path::{Path, PathBuf},
     process::ExitCode,
+    sync::Arc,
 };
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
@@ -25,7 +27,8 @@ use tracing_subscriber::EnvFilter;
 /// The registry, certificate authority and MQTT gate of Muster.
 ///
 /// Exit codes: 0 stopped as asked; 1 a part failed (start it again); 2 wrong arguments; 3 wrong settings or directory
-/// (nothing was opened). Logs go to standard error; MUSTER_LOG chooses what, such as `info,muster_server=debug`.
+/// (nothing was opened). SIGHUP makes a running server open the certificate authority again, see `musterd serve --help`. Logs go
+/// to standard error; MUSTER_LOG chooses what, such as `info,muster_server=debug`.
 #[derive(Parser)]
 #[command(version, propagate_version = true)]
 struct Arguments {
@@ -38,6 +41,11 @@ enum Command {
     /// Make a registry in a new directory: keys, certificates, settings, store, first operator.
     Init(Init),
     /// Serve until SIGTERM or Ctrl-C.
+    ///
+    /// On SIGHUP (in a systemd unit, `ExecReload=kill -HUP $MAINPID`) the passphrase is read and the certificate authority opened
+    /// again, as after `musterd authority install` or `remove`. It takes the place of the one before whole, or, when anything is
+    /// wrong with it, not at all; the log says which. Connections go on; sessions of devices end whose certificates come from an
+    /// authority that was removed. Settings are read at the start alone.
     Serve(Directory),
     /// Check settings, keys and every invariant of the store, or every certificate on record, then exit. The server must not
     /// run.
@@ -141,6 +149,15 @@ impl Directory {
     fn passphrase(&self) -> anyhow::Result<Passphrase> {
         passphrase(self.passphrase_file.as_deref())
     }
+
+    fn reload(&self, reloader: &Reloader) -> anyhow::Result<Reloaded> {
+        let warnings = ca::warnings(&self.dir, Clock::System.now())?;
+        let reloaded = reloader.reload(&self.passphrase()?)?;
+        for warning in warnings {
+            tracing::warn!("{warning}");
+        }
+        Ok(reloaded)
+    }
 }
 
 fn make(arguments: Init) -> anyhow::Result<()> {
@@ -217,9 +234,46 @@ fn stop_signal() -> anyhow::Result<CancellationToken> {
     Ok(stop)
 }
 
+/// Opens the authority again at each SIGHUP. The passphrase is read for it, and not kept.
+fn reload_on_hangup(mut hangup: tokio::signal::unix::Signal, reloader: Reloader, directory: Directory) {
+    let directory = Arc::new(directory);
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            let (reloader, directory) = (reloader.clone(), Arc::clone(&directory));
+            let reloaded = tokio::task::spawn_blocking(move || directory.reload(&reloader));
+            let reloaded = reloaded.await.map_err(anyhow::Error::new).flatten();
+            match reloaded {
+                Ok(Reloaded { changes, ended }) => {
+                    let changes = if changes.is_empty() {
+                        "nothing is other".to_owned()
+                    } else {
+                        changes.join("; ")
+                    };
+                    tracing::info!(
+                        changes,
+                        sessions_ended = ended,
+                        "the certificate authority was opened again"
+                    );
+                }
+                Err(error) => tracing::error!(
+                    error = format!("{error:#}"),
+                    "the certificate authority was not opened again, and the server works with the one before; correct what is \
+                     wrong, then send SIGHUP once more"
+                ),
+            }
+        }
+    });
+}
+
 /// The inner result is how serving ended; the outer, why it could not start.
-fn serve(settings: Settings, passphrase: Passphrase) -> anyhow::Result<anyhow::Result<()>> {
+fn serve(
+    settings: Settings,
+    passphrase: Passphrase,
+    directory: Directory,
+) -> anyhow::Result<anyhow::Result<()>> {
     runtime()?.block_on(async {
+        // Before anything else: one that comes while the server starts must not end it.
+        let hangup = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup())?;
         let warnings = ca::warnings(settings.directory(), Clock::System.now());
         let app = App::build(settings, &passphrase, Clock::System).await?;
         for warning in warnings? {
@@ -228,6 +282,7 @@ fn serve(settings: Settings, passphrase: Passphrase) -> anyhow::Result<anyhow::R
         drop(passphrase);
         let (grpc, mqtt) = app.addresses()?;
         let stop = stop_signal()?;
+        reload_on_hangup(hangup, app.reloader(), directory);
         tracing::info!(%grpc, %mqtt, "ready");
         let ended = app.run(stop).await;
         tracing::info!("stopped");
@@ -274,7 +329,7 @@ fn run(command: Command) -> anyhow::Result<anyhow::Result<()>> {
         Command::Serve(directory) => {
             let (settings, passphrase) = opened(&directory)?;
             log(settings.log());
-            serve(settings, passphrase)
+            serve(settings, passphrase, directory)
         }
         Command::Check(Check { what, directory }) => {
             let (settings, passphrase) = opened(&directory)?;

@@ -1,10 +1,13 @@
-//! TLS for both ports: handshakes under a deadline, client certificates by port, no resumption.
+//! TLS for both ports: handshakes under a deadline, client certificates by port, resumption on one.
 
 mod pinned;
+mod ports;
 mod shown;
+mod tickets;
 mod web;
 
 pub use pinned::Pins;
+pub use ports::{Derived, Ports};
 pub use shown::{Shown, Whose};
 pub use web::{Connection, Peer, Protocol, WebTls};
 
@@ -19,7 +22,7 @@ use rustls::{
     crypto::{CryptoProvider, aws_lc_rs},
     pki_types::{CertificateDer, UnixTime},
     server::{
-        ClientHello, NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier,
+        ClientHello, NoServerSessionStorage, ProducesTickets, ResolvesServerCert, WebPkiClientVerifier,
         danger::ClientCertVerifier,
     },
     sign::CertifiedKey,
@@ -48,6 +51,12 @@ pub enum TlsError {
     /// Client certificates could not be set up.
     #[error("cannot set up client certificates")]
     Verifier(#[from] rustls::client::VerifierBuilderError),
+    /// The server's own certificate could not be made.
+    #[error("cannot make the server's certificate")]
+    Certificate(#[from] CaError),
+    /// There are no keys for tickets.
+    #[error("cannot make keys for tickets")]
+    Tickets(#[source] rustls::Error),
     /// The protocol versions do not fit the provider.
     #[error("cannot set up TLS")]
     Versions(#[source] rustls::Error),
@@ -155,11 +164,15 @@ fn web_config(
 ) -> Result<Arc<ServerConfig>, TlsError> {
     let own = own_certificates([ca.operator_anchors(), ca.device_anchors()].concat())?;
     let protocols = &[HTTP_2, HTTP_1_1];
-    config(Arc::new(PinnedVerifier { own, pins }), protocols, identity, clock)
+    let config = config(Arc::new(PinnedVerifier { own, pins }), protocols, identity, clock)?;
+    Ok(Arc::new(config))
 }
 
 /// TLS of the MQTT port: devices may show a certificate of the device CA, or one that is pinned, operators one of the
 /// operator CA. No other is accepted; which it is, [`Whose`] tells.
+///
+/// Who comes back with a ticket shows none, and nothing here judges the one in the ticket: that is for
+/// [`Registry::admit`](crate::mqtt::registry::Registry::admit), which judges both alike.
 ///
 /// # Errors
 ///
@@ -169,9 +182,15 @@ pub fn mqtt_config(
     identity: &Arc<ServerIdentity>,
     clock: &Clock,
     pins: Pins,
+    tickets: Arc<dyn ProducesTickets>,
 ) -> Result<Arc<ServerConfig>, TlsError> {
     let own = own_certificates([ca.device_anchors(), ca.operator_anchors()].concat())?;
-    config(Arc::new(PinnedVerifier { own, pins }), &[MQTT], identity, clock)
+    let mut config = config(Arc::new(PinnedVerifier { own, pins }), &[MQTT], identity, clock)?;
+    config.ticketer = tickets;
+    // One is enough for one connection, and each brings the next. Data before the handshake's end (0-RTT), which could be
+    // replayed, stays off: the library's default.
+    config.send_tls13_tickets = 1;
+    Ok(Arc::new(config))
 }
 
 /// Takes certificates under these authorities, and no others.
@@ -197,7 +216,7 @@ fn config(
     protocols: &[&[u8]],
     identity: &Arc<ServerIdentity>,
     clock: &Clock,
-) -> Result<Arc<ServerConfig>, TlsError> {
+) -> Result<ServerConfig, TlsError> {
     let provider: Arc<CryptoProvider> = Arc::new(aws_lc_rs::default_provider());
     let mut config = ServerConfig::builder_with_details(provider, Arc::new(clock.clone()))
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
@@ -205,11 +224,11 @@ fn config(
         .with_client_cert_verifier(verifier)
         .with_cert_resolver(Arc::clone(identity) as Arc<dyn ResolvesServerCert>);
     config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
-    // No resumption of any kind (B4): a session resumed after a revocation would not show its certificate again.
-    // The default ticketer makes none.
+    // No sessions are kept, and the default ticketer makes no tickets: a port that wants resumption says so, and must judge
+    // what a session resumed after a revocation does not show again (B4).
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
-    Ok(Arc::new(config))
+    Ok(config)
 }
 
 /// One handshake, which may take as long as `deadline`.
@@ -230,7 +249,7 @@ pub async fn accept(
     }
 }
 
-/// The verified certificate of the other side, DER; `None` when it showed none.
+/// The verified certificate of the other side, in this handshake or the one that it resumes, DER; `None` when it showed none.
 pub fn peer_leaf(stream: &TlsStream<TcpStream>) -> Option<Vec<u8>> {
     let (_, connection) = stream.get_ref();
     connection.peer_certificates()?.first().map(|leaf| leaf.to_vec())

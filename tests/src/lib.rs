@@ -16,6 +16,7 @@
     reason = "a harness panics: that is how a test fails"
 )]
 
+mod ceremony;
 pub mod corpus;
 pub mod est;
 pub mod fixture;
@@ -45,5 +46,6 @@ pub use random::Random;
 pub use running::Running;
 pub use sink::Sink;
 pub use template::{copy_tree, files_below};
+pub use tls::Returning;
 pub use wait::{PATIENCE, until, within};
 pub use world::{Imported, World, WorldBuilder};

@@ -14,6 +14,7 @@ use rumqttc::v5::mqttbytes::{
         SubscribeReasonCode,
     },
 };
+use rustls::HandshakeKind;
 use std::{
     io,
     net::{IpAddr, SocketAddr},
@@ -43,12 +44,26 @@ impl Mqtt {
         pair: Option<&Pair>,
         source: Option<IpAddr>,
     ) -> io::Result<Self> {
-        let stream = tls::connect(address, roots, pair, source, &[]).await?;
-        Ok(Self {
+        Ok(Self::over(tls::connect(address, roots, pair, source, &[]).await?))
+    }
+
+    pub(crate) fn over(stream: TlsStream<TcpStream>) -> Self {
+        Self {
             stream,
             heard: BytesMut::new(),
             next: 1,
-        })
+        }
+    }
+
+    /// The certificate that the server showed, DER.
+    pub fn server_certificate(&self) -> Vec<u8> {
+        let shown = self.stream.get_ref().1.peer_certificates();
+        shown.expect("a certificate")[0].to_vec()
+    }
+
+    /// Was its handshake a full one, or did it resume a session?
+    pub fn handshake(&self) -> HandshakeKind {
+        self.stream.get_ref().1.handshake_kind().expect("a handshake")
     }
 
     /// Sends a packet.

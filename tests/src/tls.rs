@@ -1,8 +1,8 @@
-//! TLS as a client: any certificate, any protocol, no resumption.
+//! TLS as a client: any certificate, any protocol, no resumption unless it is asked for.
 
-use crate::Pair;
+use crate::{Mqtt, Pair};
 use rustls::{
-    ClientConfig, RootCertStore,
+    ClientConfig, RootCertStore, SupportedProtocolVersion,
     client::Resumption,
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject as _},
 };
@@ -14,14 +14,41 @@ use std::{
 use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
+/// A client that keeps what it needs to resume its sessions.
+#[derive(Debug, Clone)]
+pub struct Returning(Arc<ClientConfig>);
+
+impl Returning {
+    /// With any certificate or none, on one version of TLS.
+    pub fn new(roots: &[u8], pair: Option<&Pair>, version: &'static SupportedProtocolVersion) -> Self {
+        let mut config = versioned(roots, pair, &[version]);
+        config.resumption = Resumption::in_memory_sessions(1);
+        Self(Arc::new(config))
+    }
+
+    /// Connects and shakes hands, or resumes: [`Mqtt::handshake`] says which.
+    pub async fn dial(&self, address: SocketAddr) -> io::Result<Mqtt> {
+        let tcp = TcpStream::connect(address).await?;
+        Ok(Mqtt::over(shake(Arc::clone(&self.0), tcp).await?))
+    }
+}
+
 fn config(roots: &[u8], pair: Option<&Pair>) -> ClientConfig {
+    versioned(roots, pair, rustls::DEFAULT_VERSIONS)
+}
+
+fn versioned(
+    roots: &[u8],
+    pair: Option<&Pair>,
+    versions: &[&'static SupportedProtocolVersion],
+) -> ClientConfig {
     let mut store = RootCertStore::empty();
     for root in CertificateDer::pem_slice_iter(roots) {
         store.add(root.expect("PEM")).expect("a root");
     }
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
+        .with_protocol_versions(versions)
         .expect("versions")
         .with_root_certificates(store);
     let mut config = match pair {
@@ -51,9 +78,13 @@ pub(crate) async fn connect(
         socket.bind((source, 0).into())?;
     }
     let tcp = socket.connect(address).await?;
-    tcp.set_nodelay(true)?;
-    let name = ServerName::try_from("localhost").map_err(io::Error::other)?;
     let mut config = config(roots, pair);
     config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
-    TlsConnector::from(Arc::new(config)).connect(name, tcp).await
+    shake(Arc::new(config), tcp).await
+}
+
+async fn shake(config: Arc<ClientConfig>, tcp: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+    tcp.set_nodelay(true)?;
+    let name = ServerName::try_from("localhost").map_err(io::Error::other)?;
+    TlsConnector::from(config).connect(name, tcp).await
 }

@@ -9,6 +9,7 @@ use muster_server::{
     ca::Passphrase,
     clock::Clock,
     config::{FILE_NAME, Settings},
+    reload::Reloader,
     service::Service,
 };
 use muster_tools::{
@@ -52,6 +53,7 @@ struct Serving {
     mqtt: SocketAddr,
     lists: Option<SocketAddr>,
     service: Service,
+    reloader: Reloader,
     stop: CancellationToken,
     ended: JoinHandle<Result<(), AppError>>,
 }
@@ -126,7 +128,7 @@ async fn serve(directory: &Path, clock: Clock) -> Serving {
         .expect("the server starts");
     let (grpc, mqtt) = app.addresses().expect("addresses");
     let lists = app.lists_address();
-    let service = app.service().clone();
+    let (service, reloader) = (app.service().clone(), app.reloader());
     let stop = CancellationToken::new();
     let ended = tokio::spawn(app.run(stop.clone()));
     Serving {
@@ -134,6 +136,7 @@ async fn serve(directory: &Path, clock: Clock) -> Serving {
         mqtt,
         lists,
         service,
+        reloader,
         stop,
         ended,
     }
@@ -226,6 +229,11 @@ impl World {
     /// The service behind the ports, for what a server does by itself and in its own time.
     pub fn service(&self) -> &Service {
         &self.serving().service
+    }
+
+    /// What opens the authority of the server again.
+    pub(crate) fn reloader(&self) -> &Reloader {
+        &self.serving().reloader
     }
 
     /// Serves again in the same directory, on other ports, at a time by its clock that this machine's clients need not

@@ -8,7 +8,7 @@ mod trust;
 
 pub(crate) use key::{DeviceKey, Origin};
 pub(crate) use next::Next;
-pub(crate) use tls::{claimant, device};
+pub(crate) use tls::{Sessions, claimant};
 pub(crate) use trust::Trust;
 pub use trust::TrustError;
 

@@ -22,16 +22,56 @@ pub(crate) fn claimant(trust: &Trust) -> Result<Arc<ClientConfig>, rustls::Error
 }
 
 /// As the device: with its certificate. The leaf goes alone, for the registry knows its issuer.
-pub(crate) fn device(
-    trust: &Trust,
-    identity: &Identity,
-    key: &DeviceKey,
-) -> Result<Arc<ClientConfig>, rustls::Error> {
+fn device(trust: &Trust, identity: &Identity, key: &DeviceKey) -> Result<ClientConfig, rustls::Error> {
     let chain = vec![CertificateDer::from(identity.leaf().to_vec())];
     let mut config = verifying(trust)?.with_client_auth_cert(chain, key.for_tls())?;
-    // A resumed session would carry an old standing past the registry's check.
-    config.resumption = Resumption::disabled();
-    Ok(Arc::new(config))
+    // Of the one server that there is.
+    config.resumption = Resumption::in_memory_sessions(1);
+    Ok(config)
+}
+
+/// How the device speaks TLS, kept from one connection to the next together with the session that the next may resume.
+///
+/// Who resumes a session judges nothing anew. So it goes with all that was judged by or shown in it: another certificate, and
+/// with it another key, or other roots begin without one. It is never on disk.
+#[derive(Debug, Default)]
+pub(crate) struct Sessions(Option<Kept>);
+
+#[derive(Debug)]
+struct Kept {
+    leaf: Vec<u8>,
+    roots: Vec<CertificateDer<'static>>,
+    config: Arc<ClientConfig>,
+}
+
+impl Sessions {
+    /// As the device: with its certificate, and the session of its last connection if nothing is other since.
+    pub(crate) fn device(
+        &mut self,
+        trust: &Trust,
+        identity: &Identity,
+        key: &DeviceKey,
+    ) -> Result<Arc<ClientConfig>, rustls::Error> {
+        if let Some(kept) = &self.0
+            && kept.leaf == identity.leaf()
+            && kept.roots == trust.roots()
+        {
+            return Ok(Arc::clone(&kept.config));
+        }
+        self.forget();
+        let config = Arc::new(device(trust, identity, key)?);
+        self.0 = Some(Kept {
+            leaf: identity.leaf().to_vec(),
+            roots: trust.roots().to_vec(),
+            config: Arc::clone(&config),
+        });
+        Ok(config)
+    }
+
+    /// The next connection proves everything anew: for whoever was refused cannot know what for.
+    pub(crate) fn forget(&mut self) {
+        self.0 = None;
+    }
 }
 
 type WantsClientCert = rustls::ConfigBuilder<ClientConfig, rustls::client::WantsClientCert>;

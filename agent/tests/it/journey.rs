@@ -2,11 +2,9 @@
 
 use crate::registry::{CODE, Known, Registry, refused};
 use muster_agent::{Agent, AgentError, AgentEvent, Settings, SettingsBuilder, StateError};
-use muster_proto::{
-    payload::{Binary, Facet, FacetState, Report, TrustBundle, TrustVersion},
-    trust,
-};
-use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, SanType, SigningKey as _, date_time_ymd};
+use muster_proto::payload::{Facet, FacetState, Report};
+use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, SanType, date_time_ymd};
+use rustls::HandshakeKind;
 use std::{fs, path::Path, sync::Arc, time::Duration};
 use tempfile::TempDir;
 use tokio::{sync::oneshot, task::JoinHandle};
@@ -350,20 +348,9 @@ async fn a_device_that_was_made_with_an_old_root_comes_to_believe_the_new_one() 
     assert_eq!(known.trusted, [0]);
     running.stop().await;
     // Desired state comes under a root that it has never heard of, and with it the word of the root that it knows.
-    let new = crate::pki::Pki::new();
-    let (old_root, new_root) = (registry.pki.root.der(), new.root.der());
-    let roots = [&old_root, &new_root].map(|root| trust::digest(root)).to_vec();
-    let signature = registry.pki.root.key.sign(&trust::signing_input(1, &roots));
+    let (bundle, new) = registry.trust_in_another();
     registry.change(|known| {
-        known.trust = Some(TrustBundle {
-            certificates: [&old_root, &new_root].map(|root| Binary(root.clone())).to_vec(),
-            versions: vec![TrustVersion {
-                version: 1,
-                roots,
-                signer: trust::digest(&old_root),
-                signature: Binary(signature.unwrap()),
-            }],
-        });
+        known.trust = Some(bundle);
         let device = known.hellos[0].0.clone();
         known.desired = Some(crate::pki::desired("", 2));
         known.forged = Some(new.seal(&crate::pki::desired(&device, 2)));
@@ -382,6 +369,49 @@ async fn a_device_that_was_made_with_an_old_root_comes_to_believe_the_new_one() 
     let running = start(&registry, state.path());
     let known = registry.until(|known| known.trusted.len() > said).await;
     assert_eq!(known.trusted[said], 1);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_session_is_resumed_until_something_is_other() {
+    let registry = Registry::start().await;
+    let state = TempDir::new().unwrap();
+    let mut running = start(&registry, state.path());
+    registry.until(reported(1)).await;
+    let generation = std::cell::Cell::new(1);
+    // A device whose connections end before it was answered would think of its certificate.
+    let settled = async || {
+        generation.set(generation.get() + 1);
+        registry.change(|known| known.desired = Some(crate::pki::desired("", generation.get())));
+        registry.until(reported(generation.get())).await;
+    };
+    let next = async || {
+        settled().await;
+        let before = registry.known.borrow().handshakes.len();
+        registry.change(|known| known.kicks += 1);
+        let known = registry.until(|known| known.handshakes.len() > before).await;
+        known.handshakes[before]
+    };
+    // 1. Again and again.
+    for _ in 0..3 {
+        assert_eq!(next().await, HandshakeKind::Resumed);
+    }
+    // 2. Who is turned away shows its certificate anew.
+    settled().await;
+    registry.change(|known| known.turned_away = 1);
+    assert_eq!(next().await, HandshakeKind::Resumed);
+    settled().await;
+    assert_eq!(
+        registry.known.borrow().handshakes.last(),
+        Some(&HandshakeKind::Full)
+    );
+    // 3. Other roots judge the server anew.
+    registry.change(|known| known.trust = Some(registry.trust_in_another().0));
+    assert_eq!(next().await, HandshakeKind::Resumed);
+    let trusting = |event: &AgentEvent| matches!(event, AgentEvent::Trusting { .. });
+    running.until(trusting).await;
+    assert_eq!(next().await, HandshakeKind::Full);
+    assert_eq!(next().await, HandshakeKind::Resumed);
     running.stop().await;
 }
 

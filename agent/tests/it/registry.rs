@@ -9,20 +9,22 @@ use bytes::BytesMut;
 use muster_proto::{
     payload::{
         self, Binary, Claim, ClaimAccepted, ClaimRefused, ClaimResult, Desired, Hello, Report, TrustBundle,
-        Trusted,
+        TrustVersion, Trusted,
     },
     topic::{Channel, Encoding, Topic},
+    trust,
 };
 use rcgen::{
     CertificateParams, CertificateSigningRequestParams, ExtendedKeyUsagePurpose, PublicKeyData as _, SanType,
+    SigningKey as _,
 };
 use rumqttc::mqttbytes::{
     QoS,
     v4::{ConnAck, ConnectReturnCode, Packet, PubAck, Publish, SubAck, SubscribeReasonCode},
 };
 use rustls::{
-    RootCertStore, ServerConfig,
-    crypto::ring::default_provider,
+    HandshakeKind, RootCertStore, ServerConfig,
+    crypto::ring::{Ticketer, default_provider},
     pki_types::{CertificateDer, CertificateSigningRequestDer, PrivateKeyDer, PrivatePkcs8KeyDer},
     server::WebPkiClientVerifier,
 };
@@ -60,6 +62,12 @@ pub(crate) struct Known {
     /// How many bytes each next connection lives, first one first.
     pub(crate) cuts: Vec<i64>,
     pub(crate) connections: usize,
+    /// How each handshake with a certificate went.
+    pub(crate) handshakes: Vec<HandshakeKind>,
+    /// Sessions end when this changes.
+    pub(crate) kicks: usize,
+    /// How many of the next connections with a certificate are not let in.
+    pub(crate) turned_away: usize,
 }
 
 impl Known {
@@ -118,6 +126,25 @@ impl Registry {
         self.known.subscribe().wait_for(fits).await.unwrap().clone()
     }
 
+    /// The word of its root that another is trusted as well, and what stands under that one.
+    pub(crate) fn trust_in_another(&self) -> (TrustBundle, Pki) {
+        let new = Pki::new();
+        let (old_root, new_root) = (self.pki.root.der(), new.root.der());
+        let roots = [&old_root, &new_root].map(|root| trust::digest(root)).to_vec();
+        let signature = self.pki.root.key.sign(&trust::signing_input(1, &roots));
+        let version = TrustVersion {
+            version: 1,
+            roots,
+            signer: trust::digest(&old_root),
+            signature: Binary(signature.unwrap()),
+        };
+        let bundle = TrustBundle {
+            certificates: [old_root, new_root].map(Binary).to_vec(),
+            versions: vec![version],
+        };
+        (bundle, new)
+    }
+
     fn tls(&self, params: CertificateParams) -> Arc<ServerConfig> {
         let server = self.pki.issuing.issue(params);
         let mut anchors = RootCertStore::empty();
@@ -133,12 +160,14 @@ impl Registry {
             self.pki.issuing.certificate.der().clone(),
         ];
         let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(server.key.serialize_der()));
-        let config = ServerConfig::builder_with_provider(provider)
+        let mut config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_client_cert_verifier(verifier)
             .with_single_cert(chain, key)
             .unwrap();
+        config.ticketer = Ticketer::new().unwrap();
+        config.send_tls13_tickets = 1;
         Arc::new(config)
     }
 
@@ -190,8 +219,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         };
         assert!(connect.clean_session && connect.last_will.is_none());
         let device = self.peer.take().map(|leaf| self.holder(&leaf));
+        let kicks = self.registry.known.borrow().kicks;
+        let mut is_turned_away = false;
+        if device.is_some() {
+            let kind = self.stream.get_ref().1.handshake_kind().unwrap();
+            self.registry.change(|known| {
+                known.handshakes.push(kind);
+                is_turned_away = known.turned_away > 0;
+                known.turned_away -= usize::from(is_turned_away);
+            });
+        }
         let serial = match (&device, &connect.login) {
-            (Some(device), None) => {
+            (Some(device), None) if !is_turned_away => {
                 assert_eq!(&connect.client_id, device);
                 String::new()
             }
@@ -223,6 +262,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         let mut known = self.registry.known.subscribe();
         let mut told = known.borrow_and_update().desired.clone();
         loop {
+            // One that came before this listened is in no change that follows.
+            if device.is_some() && self.registry.known.borrow().kicks != kicks {
+                return None;
+            }
             let packet = tokio::select! {
                 packet = self.receive() => packet?,
                 changed = known.changed(), if device.is_some() => {

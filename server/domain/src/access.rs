@@ -107,6 +107,7 @@ pub const TABLE: &[(&str, Rule)] = &[
     ("muster.v1.Devices/GetDevice", FOLLOW),
     ("muster.v1.Devices/ListDevices", FOLLOW),
     ("muster.v1.Devices/ExplainDevice", READ),
+    ("muster.v1.Devices/WatchDevices", READ),
     ("muster.v1.Devices/SuspendDevice", WRITE),
     ("muster.v1.Devices/ResumeDevice", WRITE),
     ("muster.v1.Devices/RetireDevice", WRITE),

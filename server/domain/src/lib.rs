@@ -29,6 +29,7 @@ pub mod names;
 pub mod refusal;
 pub mod renewal;
 pub mod time;
+pub mod watch;
 
 pub use refusal::{Code, Refusal};
 pub use time::Timestamp;

@@ -55,16 +55,17 @@ pub(super) struct Signing {
 #[derive(Debug)]
 pub struct Ca {
     /// The oldest first.
-    roots: Vec<Stored>,
+    pub(super) roots: Vec<Stored>,
     trust: History,
-    devices: Generations<Issuing>,
-    operators: Generations<Issuing>,
-    servers: Generations<Issuing>,
-    config: Generations<Signing>,
+    pub(super) devices: Generations<Issuing>,
+    pub(super) operators: Generations<Issuing>,
+    pub(super) servers: Generations<Issuing>,
+    pub(super) config: Generations<Signing>,
     /// Programs before this key made none.
-    checkpoint: Option<Generations<Signing>>,
+    pub(super) checkpoint: Option<Generations<Signing>>,
     code_key: CodeKey,
-    guard: ClockGuard,
+    /// One for all that follow each other in a process.
+    guard: Arc<ClockGuard>,
     issuance: Issuance,
 }
 
@@ -222,7 +223,7 @@ impl Ca {
                 .ok_or_else(|| missing(&hierarchy, AuthorityKind::Config))?,
             checkpoint: signing(AuthorityKind::Checkpoint)?,
             code_key,
-            guard: ClockGuard::new(Timestamp::from_seconds(since)),
+            guard: Arc::new(ClockGuard::new(Timestamp::from_seconds(since))),
             roots: hierarchy
                 .roots
                 .iter()
@@ -237,6 +238,13 @@ impl Ca {
     #[must_use]
     pub fn issuing(mut self, issuance: Issuance) -> Self {
         self.issuance = issuance;
+        self
+    }
+
+    /// The same authority, opened again while `former` was at work: what that one issued, this one issued.
+    #[must_use]
+    pub fn following(mut self, former: &Self) -> Self {
+        self.guard = Arc::clone(&former.guard);
         self
     }
 
@@ -375,9 +383,19 @@ impl Ca {
             .collect()
     }
 
-    /// Does a certificate name one of the trusted authorities of devices as its issuer?
-    pub fn has_issuer_of(&self, certificate: &[u8]) -> bool {
-        leaf::issuer(certificate).is_some_and(|id| self.devices.by_id(id).is_some())
+    /// The trusted authority of devices that a certificate names as its issuer, if it names one.
+    pub fn device_issuer_of(&self, certificate: &[u8]) -> Option<AuthorityId> {
+        leaf::issuer(certificate).filter(|id| self.trusts_devices_of(*id))
+    }
+
+    /// Does a certificate name one of the trusted authorities of operators as its issuer?
+    pub fn has_operator_issuer_of(&self, certificate: &[u8]) -> bool {
+        leaf::issuer(certificate).is_some_and(|id| self.operators.by_id(id).is_some())
+    }
+
+    /// Are certificates of devices let in that this authority signed?
+    pub fn trusts_devices_of(&self, authority: AuthorityId) -> bool {
+        self.devices.by_id(authority).is_some()
     }
 
     /// The authorities whose device certificates are let in, DER.

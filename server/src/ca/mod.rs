@@ -11,6 +11,7 @@
 
 mod authority;
 mod ceremony;
+mod changes;
 mod clock;
 mod crl;
 mod crl_lint;

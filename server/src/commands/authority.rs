@@ -17,9 +17,8 @@ use std::{
     str::FromStr,
 };
 
-/// Said after each change: the keys are opened at the start.
-const RESTART: &str =
-    "next         restart the server, which opens its keys when it starts: until then it works as before";
+/// Said after each change: a server that runs has opened its keys.
+const RELOAD: &str = "next         let the server open its keys again: `systemctl reload musterd`, or SIGHUP; until then it works as before";
 
 #[derive(Subcommand)]
 pub(crate) enum Authority {
@@ -48,13 +47,14 @@ pub(crate) enum Authority {
     /// Last step, on the server: install the certificate or version of trust that was signed, or a new root.
     ///
     /// It is held against the key that waits for it, the root and the profile of its kind; what does not fit changes nothing.
-    /// From the next start on the server works with it. What worked before stays trusted until it ends, or until `musterd
+    /// The server works with it from its next start or SIGHUP on. What worked before stays trusted until it ends, or until `musterd
     /// authority remove`.
     Install(Install),
     /// Stop trusting an old generation, or withdraw a request.
     ///
     /// Refused while it is the only one of its kind, and while certificates that it signed are valid still. An id of a key that
-    /// waits for its certificate withdraws the request. A root can be removed when nothing stands under it any more.
+    /// waits for its certificate withdraws the request. A root can be removed when nothing stands under it any more. At its next
+    /// SIGHUP the server ends the sessions of devices whose certificates it signed, and answers its operators no more.
     Remove(Remove),
     /// All three steps at once, where the root key can be mounted on the server.
     ///
@@ -358,7 +358,7 @@ fn installed(at: &Directory, text: &str) -> anyhow::Result<()> {
         }
     }
     pins(&at.dir)?;
-    say(RESTART);
+    say(RELOAD);
     Ok(())
 }
 
@@ -399,7 +399,7 @@ impl Remove {
             Removed::Root(id) => say(&format!("removed      root {id}")),
         }
         pins(directory)?;
-        say(RESTART);
+        say(RELOAD);
         Ok(())
     }
 }
@@ -408,7 +408,7 @@ impl Remove {
 fn valid(directory: &Path, kind: AuthorityKind, id: AuthorityId) -> Result<u64, CaError> {
     match kind {
         AuthorityKind::Devices | AuthorityKind::Operators => {}
-        // The server's own are made at its start. What is signed otherwise is signed anew.
+        // The server's own are made at its start and at each SIGHUP. What is signed otherwise is signed anew.
         AuthorityKind::Servers | AuthorityKind::Config | AuthorityKind::Checkpoint => return Ok(0),
     }
     let count = || -> anyhow::Result<u64> {
@@ -423,7 +423,7 @@ fn valid(directory: &Path, kind: AuthorityKind, id: AuthorityId) -> Result<u64, 
     };
     count().map_err(|error| {
         CaError::Ceremony(format!(
-            "cannot count the valid certificates of {id}: {error:#}; stop the server first, or say --force; nothing was changed"
+            "cannot count the valid certificates of {id}: {error:#}; stop the server first; or ask it with `muster certificate list --filter 'issuer = \"{id}\" AND state = current'`, then say --force; nothing was changed"
         ))
     })
 }

@@ -5,7 +5,12 @@ use super::{
     peer::permit,
     status::{failed, refused},
 };
-use crate::{fault::Failure, service::DeviceName, store::DeviceQuery};
+use crate::{
+    fault::Failure,
+    service::{DeviceName, Told, Watched, Witness},
+    store::DeviceQuery,
+    tls::{Peer, Shown},
+};
 use muster_domain::{
     Code, Refusal,
     certificate::SpkiDigest,
@@ -13,7 +18,9 @@ use muster_domain::{
     ids::DeviceId,
 };
 use muster_proto::v1::{self, devices_server::Devices};
-use std::time::Duration;
+use std::{pin::Pin, sync::Arc, time::Duration};
+use tokio::sync::mpsc;
+use tokio_stream::{Stream, StreamExt as _, wrappers::ReceiverStream};
 use tonic::{Request, Response, Status};
 
 /// Devices looked at for one page: a filter that matches almost nothing answers with an empty page and a token
@@ -22,6 +29,9 @@ const SCAN_LIMIT: usize = 20_000;
 
 /// Longest time over which an order of renewals is spread: a tenth of a certificate's life.
 const SPREAD_LIMIT: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// Changes made and not yet sent: a slow watcher does not grow our memory.
+const CHANGES_AHEAD: usize = 16;
 
 fn device_name(text: &str) -> Result<DeviceName, Refusal> {
     let rest = convert::name(text, "devices", "name")?;
@@ -134,8 +144,43 @@ impl Api {
     }
 }
 
+/// The certificate by which the call was let in: a call that lasts is looked at again.
+fn witness<T>(request: &Request<T>) -> Result<Witness, Status> {
+    match request.extensions().get::<Peer>().map(|peer| &peer.shown) {
+        Some(Shown::Operator(leaf)) => Ok(Witness {
+            leaf: Arc::clone(leaf),
+        }),
+        Some(Shown::Device(_) | Shown::Nothing) | None => Err(Status::internal("request was not authorised")),
+    }
+}
+
 #[tonic::async_trait]
 impl Devices for Api {
+    type WatchDevicesStream = Pin<Box<dyn Stream<Item = Result<v1::WatchDevicesResponse, Status>> + Send>>;
+
+    async fn watch_devices(
+        &self,
+        request: Request<v1::WatchDevicesRequest>,
+    ) -> Result<Response<Self::WatchDevicesStream>, Status> {
+        let (permit, witness) = (permit(&request)?, witness(&request)?);
+        let asked = request.into_inner();
+        let filter = page::filter(&asked.filter, schema()).map_err(|refusal| refused(&refusal))?;
+        let watched = Watched {
+            filter,
+            text: asked.filter,
+            resume_token: asked.resume_token,
+            include_current: asked.include_current,
+        };
+        let (telling, told) = mpsc::channel(CHANGES_AHEAD);
+        let watching = self.service.watch_devices(&permit, witness, watched, telling);
+        watching.map_err(|failure| failed(&failure))?;
+        let rendered = |told: Result<Told, _>| {
+            told.map(convert::device::told)
+                .map_err(|failure| failed(&failure))
+        };
+        Ok(Response::new(Box::pin(ReceiverStream::new(told).map(rendered))))
+    }
+
     async fn get_device(
         &self,
         request: Request<v1::GetDeviceRequest>,

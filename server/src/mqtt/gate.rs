@@ -10,7 +10,7 @@ use super::{
     throttle::Throttle,
     wire::WireError,
 };
-use crate::tls::Whose;
+use crate::{live::Live, tls::Whose};
 use rustls::pki_types::CertificateDer;
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
@@ -67,10 +67,10 @@ pub struct GateTls {
 }
 
 /// Serves devices, integrators and claimants on a bound listener until `stop`; then finishes what is under way, says
-/// goodbye, and cuts what is left after [`Limits::drain`].
+/// goodbye, and cuts what is left after [`Limits::drain`]. A connection begins by what `tls` is at that moment.
 pub async fn serve<R: Registry>(
     listener: TcpListener,
-    tls: GateTls,
+    tls: Live<GateTls>,
     registry: R,
     bus: Bus,
     throttle: Arc<Throttle>,
@@ -78,7 +78,6 @@ pub async fn serve<R: Registry>(
     stop: CancellationToken,
 ) -> Result<(), GateError> {
     let parts = Arc::new(Parts::new(registry, bus, throttle, limits, stop.clone()));
-    let (acceptor, whose) = (TlsAcceptor::from(tls.config), tls.whose);
     let (tasks, cut) = (TaskTracker::new(), CancellationToken::new());
     loop {
         let accepted = tokio::select! {
@@ -89,7 +88,8 @@ pub async fn serve<R: Registry>(
         match accepted {
             Ok((tcp, address)) => {
                 let place = parts.places.enter(Source::from(address.ip()));
-                let tls = (acceptor.clone(), whose.clone());
+                let tls = tls.current();
+                let tls = (TlsAcceptor::from(Arc::clone(&tls.config)), tls.whose.clone());
                 let connection = connection(Arc::clone(&parts), tls, tcp, address, place);
                 let cut = cut.clone();
                 tasks.spawn(async move {
@@ -172,7 +172,7 @@ async fn handshake(acceptor: TlsAcceptor, tcp: TcpStream) -> Result<TlsStream<Tc
     handshake.await.map_err(StrangerError::Handshake)
 }
 
-/// The client's certificates as the handshake checked them, its own first.
+/// The client's certificates as the handshake checked them, or the one whose session this resumes; its own first.
 fn chain(stream: &TlsStream<TcpStream>) -> &[CertificateDer<'static>] {
     let (_, session) = stream.get_ref();
     session.peer_certificates().unwrap_or_default()

@@ -4,7 +4,7 @@
 //! slow device.
 
 use super::{audience::Audience, bus::Down};
-use muster_domain::ids::DeviceId;
+use muster_domain::{certificate::AuthorityId, ids::DeviceId};
 use std::{
     collections::HashMap,
     sync::{
@@ -18,9 +18,12 @@ const KICKED: u8 = 1;
 const TAKEN_OVER: u8 = 2;
 const DESIRED: u8 = 4;
 const RENEWAL: u8 = 8;
+const TRUST: u8 = 16;
 
 #[derive(Debug, Default)]
 struct Bell {
+    /// Whose end is the session's end.
+    issuer: Option<AuthorityId>,
     rung: AtomicU8,
     notify: Notify,
 }
@@ -50,6 +53,8 @@ pub(super) enum Signal {
     DesiredChanged,
     /// The certificate should be renewed now.
     RenewalOrdered,
+    /// Devices are to trust other roots now.
+    TrustChanged,
 }
 
 /// All live sessions.
@@ -75,8 +80,16 @@ impl Hub {
 
     /// Takes the device's one seat; a session that had it is cut. `arrive` notes the new session before the former one hears
     /// of it, and in the order in which the seat was taken: of two connections that race, the one that is left is the newest.
-    pub(super) fn enter<T>(self: &Arc<Self>, device: DeviceId, arrive: impl FnOnce() -> T) -> (Seat, T) {
-        let bell = Arc::<Bell>::default();
+    pub(super) fn enter<T>(
+        self: &Arc<Self>,
+        device: DeviceId,
+        issuer: Option<AuthorityId>,
+        arrive: impl FnOnce() -> T,
+    ) -> (Seat, T) {
+        let bell = Arc::new(Bell {
+            issuer,
+            ..Bell::default()
+        });
         let mut sessions = self.sessions();
         let arrived = arrive();
         if let Some(former) = sessions.insert(device, Arc::clone(&bell)) {
@@ -107,6 +120,22 @@ impl Hub {
         if let Some(bell) = self.sessions().get(&device) {
             bell.ring(signal);
         }
+    }
+
+    /// Ends every session whose certificate is of an authority that is trusted no more; says how many.
+    pub(super) fn shut_out(&self, is_trusted: impl Fn(AuthorityId) -> bool) -> usize {
+        let sessions = self.sessions();
+        let untrusted = |bell: &&Arc<Bell>| bell.issuer.is_some_and(|issuer| !is_trusted(issuer));
+        sessions
+            .values()
+            .filter(untrusted)
+            .map(|bell| bell.ring(KICKED))
+            .count()
+    }
+
+    /// Tells every session that devices are to trust other roots.
+    pub(super) fn trust_changed(&self) {
+        self.sessions().values().for_each(|bell| bell.ring(TRUST));
     }
 
     pub(super) fn is_connected(&self, device: DeviceId) -> bool {
@@ -152,6 +181,9 @@ impl Seat {
             if self.bell.rung.fetch_and(!RENEWAL, Ordering::AcqRel) & RENEWAL != 0 {
                 return Signal::RenewalOrdered;
             }
+            if self.bell.rung.fetch_and(!TRUST, Ordering::AcqRel) & TRUST != 0 {
+                return Signal::TrustChanged;
+            }
             self.bell.notify.notified().await;
         }
     }
@@ -179,8 +211,8 @@ mod tests {
     #[test]
     fn the_newer_session_takes_the_seat_and_keeps_it() {
         let hub = Arc::new(Hub::default());
-        let (first, ()) = hub.enter(DEVICE, || ());
-        let (second, ()) = hub.enter(DEVICE, || ());
+        let (first, ()) = hub.enter(DEVICE, None, || ());
+        let (second, ()) = hub.enter(DEVICE, None, || ());
         assert_eq!(first.signal().now_or_never(), Some(Signal::Cut(Cut::TakenOver)));
         assert_eq!(second.signal().now_or_never(), None);
         drop(first);
@@ -192,7 +224,7 @@ mod tests {
     #[test]
     fn signals_coalesce_and_survive_a_wait_for_another() {
         let hub = Arc::new(Hub::default());
-        let (seat, ()) = hub.enter(DEVICE, || ());
+        let (seat, ()) = hub.enter(DEVICE, None, || ());
         (0..3).for_each(|_| hub.deliver(Down::DesiredChanged(DEVICE)));
         assert_eq!(seat.cut().now_or_never(), None);
         assert_eq!(seat.signal().now_or_never(), Some(Signal::DesiredChanged));
@@ -201,5 +233,21 @@ mod tests {
         hub.deliver(Down::Kick(DEVICE));
         assert_eq!(seat.signal().now_or_never(), Some(Signal::Cut(Cut::Kicked)));
         assert_eq!(seat.cut().now_or_never(), Some(Cut::Kicked));
+    }
+
+    #[test]
+    fn a_session_ends_with_the_authority_of_its_certificate() {
+        let hub = Arc::new(Hub::default());
+        let [old, new] = [1, 2].map(|byte| AuthorityId([byte; 20]));
+        let enter = |number, issuer| hub.enter(DeviceId::from_u128(number), issuer, || ()).0;
+        let [of_old, of_new, pinned] =
+            [(1, Some(old)), (2, Some(new)), (3, None)].map(|(n, issuer)| enter(n, issuer));
+        assert_eq!(hub.shut_out(|id| id == new), 1);
+        hub.trust_changed();
+        assert_eq!(of_old.signal().now_or_never(), Some(Signal::Cut(Cut::Kicked)));
+        for seat in [of_new, pinned] {
+            assert_eq!(seat.signal().now_or_never(), Some(Signal::TrustChanged));
+            assert_eq!(seat.signal().now_or_never(), None);
+        }
     }
 }

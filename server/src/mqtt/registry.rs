@@ -5,7 +5,7 @@ use bytes::Bytes;
 use muster_domain::{
     access::Role,
     audit::Entry,
-    certificate::SpkiDigest,
+    certificate::{AuthorityId, SpkiDigest},
     device::{Departure, Presence},
     ids::DeviceId,
     names::OperatorName,
@@ -46,6 +46,8 @@ pub struct Admitted {
     pub device: DeviceId,
     /// For how long its certificate is good for everything; from then on it may renew it, and nothing else.
     pub good_for: Duration,
+    /// The authority that it ends with; `None` when it was pinned, and needs none.
+    pub issuer: Option<AuthorityId>,
 }
 
 /// An operator who is let in, to hear.
@@ -92,7 +94,8 @@ pub struct Needs {
 
 /// The registry, seen from the gate. An answer means that what it says is durable.
 pub trait Registry: Clone + Send + Sync + 'static {
-    /// Whose certificate this is; refused when it is not current or its device is shut out.
+    /// Whose certificate this is; refused when it is not current, its authority is gone, or its device is shut out. All of that is
+    /// judged here: a session that was resumed shows what another handshake checked, hours ago.
     fn admit(&self, leaf: &[u8], source: IpAddr) -> impl Future<Output = Result<Admitted, Failure>> + Send;
 
     /// The operator whose certificate this is; refused when they are not registered or shut out.
@@ -136,6 +139,9 @@ pub trait Registry: Clone + Send + Sync + 'static {
         device: DeviceId,
         trusted: Trusted,
     ) -> impl Future<Output = Result<Option<TrustBundle>, Failure>> + Send;
+
+    /// How a device comes to the roots of today, from those by which it said that it trusts; `None` when it has.
+    fn trust(&self, device: DeviceId) -> impl Future<Output = Result<Option<TrustBundle>, Failure>> + Send;
 
     /// The device's desired state: an encoded, signed envelope. `None` when there is none.
     fn desired(

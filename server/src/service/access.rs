@@ -25,9 +25,13 @@ pub struct CreatedOperator {
 }
 
 impl Service {
-    /// The operator who holds this certificate's key, if registered. Disabled ones are returned: the access
-    /// rules refuse them by name.
+    /// The operator who holds this certificate's key, if registered and of an authority that is trusted still. Disabled ones are
+    /// returned: the access rules refuse them by name.
     pub(crate) async fn operator_of(&self, leaf: &[u8]) -> Result<Option<Operator>, Failure> {
+        // The handshake may be as old as its connection: what it took ends with the authority that signed it.
+        if !self.ca().has_operator_issuer_of(leaf) {
+            return Ok(None);
+        }
         let key = crate::ca::spki_digest(leaf).or_fault("read the key of an operator certificate")?;
         Ok(self
             .store
@@ -45,19 +49,20 @@ impl Service {
         csr: Vec<u8>,
     ) -> Result<CreatedOperator, Failure> {
         let (now, actor) = (self.clock.now(), actor(permit)?);
-        let ca = Arc::clone(&self.ca);
+        let ca = self.ca();
+        let signing = Arc::clone(&ca);
         let signed_name = name.clone();
         let signed = blocking(
             "certify an operator",
             move || -> Result<CertificateRecord, Failure> {
                 let request = CertificationRequest::parse(&csr).map_err(|refusal| refusal.at("csr"))?;
-                let serial = fresh_serial(&ca, now)?;
-                let certificate = ca
+                let serial = fresh_serial(&signing, now)?;
+                let certificate = signing
                     .issue_operator(CertificateProfile::Operator, &signed_name, &request, now, serial)
                     .or_fault("certify an operator")?;
                 Ok(operator_record(
                     signed_name,
-                    ca.issuer(CertificateProfile::Operator, now),
+                    signing.issuer(CertificateProfile::Operator, now),
                     certificate,
                 )
                 .or_fault("read the certificate of an operator")?)
@@ -90,7 +95,7 @@ impl Service {
             .create_operator(fresh, event)
             .await
             .or_fault("record an operator")??;
-        let chain = self.ca.with_chain(der);
+        let chain = ca.with_chain(der);
         Ok(CreatedOperator { operator, chain })
     }
 
@@ -102,11 +107,9 @@ impl Service {
             Action::OperatorDisabled,
             format!("operators/{name}"),
         );
-        let disabled = self
-            .store
-            .disable_operator(name, event)
-            .await
-            .or_fault("disable an operator")??;
+        let disabled = self.store.disable_operator(name, event).await;
+        let disabled = disabled.or_fault("disable an operator")??;
+        self.store.wake_watchers();
         self.tell(Down::OperatorOut(disabled.key));
         Ok(disabled)
     }

@@ -16,7 +16,7 @@ use muster_domain::{
     device::{ClaimIntent, Device},
     ids::DeviceId,
 };
-use std::{fmt, net::IpAddr, sync::Arc};
+use std::{fmt, net::IpAddr};
 use zeroize::Zeroizing;
 
 /// What a device presents.
@@ -62,16 +62,17 @@ impl Service {
             .code
             .parse::<ActivationCode>()
             .unwrap_or_else(|_| ActivationCode::from_random([0; 15]));
+        let ca = self.ca();
         let presented = Presented {
-            code: code.hash(self.ca.code_key()),
+            code: code.hash(ca.code_key()),
             spki: request.digest(),
         };
-        let (not_before, not_after) = self.ca.validity(CertificateProfile::Device, now);
+        let (not_before, not_after) = ca.validity(CertificateProfile::Device, now);
         let fresh = ClaimIntent {
             spki: presented.spki,
-            certificate: fresh_serial(&self.ca, now)?,
+            certificate: fresh_serial(&ca, now)?,
             profile: CertificateProfile::Device,
-            issuer: Some(self.ca.issuer(CertificateProfile::Device, now)),
+            issuer: Some(ca.issuer(CertificateProfile::Device, now)),
             not_before,
             not_after,
             source: Some(input.source),
@@ -80,7 +81,7 @@ impl Service {
             serial: input.serial,
             presented,
             fresh,
-            gateway: self.ca.validity(CertificateProfile::Gateway, now),
+            gateway: ca.validity(CertificateProfile::Gateway, now),
             now,
             source: input.source,
         };
@@ -108,7 +109,7 @@ impl Service {
         device: Device,
         request: CertificationRequest,
     ) -> Result<CertificateRecord, Fault> {
-        let ca = Arc::clone(&self.ca);
+        let ca = self.ca();
         let signed = blocking("sign a certificate", move || {
             let intent = *permit.intent();
             let id = device.id;
@@ -128,7 +129,7 @@ impl Service {
         ClaimAnswer {
             device: device.id,
             // Of the authority that signed it: a repeated claim may be older than today's.
-            chain: self.ca.with_chain(certificate),
+            chain: self.ca().with_chain(certificate),
         }
     }
 }

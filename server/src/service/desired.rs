@@ -14,7 +14,6 @@ use muster_proto::{
     payload::{self, Coordinates, Desired, Digest, File, Firmware, Location},
     topic::Encoding,
 };
-use std::sync::Arc;
 
 /// How often a device is looked at again that others change meanwhile.
 const ATTEMPTS: usize = 4;
@@ -124,7 +123,7 @@ impl Service {
         let Some((device, content)) = self.current(device).await? else {
             return Ok(None);
         };
-        let (ca, now) = (Arc::clone(&self.ca), self.clock.now());
+        let (ca, now) = (self.ca(), self.clock.now());
         let generation = device.target.generation;
         let sealed = blocking("seal desired state", move || -> Result<Vec<u8>, Fault> {
             let inner = payload::encode(&message(&device, content, now), encoding)

@@ -122,7 +122,7 @@ impl Service {
         key: KeyChoice,
     ) -> Result<(Device, ActivationCode), Failure> {
         let code = ActivationCode::from_random(random::bytes().or_fault("make an activation code")?);
-        let hash = code.hash(self.ca.code_key());
+        let hash = code.hash(self.ca().code_key());
         let closes = (!ttl.is_zero()).then(|| self.clock.now().plus(ttl));
         let window = ClaimWindow::until(closes);
         let device = self

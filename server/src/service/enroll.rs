@@ -13,7 +13,8 @@ impl Service {
 
     /// What a device needs to check the certificates of others: the roots, and the authorities that issue to devices. DER.
     pub fn authorities(&self) -> Vec<Vec<u8>> {
-        [self.ca.roots(), self.ca.device_anchors()].concat()
+        let ca = self.ca();
+        [ca.roots(), ca.device_anchors()].concat()
     }
 
     /// Decides a claim by a device of a given model. One of another model gets the answer of one that does not exist,

@@ -7,7 +7,7 @@ use crate::{
     store::{ListDraft, ListInfo, PublishedList},
 };
 use muster_domain::{Code, Refusal, Timestamp, certificate::AuthorityId};
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 /// Life of a list: under ten days, so that nobody hides a revocation for longer by keeping an old list from being replaced.
 const LIFE: Duration = Duration::from_secs(8 * 24 * 3600);
@@ -27,12 +27,13 @@ fn missing(authority: &str, shard: impl std::fmt::Display) -> Refusal {
 impl Service {
     /// Makes and publishes the lists that are due; says how many.
     pub async fn publish_lists(&self) -> Result<usize, Failure> {
-        if !self.ca.names_lists() {
+        let ca = self.ca();
+        if !ca.names_lists() {
             return Ok(0);
         }
         let now = self.clock.now();
         let mut drafts = Vec::new();
-        for authority in self.ca.issuers() {
+        for authority in ca.issuers() {
             let due = self
                 .store
                 .draft_lists(authority, now, move |list| is_stale(list, now));
@@ -41,7 +42,6 @@ impl Service {
         if drafts.is_empty() {
             return Ok(0);
         }
-        let ca = Arc::clone(&self.ca);
         let make = move || -> Result<Vec<_>, CaError> {
             let made = drafts.into_iter().map(|draft| {
                 let info = ListInfo {
@@ -69,7 +69,7 @@ impl Service {
     /// What is known of every published list.
     pub async fn revocation_lists(&self) -> Result<Vec<ListInfo>, Fault> {
         let mut lists = Vec::new();
-        for authority in self.ca.issuers() {
+        for authority in self.ca().issuers() {
             let found = self.store.lists(authority).await;
             lists.extend(found.or_fault("look up revocation lists")?);
         }
@@ -79,7 +79,7 @@ impl Service {
     /// A published list, by the name of its authority and its shard as they stand in addresses.
     pub async fn revocation_list(&self, authority: &str, shard: &str) -> Result<PublishedList, Failure> {
         let known = self
-            .ca
+            .ca()
             .issuers()
             .into_iter()
             .find(|id| id.to_string() == authority);
@@ -96,9 +96,10 @@ impl Service {
 
     /// The certificate of an issuing authority, DER, by its name.
     pub fn issuer_certificate(&self, authority: &str) -> Option<Vec<u8>> {
-        let issuers: Vec<AuthorityId> = self.ca.issuers();
+        let ca = self.ca();
+        let issuers: Vec<AuthorityId> = ca.issuers();
         let known = issuers.into_iter().find(|id| id.to_string() == authority)?;
-        self.ca.issuer_certificate(known).ok()
+        ca.issuer_certificate(known).ok()
     }
 }
 

@@ -17,6 +17,7 @@ mod keygen;
 mod lists;
 mod renew;
 mod session;
+mod watch;
 
 pub use access::CreatedOperator;
 pub(crate) use catalog::APPLY_LIMIT;
@@ -25,11 +26,13 @@ pub use deliveries::Backlog;
 pub use devices::DeviceName;
 use devices::REASON_LIMIT;
 pub use keygen::{Keygen, KeygenInput, MadeIdentity};
+pub use watch::{Telling, Told, Watched, Witness};
 
 use crate::{
     ca::Ca,
     clock::Clock,
     fault::{Failure, Fault},
+    live::Live,
     mqtt::bus::Bus,
     store::Store,
 };
@@ -52,7 +55,8 @@ use tokio_util::sync::CancellationToken;
 #[derive(Clone)]
 pub struct Service {
     pub(crate) store: Store,
-    pub(crate) ca: Arc<Ca>,
+    /// Replaced whole, by [`crate::reload`]; a step takes it once.
+    pub(crate) ca: Live<Ca>,
     pub(crate) clock: Clock,
     pub(crate) bus: Bus,
     imports: Arc<Semaphore>,
@@ -79,7 +83,7 @@ impl std::fmt::Debug for Service {
 
 impl Service {
     /// From its parts.
-    pub fn new(store: Store, ca: Arc<Ca>, clock: Clock, bus: Bus, spool: &Path, files: Files) -> Self {
+    pub fn new(store: Store, ca: Live<Ca>, clock: Clock, bus: Bus, spool: &Path, files: Files) -> Self {
         Self {
             store,
             ca,
@@ -95,14 +99,19 @@ impl Service {
         }
     }
 
+    /// The certificate authority as it is now.
+    pub(crate) fn ca(&self) -> Arc<Ca> {
+        self.ca.current()
+    }
+
     /// Root certificates, DER: what devices and operators pin.
     pub fn roots(&self) -> Vec<Vec<u8>> {
-        self.ca.roots()
+        self.ca().roots()
     }
 
     /// How one comes from version `held` of the trusted roots to the newest.
     pub fn trust_above(&self, held: u64) -> TrustBundle {
-        self.ca.trust_above(held)
+        self.ca().trust_above(held)
     }
 
     /// Devices that hold a session here.

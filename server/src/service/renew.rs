@@ -56,12 +56,13 @@ impl Service {
         let request = blocking("check a CSR", move || CertificationRequest::parse(&csr)).await?;
         let request = request.map_err(|refusal| refusal.at("csr"))?;
         let profile = self.certificate_profile(device).await?;
-        let (not_before, not_after) = self.ca.validity(profile, now);
+        let ca = self.ca();
+        let (not_before, not_after) = ca.validity(profile, now);
         let fresh = ClaimIntent {
             spki: request.digest(),
-            certificate: fresh_serial(&self.ca, now)?,
+            certificate: fresh_serial(&ca, now)?,
             profile,
-            issuer: Some(self.ca.issuer(profile, now)),
+            issuer: Some(ca.issuer(profile, now)),
             not_before,
             not_after,
             source: Some(source),

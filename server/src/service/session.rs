@@ -74,14 +74,27 @@ fn report(wire: payload::Report) -> Result<Report, Refusal> {
 impl Service {
     /// The device that may connect with this certificate, DER, which the handshake showed to be the peer's, be it only to
     /// renew it.
+    ///
+    /// All that there is to judge is judged here, where every connection comes by, and not in the handshake alone: in one that
+    /// resumes a session (RFC 8446, 2.2) no certificate is shown, and its ticket tells what was shown when it was made.
     fn holder(&self, leaf: &[u8]) -> Result<Option<Holder>, Failure> {
         let spki = ca::spki_digest(leaf).or_fault("read the key of a device certificate")?;
         let holder = self.store.holder(spki, leaf).or_fault("look up a certificate")?;
         let now = self.clock.now();
-        Ok(holder.filter(|holder| match self.admission(holder, now) {
+        let holder = holder.filter(|holder| match self.admission(holder, now) {
             Admission::Full | Admission::RenewOnly => holder.not_before <= now,
             Admission::Over => false,
-        }))
+        });
+        match holder {
+            Some(holder) if self.is_of_authority(leaf)? => Ok(Some(holder)),
+            Some(_) | None => Ok(None),
+        }
+    }
+
+    /// What an authority of ours signed ends with that authority: after its removal it is no certificate any more. One that was
+    /// pinned needs none.
+    fn is_of_authority(&self, leaf: &[u8]) -> Result<bool, Failure> {
+        Ok(self.ca().device_issuer_of(leaf).is_some() || !self.is_own(leaf)?)
     }
 
     /// What a certificate on record is good for, by the grace of its device's model.
@@ -96,11 +109,14 @@ impl Service {
 
     /// Is it on record as a certificate with which a device may connect, be it only to renew it? For the handshake, which
     /// waits: a look into the cache of the store.
-    ///
-    /// What an authority of ours signed ends with that authority: after its removal it is no certificate any more.
     pub(crate) fn is_current(&self, leaf: &[u8]) -> bool {
-        let is_held = self.holder(leaf).is_ok_and(|holder| holder.is_some());
-        is_held && (self.ca.has_issuer_of(leaf) || self.is_own(leaf).is_ok_and(|own| !own))
+        self.holder(leaf).is_ok_and(|holder| holder.is_some())
+    }
+
+    /// How a device comes to the newest version of trust; `None` when it is there.
+    fn untrusted(&self, held: u64) -> Option<TrustBundle> {
+        let ca = self.ca();
+        (held < ca.trust_version()).then(|| ca.trust_above(held))
     }
 
     /// Is it the registry's own, and not one that was pinned?
@@ -128,6 +144,7 @@ impl Registry for Service {
         Ok(Admitted {
             device: holder.device,
             good_for: Duration::from_millis(left),
+            issuer: self.ca().device_issuer_of(leaf),
         })
     }
 
@@ -150,7 +167,7 @@ impl Registry for Service {
         Ok(ClaimAccepted {
             device_id: answer.device.to_string(),
             chain: answer.chain.into_iter().map(Binary).collect(),
-            roots: self.ca.roots().into_iter().map(Binary).collect(),
+            roots: self.ca().roots().into_iter().map(Binary).collect(),
         })
     }
 
@@ -234,8 +251,12 @@ impl Registry for Service {
     async fn trusted(&self, device: DeviceId, trusted: Trusted) -> Result<Option<TrustBundle>, Failure> {
         let noted = self.store.record_trust(device, trusted.version).await;
         noted.or_fault("record what a device trusts")??;
-        let newest = self.ca.trust_version();
-        Ok((trusted.version < newest).then(|| self.trust_above(trusted.version)))
+        Ok(self.untrusted(trusted.version))
+    }
+
+    async fn trust(&self, device: DeviceId) -> Result<Option<TrustBundle>, Failure> {
+        let device = self.store.device(device).await.or_fault("load a device")?;
+        Ok(device.and_then(|device| self.untrusted(device.trust)))
     }
 
     async fn desired(&self, device: DeviceId, encoding: Encoding) -> Result<Option<Bytes>, Failure> {

@@ -15,6 +15,7 @@ mod embedded;
 mod error;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 pub use ask::{
     AlarmChange, CertificatePage, CertificateQuery, ClaimBegun, ClaimStart, CommittedPart, Counts,
@@ -24,3 +25,4 @@ pub use ask::{
 };
 pub use embedded::{FORMAT, Store};
 pub use error::StoreError;
+pub use watch::{Changed, WATCHER_LIMIT, Watcher};

@@ -1,4 +1,4 @@
-use super::*;
+use super::{tickets::tickets, *};
 use crate::ca::{CertificationRequest, InitOptions, Passphrase, certificate_serial, init};
 use rcgen::{CertificateParams, KeyPair};
 use rustls::{
@@ -151,6 +151,11 @@ enum Port {
     Mqtt,
 }
 
+/// Nothing is pinned.
+fn nobody() -> Pins {
+    Arc::new(|_: &[u8]| false)
+}
+
 fn server(port: Port, identity: &Arc<ServerIdentity>, at: Timestamp) -> Arc<ServerConfig> {
     pinning(port, identity, at, |_| false)
 }
@@ -163,7 +168,13 @@ fn pinning(
 ) -> Arc<ServerConfig> {
     match port {
         Port::Web => web_config(&FIXTURE.ca, identity, &clock(at), Arc::new(pins)),
-        Port::Mqtt => mqtt_config(&FIXTURE.ca, identity, &clock(at), Arc::new(pins)),
+        Port::Mqtt => mqtt_config(
+            &FIXTURE.ca,
+            identity,
+            &clock(at),
+            Arc::new(pins),
+            tickets().unwrap(),
+        ),
     }
     .unwrap()
 }
@@ -301,24 +312,91 @@ async fn strange_ended_and_unfit_certificates_are_refused() {
     }
 }
 
+/// A client that keeps its sessions.
+fn resuming(holder: Option<&Holder>, version: &'static SupportedProtocolVersion) -> Arc<ClientConfig> {
+    let mut config = client(holder, NOW, version);
+    config.resumption = Resumption::in_memory_sessions(1);
+    Arc::new(config)
+}
+
+/// One handshake and the first byte, before which tickets come: was it resumed, whom did the server see, and how many tickets
+/// of TLS 1.3 did it give?
+async fn kind(
+    server: &Arc<ServerConfig>,
+    client: &Arc<ClientConfig>,
+) -> (HandshakeKind, Option<Vec<u8>>, u32) {
+    let (served, asked) = handshake(Arc::clone(server), Arc::clone(client)).await;
+    let (mut served, mut asked) = (served.unwrap(), asked.unwrap());
+    served.write_all(b"x").await.unwrap();
+    asked.read_u8().await.unwrap();
+    let kind = served.get_ref().1.handshake_kind().unwrap();
+    (
+        kind,
+        peer_leaf(&served),
+        asked.get_ref().1.tls13_tickets_received(),
+    )
+}
+
 #[tokio::test]
-async fn b4_no_session_is_ever_resumed() {
+async fn b4_only_the_port_that_judges_again_resumes_sessions() {
     let identity = ServerIdentity::new(&FIXTURE.ca, localhost(), NOW).unwrap();
-    for port in [Port::Web, Port::Mqtt] {
-        let server = server(port, &identity, NOW);
+    let device = &FIXTURE.device;
+    for holder in [None, Some(device)] {
         for version in [&TLS12, &TLS13] {
-            let mut config = client(None, NOW, version);
-            config.resumption = Resumption::in_memory_sessions(8);
-            let config = Arc::new(config);
+            let (web, client) = (server(Port::Web, &identity, NOW), resuming(holder, version));
+            let leaf = holder.map(|holder| holder.chain[0].clone());
             for _ in 0..3 {
-                let (served, asked) = handshake(Arc::clone(&server), Arc::clone(&config)).await;
-                let (mut served, mut asked) = (served.unwrap(), asked.unwrap());
-                // Tickets would come with the first bytes.
-                served.write_all(b"x").await.unwrap();
-                asked.read_u8().await.unwrap();
-                assert_eq!(served.get_ref().1.handshake_kind(), Some(HandshakeKind::Full));
-                assert_eq!(asked.get_ref().1.tls13_tickets_received(), 0);
+                assert_eq!(kind(&web, &client).await, (HandshakeKind::Full, leaf.clone(), 0));
             }
+            let (mqtt, client) = (server(Port::Mqtt, &identity, NOW), resuming(holder, version));
+            let tickets = u32::from(version == &TLS13);
+            assert_eq!(
+                kind(&mqtt, &client).await,
+                (HandshakeKind::Full, leaf.clone(), tickets)
+            );
+            for _ in 0..3 {
+                let resumed = (HandshakeKind::Resumed, leaf.clone(), tickets);
+                assert_eq!(kind(&mqtt, &client).await, resumed);
+            }
+            // A ticket of one port is nothing to the other, and neither is one of another process.
+            assert_eq!(kind(&web, &client).await, (HandshakeKind::Full, leaf.clone(), 0));
+            let client = resuming(holder, version);
+            kind(&mqtt, &client).await;
+            let other = server(Port::Mqtt, &identity, NOW);
+            assert_eq!(kind(&other, &client).await.0, HandshakeKind::Full);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_ticket_outlives_what_the_ports_are_derived_from() {
+    let ports = Ports::new(&FIXTURE.ca, localhost(), clock(NOW), nobody()).unwrap();
+    for version in [&TLS12, &TLS13] {
+        let client = resuming(Some(&FIXTURE.device), version);
+        kind(&ports.mqtt().current().config, &client).await;
+        let before = ports.mqtt().current();
+        ports.take(ports.derive(&FIXTURE.ca).unwrap());
+        assert!(!Arc::ptr_eq(&before, &ports.mqtt().current()));
+        let (resumed, leaf, _) = kind(&ports.mqtt().current().config, &client).await;
+        assert_eq!(resumed, HandshakeKind::Resumed);
+        assert_eq!(leaf.as_ref(), Some(&FIXTURE.device.chain[0]));
+    }
+}
+
+#[tokio::test]
+async fn who_shows_much_is_given_no_ticket() {
+    let identity = ServerIdentity::new(&FIXTURE.ca, localhost(), NOW).unwrap();
+    let server = server(Port::Mqtt, &identity, NOW);
+    let Holder { chain, key } = &FIXTURE.device;
+    let long = Holder {
+        chain: [chain.as_slice(), &vec![chain[1].clone(); 8]].concat(),
+        key: key.clone(),
+    };
+    for version in [&TLS12, &TLS13] {
+        let client = resuming(Some(&long), version);
+        for _ in 0..2 {
+            let full = (HandshakeKind::Full, Some(chain[0].clone()), 0);
+            assert_eq!(kind(&server, &client).await, full);
         }
     }
 }
@@ -367,7 +445,7 @@ async fn the_server_certificate_is_renewed_while_serving() {
     // An authority of its own: its clock moves.
     let own = make();
     let identity = ServerIdentity::new(&own.ca, localhost(), NOW).unwrap();
-    let config = mqtt_config(&own.ca, &identity, &clock(NOW), Arc::new(|_: &[u8]| false)).unwrap();
+    let config = mqtt_config(&own.ca, &identity, &clock(NOW), nobody(), tickets().unwrap()).unwrap();
     let serial = async |at: Timestamp| {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from(own.ca.roots().remove(0))).unwrap();

@@ -1,7 +1,7 @@
 //! The port of operators and of HTTP: whose certificate a client showed, and which protocol it wants to speak.
 
 use super::{Pins, ServerIdentity, Shown, TlsError, Whose, web_config};
-use crate::{ca::Ca, clock::Clock};
+use crate::{ca::Ca, clock::Clock, live::Live};
 use std::{
     fmt, io,
     net::{IpAddr, SocketAddr},
@@ -45,11 +45,22 @@ pub enum Protocol {
     Http1,
 }
 
+/// What an authority makes of this port.
+pub(super) struct WebConfig {
+    acceptor: TlsAcceptor,
+    whose: Whose,
+}
+
 /// TLS of this port.
 #[derive(Clone)]
 pub struct WebTls {
-    acceptor: TlsAcceptor,
-    whose: Whose,
+    config: Live<WebConfig>,
+}
+
+impl fmt::Debug for WebConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebConfig").finish_non_exhaustive()
+    }
 }
 
 impl fmt::Debug for WebTls {
@@ -65,17 +76,24 @@ pub struct Connection {
     peer: Peer,
 }
 
-impl WebTls {
+impl WebConfig {
     /// Operators and devices may show their certificates, none of them must.
-    ///
-    /// # Errors
-    ///
-    /// [`TlsError`], when the authority's certificates cannot be used.
-    pub fn new(ca: &Ca, identity: &Arc<ServerIdentity>, clock: &Clock, pins: Pins) -> Result<Self, TlsError> {
+    pub(super) fn new(
+        ca: &Ca,
+        identity: &Arc<ServerIdentity>,
+        clock: &Clock,
+        pins: Pins,
+    ) -> Result<Self, TlsError> {
         Ok(Self {
             acceptor: TlsAcceptor::from(web_config(ca, identity, clock, pins)?),
             whose: Whose::new(ca, clock)?,
         })
+    }
+}
+
+impl WebTls {
+    pub(super) const fn new(config: Live<WebConfig>) -> Self {
+        Self { config }
     }
 
     /// One handshake under the usual deadline.
@@ -88,8 +106,10 @@ impl WebTls {
         tcp: TcpStream,
         address: SocketAddr,
     ) -> Result<Connection, super::HandshakeError> {
-        let stream = super::accept(&self.acceptor, tcp, super::HANDSHAKE_DEADLINE).await?;
-        let shown = self
+        // What the handshake began by is what its chain is judged by.
+        let config = self.config.current();
+        let stream = super::accept(&config.acceptor, tcp, super::HANDSHAKE_DEADLINE).await?;
+        let shown = config
             .whose
             .shown(stream.get_ref().1.peer_certificates().unwrap_or_default());
         let peer = Peer { address, shown };

@@ -13,3 +13,4 @@ mod operator;
 mod presence;
 mod renewal;
 mod terms;
+mod watch;

@@ -62,6 +62,7 @@ const TABLE: &[(&str, May)] = &[
     ("muster.v1.Devices/ResumeDevice", May::Write),
     ("muster.v1.Devices/RetireDevice", May::Write),
     ("muster.v1.Devices/SuspendDevice", May::Write),
+    ("muster.v1.Devices/WatchDevices", May::Read),
     ("muster.v1.Enrollment/Claim", May::Anyone),
     ("muster.v1.Enrollment/GetTrustBundle", May::Anyone),
     ("muster.v1.Enrollment/Renew", May::Anyone),

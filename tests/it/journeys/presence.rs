@@ -7,7 +7,7 @@ use muster_proto::v1::{
 use muster_tests::{Mqtt, Pair, World, until};
 use rumqttc::v5::mqttbytes::v5::ConnectReturnCode;
 
-async fn connected(world: &World, pair: &Pair) -> Mqtt {
+pub(super) async fn connected(world: &World, pair: &Pair) -> Mqtt {
     let mut mqtt = world.dial(Some(pair)).await.unwrap();
     let answer = mqtt.connect("", None).await.unwrap();
     assert_eq!(answer.code, ConnectReturnCode::Success);

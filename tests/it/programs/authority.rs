@@ -1,9 +1,15 @@
 //! The ceremonies of the certificate authority, as people do them: on two machines, in three steps.
 
 use super::{catalog, connected, import};
-use muster_proto::payload::{Binary, ClaimResult};
-use muster_tests::{Ended, Key, Mqtt, Pair, Program, Registry, copy_tree, files_below, fixture, until};
-use rumqttc::v5::mqttbytes::v5::ConnectReturnCode;
+use muster_proto::{
+    payload::{Binary, ClaimResult},
+    v1,
+};
+use muster_tests::{
+    Ended, Key, Mqtt, Packet, Pair, Program, Registry, copy_tree, files_below, fixture, until,
+};
+use muster_tools::Client;
+use rumqttc::v5::mqttbytes::v5::{ConnectReturnCode, PingReq};
 use std::{
     fs,
     net::SocketAddr,
@@ -105,6 +111,26 @@ async fn connects(mqtt: SocketAddr, roots: &[u8], pair: &Pair) -> bool {
     answer.is_some_and(|answer| answer.code == ConnectReturnCode::Success)
 }
 
+/// Lets the server open its authority again; what it says of that.
+async fn reloaded(musterd: &mut Program, what: &str) -> String {
+    musterd.signal("HUP");
+    let told = musterd.logged("the certificate authority was opened again").await;
+    assert!(told.contains(what), "{told}");
+    told
+}
+
+/// Does the session go on?
+async fn answers(mqtt: &mut Mqtt) -> bool {
+    let asked = mqtt.say(&Packet::PingReq(PingReq)).await;
+    asked.is_ok() && matches!(mqtt.hear().await, Some(Packet::PingResp(_)))
+}
+
+/// On the connection that it has.
+async fn client_goes_on(client: &Client) {
+    let mut access = client.access.clone();
+    access.who_am_i(v1::WhoAmIRequest {}).await.unwrap();
+}
+
 async fn stopped(musterd: Program) {
     musterd.signal("TERM");
     assert_eq!(musterd.ended().await.code, Some(0));
@@ -115,7 +141,7 @@ const DEVICES: &str = "--dir registry --passphrase-file passphrase";
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_ca_of_devices_rotates_in_three_steps_and_nobody_is_lost() {
     let plant = Plant::new();
-    let (musterd, _, mqtt) = plant.0.serve("info").await;
+    let (mut musterd, _, mqtt) = plant.0.serve("info").await;
     let client = connected(&plant.0).await;
     catalog(&client).await;
     let (rows, ended) = import(&client, &fixture::manifest("gateways.csv"), |_| {}).await;
@@ -201,17 +227,20 @@ async fn the_ca_of_devices_rotates_in_three_steps_and_nobody_is_lost() {
         )
         .await;
     let installed = plant.done(&format!("install devices.pem {DEVICES}")).await;
-    assert!(installed.contains("restart the server"), "{installed}");
-    // 3. Until it is started again, the server works as before; then with the new authority.
+    assert!(installed.contains("systemctl reload musterd"), "{installed}");
+    // 3. Until it is told, the server works as before; then with the new authority, and whoever is connected stays so.
     let between = claim(mqtt, &roots, &serial(1), &code(1), &Key::new()).await;
     assert_eq!(between[1], old[1]);
-    drop(client);
-    stopped(musterd).await;
-    let (musterd, _, mqtt) = plant.0.serve("info").await;
+    let old_pair = pair(&old_key, &old);
+    let mut here = Mqtt::dial(mqtt, &roots, Some(&old_pair), None).await.unwrap();
+    assert!(here.connect("", None).await.is_some());
+    let told = reloaded(&mut musterd, "works").await;
+    assert!(told.contains("sessions_ended=0"), "{told}");
     let new_key = Key::new();
     let new = claim(mqtt, &roots, &serial(2), &code(2), &new_key).await;
     assert_ne!(new[1], old[1]);
-    let (old_pair, new_pair) = (pair(&old_key, &old), pair(&new_key, &new));
+    let new_pair = pair(&new_key, &new);
+    assert!(answers(&mut here).await);
     for pair in [&old_pair, &new_pair] {
         assert!(connects(mqtt, &roots, pair).await);
     }
@@ -235,6 +264,17 @@ async fn the_ca_of_devices_rotates_in_three_steps_and_nobody_is_lost() {
     plant
         .refused(&format!("remove {id} --dir registry"), "stop the server first")
         .await;
+    client_goes_on(&client).await;
+    // A passphrase that does not open leaves everything as it is, and says so.
+    let passphrase = plant.path("passphrase");
+    let right = fs::read(&passphrase).unwrap();
+    fs::write(&passphrase, "another one altogether\n").unwrap();
+    musterd.signal("HUP");
+    let told = musterd.logged("was not opened again").await;
+    assert!(told.contains("the passphrase does not open"), "{told}");
+    assert!(connects(mqtt, &roots, &old_pair).await);
+    fs::write(&passphrase, right).unwrap();
+    drop(client);
     stopped(musterd).await;
     plant
         .refused(
@@ -242,8 +282,15 @@ async fn the_ca_of_devices_rotates_in_three_steps_and_nobody_is_lost() {
             "has 2 certificates that are valid still",
         )
         .await;
+    // 5. By force it goes under a server that runs, and with it the sessions of who has nothing else.
+    let (mut musterd, _, mqtt) = plant.0.serve("info").await;
+    let mut here = Mqtt::dial(mqtt, &roots, Some(&old_pair), None).await.unwrap();
+    assert!(here.connect("", None).await.is_some());
     plant.done(&format!("remove {id} --dir registry --force")).await;
-    let (musterd, _, mqtt) = plant.0.serve("info").await;
+    assert!(answers(&mut here).await);
+    let told = reloaded(&mut musterd, "is gone").await;
+    assert!(told.contains("sessions_ended=1"), "{told}");
+    while here.hear().await.is_some() {}
     assert!(!connects(mqtt, &roots, &old_pair).await);
     assert!(connects(mqtt, &roots, &new_pair).await);
     stopped(musterd).await;

@@ -14,6 +14,7 @@ mod readme;
 mod stop;
 mod subscribers;
 mod vendor;
+mod watch;
 
 use muster_proto::v1::{self, RowResult};
 use muster_tests::{Registry, World};

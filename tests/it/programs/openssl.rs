@@ -14,6 +14,22 @@ async fn openssl(world: &World, arguments: &str) -> Ended {
     ended
 }
 
+/// `openssl s_client`, which says a CONNECT of MQTT 3.1.1 and a DISCONNECT, and hears what the server has to say until it
+/// closes: with the answer come the tickets of TLS 1.3.
+async fn with_connect(world: &World, arguments: &str) -> Ended {
+    fs::write(
+        world.path("connect"),
+        b"\x10\x0c\0\x04MQTT\x04\x02\0\x3c\0\0\xe0\0",
+    )
+    .unwrap();
+    let mut shell = Command::new("sh");
+    shell
+        .arg("-c")
+        .arg(format!("cat connect | openssl {arguments} -ign_eof"))
+        .current_dir(world.path(""));
+    Program::run(&mut shell).await
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn openssl_makes_the_request_and_accepts_the_chain() {
     let world = World::start().await;
@@ -72,15 +88,24 @@ async fn openssl_makes_the_request_and_accepts_the_chain() {
     ] {
         assert!(shown.contains(&expected), "{expected:?} in {shown}");
     }
-    // 4. Both sides of a handshake accept each other, on TLS 1.2 and 1.3, and no session can be resumed.
+    // 4. Both sides of a handshake accept each other, on TLS 1.2 and 1.3. The session is resumed at the port of devices, and not
+    // at that of operators, where it is none.
     for version in ["tls1_2", "tls1_3"] {
         let connect = format!(
             "s_client -connect {} -servername localhost -verify_hostname localhost -verify_return_error -{version} {root} \
              -cert leaf.pem -cert_chain above.pem -key device.key",
             world.mqtt()
         );
-        let shaken = openssl(&world, &connect).await;
+        let shaken = with_connect(&world, &format!("{connect} -sess_out {version}.session")).await;
         assert!(shaken.out.contains("Verify return code: 0 (ok)"), "{shaken:?}");
-        assert!(!shaken.out.contains("TLS session ticket:"), "{shaken:?}");
+        assert!(shaken.out.contains("New, TLSv1."), "{shaken:?}");
+        for _ in 0..2 {
+            let resumed = with_connect(&world, &format!("{connect} -sess_in {version}.session")).await;
+            assert!(resumed.out.contains("Reused, TLSv1."), "{resumed:?}");
+        }
+        let elsewhere = connect.replace(&world.mqtt().to_string(), &world.grpc().to_string());
+        let full = with_connect(&world, &format!("{elsewhere} -sess_in {version}.session")).await;
+        assert!(full.out.contains("New, TLSv1."), "{full:?}");
+        assert!(!full.out.contains("TLS session ticket:"), "{full:?}");
     }
 }

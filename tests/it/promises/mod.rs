@@ -14,5 +14,7 @@ mod refusals;
 mod refused_batches;
 mod refused_credentials;
 mod refused_subscribers;
+mod reload;
+mod resumption;
 mod secrets;
 mod upload;

@@ -3,7 +3,7 @@
 use super::mqtt::packet;
 use anyhow::Context as _;
 use rustls::{
-    ClientConfig, RootCertStore,
+    ClientConfig, HandshakeKind, RootCertStore,
     client::Resumption,
     pki_types::{CertificateDer, PrivateKeyDer, ServerName},
 };
@@ -76,6 +76,8 @@ pub(super) struct Crowd {
     ends: mpsc::UnboundedReceiver<(usize, Instant)>,
     /// How long it took all to connect, seconds.
     pub(super) connected_in: f64,
+    /// How many of them resumed a TLS session.
+    pub(super) resumed: usize,
     size: u64,
 }
 
@@ -169,6 +171,10 @@ impl Crowd {
             streams.extend(worker??);
         }
         let connected_in = start.elapsed().as_secs_f64();
+        let is_resumed = |(_, stream): &&(usize, TlsStream<TcpStream>)| {
+            stream.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed)
+        };
+        let resumed = streams.iter().filter(is_resumed).count();
         let (mut readers, (ended, ends)) = (JoinSet::new(), mpsc::unbounded_channel());
         for (place, stream) in streams {
             let (heard, ended) = (Arc::clone(&heard), ended.clone());
@@ -184,6 +190,7 @@ impl Crowd {
             heard,
             ends,
             connected_in,
+            resumed,
             size,
         })
     }

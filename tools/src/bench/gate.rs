@@ -30,7 +30,7 @@ use std::{collections::BTreeMap, net::SocketAddr, path::Path, sync::Arc, time::I
 use tokio::task::JoinSet;
 
 /// Devices with certificates of their own connect over TLS 1.3 and subscribe one topic of their own; then each gets a message on
-/// it, round after round. The same client, certificates and topics with Mosquitto, where that is installed.
+/// it, round after round; then they leave, and come back with the tickets of their sessions. The same client, certificates and topics with Mosquitto, where that is installed.
 ///
 /// How the two differ: here messages come from the registry, through the bus, one `due` for each device and round; there two
 /// connections publish them. Both are of two bytes and QoS 0. A round ends when every device has its message. `desired_push_s` has
@@ -63,6 +63,8 @@ pub(super) struct Figures {
     rounds: u32,
     connects_per_s: f64,
     server_cpu_us_per_connect: f64,
+    #[serde(flatten)]
+    resumed: Resumed,
     rss_bytes_per_connection: f64,
     pushes_per_s: f64,
     server_cpu_us_per_push: f64,
@@ -80,6 +82,15 @@ pub(super) struct Figures {
     revoked: Revoked,
     #[serde(flatten)]
     peer: Option<Peer>,
+}
+
+/// The same devices once more, each with the ticket of its last connection.
+#[derive(Debug, Serialize)]
+struct Resumed {
+    resumes_per_s: f64,
+    server_cpu_us_per_resume: f64,
+    /// Handshakes that were full all the same.
+    not_resumed: usize,
 }
 
 /// Certificates that are revoked while their sessions are live: one in ten of 500 devices at most.
@@ -217,6 +228,21 @@ async fn measure(
         cpu_us_per_connect: (connected - began) * 1e6 / crowd.len() as f64,
         rounds,
         lost,
+    })
+}
+
+/// Connects a crowd that was connected before.
+async fn resumed(host: &mut Host, crowd: &Arc<Vec<Member>>, at_once: u32) -> anyhow::Result<Resumed> {
+    let before = host.process()?.cpu_seconds()?;
+    let gathered = Crowd::gather(host.mqtt, Arc::clone(crowd), usize::try_from(at_once)?).await?;
+    let after = host.process()?.cpu_seconds()?;
+    let (connected_in, resumed) = (gathered.connected_in, gathered.resumed);
+    gathered.leave().await;
+    #[expect(clippy::cast_precision_loss, reason = "an average")]
+    Ok(Resumed {
+        resumes_per_s: per_second(crowd.len(), connected_in),
+        server_cpu_us_per_resume: (after - before) * 1e6 / crowd.len() as f64,
+        not_resumed: crowd.len() - resumed,
     })
 }
 
@@ -369,6 +395,7 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<Figures> {
     let ids = ids.join(" ");
     let (process, address) = (host.process()?, host.mqtt);
     let ours = measure(address, &crowd, &process, options, async || host.push(&ids).await).await?;
+    let resumed = resumed(&mut host, &crowd, options.at_once).await?;
     drop(crowd);
     let (desired_push_s, desired_lost) =
         desired(&host, members(&identities, &trusted, true)?, options.at_once).await?;
@@ -391,6 +418,7 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<Figures> {
         rounds: options.rounds,
         connects_per_s: ours.connects_per_s,
         server_cpu_us_per_connect: ours.cpu_us_per_connect,
+        resumed,
         rss_bytes_per_connection: ours.rss_per_connection,
         pushes_per_s: ours.pushes_per_s,
         server_cpu_us_per_push: ours.cpu_us_per_push,

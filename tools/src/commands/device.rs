@@ -1,6 +1,6 @@
 //! `muster device`.
 
-use super::{list, resource, with_caret};
+use super::{list, resource, watch::Watch, with_caret};
 use crate::{
     cli::{ListArgs, Session},
     commands::import::Ttl,
@@ -27,6 +27,7 @@ pub(crate) enum Command {
     },
     /// Show a device.
     Get(Named),
+    Watch(Watch),
     /// The step a device is at, why, and what to do next.
     Explain(Named),
     /// Shut a device out at once: its session is closed, its certificate refused.
@@ -221,9 +222,10 @@ impl Named {
 
 impl Command {
     pub(crate) async fn run(self, session: &mut Session<'_>) -> Result<(), Failure> {
-        let devices = session.client().await?.devices;
-        let mut devices = devices;
+        let client = session.client().await?;
+        let mut devices = client.devices.clone();
         let changed = match self {
+            Self::Watch(watch) => return watch.run(session, client).await,
             Self::List {
                 filter,
                 list: arguments,

@@ -14,6 +14,7 @@ pub(crate) mod mqtt;
 pub(crate) mod operator;
 pub(crate) mod profile;
 pub(crate) mod refusal;
+mod watch;
 
 use crate::{
     cli::{ListArgs, Session},

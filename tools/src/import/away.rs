@@ -11,14 +11,14 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// How long to go on trying.
 #[derive(Debug, Clone)]
-pub(super) struct Patience {
+pub(crate) struct Patience {
     limit: Duration,
     away_since: Option<Instant>,
     pause: Duration,
 }
 
 impl Patience {
-    pub(super) const fn new(limit: Duration) -> Self {
+    pub(crate) const fn new(limit: Duration) -> Self {
         Self {
             limit,
             away_since: None,
@@ -27,13 +27,13 @@ impl Patience {
     }
 
     /// The server answered: the next time that it is away begins anew.
-    pub(super) const fn answered(&mut self) {
+    pub(crate) const fn answered(&mut self) {
         self.away_since = None;
         self.pause = FIRST_PAUSE;
     }
 
     /// Waits before the next try. Gives the failure back when waiting cannot help, or has not helped for too long.
-    pub(super) async fn wait(&mut self, failure: Failure) -> Result<(), Failure> {
+    pub(crate) async fn wait(&mut self, failure: Failure) -> Result<(), Failure> {
         let pause = self.pause(failure, Instant::now())?;
         sleep(pause).await;
         Ok(())

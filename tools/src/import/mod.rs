@@ -30,6 +30,7 @@ mod upload;
 mod watch;
 mod write;
 
+pub(crate) use away::Patience;
 pub use cause::Cause;
 pub use directory::zip_directory;
 pub use follow::{FollowOptions, follow, is_plan};

@@ -1,12 +1,14 @@
 //! Devices.
 
 use super::timestamp;
+use crate::service::Told;
 use muster_domain::{
     desired::Target,
     device::{
         CloneAlarm, Departure, Device, Explanation, Facet, FacetState, FacetStatus, Lifecycle, Presence,
         Reported, StepState, Verification,
     },
+    watch::Change,
 };
 use muster_proto::v1;
 use std::collections::HashMap;
@@ -217,4 +219,31 @@ pub(crate) fn explanation(explanation: Explanation) -> v1::ExplainDeviceResponse
         next: explanation.next,
         warnings: explanation.warnings,
     }
+}
+
+/// What a watcher hears.
+pub(crate) fn told(told: Told) -> v1::WatchDevicesResponse {
+    use v1::{device_change::Kind, watch_devices_response::Event};
+    let event = match told {
+        Told::Device {
+            id,
+            change,
+            device: now,
+        } => Event::Change(Box::new(v1::DeviceChange {
+            kind: match change {
+                Change::Matches => Kind::Matches,
+                Change::Left => Kind::Left,
+                Change::Gone => Kind::Gone,
+            }
+            .into(),
+            name: format!("devices/{id}"),
+            device: now.as_deref().map(device),
+        })),
+        Told::Checkpoint { token, is_current } => Event::Checkpoint(v1::WatchCheckpoint {
+            resume_token: token,
+            current: is_current,
+        }),
+        Told::Resync => Event::Resync(v1::WatchResync {}),
+    };
+    v1::WatchDevicesResponse { event: Some(event) }
 }

@@ -35,6 +35,7 @@ const ID_LIMIT: usize = 128;
 
 const SHUT_OUT: u8 = 1;
 const TAKEN_OVER: u8 = 2;
+const JUDGED: u8 = 4;
 
 #[derive(Debug, Default)]
 struct Inner {
@@ -45,7 +46,7 @@ struct Inner {
 #[derive(Debug)]
 struct Chair {
     key: SpkiDigest,
-    cut: AtomicU8,
+    rung: AtomicU8,
     inner: Mutex<Inner>,
     notify: Notify,
 }
@@ -56,8 +57,8 @@ impl Chair {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn cut(&self, why: u8) {
-        self.cut.fetch_or(why, Ordering::AcqRel);
+    fn ring(&self, why: u8) {
+        self.rung.fetch_or(why, Ordering::AcqRel);
         self.notify.notify_one();
     }
 }
@@ -93,6 +94,8 @@ pub(super) enum Signal {
     Cut(Cut),
     /// End: that many messages waited, and one more had no room.
     Overrun(usize),
+    /// Ask once more whether the operator is let in.
+    Judge,
     /// Send this.
     Message(Arc<Message>, QoS),
 }
@@ -158,7 +161,7 @@ impl Audience {
         roll.room(key, &id)?;
         let (id, chair) = (Arc::<str>::from(id), Arc::new(Chair::new(key)));
         if let Some(former) = roll.chairs.insert(Arc::clone(&id), Arc::clone(&chair)) {
-            former.cut(TAKEN_OVER);
+            former.ring(TAKEN_OVER);
         }
         drop(roll);
         Ok(Seat {
@@ -172,7 +175,12 @@ impl Audience {
     pub(super) fn shut_out(&self, key: SpkiDigest) {
         let roll = self.roll();
         let own = roll.chairs.values().filter(|chair| chair.key == key);
-        own.for_each(|chair| chair.cut(SHUT_OUT));
+        own.for_each(|chair| chair.ring(SHUT_OUT));
+    }
+
+    /// Has every session ask once more whether its operator is let in: their authorities are others now.
+    pub(super) fn judge_anew(&self) {
+        self.roll().chairs.values().for_each(|chair| chair.ring(JUDGED));
     }
 
     /// Whether anybody wants to hear devices. If not, nothing of what they say has to be written for anybody.
@@ -202,7 +210,7 @@ impl Chair {
     fn new(key: SpkiDigest) -> Self {
         Self {
             key,
-            cut: AtomicU8::new(0),
+            rung: AtomicU8::new(0),
             inner: Mutex::default(),
             notify: Notify::new(),
         }
@@ -264,10 +272,10 @@ impl Seat {
     }
 
     fn cut_now(&self) -> Option<Cut> {
-        let cut = self.chair.cut.load(Ordering::Acquire);
-        if cut & SHUT_OUT != 0 {
+        let rung = self.chair.rung.load(Ordering::Acquire);
+        if rung & SHUT_OUT != 0 {
             Some(Cut::Kicked)
-        } else if cut & TAKEN_OVER != 0 {
+        } else if rung & TAKEN_OVER != 0 {
             Some(Cut::TakenOver)
         } else {
             None
@@ -298,6 +306,9 @@ impl Seat {
             }
             if let Some(waited) = self.overrun() {
                 return Signal::Overrun(waited);
+            }
+            if self.chair.rung.fetch_and(!JUDGED, Ordering::AcqRel) & JUDGED != 0 {
+                return Signal::Judge;
             }
             let message = self.chair.inner().queue.pop(may_wait_for_ack);
             if let Some((message, qos)) = message {

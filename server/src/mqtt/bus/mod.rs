@@ -17,7 +17,10 @@ use super::{
 };
 use bytes::Bytes;
 use ear::Ear;
-use muster_domain::{certificate::SpkiDigest, ids::DeviceId};
+use muster_domain::{
+    certificate::{AuthorityId, SpkiDigest},
+    ids::DeviceId,
+};
 use muster_proto::topic::Channel;
 use pump::{Outbox, Pump};
 use rumqttd::{Broker, Config, RouterConfig, SegmentConfig, local::LinkError};
@@ -224,6 +227,18 @@ impl Bus {
     /// Whether the device has a session at this gate.
     pub fn is_connected(&self, device: DeviceId) -> bool {
         self.inner.hub.is_connected(device)
+    }
+
+    /// Ends every session at this gate whose certificate is of an authority that is trusted no more; says how many. Each gate
+    /// has its own authority opened, and looks after its own sessions.
+    pub fn shut_out(&self, is_trusted: impl Fn(AuthorityId) -> bool) -> usize {
+        self.inner.hub.audience().judge_anew();
+        self.inner.hub.shut_out(is_trusted)
+    }
+
+    /// Devices at this gate are to trust other roots: each is told.
+    pub fn trust_changed(&self) {
+        self.inner.hub.trust_changed();
     }
 
     /// Device sessions at this gate.

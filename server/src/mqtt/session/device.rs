@@ -117,7 +117,11 @@ async fn enter<'a, R: Registry, S: AsyncRead + AsyncWrite + Unpin>(
     place: &mut Place,
 ) -> Result<Entered<'a, R>, End> {
     // 1. Who it is.
-    let Admitted { device, good_for } = match parts.registry.admit(&leaf, source).await {
+    let Admitted {
+        device,
+        good_for,
+        issuer,
+    } = match parts.registry.admit(&leaf, source).await {
         Ok(admitted) => admitted,
         Err(failure) => return Err(turn_away(talk, &failure).await),
     };
@@ -136,7 +140,7 @@ async fn enter<'a, R: Registry, S: AsyncRead + AsyncWrite + Unpin>(
     // 2. Its seat, which cuts a former session, and from which on it is online; then once more whether it is let in: a device
     // that was shut out between the first look and the seat was not there to be kicked.
     let arrive = || parts.registry.arrived(device, source);
-    let (seat, arrival) = parts.bus.hub().enter(device, arrive);
+    let (seat, arrival) = parts.bus.hub().enter(device, issuer, arrive);
     let stay = Stay::new(parts, device, arrival);
     if let Err(failure) = parts.registry.admit(&leaf, source).await {
         stay.ends(departure_of(&failure));
@@ -217,6 +221,7 @@ impl<R: Registry, S: AsyncRead + AsyncWrite + Unpin> Session<'_, R, S> {
             Event::Signal(Signal::Cut(cut)) => return Err(cut.into()),
             Event::Signal(Signal::DesiredChanged) => self.feeds.refresh(Channel::Desired),
             Event::Signal(Signal::RenewalOrdered) => self.tell(CertificateUpdate::Due),
+            Event::Signal(Signal::TrustChanged) => self.trust_changed().await?,
             Event::Stop => return Err(End::stopping()),
             Event::Late => return Err(End::silent()),
             Event::Heard(packet, bytes) => {
@@ -369,6 +374,22 @@ impl<R: Registry, S: AsyncRead + AsyncWrite + Unpin> Session<'_, R, S> {
             Err(failure) => return Ok(Err(failure)),
         }
         Ok(Ok(()))
+    }
+
+    /// Roots became others while the device is here. Who fails to hear of it is told after its next connection.
+    async fn trust_changed(&mut self) -> Result<(), End> {
+        if self.has_ended() {
+            return Ok(());
+        }
+        match self.ask(self.parts.registry.trust(self.device)).await? {
+            Ok(Some(bundle)) => {
+                self.trust = Some(Box::new(bundle));
+                self.feeds.refresh(Channel::Trust);
+            }
+            Ok(None) => {}
+            Err(failure) => tracing::warn!(device = %self.device, %failure, "no roots to send"),
+        }
+        Ok(())
     }
 
     fn has_ended(&self) -> bool {

@@ -187,6 +187,7 @@ impl<R: Registry, S: AsyncRead + AsyncWrite + Unpin> Session<'_, R, S> {
         match event {
             Event::Signal(Signal::Cut(why)) => Err(cut(why)),
             Event::Signal(Signal::Overrun(waited)) => Err(End::Lost(format!("{waited} messages waited"))),
+            Event::Signal(Signal::Judge) => self.look_again().await,
             Event::Signal(Signal::Message(message, qos)) => self.pass_on(&message, qos).await,
             Event::News => self.tell_events().await,
             Event::Stop => Err(End::stopping()),

@@ -71,7 +71,7 @@ pub(super) struct Parts<R> {
 /// Who is at the other end, as far as TLS and TCP can tell.
 #[derive(Debug)]
 pub(super) struct Peer {
-    /// The client certificate, checked by the handshake.
+    /// The client certificate, checked by the handshake, or once by the one that it resumes.
     pub(super) shown: Shown,
     /// Its address.
     pub(super) source: IpAddr,

@@ -41,7 +41,7 @@ fn hear(bus: &Bus, topic: &str, subscribed: impl FnOnce(), mut each: impl FnMut(
 #[tokio::test]
 async fn a_message_reaches_its_session() {
     let bus = Bus::start().unwrap();
-    let (seat, ()) = bus.hub().enter(device(1), || ());
+    let (seat, ()) = bus.hub().enter(device(1), None, || ());
     bus.send_down(&Down::DesiredChanged(device(2))).unwrap();
     bus.send_down(&Down::DesiredChanged(device(1))).unwrap();
     assert_eq!(seat.signal().await, Signal::DesiredChanged);
@@ -52,7 +52,7 @@ async fn a_burst_is_not_lost() {
     let bus = Bus::start().unwrap();
     // Every fiftieth device of a burst has a session.
     let seats: Vec<_> = (0..4000)
-        .map(|number| bus.hub().enter(device(number * 50), || ()).0)
+        .map(|number| bus.hub().enter(device(number * 50), None, || ()).0)
         .collect();
     let mut sent = 0;
     while sent < 200_000 {
@@ -70,7 +70,7 @@ async fn a_burst_is_not_lost() {
 #[tokio::test]
 async fn the_router_is_asked_to_go_on_when_it_stopped() {
     let bus = Bus::start().unwrap();
-    let (seat, ()) = bus.hub().enter(device(1), || ());
+    let (seat, ()) = bus.hub().enter(device(1), None, || ());
     let sender = bus.clone();
     // Message by message, so that the router fills a link's two hundred places and stops.
     let flood = move || {
@@ -180,7 +180,7 @@ async fn a_dead_router_shows() {
     .await
     .unwrap();
     bus.dead().await;
-    let (seat, ()) = bus.hub().enter(device(1), || ());
+    let (seat, ()) = bus.hub().enter(device(1), None, || ());
     assert!(matches!(
         bus.send_down(&Down::Kick(device(1))),
         Err(BusError::Dead)

@@ -536,6 +536,25 @@ async fn b4_whoever_is_shut_out_hears_no_more() {
 }
 
 #[tokio::test]
+async fn b4_another_authority_has_everyone_looked_at_again() {
+    let world = World::new().await;
+    for version in BOTH {
+        let (stays, goes) = (ines(&world), ines(&world));
+        let mut spared = world.audience(&stays, "", version).await;
+        let mut client = world.audience(&goes, "", version).await;
+        world.registry.dismiss(&goes.leaf);
+        world.bus.shut_out(|_| true);
+        let said = client.hear().await;
+        let fine = match version {
+            Version::V4 => said == Said::Closed,
+            Version::V5 => matches!(&said, Said::Disconnect(0x87, text) if text.starts_with("M6003: ")),
+        };
+        assert!(fine, "{said:?}");
+        assert_eq!(spared.ping().await, Said::PingResp);
+    }
+}
+
+#[tokio::test]
 async fn a_session_ends_with_its_certificate() {
     let world = World::new().await;
     let ines = ines(&world);

@@ -245,6 +245,7 @@ impl Registry for Fake {
         let admitted = self.check(device).map(|()| Admitted {
             device,
             good_for: good_for.unwrap_or(Duration::MAX),
+            issuer: None,
         });
         if self.0.raced.lock().unwrap().remove(&device) {
             self.bar(device);
@@ -350,6 +351,11 @@ impl Registry for Fake {
         self.0.heard.lock().unwrap().push(Heard::Trusted(device, trusted));
         let bundle = self.0.trust.lock().unwrap().clone();
         Ok(bundle.filter(|bundle| bundle.versions.iter().any(|one| one.version > trusted.version)))
+    }
+
+    async fn trust(&self, device: DeviceId) -> Result<Option<TrustBundle>, Failure> {
+        self.check(device)?;
+        Ok(self.0.trust.lock().unwrap().clone())
     }
 
     async fn desired(&self, device: DeviceId, encoding: Encoding) -> Result<Option<Bytes>, Failure> {

@@ -62,6 +62,25 @@ async fn a_device_is_sent_what_it_does_not_trust_yet() {
 }
 
 #[tokio::test]
+async fn a_device_that_is_here_hears_of_other_roots() {
+    let world = World::new().await;
+    for version in BOTH {
+        let device = world.device();
+        let mut client = world.session(&device, version).await;
+        let down = topic(device.id, Channel::Trust, Encoding::Json);
+        client.subscribe(&down).await;
+        world.registry.trust(bundle());
+        world.bus.trust_changed();
+        let Said::Publish { topic, payload, .. } = client.hear().await else {
+            panic!("nothing of roots")
+        };
+        assert_eq!(topic, down);
+        assert_eq!(payload::decode(&payload, Encoding::Json), Ok(bundle()));
+    }
+    world.end().await.unwrap();
+}
+
+#[tokio::test]
 async fn roots_are_neither_for_others_nor_for_an_ended_certificate() {
     let world = World::new().await;
     world.registry.trust(bundle());

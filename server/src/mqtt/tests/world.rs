@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
+    live::Live,
     tls::{Shown, Whose},
 };
 use muster_domain::{access::Role, ids::DeviceId};
@@ -150,10 +151,10 @@ impl World {
         let throttle = Arc::new(Throttle::new(ClaimRates::default()));
         let served = tokio::spawn(serve(
             listener,
-            GateTls {
+            Live::new(Arc::new(GateTls {
                 config: tls.into(),
                 whose,
-            },
+            })),
             registry.clone(),
             bus.clone(),
             throttle,

@@ -5,7 +5,7 @@ use super::{
     check::Entry,
     issue::{Deciding, Issuing, Waiting},
 };
-use crate::{ca::Ca, fault::Fault, random, service::OrFault as _, store::PartRow};
+use crate::{ca::Ca, fault::Fault, live::Live, random, service::OrFault as _, store::PartRow};
 use muster_domain::{
     Timestamp,
     activation::Seed,
@@ -41,7 +41,8 @@ pub(super) const fn rows_of_part(spec: &BatchSpec) -> usize {
 /// Makes the parts of one batch. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Maker {
-    pub(super) ca: Arc<Ca>,
+    /// Each part is signed by the authority of its time.
+    pub(super) ca: Live<Ca>,
     pub(super) batch: BatchId,
     pub(super) issuing: Issuing,
     pub(super) deciding: Arc<Deciding>,
@@ -80,6 +81,7 @@ impl Maker {
         secrets: &Secrets,
         now: Timestamp,
     ) -> Result<Option<Made>, Fault> {
+        let ca = self.ca.current();
         let first = DeviceId::new(now, random::number().or_fault("make an id")?);
         let mut made = Made {
             first,
@@ -121,9 +123,9 @@ impl Maker {
                 }
                 Ok(valid) => {
                     let profile = self.deciding.intake.certificate_profile(&valid.row.model);
-                    let credential =
-                        self.issuing
-                            .credential(&self.ca, secrets, row, key.as_ref(), profile, now);
+                    let credential = self
+                        .issuing
+                        .credential(&ca, secrets, row, key.as_ref(), profile, now);
                     let fresh = self.fresh(first, waiting.len(), row, credential, now);
                     let row = PartRow {
                         row: valid,
@@ -141,7 +143,7 @@ impl Maker {
             }
         }
         match secrets {
-            Secrets::Seed(_) => self.issuing.issue(&self.ca, &self.deciding, &mut waiting, now)?,
+            Secrets::Seed(_) => self.issuing.issue(&ca, &self.deciding, &mut waiting, now)?,
             Secrets::None => {}
         }
         made.rows = waiting.into_iter().map(|waiting| waiting.row).collect();

@@ -116,7 +116,7 @@ impl Driver {
             limits: ready.limits.clone(),
         };
         Ok(Maker {
-            ca: Arc::clone(&self.service.ca),
+            ca: self.service.ca.clone(),
             batch: batch.id,
             issuing: Issuing::of(&batch.spec, self.service.clock.now())?,
             deciding: Arc::new(deciding),

@@ -262,7 +262,7 @@ impl Watcher {
     }
 
     async fn tell_part(&mut self, batch: &Batch, part: RecordedPart) -> Result<(), Stop> {
-        let (ca, from) = (Arc::clone(&self.service.ca), self.place.slot);
+        let (ca, from) = (self.service.ca(), self.place.slot);
         let has_codes = batch.spec.credential == CredentialKind::Code;
         let made = blocking("make the answers of a part", move || {
             let codes = has_codes.then(|| ca.code_key());
@@ -285,7 +285,7 @@ impl Watcher {
                 let mut certificates = rows.iter().map(|row| &row.certificate);
                 let one = certificates.find(|certificate| !certificate.is_empty());
                 one.map_or_else(Vec::new, |one| {
-                    self.service.ca.with_chain(one.clone()).split_off(1)
+                    self.service.ca().with_chain(one.clone()).split_off(1)
                 })
             }
             CredentialKind::Code | CredentialKind::Pinned => Vec::new(),

@@ -65,6 +65,7 @@ pub(super) fn replace(txn: &mut Txn<'_>, before: &Device, after: &Device) -> Res
         tables.by_verification.insert((new, id), ())?;
     }
     txn.counts.replace(before, after);
+    txn.mark(id);
     Ok(())
 }
 
@@ -90,6 +91,7 @@ pub(super) fn remove(txn: &mut Txn<'_>, device: &Device) -> Result<(), StoreErro
     for count in Count::of(device) {
         txn.counts.add(count, -1);
     }
+    txn.mark(id);
     Ok(())
 }
 
@@ -110,6 +112,7 @@ pub(super) fn insert_new<'k, 'v, K: Key, V: Value>(
 /// Writes new devices, each index in the order of its keys.
 pub(super) fn create(txn: &mut Txn<'_>, devices: &[&Device]) -> Result<(), StoreError> {
     count(txn, devices);
+    devices.iter().for_each(|device| txn.mark(device.id.as_u128()));
     let tables = txn.write();
     create_records(tables, devices)?;
     create_unique(tables, devices)?;

@@ -53,6 +53,17 @@ fn page(
     presences: &Presences,
     query: &DeviceQuery,
 ) -> Result<DevicePage, StoreError> {
+    page_where(view, counts, presences, query, |_| true)
+}
+
+/// One page of those that are wanted besides.
+pub(super) fn page_where(
+    view: &View,
+    counts: &Counts,
+    presences: &Presences,
+    query: &DeviceQuery,
+    is_wanted: impl Fn(&Device) -> bool,
+) -> Result<DevicePage, StoreError> {
     let plan = match &query.filter {
         Some(filter) => plan(view, counts, presences, filter)?,
         None => Plan::All,
@@ -80,6 +91,7 @@ fn page(
             .filter
             .as_ref()
             .is_none_or(|filter| filter::evaluate(filter, &device))
+            && is_wanted(&device)
         {
             page.devices.push(device);
         }

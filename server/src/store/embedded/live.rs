@@ -1,7 +1,7 @@
 //! What is kept in memory beside the file, for questions that are asked all the time, and for those who wait.
 
 use super::counts::Deltas;
-use crate::store::{Counts, Work};
+use crate::store::{Counts, Work, watch::Watches};
 use muster_domain::catalog::Catalog;
 use std::{
     sync::{
@@ -19,6 +19,8 @@ pub(super) struct Live {
     counts: RwLock<Arc<Counts>>,
     /// Entries of the audit log.
     audit: watch::Sender<u64>,
+    /// Who watches devices.
+    pub(super) watches: Arc<Watches>,
     /// A commit failed: nothing is written any more.
     broken: AtomicBool,
     work: RwLock<Work>,
@@ -30,6 +32,7 @@ impl Live {
             catalog: RwLock::new(Arc::new(catalog)),
             counts: RwLock::new(Arc::new(counts)),
             audit: watch::Sender::new(audit),
+            watches: Arc::default(),
             broken: AtomicBool::new(false),
             work: RwLock::default(),
         }

@@ -32,6 +32,7 @@ mod survey;
 mod tables;
 mod txn;
 mod undo;
+mod watched;
 mod writer;
 
 pub use registry::FORMAT;

@@ -151,9 +151,12 @@ impl Store {
     /// Notes that a device is connected; its former connection, if it has one, counts no more. Not durable, and costs nothing. The
     /// number goes to [`Store::departed`].
     pub fn arrived(&self, device: DeviceId, source: IpAddr, now: Timestamp) -> u64 {
-        self.shared
+        let number = self
+            .shared
             .presences
-            .arrived(device, Presence::online(now, source))
+            .arrived(device, Presence::online(now, source));
+        self.live().watches.mark(&[device.as_u128()]);
+        number
     }
 
     /// Notes that the connection of that number ended; how the device is since. Where it has a newer one, it stays online: `None`.
@@ -164,7 +167,9 @@ impl Store {
         departure: Departure,
         now: Timestamp,
     ) -> Option<Presence> {
-        self.shared.presences.departed(device, number, departure, now)
+        let presence = self.shared.presences.departed(device, number, departure, now);
+        self.live().watches.mark(&[device.as_u128()]);
+        presence
     }
 
     /// How many devices are connected.

@@ -14,6 +14,8 @@ pub(super) struct Txn<'t> {
     tables: Tables<'t>,
     /// Something was written: there is something to commit.
     changed: bool,
+    /// Devices that are other, new or gone.
+    devices: Vec<u128>,
     /// Changes of the counts, written once at the end.
     pub(super) counts: Deltas,
     /// The catalog as of this transaction.
@@ -25,6 +27,7 @@ pub(super) struct Txn<'t> {
 
 /// What the rest of the process sees once the transaction is durable.
 pub(super) struct Publication {
+    devices: Vec<u128>,
     counts: Deltas,
     catalog: Option<Arc<Catalog>>,
     audit_size: u64,
@@ -45,6 +48,7 @@ impl<'t> Txn<'t> {
         Ok(Self {
             tables,
             changed: false,
+            devices: Vec::new(),
             counts: Deltas::default(),
             catalog: live.catalog(),
             catalog_changed: false,
@@ -61,6 +65,11 @@ impl<'t> Txn<'t> {
     pub(super) fn write(&mut self) -> &mut Tables<'t> {
         self.changed = true;
         &mut self.tables
+    }
+
+    /// This device is other, new or gone: watchers are told once that is durable.
+    pub(super) fn mark(&mut self, device: u128) {
+        self.devices.push(device);
     }
 
     /// Appends to the audit log.
@@ -87,6 +96,7 @@ impl<'t> Txn<'t> {
         self.counts.write(&mut self.tables.counts)?;
         let catalog = self.catalog_changed.then_some(self.catalog);
         Ok(Some(Publication {
+            devices: self.devices,
             counts: self.counts,
             catalog,
             audit_size: self.audit_size,
@@ -97,5 +107,6 @@ impl<'t> Txn<'t> {
 impl Publication {
     pub(super) fn publish(self, live: &Live) {
         live.publish(&self.counts, self.catalog, self.audit_size);
+        live.watches.mark(&self.devices);
     }
 }
