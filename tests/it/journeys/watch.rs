@@ -281,22 +281,34 @@ async fn what_nobody_can_mean_is_refused() {
     }
 }
 
+/// What fits between the two, what is looked at in one go, and more than is remembered, several times over.
+const CHANGES: u128 = 500_000;
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slow_watcher_is_told_to_list_anew_and_goes_on() {
     let world = World::start().await;
     let mut watch = Watch::of(&world, "", "").await;
     watch.checkpoint().await;
-    // Nobody reads. More is told than fits between the two, so that the server waits; then more changes than it remembers.
+    // Nobody reads. More is told than fits between the two, so that the server waits; then more changes than it remembers, however
+    // much it took before.
     let store = world.service().store();
     let source = std::net::IpAddr::from([127, 0, 0, 1]);
-    for number in 1..=140_000 {
+    for number in 1..=CHANGES {
         store.arrived(DeviceId::from_u128(number), source, world.now());
     }
-    let mut events = 0;
-    while !matches!(watch.next().await.unwrap(), Event::Resync(_)) {
-        events += 1;
+    let (mut events, mut checkpoints) = (0, 0);
+    loop {
+        match watch.next().await.unwrap() {
+            Event::Resync(_) => break,
+            Event::Change(_) => events += 1,
+            Event::Checkpoint(_) => checkpoints += 1,
+        }
+        assert!(
+            checkpoints < 3,
+            "{events} of {CHANGES} changes were told, one by one"
+        );
     }
-    assert!(events < 140_000, "{events}");
+    assert!(events < CHANGES, "{events}");
     // What changes from then on is told.
     let (serial, _) = world.gateways(1).await.remove(0);
     assert_eq!(watch.until(|seen| seen.0 == Kind::Matches).await.1, serial);
