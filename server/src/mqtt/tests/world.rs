@@ -259,8 +259,8 @@ impl Pipe {
         let session = tokio::spawn(async move {
             let source = [127, 0, 0, 1].into();
             let mut place = parts.places.enter(std::net::IpAddr::from([127, 0, 0, 1]).into());
-            let mut wire = Wire::new(far, session::CONNECT_LIMIT);
-            let connect = session::connect(&mut wire).await.unwrap();
+            let wire = Wire::new(far, session::CONNECT_LIMIT);
+            let (wire, connect) = session::connect(wire).await.unwrap();
             session::run(&parts, wire, Peer { leaf, source }, connect, &mut place).await;
         });
         let mut client = Client::new(near, version);
