@@ -4,6 +4,7 @@ mod bus;
 mod claim;
 mod client;
 mod codec;
+mod conformance;
 mod cut;
 mod device;
 mod isolation;
