@@ -13,6 +13,8 @@ mod access;
 mod bucket;
 pub mod bus;
 pub mod codec;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod gate;
 mod hub;
 mod limits;

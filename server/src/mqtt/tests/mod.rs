@@ -7,6 +7,7 @@ mod codec;
 mod conformance;
 mod cut;
 mod device;
+mod fuzz;
 mod isolation;
 mod presence;
 mod registry;
