@@ -66,12 +66,32 @@ impl Mqtt {
         self.stream.get_ref().1.handshake_kind().expect("a handshake")
     }
 
+    /// Sends bytes, whatever they are.
+    pub async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.write_all(bytes).await?;
+        self.stream.flush().await
+    }
+
+    /// The next packet as it came: its first byte and what follows the fixed header; `None` when the server closed the
+    /// connection. Of either version.
+    pub async fn hear_raw(&mut self) -> Option<(u8, BytesMut)> {
+        loop {
+            if let Some((header, length)) = framed(&self.heard) {
+                let mut packet = self.heard.split_to(header + length);
+                return Some((packet[0], packet.split_off(header)));
+            }
+            match within("an answer", self.stream.read_buf(&mut self.heard)).await {
+                Ok(0) | Err(_) => return None,
+                Ok(_) => {}
+            }
+        }
+    }
+
     /// Sends a packet.
     pub async fn say(&mut self, packet: &Packet) -> io::Result<()> {
         let mut bytes = BytesMut::new();
         packet.write(&mut bytes, None).map_err(io::Error::other)?;
-        self.stream.write_all(&bytes).await?;
-        self.stream.flush().await
+        self.send(&bytes).await
     }
 
     /// The next packet; `None` when the server closed the connection.
@@ -231,4 +251,17 @@ impl Mqtt {
         self.next += 1;
         self.next
     }
+}
+
+/// Bytes of the fixed header and bytes that follow it, when both are there.
+fn framed(heard: &[u8]) -> Option<(usize, usize)> {
+    let mut length = 0;
+    for (place, byte) in heard.get(1..)?.iter().take(4).enumerate() {
+        length |= usize::from(byte & 0x7f) << (7 * place);
+        if byte & 0x80 == 0 {
+            let header = 2 + place;
+            return (heard.len() >= header + length).then_some((header, length));
+        }
+    }
+    None
 }

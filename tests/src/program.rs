@@ -166,6 +166,11 @@ impl Program {
         self.out.so_far()
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// What the kernel counts of it; of one that has ended, `None`.
     pub fn counts(&self) -> Option<Counts> {
         Counts::of(self.child.id())

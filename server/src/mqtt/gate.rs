@@ -135,9 +135,7 @@ async fn connection<R: Registry>(
     let introduction = Box::pin(async {
         // In a box too: a TLS stream is over a kilobyte, and a future that moves it on holds room for each stop.
         let stream = Box::new(handshake(acceptor, tcp).await?);
-        let mut wire = parts.wire(stream);
-        let connect = session::connect(&mut wire).await?;
-        Ok((wire, connect))
+        Ok(session::connect(parts.wire(stream)).await?)
     });
     let introduced = tokio::select! {
         biased;

@@ -15,6 +15,8 @@ mod bucket;
 mod budget;
 pub mod bus;
 pub mod codec;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod gate;
 mod hub;
 mod limits;

@@ -1,5 +1,6 @@
 //! Our binaries as a user starts them, and other people's programs against them.
 
+mod attacks;
 mod authority;
 mod certificates;
 mod cli;
@@ -11,19 +12,21 @@ mod mosquitto;
 mod openssl;
 mod paho;
 mod readme;
+mod router;
+mod rumqttc;
 mod stop;
 mod subscribers;
 mod vendor;
 mod watch;
 
 use muster_proto::v1::{self, RowResult};
-use muster_tests::{Registry, World};
+use muster_tests::{Program, Registry, World, until};
 use muster_tools::{
     Client, Context, Failure,
     apply::{self, ApplyOptions},
     import::{self, ImportEvent, ImportOptions, ImportSummary},
 };
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, fs, net::SocketAddr, path::Path};
 
 /// Connects as the first operator.
 pub(crate) async fn connected(registry: &Registry) -> Client {
@@ -57,6 +60,46 @@ pub(crate) async fn import(
     });
     let ended = ended.await;
     (rows, ended)
+}
+
+/// A real agent, as its own process.
+fn agent(registry: &Registry, serial: &str, code: &str, mqtt: SocketAddr) -> Program {
+    let place = registry.path(&format!("agent-{serial}"));
+    fs::create_dir_all(&place).unwrap();
+    fs::write(place.join("code"), code).unwrap();
+    let show = |path: &Path| path.display().to_string();
+    let config = format!(
+        "serial = {serial:?}\nactivation_code_file = {:?}\nstate_directory = {:?}\nserver = \"{mqtt}\"\n\
+         server_name = \"localhost\"\nroot = {:?}\nfirmware = \"2.3.1\"\n",
+        show(&place.join("code")),
+        show(&place.join("state")),
+        show(&registry.path("registry/operator/root.pem")),
+    );
+    fs::write(place.join("agent.toml"), config).unwrap();
+    Program::start(
+        Program::command("muster-agent")
+            .arg("--config")
+            .arg(place.join("agent.toml")),
+    )
+}
+
+/// Starts an agent of a device that is new, and waits until it is verified.
+async fn verified(registry: &Registry, client: &Client, mqtt: SocketAddr, (serial, code): (&str, &str)) {
+    let _agent = agent(registry, serial, code, mqtt);
+    until(&format!("{serial} is verified"), async || {
+        let name = format!("devices/serial:{serial}");
+        let request = v1::GetDeviceRequest { name };
+        let device = client
+            .devices
+            .clone()
+            .get_device(request)
+            .await
+            .unwrap()
+            .into_inner();
+        let verdict = device.verification.as_ref().map(v1::Verification::state);
+        (verdict == Some(v1::verification::State::Verified)).then_some(())
+    })
+    .await;
 }
 
 /// Every device of the registry: resource name and serial.

@@ -1,6 +1,6 @@
 //! G19: SIGTERM in the middle of work.
 
-use super::{acknowledged_rows_are_there, catalog, connected, import};
+use super::{acknowledged_rows_are_there, agent, catalog, connected, import};
 use muster_proto::v1::GetCountsRequest;
 use muster_tests::{Program, Registry, fixture, until};
 use muster_tools::import::ImportEvent;
@@ -9,27 +9,6 @@ use tokio::sync::Notify;
 
 /// Several parts of an import, so that some are done and some are not.
 const ROWS: u32 = 100_000;
-
-/// A real agent, as its own process.
-fn agent(registry: &Registry, serial: &str, code: &str, mqtt: std::net::SocketAddr) -> Program {
-    let place = registry.path(&format!("agent-{serial}"));
-    fs::create_dir_all(&place).unwrap();
-    fs::write(place.join("code"), code).unwrap();
-    let show = |path: &std::path::Path| path.display().to_string();
-    let config = format!(
-        "serial = {serial:?}\nactivation_code_file = {:?}\nstate_directory = {:?}\nserver = \"{mqtt}\"\n\
-         server_name = \"localhost\"\nroot = {:?}\nfirmware = \"2.3.1\"\n",
-        show(&place.join("code")),
-        show(&place.join("state")),
-        show(&registry.path("registry/operator/root.pem")),
-    );
-    fs::write(place.join("agent.toml"), config).unwrap();
-    Program::start(
-        Program::command("muster-agent")
-            .arg("--config")
-            .arg(place.join("agent.toml")),
-    )
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g19_sigterm_loses_nothing_that_was_acknowledged() {

@@ -5,6 +5,7 @@ mod crowd;
 mod expiry;
 mod guesses;
 mod hostile;
+mod isolation;
 mod kills;
 mod kills_of_claims;
 mod linters;

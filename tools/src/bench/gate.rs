@@ -133,7 +133,7 @@ struct Measured {
 }
 
 /// Registers the devices, each with a certificate for a key that is made here.
-async fn identities(host: &Host, count: u32, scratch: &Path) -> anyhow::Result<Vec<Identity>> {
+pub(super) async fn identities(host: &Host, count: u32, scratch: &Path) -> anyhow::Result<Vec<Identity>> {
     let made = tokio::task::spawn_blocking(move || {
         let make = |_| {
             let key = KeyPair::generate()?;

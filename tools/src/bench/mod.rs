@@ -17,6 +17,7 @@ mod mqtt;
 mod postgres;
 mod rows;
 mod sheet;
+mod stalled;
 mod workbook;
 
 use crate::{cli::Session, output::Format};
@@ -44,6 +45,8 @@ enum Name {
     Gate(gate::Options),
     /// Certificates a second from given keys, beside the bare signatures of this machine; and durable.
     Issue(issue::Options),
+    /// How soon new devices are served among thousands of sockets that stall, and what these cost the server in memory.
+    Stalled(stalled::Options),
     /// Rows a second of a generated workbook, and what it costs client and server in memory.
     Workbook(workbook::Options),
 }
@@ -56,6 +59,7 @@ impl Bench {
             Name::Claim(options) => print(&claim::run(&options).await?, options.json, session),
             Name::Gate(options) => print(&gate::run(&options).await?, options.json, session),
             Name::Issue(options) => print(&issue::run(&options).await?, options.json, session),
+            Name::Stalled(options) => print(&stalled::run(&options).await?, options.json, session),
             Name::Workbook(options) => print(&workbook::run(&options).await?, options.json, session),
         }
     }

@@ -74,6 +74,11 @@ impl Claimant {
         Ok(Self { stream })
     }
 
+    /// What is under it.
+    pub(super) fn into_stream(self) -> TlsStream<TcpStream> {
+        self.stream
+    }
+
     pub(super) async fn connect(
         address: SocketAddr,
         trust: &Trust,

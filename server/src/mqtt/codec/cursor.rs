@@ -41,14 +41,18 @@ impl<'a> Cursor<'a> {
             .map(|bytes| u32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
     }
 
-    /// A variable byte integer of at most four bytes `[5: 1.5.5]`.
+    /// A variable byte integer of at most four bytes, and no more than its value needs `[5: MQTT-1.5.5-1]`.
     pub(super) fn variable(&mut self) -> Result<usize, DecodeError> {
         let mut value = 0;
         for place in 0..4 {
             let byte = self.byte()?;
             value |= usize::from(byte & 0x7f) << (7 * place);
             if byte & 0x80 == 0 {
-                return Ok(value);
+                return if place > 0 && byte == 0 {
+                    Err(DecodeError::Malformed("variable byte integer is padded"))
+                } else {
+                    Ok(value)
+                };
             }
         }
         Err(DecodeError::Malformed(

@@ -13,6 +13,8 @@ use zeroize::{Zeroize as _, Zeroizing};
 #[derive(Debug)]
 pub struct Frame {
     first: u8,
+    /// The remaining length takes more bytes than it needs: 3.1.1 does not mind.
+    padded: bool,
     body: BytesMut,
 }
 
@@ -127,9 +129,11 @@ pub fn frame(buffer: &mut BytesMut, limit: usize) -> Result<Option<Frame>, Decod
     let Some(&first) = buffer.first() else {
         return Ok(None);
     };
-    // AUTH (15) is for the extended authentication that CONNACK did not offer; 0 is reserved.
-    if matches!(first >> 4, 0 | 15) {
-        return Err(DecodeError::Protocol("no such packet is expected"));
+    match first {
+        // AUTH is for the extended authentication that CONNACK did not offer.
+        0xf0 => return Err(DecodeError::Protocol("no such packet is expected")),
+        0x00..=0x0f | 0xf1..=0xff => return Err(DecodeError::Malformed("reserved bits of the fixed header")),
+        _ => {}
     }
     let mut length = 0;
     for place in 0..4 {
@@ -148,6 +152,7 @@ pub fn frame(buffer: &mut BytesMut, limit: usize) -> Result<Option<Frame>, Decod
             let mut body = buffer.split_to(header + length);
             return Ok(Some(Frame {
                 first,
+                padded: place > 0 && byte == 0,
                 body: body.split_off(header),
             }));
         }
@@ -173,12 +178,23 @@ impl Frame {
         }
         let connect = connect(&mut Cursor::new(&self.body));
         self.body.as_mut().zeroize();
-        connect
+        let connect = connect?;
+        self.check_length(connect.version)?;
+        Ok(connect)
+    }
+
+    /// `[5: MQTT-1.5.5-1]`.
+    const fn check_length(&self, version: Version) -> Result<(), DecodeError> {
+        match version {
+            Version::V5 if self.padded => Err(DecodeError::Malformed("remaining length is padded")),
+            Version::V4 | Version::V5 => Ok(()),
+        }
     }
 
     /// Reads any later packet.
     pub fn packet(self, version: Version) -> Result<Packet, DecodeError> {
-        let Self { first, body } = self;
+        self.check_length(version)?;
+        let Self { first, body, .. } = self;
         if first >> 4 == 3 {
             return publish(first & 15, body, version).map(Packet::Publish);
         }
@@ -186,8 +202,8 @@ impl Frame {
         // The low four bits are fixed for every packet but PUBLISH `[5: MQTT-2.1.3-1]`.
         match first {
             0x10 => Ok(Packet::Connect),
-            0x40 => ack(&mut rest, version).map(Packet::PubAck),
-            0x62 => ack(&mut rest, version).map(Packet::PubRel),
+            0x40 => ack(&mut rest, version, PUBACK_REASONS).map(Packet::PubAck),
+            0x62 => ack(&mut rest, version, PUBREL_REASONS).map(Packet::PubRel),
             0x82 => subscribe(&mut rest, version).map(Packet::Subscribe),
             0xa2 => unsubscribe(&mut rest, version).map(Packet::Unsubscribe),
             0xc0 => rest.end().map(|()| Packet::PingReq),
@@ -235,7 +251,14 @@ fn connect(rest: &mut Cursor<'_>) -> Result<Connect, DecodeError> {
         session_expiry: false,
     };
     if version == Version::V5 {
-        properties::walk(rest, properties::CONNECT, |id, value| connect.property(id, value))?;
+        let mut data = false;
+        properties::walk(rest, properties::CONNECT, |id, value| {
+            data |= id == id::AUTHENTICATION_DATA;
+            connect.property(id, value)
+        })?;
+        if data && !connect.authentication {
+            return Err(DecodeError::Protocol("authentication data without a method"));
+        }
     }
     rest.text()?.clone_into(&mut connect.client_id);
     if will {
@@ -274,6 +297,10 @@ impl Connect {
 
 fn publish(flags: u8, body: BytesMut, version: Version) -> Result<Publish, DecodeError> {
     let qos = QoS::from_bits(flags >> 1 & 3).ok_or(DecodeError::Malformed("QoS 3"))?;
+    // `[4, 5: MQTT-3.3.1-2]`: what is never acknowledged is never repeated.
+    if qos == QoS::AtMostOnce && flags & 8 != 0 {
+        return Err(DecodeError::Malformed("QoS 0 is marked as a repetition"));
+    }
     let mut rest = Cursor::new(&body);
     let topic = rest.text()?.to_owned();
     let packet_id = if qos == QoS::AtMostOnce {
@@ -285,8 +312,13 @@ fn publish(flags: u8, body: BytesMut, version: Version) -> Result<Publish, Decod
         properties::walk(&mut rest, properties::PUBLISH, |id, _| match id {
             // CONNACK says Topic Alias Maximum 0, by leaving it out `[5: MQTT-3.2.2-17]`.
             id::TOPIC_ALIAS => Err(DecodeError::Unavailable("topic alias", Reason::TopicAliasInvalid)),
+            // `[5: MQTT-3.3.4-6]`.
+            id::SUBSCRIPTION_IDENTIFIER => Err(DecodeError::Protocol("only a server sends this property")),
             _ => Ok(()),
         })?;
+        if topic.is_empty() {
+            return Err(DecodeError::Protocol("neither topic nor alias"));
+        }
     }
     let start = body.len() - rest.len();
     let payload = body.freeze().slice(start..);
@@ -299,11 +331,26 @@ fn publish(flags: u8, body: BytesMut, version: Version) -> Result<Publish, Decod
     })
 }
 
-fn ack(rest: &mut Cursor<'_>, version: Version) -> Result<u16, DecodeError> {
+/// What a client may give as its reason `[5: MQTT-3.4.2-1, MQTT-3.6.2-1, MQTT-3.14.2-1]`.
+const PUBACK_REASONS: &[u8] = &[0x00, 0x10, 0x80, 0x83, 0x87, 0x90, 0x91, 0x97, 0x99];
+const PUBREL_REASONS: &[u8] = &[0x00, 0x92];
+const DISCONNECT_REASONS: &[u8] = &[
+    0x00, 0x04, 0x80, 0x81, 0x82, 0x83, 0x90, 0x93, 0x94, 0x95, 0x96, 0x97, 0x98, 0x99,
+];
+
+fn reason(rest: &mut Cursor<'_>, known: &[u8]) -> Result<(), DecodeError> {
+    if known.contains(&rest.byte()?) {
+        Ok(())
+    } else {
+        Err(DecodeError::Protocol("no reason for this packet"))
+    }
+}
+
+fn ack(rest: &mut Cursor<'_>, version: Version, reasons: &[u8]) -> Result<u16, DecodeError> {
     let id = rest.packet_id()?;
     // Reason code and properties may be left out from the end `[5: 3.4.2.1]`.
     if version == Version::V5 && !rest.is_empty() {
-        rest.byte()?;
+        reason(rest, reasons)?;
         if !rest.is_empty() {
             properties::walk(rest, properties::ACK, |_, _| Ok(()))?;
         }
@@ -343,20 +390,28 @@ fn subscribe(rest: &mut Cursor<'_>, version: Version) -> Result<Subscribe, Decod
             _ => Ok(()),
         })?;
     }
-    let filters = filters(rest, |rest| {
-        let filter = rest.text()?.to_owned();
-        let options = rest.byte()?;
-        let reserved = match version {
-            Version::V4 => options & 0xfc != 0,
-            Version::V5 => options & 0xc0 != 0 || options & 0x30 == 0x30,
-        };
-        let qos = QoS::from_bits(options & 3).filter(|_| !reserved);
-        Ok(SubscribeFilter {
-            filter,
-            qos: qos.ok_or(DecodeError::Malformed("subscription options"))?,
-        })
-    })?;
+    let filters = filters(rest, |rest| filter(rest, version))?;
     Ok(Subscribe { packet_id, filters })
+}
+
+fn filter(rest: &mut Cursor<'_>, version: Version) -> Result<SubscribeFilter, DecodeError> {
+    let filter = rest.text()?.to_owned();
+    let options = rest.byte()?;
+    let reserved = match version {
+        Version::V4 => 0xfc,
+        Version::V5 => 0xc0,
+    };
+    let qos = QoS::from_bits(options & 3)
+        .filter(|_| options & reserved == 0)
+        .ok_or(DecodeError::Malformed("subscription options"))?;
+    if options & 0x30 == 0x30 {
+        return Err(DecodeError::Protocol("retain handling 3"));
+    }
+    // `[5: MQTT-3.8.3-4]`.
+    if options & 4 != 0 && filter.starts_with("$share/") {
+        return Err(DecodeError::Protocol("no local on a shared subscription"));
+    }
+    Ok(SubscribeFilter { filter, qos })
 }
 
 fn unsubscribe(rest: &mut Cursor<'_>, version: Version) -> Result<Unsubscribe, DecodeError> {
@@ -370,7 +425,7 @@ fn unsubscribe(rest: &mut Cursor<'_>, version: Version) -> Result<Unsubscribe, D
 
 fn disconnect(rest: &mut Cursor<'_>, version: Version) -> Result<(), DecodeError> {
     if version == Version::V5 && !rest.is_empty() {
-        rest.byte()?;
+        reason(rest, DISCONNECT_REASONS)?;
         if !rest.is_empty() {
             properties::walk(rest, properties::DISCONNECT, |_, _| Ok(()))?;
         }

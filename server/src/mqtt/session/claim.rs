@@ -15,7 +15,10 @@ use super::{
     talk::{End, Talk},
     terms,
 };
-use crate::{fault::Failure, retry};
+use crate::{
+    fault::{Failure, Fault},
+    retry,
+};
 use muster_domain::{Code, Refusal, device::Departure};
 use muster_proto::{
     payload::{self, Claim, ClaimRefused, ClaimResult},
@@ -66,7 +69,11 @@ pub(super) async fn run<R: Registry, S: AsyncRead + AsyncWrite + Unpin>(
     connect: Connect,
     place: &mut Place,
 ) -> End {
-    let (connack, _) = terms(&connect, Some("claim"), CLAIM_LIMIT);
+    let assigned = match assigned_id() {
+        Ok(assigned) => assigned,
+        Err(fault) => return talk.refuse(Reason::ServerUnavailable, &fault.to_string()).await,
+    };
+    let (connack, _) = terms(&connect, Some(&assigned), CLAIM_LIMIT);
     let Some(serial) = connect.username else {
         let text = "without a certificate, CONNECT carries a serial, and an activation code unless its key is pinned";
         return talk.refuse(Reason::NotAuthorized, text).await;
@@ -95,6 +102,12 @@ pub(super) async fn run<R: Registry, S: AsyncRead + AsyncWrite + Unpin>(
         () = place.evicted() => End::misbehaved(Reason::QuotaExceeded, "the gate is crowded"),
         end = session.run() => end,
     }
+}
+
+/// The client id of a claimant that gave none: nobody else's at this time `[5: MQTT-3.2.2-16]`.
+fn assigned_id() -> Result<String, Failure> {
+    let number = crate::random::bytes().map_err(|error| Fault::log("name a claimant", &error))?;
+    Ok(format!("claim-{:016x}", u64::from_be_bytes(number)))
 }
 
 /// The feed of answers: a claimant has no other.
@@ -209,9 +222,8 @@ impl<R: Registry, S: AsyncRead + AsyncWrite + Unpin> Session<'_, R, S> {
         }
         let accepted = matches!(result, ClaimResult::Accepted(_));
         self.parts.bus.meter().claims(accepted);
-        let payload = payload::encode(&result, encoding).map_err(|error| {
-            End::failed(&crate::fault::Fault::log("encode the answer to a claim", &error).into())
-        })?;
+        let payload = payload::encode(&result, encoding)
+            .map_err(|error| End::failed(&Fault::log("encode the answer to a claim", &error).into()))?;
         self.answer = Some(Answer {
             encoding,
             payload,

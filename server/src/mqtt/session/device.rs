@@ -286,18 +286,16 @@ impl<R: Registry, S: AsyncRead + AsyncWrite + Unpin> Session<'_, R, S> {
                 "messages are not retained",
             ));
         }
-        if publish.qos == QoS::ExactlyOnce {
-            if self.held.contains(&publish.packet_id) {
-                return self
-                    .say(Outgoing::PubRec(publish.packet_id, Reason::Success, ""))
-                    .await;
-            }
-            if self.held.len() >= usize::from(RECEIVE_MAXIMUM) {
-                return Err(End::misbehaved(
-                    Reason::ReceiveMaximumExceeded,
-                    "too many messages are not released",
-                ));
-            }
+        if publish.qos == QoS::ExactlyOnce && self.held.contains(&publish.packet_id) {
+            return self
+                .say(Outgoing::PubRec(publish.packet_id, Reason::Success, ""))
+                .await;
+        }
+        if self.held.len() >= usize::from(RECEIVE_MAXIMUM) && self.counts(publish.qos) {
+            return Err(End::misbehaved(
+                Reason::ReceiveMaximumExceeded,
+                "too many messages are not released",
+            ));
         }
         let own = access::device(&publish.topic, self.device, Direction::Up);
         let verdict = self.accept(&publish, own).await?;
@@ -308,6 +306,16 @@ impl<R: Registry, S: AsyncRead + AsyncWrite + Unpin> Session<'_, R, S> {
         match verdict {
             Ok(()) => self.acknowledge(&publish).await,
             Err(failure) => self.refuse(&publish, &failure).await,
+        }
+    }
+
+    /// Whether a message counts towards the receive maximum `[5: 3.3.4]`, which is not told in 3.1.1; there it only
+    /// bounds what is held.
+    const fn counts(&self, qos: QoS) -> bool {
+        match qos {
+            QoS::AtMostOnce => false,
+            QoS::AtLeastOnce => matches!(self.talk.version(), Version::V5),
+            QoS::ExactlyOnce => true,
         }
     }
 

@@ -13,7 +13,7 @@ use super::{
     Limits, access,
     budget::Budget,
     bus::Bus,
-    codec::{ConnAck, Connect, Reason},
+    codec::{ConnAck, Connect, DecodeError, Outgoing, Reason, Version},
     places::{Place, Places},
     registry::Registry,
     throttle::Throttle,
@@ -112,9 +112,24 @@ impl<R> Parts<R> {
 
 /// Reads CONNECT. The caller holds the deadline.
 pub(super) async fn connect<S: AsyncRead + AsyncWrite + Unpin>(
-    wire: &mut Wire<S>,
-) -> Result<Connect, WireError> {
-    Ok(wire.frame().await?.connect()?)
+    mut wire: Wire<S>,
+) -> Result<(Wire<S>, Connect), WireError> {
+    match wire.frame().await?.connect() {
+        Ok(connect) => Ok((wire, connect)),
+        Err(error) => {
+            if let DecodeError::Level(level) = error {
+                wire.close(&unsupported(level)).await;
+            }
+            Err(error.into())
+        }
+    }
+}
+
+/// The answer to a protocol that is not spoken here `[4: MQTT-3.1.2-2, 5: MQTT-3.1.2-2]`, in the form of what comes
+/// nearest.
+fn unsupported(level: u8) -> Vec<u8> {
+    let version = if level < 5 { Version::V4 } else { Version::V5 };
+    Outgoing::ConnAck(ConnAck::refused(Reason::UnsupportedVersion, "")).encode(version)
 }
 
 /// Serves a connection whose CONNECT was read, to its end.
@@ -155,7 +170,7 @@ fn acceptable(connect: &Connect) -> Result<(), (Reason, String)> {
         return Err((Reason::NotAuthorized, access::forbidden().to_string()));
     }
     // `[4: MQTT-3.1.3-8]`: without an id there is nothing that a session could be kept under.
-    if connect.version == super::codec::Version::V4 && connect.client_id.is_empty() && !connect.clean {
+    if connect.version == Version::V4 && connect.client_id.is_empty() && !connect.clean {
         return Err((
             Reason::ClientIdentifierNotValid,
             "an empty client id needs a clean session".into(),
@@ -180,7 +195,9 @@ fn terms<'a>(connect: &Connect, assigned_id: Option<&'a str>, limit: usize) -> (
         session_expiry: connect.session_expiry,
         receive_maximum: RECEIVE_MAXIMUM,
         wildcards: false,
-        maximum_packet: u32::try_from(limit + 5).unwrap_or(u32::MAX),
+        // The limit is for what follows the fixed header, which is two bytes at least: whatever is within the size
+        // that is told is within the limit.
+        maximum_packet: u32::try_from(limit + 2).unwrap_or(u32::MAX),
     };
     // One and a half times the keep-alive `[5: MQTT-3.1.2-22]`.
     (connack, Duration::from_secs(u64::from(keep_alive)) * 3 / 2)

@@ -127,7 +127,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
     /// Lets the client in, with packets up to `limit` from now on.
     pub(super) async fn welcome(&mut self, connack: ConnAck<'_>, limit: usize) -> Result<(), End> {
         self.wire.set_limit(limit);
-        self.say(Outgoing::ConnAck(connack)).await
+        let connack = Outgoing::ConnAck(connack);
+        if self.encode(connack).len() > self.maximum_packet {
+            // Nothing may be said before it, not even why `[5: MQTT-3.2.0-1, MQTT-3.14.0-1]`.
+            return Err(End::Lost("the client takes no packet as large as CONNACK".into()));
+        }
+        self.say(connack).await
     }
 
     /// Turns the client away.

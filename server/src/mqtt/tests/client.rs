@@ -91,7 +91,8 @@ pub(super) fn packet(first: u8, body: &[u8]) -> Vec<u8> {
     bytes
 }
 
-fn properties(version: Version, properties: &[u8]) -> Vec<u8> {
+/// The properties of a packet, which 3.1.1 has not; of less than 128 bytes.
+pub(super) fn properties(version: Version, properties: &[u8]) -> Vec<u8> {
     match version {
         Version::V4 => Vec::new(),
         Version::V5 => [&[u8::try_from(properties.len()).unwrap()], properties].concat(),
@@ -224,15 +225,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         }
     }
 
+    /// The next packet as it came: its first byte and what follows the fixed header. `None`: the server closed.
+    pub(super) async fn hear_raw(&mut self) -> Option<(u8, Vec<u8>)> {
+        timeout(PATIENCE, self.read_raw())
+            .await
+            .expect("the server says something")
+    }
+
     async fn read(&mut self) -> Said {
-        let Ok(first) = self.stream.read_u8().await else {
-            return Said::Closed;
-        };
+        match self.read_raw().await {
+            Some((first, body)) => parse(self.version, first, &body),
+            None => Said::Closed,
+        }
+    }
+
+    async fn read_raw(&mut self) -> Option<(u8, Vec<u8>)> {
+        let first = self.stream.read_u8().await.ok()?;
         let (mut length, mut shift) = (0usize, 0);
         loop {
-            let Ok(byte) = self.stream.read_u8().await else {
-                return Said::Closed;
-            };
+            let byte = self.stream.read_u8().await.ok()?;
             length |= usize::from(byte & 0x7f) << shift;
             shift += 7;
             if byte & 0x80 == 0 {
@@ -240,10 +251,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
             }
         }
         let mut body = vec![0; length];
-        if self.stream.read_exact(&mut body).await.is_err() {
-            return Said::Closed;
-        }
-        parse(self.version, first, &body)
+        self.stream.read_exact(&mut body).await.ok()?;
+        Some((first, body))
     }
 }
 

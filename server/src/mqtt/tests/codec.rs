@@ -250,6 +250,9 @@ fn malformed_packets_are_refused_for_their_reason() {
             subscribe(version, 1, &[("t", 3)]),                 // QoS 3
             subscribe(version, 1, &[("t", 0xc0)]),              // reserved options
             packet(0xa2, &[0]),
+            packet(0x00, &[]),              // no such packet
+            packet(0xf1, &[]),              // AUTH with a reserved bit
+            packet(0x38, &[0, 1, b't', 0]), // QoS 0, repeated
         ] {
             assert_eq!(malformed(&bytes, version), Reason::MalformedPacket, "{bytes:x?}");
         }
@@ -260,7 +263,6 @@ fn malformed_packets_are_refused_for_their_reason() {
             packet(0x20, &[0, 0]),
             packet(0xd0, &[]),
             packet(0xf0, &[]),
-            packet(0x00, &[]),
         ] {
             assert_eq!(malformed(&bytes, version), Reason::ProtocolError, "{bytes:x?}");
         }
@@ -274,7 +276,7 @@ fn malformed_packets_are_refused_for_their_reason() {
     for (bytes, reason) in [
         (property(&[0x23, 0, 1]), Reason::TopicAliasInvalid),
         (property(&[0x0b, 1]), Reason::ProtocolError),
-        (property(&[0x11, 0, 0, 0, 1]), Reason::ProtocolError),
+        (property(&[0x11, 0, 0, 0, 1]), Reason::MalformedPacket),
         (property(&[0x01, 2]), Reason::ProtocolError),
         (property(&[0x01, 1, 0x01, 1]), Reason::ProtocolError),
         (property(&[0x02, 0, 0]), Reason::MalformedPacket),

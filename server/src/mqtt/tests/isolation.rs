@@ -79,6 +79,7 @@ async fn refused_messages(world: &World, version: Version, attacker: &Device, vi
             let said = client.hear().await;
             let fine = match (version, flags) {
                 (Version::V4, _) => said == Said::Closed,
+                (Version::V5, _) if name.is_empty() => matches!(said, Said::Disconnect(0x82, _)),
                 (Version::V5, 0) => {
                     matches!(&said, Said::Disconnect(0x87, text) if text.starts_with("M7001: "))
                 }

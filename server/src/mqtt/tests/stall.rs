@@ -2,9 +2,10 @@
 
 use super::{
     client::{Hello, PATIENCE, Said, connect, packet, publish, subscribe},
-    world::{Device, World, hello, report_bytes, topic},
+    world::{Device, Tls, World, hello, report_bytes, topic},
 };
 use crate::mqtt::{Limits, bus::Down, codec::Version};
+use muster_domain::ids::DeviceId;
 use muster_proto::topic::{Channel, Encoding};
 use std::time::Duration;
 use tokio::{
@@ -36,53 +37,35 @@ async fn is_served(world: &World) {
     assert!(matches!(client.hear().await, Said::Publish { .. }));
 }
 
-#[tokio::test]
-async fn b5_a_device_is_served_among_silent_sockets() {
-    let world = World::with(patient()).await;
-    let mut held = Vec::new();
-    for _ in 0..STALLED {
-        held.push(TcpStream::connect(world.address).await.unwrap());
-    }
-    is_served(&world).await;
+/// Connections that stall, each in its way.
+#[derive(Default)]
+struct Stalled {
+    tcp: Vec<TcpStream>,
+    tls: Vec<Tls>,
+    devices: Vec<(DeviceId, Tls)>,
 }
 
-#[tokio::test]
-async fn b5_a_device_is_served_among_half_handshakes() {
-    let world = World::with(patient()).await;
-    let mut held = Vec::new();
-    for _ in 0..STALLED {
+impl Stalled {
+    async fn silent(&mut self, world: &World) {
+        self.tcp.push(TcpStream::connect(world.address).await.unwrap());
+    }
+
+    async fn half_handshake(&mut self, world: &World) {
         let mut tcp = TcpStream::connect(world.address).await.unwrap();
         // The head of a ClientHello that never comes.
         tcp.write_all(&[0x16, 3, 1, 2, 0, 1, 0]).await.unwrap();
-        held.push(tcp);
+        self.tcp.push(tcp);
     }
-    is_served(&world).await;
-}
 
-#[tokio::test]
-async fn b5_a_device_is_served_among_half_connects() {
-    let world = World::with(patient()).await;
-    let mut held = Vec::new();
-    for _ in 0..STALLED {
+    async fn half_connect(&mut self, world: &World) {
         let mut client = world.dial(None, Version::V5).await;
-        let whole = connect(
-            Version::V5,
-            &Hello {
-                login: Some(("GW-1", "code")),
-                ..Hello::default()
-            },
-        );
+        let whole = half_said();
         client.send(&whole[..whole.len() / 2]).await;
-        held.push(client);
+        self.tls.push(client);
     }
-    is_served(&world).await;
-}
 
-#[tokio::test]
-async fn b5_a_device_is_served_among_those_that_do_not_read() {
-    let world = World::with(patient()).await;
-    let mut held = Vec::new();
-    for _ in 0..STALLED {
+    /// A device that asks for its state and does not read it.
+    async fn deaf(&mut self, world: &World) {
         let device = world.device();
         world.registry.desire(device.id, &"x".repeat(100_000));
         let mut client = world.session(&device, Version::V5).await;
@@ -92,10 +75,94 @@ async fn b5_a_device_is_served_among_those_that_do_not_read() {
         client
             .send(&publish(Version::V5, &up, 2, 2, &[], &hello(Encoding::Postcard)))
             .await;
-        held.push((device.id, client));
+        self.devices.push((device.id, client));
+    }
+
+    /// Not one of them was closed meanwhile: who said nothing hears nothing, and half a CONNECT can be finished.
+    async fn still_stalls(&mut self, world: &World) {
+        for tcp in &self.tcp {
+            let end = tcp.try_read(&mut [0]);
+            assert!(
+                end.as_ref()
+                    .is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock),
+                "{end:?}"
+            );
+        }
+        for client in &mut self.tls {
+            let whole = half_said();
+            client.send(&whole[whole.len() / 2..]).await;
+            assert!(matches!(client.hear().await, Said::ConnAck { code: 0, .. }));
+        }
+        assert!(
+            self.devices
+                .iter()
+                .all(|(device, _)| world.bus.is_connected(*device))
+        );
+    }
+}
+
+/// The CONNECT of which claimants say half.
+fn half_said() -> Vec<u8> {
+    let hello = Hello {
+        login: Some(("GW-1", "code")),
+        ..Hello::default()
+    };
+    connect(Version::V5, &hello)
+}
+
+#[tokio::test]
+async fn b5_a_device_is_served_among_silent_sockets() {
+    let (world, mut stalled) = (World::with(patient()).await, Stalled::default());
+    for _ in 0..STALLED {
+        stalled.silent(&world).await;
     }
     is_served(&world).await;
-    assert!(held.iter().all(|(device, _)| world.bus.is_connected(*device)));
+    stalled.still_stalls(&world).await;
+}
+
+#[tokio::test]
+async fn b5_a_device_is_served_among_half_handshakes() {
+    let (world, mut stalled) = (World::with(patient()).await, Stalled::default());
+    for _ in 0..STALLED {
+        stalled.half_handshake(&world).await;
+    }
+    is_served(&world).await;
+    stalled.still_stalls(&world).await;
+}
+
+#[tokio::test]
+async fn b5_a_device_is_served_among_half_connects() {
+    let (world, mut stalled) = (World::with(patient()).await, Stalled::default());
+    for _ in 0..STALLED {
+        stalled.half_connect(&world).await;
+    }
+    is_served(&world).await;
+    stalled.still_stalls(&world).await;
+}
+
+#[tokio::test]
+async fn b5_a_device_is_served_among_those_that_do_not_read() {
+    let (world, mut stalled) = (World::with(patient()).await, Stalled::default());
+    for _ in 0..STALLED {
+        stalled.deaf(&world).await;
+    }
+    is_served(&world).await;
+    stalled.still_stalls(&world).await;
+}
+
+#[tokio::test]
+async fn b5_devices_are_served_among_a_thousand_of_each() {
+    let (world, mut stalled) = (World::with(patient()).await, Stalled::default());
+    for _ in 0..1000 {
+        stalled.silent(&world).await;
+        stalled.half_handshake(&world).await;
+        stalled.half_connect(&world).await;
+        stalled.deaf(&world).await;
+    }
+    for _ in 0..20 {
+        is_served(&world).await;
+    }
+    stalled.still_stalls(&world).await;
 }
 
 #[tokio::test]

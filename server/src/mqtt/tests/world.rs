@@ -322,8 +322,7 @@ impl Pipe {
         let session = tokio::spawn(async move {
             let source = [127, 0, 0, 1].into();
             let mut place = parts.places.enter(std::net::IpAddr::from([127, 0, 0, 1]).into());
-            let mut wire = parts.wire(far);
-            let connect = session::connect(&mut wire).await.unwrap();
+            let (wire, connect) = session::connect(parts.wire(far)).await.unwrap();
             session::run(&parts, wire, Peer { shown, source }, connect, &mut place).await;
         });
         let mut client = Client::new(near, version);
