@@ -2,7 +2,7 @@
 //!
 //! A refusal is an answer: part of the contract, safe to show, with a number that is never reused. (A fault, in
 //! contrast, is our breakage and never leaves the log.) Numbers are grouped: 1 requests, 2 manifests, 3 catalog,
-//! 4 enrollment, 5 lifecycle, 6 access, 7 MQTT.
+//! 4 enrollment, 5 lifecycle, 6 access, 7 MQTT, 8 changes.
 
 use core::fmt;
 use serde::{Deserialize, Serialize};
@@ -169,6 +169,11 @@ codes! {
     7003 PayloadMalformed Invalid "PAYLOAD_MALFORMED" "The payload is not the message this topic carries."
     7004 DeviceBarred Denied "DEVICE_BARRED" "The certificate is not current, or the device is suspended or retired."
     7005 CertificateEnded Denied "CERTIFICATE_ENDED" "The certificate has ended. Renew it; until then nothing else is heard."
+
+    8001 ChangeState Precondition "CHANGE_STATE" "The change is in a state that does not allow this; the state is named. `muster change explain` says what it waits for."
+    8002 ChangePlanMoved Conflict "CHANGE_PLAN_MOVED" "The plan on record is another one than was named. Look at it, then start or approve that."
+    8003 ApprovalMissing Precondition "APPROVAL_MISSING" "The plan has fewer approvals than it needs. Somebody else than its author approves it with `muster change approve`."
+    8004 ApprovalOwn Denied "APPROVAL_OWN" "Nobody approves a change of their own. Ask somebody else."
 }
 
 /// A number that no refusal has.
