@@ -9,6 +9,7 @@
 
 mod action;
 mod life;
+mod plan;
 mod progress;
 mod spread;
 mod strategy;
@@ -17,6 +18,7 @@ mod target;
 
 pub use action::{Action, Facet, Former};
 pub use life::{APPROVAL_LIMIT, Approval, Change, ChangeState, ChangeStep, Priority};
+pub use plan::{ChangePlanHasher, Exclusion, Planned, Planner, can_prove};
 pub use progress::{Accepted, Halt, Next};
 pub use spread::{Candidate, sizes, spread};
 pub use strategy::{IN_FLIGHT_LIMIT, LONGEST, OnHalt, STAGE_LIMIT, Share, Stage, Strategy, WHOLE};

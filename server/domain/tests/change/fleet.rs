@@ -98,7 +98,7 @@ impl Fleet {
             .collect();
         let candidate = |device: &DeviceId| Candidate {
             device: *device,
-            kind: u32::from(device.as_u128() % 3 == 0),
+            kind: u32::from(device.as_u128().is_multiple_of(3)),
         };
         let candidates: Vec<_> = chosen.iter().map(candidate).collect();
         let mut running = Running {
