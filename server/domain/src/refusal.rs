@@ -174,6 +174,8 @@ codes! {
     8002 ChangePlanMoved Conflict "CHANGE_PLAN_MOVED" "The plan on record is another one than was named. Look at it, then start or approve that."
     8003 ApprovalMissing Precondition "APPROVAL_MISSING" "The plan has fewer approvals than it needs. Somebody else than its author approves it with `muster change approve`."
     8004 ApprovalOwn Denied "APPROVAL_OWN" "Nobody approves a change of their own. Ask somebody else."
+    8005 TargetCountMoved Conflict "TARGET_COUNT_MOVED" "The plan has another number of targets than was confirmed. Look at it, then start it with the number it has."
+    8006 ChangeInvalid Invalid "CHANGE_INVALID" "The change cannot be accepted; the field is named."
 }
 
 /// A number that no refusal has.

@@ -2,7 +2,7 @@
 
 use crate::{
     catalog::RevisionNumber,
-    device::{self, Device},
+    device::{self, Device, Lifecycle},
     names::{PolicyName, ProfileName, SiteCode},
 };
 use core::fmt;
@@ -67,8 +67,6 @@ pub enum Action {
     Resume,
     /// It is shut out for good, for this reason.
     Retire(String),
-    /// It gets a new activation code.
-    ReissueCode,
     /// It gets another certificate.
     RotateCertificate,
 }
@@ -80,15 +78,11 @@ impl Action {
             Self::Profile(..) => Facet::Config,
             Self::FirmwarePolicy(..) => Facet::Firmware,
             Self::Move(_) => Facet::Location,
-            Self::Suspend(_)
-            | Self::Resume
-            | Self::Retire(_)
-            | Self::ReissueCode
-            | Self::RotateCertificate => Facet::Lifecycle,
+            Self::Suspend(_) | Self::Resume | Self::Retire(_) | Self::RotateCertificate => Facet::Lifecycle,
         }
     }
 
-    /// Whether it can be taken back. A code or certificate that was replaced is gone, and a retired identity never comes back (I9).
+    /// Whether it can be taken back. A certificate that was replaced is gone, and a retired identity never comes back (I9).
     pub const fn is_reversible(&self) -> bool {
         match self {
             Self::Profile(..)
@@ -96,7 +90,7 @@ impl Action {
             | Self::Move(_)
             | Self::Suspend(_)
             | Self::Resume => true,
-            Self::Retire(_) | Self::ReissueCode | Self::RotateCertificate => false,
+            Self::Retire(_) | Self::RotateCertificate => false,
         }
     }
 
@@ -104,7 +98,7 @@ impl Action {
     pub const fn wants_proof(&self) -> bool {
         match self {
             Self::Profile(..) | Self::FirmwarePolicy(..) | Self::Move(_) | Self::RotateCertificate => true,
-            Self::Suspend(_) | Self::Resume | Self::Retire(_) | Self::ReissueCode => false,
+            Self::Suspend(_) | Self::Resume | Self::Retire(_) => false,
         }
     }
 
@@ -114,11 +108,15 @@ impl Action {
             Self::Profile(..) => Former::Profile(device.target.profile.clone()),
             Self::FirmwarePolicy(..) => Former::FirmwarePolicy(device.target.firmware_policy.clone()),
             Self::Move(_) => Former::Site(device.site.clone()),
-            Self::Suspend(_)
-            | Self::Resume
-            | Self::Retire(_)
-            | Self::ReissueCode
-            | Self::RotateCertificate => Former::Lifecycle,
+            Self::Suspend(_) => Former::Admitted,
+            Self::Resume => match &device.lifecycle {
+                Lifecycle::Suspended { reason, .. } => Former::Suspended(reason.clone()),
+                Lifecycle::Registered { .. }
+                | Lifecycle::Claimed { .. }
+                | Lifecycle::Active { .. }
+                | Lifecycle::Retired { .. } => Former::Admitted,
+            },
+            Self::Retire(_) | Self::RotateCertificate => Former::Gone,
         }
     }
 
@@ -138,13 +136,13 @@ impl Action {
             Self::Suspend(_) => state == device::LifecycleState::Suspended,
             Self::Resume => state != device::LifecycleState::Suspended,
             Self::Retire(_) => state == device::LifecycleState::Retired,
-            Self::ReissueCode | Self::RotateCertificate => false,
+            Self::RotateCertificate => false,
         }
     }
 }
 
 /// What a change replaced of one device.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Former {
     /// Its profile revision.
     Profile(Option<(ProfileName, RevisionNumber)>),
@@ -152,8 +150,12 @@ pub enum Former {
     FirmwarePolicy(Option<(PolicyName, RevisionNumber)>),
     /// Its site.
     Site(Option<SiteCode>),
-    /// The opposite step of its life brings it back.
-    Lifecycle,
+    /// It was let in.
+    Admitted,
+    /// It was shut out, for this reason.
+    Suspended(String),
+    /// What does not come back.
+    Gone,
 }
 
 impl fmt::Display for Action {
@@ -165,7 +167,6 @@ impl fmt::Display for Action {
             Self::Suspend(_) => f.write_str("suspend"),
             Self::Resume => f.write_str("resume"),
             Self::Retire(_) => f.write_str("retire"),
-            Self::ReissueCode => f.write_str("new activation code"),
             Self::RotateCertificate => f.write_str("new certificate"),
         }
     }

@@ -2,7 +2,7 @@
 
 use super::{Accepted, Action, Halt, OnHalt, Strategy};
 use crate::{Code, Refusal, Timestamp, batch::PlanHash, ids::ChangeId, names::OperatorName};
-use core::mem;
+use core::{fmt, mem};
 use serde::{Deserialize, Serialize};
 
 /// Most approvals that can be asked for.
@@ -46,6 +46,15 @@ pub enum Priority {
     Normal,
     /// Takes devices from changes that are not urgent.
     Emergency,
+}
+
+impl fmt::Display for Priority {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Normal => "normal",
+            Self::Emergency => "emergency",
+        })
+    }
 }
 
 /// An operator's word for a plan.
@@ -120,7 +129,9 @@ pub enum ChangeState {
 /// What can happen to a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ChangeStep {
-    /// Its targets are listed, anew if they were; approvals of another plan are void.
+    /// Its targets are looked for, anew if they were; until they are listed it has no plan.
+    PlanBegun,
+    /// Its targets are listed; approvals of another plan are void.
     Plan(PlanHash),
     /// An operator stands for the plan that has this name.
     Approve(OperatorName, PlanHash),
@@ -174,6 +185,17 @@ impl ChangeState {
         }
     }
 
+    /// The name of its plan, where one is in force.
+    pub const fn plan(&self) -> Option<PlanHash> {
+        match self {
+            Self::Planned { plan }
+            | Self::Running { plan, .. }
+            | Self::Halted { plan, .. }
+            | Self::Done { plan, .. } => Some(*plan),
+            Self::Draft | Self::RollingBack { .. } | Self::RolledBack { .. } | Self::Aborted { .. } => None,
+        }
+    }
+
     /// The last stage whose targets may have been begun.
     pub const fn opened(&self) -> Option<u16> {
         match self {
@@ -191,7 +213,7 @@ impl ChangeState {
 impl ChangeStep {
     const fn verb(&self) -> &'static str {
         match self {
-            Self::Plan(_) => "be planned",
+            Self::PlanBegun | Self::Plan(_) => "be planned",
             Self::Approve(..) => "be approved",
             Self::Start(_) => "be started",
             Self::Pause => "be paused",
@@ -207,6 +229,11 @@ impl ChangeStep {
 }
 
 impl Change {
+    /// The resource name.
+    pub fn name(&self) -> String {
+        format!("changes/{}", self.id)
+    }
+
     /// The change after a step.
     ///
     /// # Errors
@@ -215,6 +242,7 @@ impl Change {
     pub fn step(mut self, step: ChangeStep, now: Timestamp) -> Result<Self, Refusal> {
         let before = mem::replace(&mut self.state, ChangeState::Draft);
         self.state = match (before, step) {
+            (ChangeState::Draft | ChangeState::Planned { .. }, ChangeStep::PlanBegun) => ChangeState::Draft,
             (ChangeState::Draft | ChangeState::Planned { .. }, ChangeStep::Plan(plan)) => {
                 self.approvals.retain(|approval| approval.plan == plan);
                 ChangeState::Planned { plan }
@@ -358,7 +386,8 @@ impl Change {
             ChangeStep::RollBack if !self.action.is_reversible() && state.holds_targets() => {
                 format!("{} cannot be taken back", self.action)
             }
-            ChangeStep::Plan(_)
+            ChangeStep::PlanBegun
+            | ChangeStep::Plan(_)
             | ChangeStep::Approve(..)
             | ChangeStep::Start(_)
             | ChangeStep::Pause

@@ -8,18 +8,22 @@
 //! [`Facet`] (I8); a target has one stage, for ever; no more targets are under way than may; counts follow from states.
 
 mod action;
+mod explain;
 mod life;
 mod plan;
 mod progress;
+mod record;
 mod spread;
 mod strategy;
 mod tally;
 mod target;
 
 pub use action::{Action, Facet, Former};
+pub use explain::{ChangeExplanation, explain, explain_target};
 pub use life::{APPROVAL_LIMIT, Approval, Change, ChangeState, ChangeStep, Priority};
-pub use plan::{ChangePlanHasher, Exclusion, Planned, Planner, can_prove};
+pub use plan::{ChangePlanHasher, Exclusion, ExclusionKind, Planned, Planner, TargetDigest, can_prove};
 pub use progress::{Accepted, Halt, Next};
+pub use record::{ChangeRecord, Reserved};
 pub use spread::{Candidate, sizes, spread};
 pub use strategy::{IN_FLIGHT_LIMIT, LONGEST, OnHalt, STAGE_LIMIT, Share, Stage, Strategy, WHOLE};
 pub use tally::Tally;

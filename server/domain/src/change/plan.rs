@@ -28,13 +28,37 @@ pub enum Exclusion {
 
 impl Exclusion {
     /// The kind of reason, for counts.
-    pub const fn kind(&self) -> &'static str {
+    pub const fn kind(&self) -> ExclusionKind {
+        match self {
+            Self::AlreadyThere => ExclusionKind::AlreadyThere,
+            Self::Taken(_) => ExclusionKind::Taken,
+            Self::Away(_) => ExclusionKind::Away,
+            Self::Unfit(_) => ExclusionKind::Unfit,
+            Self::Unrenderable(_) => ExclusionKind::Unrenderable,
+        }
+    }
+}
+
+/// The kind of reason for which a device is left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the variants of `Exclusion`")]
+pub enum ExclusionKind {
+    AlreadyThere,
+    Taken,
+    Away,
+    Unfit,
+    Unrenderable,
+}
+
+impl ExclusionKind {
+    /// In words.
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::AlreadyThere => "already there",
-            Self::Taken(_) => "in another change",
-            Self::Away(_) => "away for too long",
-            Self::Unfit(_) => "not in a fit state",
-            Self::Unrenderable(_) => "does not render",
+            Self::Taken => "in another change",
+            Self::Away => "away for too long",
+            Self::Unfit => "not in a fit state",
+            Self::Unrenderable => "does not render",
         }
     }
 }
@@ -59,8 +83,26 @@ pub struct Planned {
     pub before: ContentDigest,
     /// Of what it must become; the same for steps of its life.
     pub after: ContentDigest,
-    /// Whether it can prove it: one that was never claimed, or is shut out, comes last and is done when it is on record.
+    /// Whether it can prove it, where it has to: one that was never claimed, or is shut out, comes last and is done when it is
+    /// on record.
     pub can_prove: bool,
+}
+
+/// What a plan makes of a target, as its hash sees it: the first half of a SHA-256, short enough to keep one for each of a million
+/// targets, and too long to meet by chance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TargetDigest([u8; 16]);
+
+impl Planned {
+    /// For the hash of the plan.
+    pub fn digest(&self) -> TargetDigest {
+        let mut fields = Fields::new("target");
+        fields.add(&self.before).add(&self.after);
+        let PlanHash(full) = fields.plan();
+        let mut half = [0; 16];
+        half.copy_from_slice(&full[..16]);
+        TargetDigest(half)
+    }
 }
 
 /// Judges the devices of one change.
@@ -109,7 +151,10 @@ impl<'c> Planner<'c> {
             let stepped = device.lifecycle.clone().step(transition, self.now);
             stepped.map_err(|refusal| Exclusion::Unfit(refusal.to_string()))?;
         }
-        let can_prove = can_prove(device);
+        if *action == Action::RotateCertificate && device.lifecycle.identity().is_none() {
+            return Err(Exclusion::Unfit("it has no certificate that is in use".into()));
+        }
+        let can_prove = !action.wants_proof() || can_prove(device);
         if let Some(since) = self
             .away_since(device)
             .filter(|_| can_prove && action.wants_proof())
@@ -144,9 +189,7 @@ impl Action {
             Self::Suspend(reason) => Some(Transition::Suspend(reason.clone())),
             Self::Resume => Some(Transition::Resume),
             Self::Retire(reason) => Some(Transition::Retire(reason.clone())),
-            // Their own code and order come with them when they are begun.
-            Self::ReissueCode | Self::RotateCertificate => None,
-            Self::Profile(..) | Self::FirmwarePolicy(..) | Self::Move(_) => None,
+            Self::RotateCertificate | Self::Profile(..) | Self::FirmwarePolicy(..) | Self::Move(_) => None,
         }
     }
 
@@ -159,13 +202,7 @@ impl Action {
                 device.target.firmware_policy = Some((name.clone(), *number))
             }
             Self::Move(site) => device.site = Some(site.clone()),
-            Self::Suspend(_)
-            | Self::Resume
-            | Self::Retire(_)
-            | Self::ReissueCode
-            | Self::RotateCertificate => {
-                return None;
-            }
+            Self::Suspend(_) | Self::Resume | Self::Retire(_) | Self::RotateCertificate => return None,
         }
         Some(device)
     }
@@ -179,9 +216,18 @@ impl Former {
             Self::Profile(profile) => device.target.profile.clone_from(profile),
             Self::FirmwarePolicy(policy) => device.target.firmware_policy.clone_from(policy),
             Self::Site(site) => device.site.clone_from(site),
-            Self::Lifecycle => return None,
+            Self::Admitted | Self::Suspended(_) | Self::Gone => return None,
         }
         Some(device)
+    }
+
+    /// The step of a device's life that brings it back; none where it is another thing.
+    pub fn transition(&self) -> Option<Transition> {
+        match self {
+            Self::Admitted => Some(Transition::Resume),
+            Self::Suspended(reason) => Some(Transition::Suspend(reason.clone())),
+            Self::Profile(_) | Self::FirmwarePolicy(_) | Self::Site(_) | Self::Gone => None,
+        }
     }
 }
 
@@ -197,24 +243,21 @@ impl ChangePlanHasher {
         Self(fields)
     }
 
-    /// A target, and its stage.
-    pub fn target(&mut self, device: DeviceId, stage: u16, planned: &Planned) {
+    /// A target, its stage, and what is made of it.
+    pub fn target(&mut self, device: DeviceId, stage: u16, planned: TargetDigest) {
         self.0
             .number(1)
             .add(&device.as_u128().to_le_bytes())
-            .number(stage.into());
-        self.0
-            .add(&planned.before)
-            .add(&planned.after)
-            .number(planned.can_prove.into());
+            .number(stage.into())
+            .add(&planned.0);
     }
 
     /// A device that is left out.
-    pub fn excluded(&mut self, device: DeviceId, why: &Exclusion) {
+    pub fn excluded(&mut self, device: DeviceId, why: ExclusionKind) {
         self.0
             .number(2)
             .add(&device.as_u128().to_le_bytes())
-            .add(why.kind().as_bytes());
+            .add(why.as_str().as_bytes());
     }
 
     /// The plan.

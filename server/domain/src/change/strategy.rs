@@ -121,9 +121,9 @@ impl Strategy {
     /// Everything that is wrong with it, each at its field.
     ///
     /// # Errors
-    /// [`Code::RequestInvalid`] at `strategy.stages[N].FIELD` or `strategy.FIELD`.
+    /// [`Code::ChangeInvalid`] at `strategy.stages[N].FIELD` or `strategy.FIELD`.
     pub fn check(&self) -> Result<(), Vec<Refusal>> {
-        let mut problems = Problems::new(Code::RequestInvalid);
+        let mut problems = Problems::new(Code::ChangeInvalid);
         match self.stages.len() {
             0 => problems.add(
                 "strategy.stages",

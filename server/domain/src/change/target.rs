@@ -30,7 +30,10 @@ pub struct Target {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TargetState {
     /// Its turn has not come.
-    Waiting,
+    Waiting {
+        /// The generation under which the change reached it before, where it is tried once more.
+        reached: Option<u64>,
+    },
     /// It must be something else since then, and has not said what became of it.
     Sent {
         /// From this generation on.
@@ -195,7 +198,7 @@ impl TargetState {
     /// What is counted of it.
     pub const fn standing(&self) -> Standing {
         match self {
-            Self::Waiting => Standing::Waiting,
+            Self::Waiting { .. } => Standing::Waiting,
             Self::Sent { .. } => Standing::Sent,
             Self::Proved { .. } => Standing::Proved,
             Self::Done { .. } => Standing::Done,
@@ -210,7 +213,7 @@ impl TargetState {
     /// The generation under which the change, or its rollback, reached the device; `None` when it did not.
     pub const fn generation(&self) -> Option<u64> {
         match self {
-            Self::Waiting | Self::Skipped { .. } => None,
+            Self::Waiting { .. } | Self::Skipped { .. } => None,
             Self::Sent { generation, .. }
             | Self::Proved { generation, .. }
             | Self::Done { generation, .. }
@@ -225,8 +228,8 @@ impl TargetState {
     #[must_use]
     pub fn sent(self, generation: u64, wants_proof: bool, now: Timestamp) -> Self {
         match self {
-            Self::Waiting if wants_proof => Self::Sent { generation, at: now },
-            Self::Waiting => Self::Done { generation, at: now },
+            Self::Waiting { .. } if wants_proof => Self::Sent { generation, at: now },
+            Self::Waiting { .. } => Self::Done { generation, at: now },
             Self::Sent { .. }
             | Self::Proved { .. }
             | Self::Done { .. }
@@ -238,11 +241,16 @@ impl TargetState {
         }
     }
 
-    /// It is left out: nothing was changed of it.
+    /// It is left out. Where the change ends before a second try, what the first one did is still there: nothing was heard of it.
     #[must_use]
     pub fn skipped(self, why: Skipped, now: Timestamp) -> Self {
         match self {
-            Self::Waiting => Self::Skipped { at: now, why },
+            Self::Waiting {
+                reached: Some(generation),
+            } if matches!(why, Skipped::RolledBack | Skipped::Aborted) => {
+                Self::TimedOut { generation, at: now }
+            }
+            Self::Waiting { .. } => Self::Skipped { at: now, why },
             Self::Sent { .. }
             | Self::Proved { .. }
             | Self::Done { .. }
@@ -262,13 +270,8 @@ impl TargetState {
         };
         match (self, word(report, facet, generation)) {
             (before, Word::Nothing) => before,
-            (Self::Sent { .. } | Self::Failed { .. } | Self::TimedOut { .. }, Word::Applied)
-                if soak.is_zero() =>
-            {
-                Self::Done { generation, at: now }
-            }
-            (Self::Sent { .. } | Self::Failed { .. } | Self::TimedOut { .. }, Word::Applied) => {
-                Self::Proved { generation, at: now }
+            (before @ (Self::Sent { .. } | Self::Failed { .. } | Self::TimedOut { .. }), Word::Applied) => {
+                before.proved(soak, now)
             }
             (
                 Self::Sent { .. } | Self::Proved { .. } | Self::Done { .. } | Self::TimedOut { .. },
@@ -280,7 +283,7 @@ impl TargetState {
             },
             (Self::Reverting { .. }, Word::Applied) => Self::Reverted { generation, at: now },
             (
-                before @ (Self::Waiting
+                before @ (Self::Waiting { .. }
                 | Self::Skipped { .. }
                 | Self::Proved { .. }
                 | Self::Done { .. }
@@ -297,7 +300,7 @@ impl TargetState {
         match self {
             Self::Sent { at, .. } => Some(at.plus(strategy.deadline)),
             Self::Proved { at, .. } => Some(at.plus(stage.soak)),
-            Self::Waiting
+            Self::Waiting { .. }
             | Self::Done { .. }
             | Self::Failed { .. }
             | Self::TimedOut { .. }
@@ -316,7 +319,7 @@ impl TargetState {
         match self {
             Self::Sent { generation, .. } => Self::TimedOut { generation, at: now },
             Self::Proved { generation, .. } => Self::Done { generation, at: now },
-            Self::Waiting
+            Self::Waiting { .. }
             | Self::Done { .. }
             | Self::Failed { .. }
             | Self::TimedOut { .. }
@@ -334,7 +337,49 @@ impl TargetState {
             | Self::Done { .. }
             | Self::Failed { .. }
             | Self::TimedOut { .. } => true,
-            Self::Waiting | Self::Skipped { .. } | Self::Reverting { .. } | Self::Reverted { .. } => false,
+            Self::Waiting { .. } | Self::Skipped { .. } | Self::Reverting { .. } | Self::Reverted { .. } => {
+                false
+            }
+        }
+    }
+
+    /// It is left out after all, whatever was done: it is not the change's to go on with, nor to take back.
+    #[must_use]
+    pub fn left(self, why: Skipped, now: Timestamp) -> Self {
+        match self {
+            Self::Waiting { .. }
+            | Self::Sent { .. }
+            | Self::Proved { .. }
+            | Self::Done { .. }
+            | Self::Failed { .. }
+            | Self::TimedOut { .. }
+            | Self::Reverting { .. } => Self::Skipped { at: now, why },
+            Self::Skipped { .. } | Self::Reverted { .. } => self,
+        }
+    }
+
+    /// It was seen to be so, by something else than a report.
+    #[must_use]
+    pub fn proved(self, soak: core::time::Duration, now: Timestamp) -> Self {
+        match self {
+            Self::Sent { generation, .. }
+            | Self::Failed { generation, .. }
+            | Self::TimedOut { generation, .. } => Self::held(generation, soak, now),
+            Self::Waiting { .. }
+            | Self::Proved { .. }
+            | Self::Done { .. }
+            | Self::Skipped { .. }
+            | Self::Reverting { .. }
+            | Self::Reverted { .. } => self,
+        }
+    }
+
+    /// Proved, or done where nothing has to be waited for.
+    const fn held(generation: u64, soak: core::time::Duration, at: Timestamp) -> Self {
+        if soak.is_zero() {
+            Self::Done { generation, at }
+        } else {
+            Self::Proved { generation, at }
         }
     }
 
@@ -352,8 +397,10 @@ impl TargetState {
     #[must_use]
     pub fn retried(self) -> Self {
         match self {
-            Self::Failed { .. } | Self::TimedOut { .. } => Self::Waiting,
-            Self::Waiting
+            Self::Failed { generation, .. } | Self::TimedOut { generation, .. } => Self::Waiting {
+                reached: Some(generation),
+            },
+            Self::Waiting { .. }
             | Self::Sent { .. }
             | Self::Proved { .. }
             | Self::Done { .. }

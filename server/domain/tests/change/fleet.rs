@@ -109,7 +109,7 @@ impl Fleet {
         };
         for (device, stage) in chosen.into_iter().zip(spread(id, &candidates, &strategy_stages)) {
             let former = Former::Profile(Some(("gateway".parse().unwrap(), self.devices[&device].revision)));
-            let mut state = TargetState::Waiting;
+            let mut state = TargetState::Waiting { reached: None };
             let holder = self.held.get(&device).and_then(|holder| self.changes.get(holder));
             match holder {
                 Some(other) if other.change.state.holds_targets() => {
@@ -161,7 +161,7 @@ impl Fleet {
             Next::Send(most) => {
                 let open = running.change.state.opened().unwrap();
                 let waiting =
-                    running.of(|target| target.stage == open && target.state == TargetState::Waiting);
+                    running.of(|target| target.stage == open && target.state.standing() == Standing::Waiting);
                 for device in waiting.into_iter().take(usize::try_from(most).unwrap()) {
                     // A retried target may have been taken meanwhile.
                     if self.held.get(&device) == Some(&id) {
@@ -176,7 +176,7 @@ impl Fleet {
                 }
             }
             Next::Skip(why) => {
-                for device in running.of(|target| target.state == TargetState::Waiting) {
+                for device in running.of(|target| target.state.standing() == Standing::Waiting) {
                     running.moved(device, |state| state.skipped(why.clone(), now));
                 }
             }
@@ -190,8 +190,8 @@ impl Fleet {
                         running.moved(device, |state| state.reverting(generation, true, now));
                     } else {
                         // Another change took it after this one was done: it is not this one's to give back.
-                        let generation = self.devices[&device].generation;
-                        running.moved(device, |state| state.reverting(generation, false, now));
+                        let other = self.held[&device];
+                        running.moved(device, |state| state.left(Skipped::Taken(other), now));
                     }
                 }
             }
@@ -245,17 +245,11 @@ impl Fleet {
                 running.step(ChangeStep::Resume(accepted), now)
             }
             2 => running.step(ChangeStep::Abort, now),
-            3 => self.takes_back(id, &running) && running.step(ChangeStep::RollBack, now),
+            3 => running.step(ChangeStep::RollBack, now),
             _ => self.retry(id, &mut running),
         };
         self.changes.insert(id, running);
         allowed
-    }
-
-    /// A change that is over holds nothing: others may have taken its targets, and those are not this one's any more.
-    fn takes_back(&mut self, id: ChangeId, running: &Running) -> bool {
-        let free = |device: &DeviceId| self.held.get(device) == Some(&id);
-        running.change.state.holds_targets() || running.targets.keys().all(free)
     }
 
     fn retry(&mut self, id: ChangeId, running: &mut Running) -> bool {

@@ -7,7 +7,9 @@ use crate::{
 use core::time::Duration;
 use muster_domain::{
     catalog::{Catalog, ProfileSource, Revision, Site, SiteSource},
-    change::{Action, Change, ChangePlanHasher, Exclusion, Former, Planned, Planner, Strategy},
+    change::{
+        Action, Change, ChangePlanHasher, Exclusion, ExclusionKind, Former, Planned, Planner, Strategy,
+    },
     desired::{Digests, of_device},
     device::{Device, Presence, Transition},
     ids::ChangeId,
@@ -97,7 +99,7 @@ fn a_target_says_what_it_has_and_what_it_becomes() {
     let planned = judge(Action::Suspend("theft".into()), &device, None).unwrap();
     assert_eq!(
         (planned.former, planned.after),
-        (Former::Lifecycle, device.target.digest)
+        (Former::Admitted, device.target.digest)
     );
 }
 
@@ -145,14 +147,14 @@ fn a_device_that_is_left_out_has_a_reason() {
 fn another_plan_has_another_name() {
     let hash = |change: &Change, stage: u16, after: u8| {
         let planned = Planned {
-            former: Former::Lifecycle,
+            former: Former::Admitted,
             before: [1; 32],
             after: [after; 32],
             can_prove: true,
         };
         let mut hasher = ChangePlanHasher::new(change);
-        hasher.target(claimed().id, stage, &planned);
-        hasher.excluded(registered().id, &Exclusion::AlreadyThere);
+        hasher.target(claimed().id, stage, planned.digest());
+        hasher.excluded(registered().id, ExclusionKind::AlreadyThere);
         hasher.finish()
     };
     let first = hash(&draft(), 0, 2);

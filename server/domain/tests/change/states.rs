@@ -217,7 +217,7 @@ fn a_halt_rolls_back_where_that_was_asked_for_and_is_possible() {
             why: Some(WHY)
         }
     );
-    assert_eq!(halted(Action::ReissueCode).as_str(), "HALTED");
+    assert_eq!(halted(Action::RotateCertificate).as_str(), "HALTED");
     let change = Change {
         action: Action::Retire("old".into()),
         ..draft()

@@ -12,7 +12,7 @@ const SOAK: Duration = Duration::from_secs(10);
 fn in_standing(standing: Standing) -> TargetState {
     let (generation, at) = (5, at(50));
     match standing {
-        Standing::Waiting => TargetState::Waiting,
+        Standing::Waiting => TargetState::Waiting { reached: None },
         Standing::Sent => TargetState::Sent { generation, at },
         Standing::Proved => TargetState::Proved { generation, at },
         Standing::Done => TargetState::Done { generation, at },

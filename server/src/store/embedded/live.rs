@@ -10,6 +10,7 @@ use std::{
     },
     time::Duration,
 };
+use tokio::sync::watch;
 
 /// The catalog and the counts as of the last commit.
 #[derive(Debug, Default)]
@@ -19,6 +20,8 @@ pub(super) struct Live {
     /// A commit failed: nothing is written any more.
     broken: AtomicBool,
     work: RwLock<Work>,
+    /// How often something about changes was written.
+    changes: watch::Sender<u64>,
 }
 
 impl Live {
@@ -28,6 +31,7 @@ impl Live {
             counts: RwLock::new(Arc::new(counts)),
             broken: AtomicBool::new(false),
             work: RwLock::default(),
+            changes: watch::Sender::default(),
         }
     }
 
@@ -40,6 +44,14 @@ impl Live {
         if let Some(catalog) = catalog {
             *self.catalog.write().unwrap_or_else(PoisonError::into_inner) = catalog;
         }
+    }
+
+    pub(super) fn move_changes(&self) {
+        self.changes.send_modify(|moved| *moved = moved.wrapping_add(1));
+    }
+
+    pub(super) fn changes_moved(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
     }
 
     pub(super) fn catalog(&self) -> Arc<Catalog> {

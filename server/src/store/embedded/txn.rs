@@ -19,6 +19,7 @@ pub(super) struct Txn<'t> {
     /// The catalog as of this transaction.
     pub(super) catalog: Arc<Catalog>,
     catalog_changed: bool,
+    changes_moved: bool,
     /// Entries of the audit log; the next one has this index.
     audit_size: u64,
 }
@@ -27,6 +28,7 @@ pub(super) struct Txn<'t> {
 pub(super) struct Publication {
     counts: Deltas,
     catalog: Option<Arc<Catalog>>,
+    changes_moved: bool,
 }
 
 /// A durable transaction. Quick-repair: after a crash the store opens in milliseconds instead of walking the
@@ -47,6 +49,7 @@ impl<'t> Txn<'t> {
             counts: Deltas::default(),
             catalog: live.catalog(),
             catalog_changed: false,
+            changes_moved: false,
             audit_size,
         })
     }
@@ -77,6 +80,11 @@ impl<'t> Txn<'t> {
         self.catalog_changed = true;
     }
 
+    /// Whoever waits for something about changes is to look again.
+    pub(super) const fn move_changes(&mut self) {
+        self.changes_moved = true;
+    }
+
     /// Writes what was collected, and closes the tables so that the transaction can commit. `None` when nothing
     /// was written: reads and refusals cost no commit.
     pub(super) fn finish(mut self) -> Result<Option<Publication>, StoreError> {
@@ -88,6 +96,7 @@ impl<'t> Txn<'t> {
         Ok(Some(Publication {
             counts: self.counts,
             catalog,
+            changes_moved: self.changes_moved,
         }))
     }
 }
@@ -95,5 +104,8 @@ impl<'t> Txn<'t> {
 impl Publication {
     pub(super) fn publish(self, live: &Live) {
         live.publish(&self.counts, self.catalog);
+        if self.changes_moved {
+            live.move_changes();
+        }
     }
 }
