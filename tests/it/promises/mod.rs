@@ -12,6 +12,7 @@ mod mappings;
 mod race;
 mod refusals;
 mod refused_batches;
+mod refused_changes;
 mod refused_credentials;
 mod secrets;
 mod upload;

@@ -1,7 +1,7 @@
 //! Every numbered "no" is answered to somebody: each is provoked where a user would meet it, and the union is all of
 //! them. A number that nothing provokes would be superfluous, or hide a bug.
 
-use super::{refused_batches::batches, refused_credentials, upload::Upload};
+use super::{refused_batches::batches, refused_changes::changes, refused_credentials, upload::Upload};
 use muster_domain::{Code, access::Role};
 use muster_proto::{
     payload::{self, ClaimResult, Digest, Facet, FacetState, FacetStatus, Report},
@@ -599,6 +599,7 @@ async fn every_refusal_is_reached() {
     clock(&stage, &mut reached).await;
     messages(&stage, &mut reached).await;
     certificates(&stage, &mut reached).await;
+    changes(&stage, &mut reached).await;
     load_and_stop(stage, &mut reached).await;
     let missing: Vec<_> = Code::ALL
         .iter()

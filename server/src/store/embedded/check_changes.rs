@@ -108,14 +108,15 @@ impl Check<'_> {
         if !taken || target.state.standing() == Standing::Skipped {
             return Ok(());
         }
+        let under_way = [Standing::Sent, Standing::Proved, Standing::Reverting];
+        let under_way = under_way.contains(&target.state.standing());
         let device = target.device.as_u128();
         let held = view.holders.get((device, facet_key(change.action.facet())))?;
         let held = held.map(|held| held.value().0);
         let fits = match held {
             Some(holder) if holder == change.id.as_u128() => true,
             // A change that was over may go on without those that others took meanwhile; it meets them when their turn comes.
-            Some(_) => target.state.standing() != Standing::Sent,
-            None => view.devices.get(device)?.is_none(),
+            Some(_) | None => !under_way || view.devices.get(device)?.is_none(),
         };
         self.expect(fits, || {
             format!("change {}: {} is held by {held:?}", change.id, target.device)

@@ -1,6 +1,6 @@
 //! Devices whose turn has come become what their change wants.
 
-use super::book::{self, Book, holder, place};
+use super::book::{self, Book, hold, holder, place};
 use crate::store::{
     Began, StoreError, Turn,
     embedded::{
@@ -164,14 +164,13 @@ fn begun(
         };
         Ok(Some((after, false)))
     };
-    match holder(&txn.tables().holders, target.device, action.facet())? {
-        Some((holder, ..)) if holder == id => {}
-        Some((other, ..)) => return left(Skipped::Taken(other)),
-        None => return left(Skipped::Unfit("it is not registered any more".into())),
-    }
     let Some(device) = devices::find(txn, target.device)? else {
         return left(Skipped::Unfit("it is not registered any more".into()));
     };
+    let held = holder(&txn.tables().holders, target.device, action.facet())?;
+    if let Some((other, ..)) = held.filter(|(holder, ..)| *holder != id) {
+        return left(Skipped::Taken(other));
+    }
     if device.revision != turn.revision {
         return Ok(None);
     }
@@ -186,6 +185,9 @@ fn begun(
         target.former.clone()
     };
     let wants_proof = action.wants_proof() && can_prove(&device);
+    if held.is_none() {
+        hold(txn, id, action.facet(), target)?;
+    }
     let generation = match make(txn, id, action, &device, &turn.content, now)? {
         Ok(after) => after.target.generation,
         Err(why) => return left(Skipped::Unfit(why)),

@@ -78,6 +78,19 @@ pub(super) fn holder(
     }))
 }
 
+/// Takes a device that no change is about any more.
+pub(super) fn hold(
+    txn: &mut Txn<'_>,
+    change: ChangeId,
+    facet: Facet,
+    target: &Target,
+) -> Result<(), StoreError> {
+    let (change, stage, standing, device) = place(change, target);
+    let key = (device, facet_key(facet));
+    txn.write().holders.insert(key, (change, stage, standing))?;
+    Ok(())
+}
+
 /// Writes a change, and whether it is open.
 pub(super) fn put(txn: &mut Txn<'_>, record: &ChangeRecord) -> Result<(), StoreError> {
     let (id, bytes) = (record.change.id.as_u128(), record.encode()?);

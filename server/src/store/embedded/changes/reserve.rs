@@ -2,7 +2,7 @@
 
 use super::{
     PART,
-    book::{self, Book, facet_key},
+    book::{self, Book},
     plan::gives_way,
 };
 use crate::store::{
@@ -82,12 +82,5 @@ fn take(
             book.moved(txn, other, &theirs, state)?;
         }
     }
-    let place = (
-        id.as_u128(),
-        target.stage,
-        book::standing_key(target.state.standing()),
-    );
-    let key = (target.device.as_u128(), facet_key(facet));
-    txn.write().holders.insert(key, place)?;
-    Ok(())
+    book::hold(txn, id, facet, target)
 }

@@ -2,7 +2,7 @@
 
 use super::{
     begin::{fit, range, retarget},
-    book::{Book, holder, place},
+    book::{Book, hold, holder, place},
 };
 use crate::store::{
     Began, StoreError, Turn,
@@ -110,12 +110,15 @@ fn reverted(
     let Some(device) = devices::find(txn, target.device)? else {
         return left(Skipped::Unfit("it is not registered any more".into()));
     };
-    match holder(&txn.tables().holders, device.id, facet)? {
-        Some((other, ..)) if other != id => return left(Skipped::Taken(other)),
-        Some(_) | None => {}
+    let held = holder(&txn.tables().holders, device.id, facet)?;
+    if let Some((other, ..)) = held.filter(|(holder, ..)| *holder != id) {
+        return left(Skipped::Taken(other));
     }
     if device.revision != turn.revision {
         return Ok(None);
+    }
+    if held.is_none() {
+        hold(txn, id, facet, target)?;
     }
     match give_back(txn, id, &target.former, &device, turn, now)? {
         Ok(after) => {

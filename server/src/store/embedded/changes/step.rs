@@ -135,7 +135,7 @@ fn to_retry(txn: &Txn<'_>, record: &ChangeRecord) -> Result<Vec<Target>, StoreEr
             for entry in tables.targets.range(range)?.take(left) {
                 let target = Target::from_guard(entry?.1)?;
                 let held = holder(&tables.holders, target.device, change.action.facet())?;
-                if held == Some((change.id, stage, standing)) {
+                if held.is_none_or(|(holder, ..)| holder == change.id) {
                     found.push(target);
                 }
             }
