@@ -129,9 +129,8 @@ fn begin(txn: &mut Txn<'_>, id: ChangeId, turns: &[Turn], now: Timestamp) -> Res
         if open != Some(target.stage) || txn.tables().targets.get(place(id, target))?.is_none() {
             continue;
         }
-        let (after, changed) = match begun(txn, id, &action, turn, now)? {
-            Some(outcome) => outcome,
-            None => continue,
+        let Some((after, changed)) = begun(txn, id, &action, turn, now)? else {
+            continue;
         };
         sent += u32::from(changed);
         began.moved += 1;

@@ -9,6 +9,7 @@ mod devices;
 mod imports;
 mod listing;
 mod presence;
+mod proofs;
 mod records;
 mod renewals;
 mod terms;
@@ -124,15 +125,16 @@ conformance! {
         the_same_request_gives_the_same_change
         a_plan_that_was_cut_is_void
         a_device_is_in_one_change
+        budgets_and_paces_are_kept
+        a_device_that_moved_on_has_its_turn_again
+        targets_are_listed_page_by_page
+        a_device_that_is_taken_back_is_left_out;
+    proofs:
         failures_halt_a_change_and_devices_get_back_what_they_had
         the_silent_are_timed_out_and_tried_again
         a_halt_that_is_accepted_goes_on
-        budgets_and_paces_are_kept
-        a_device_that_moved_on_has_its_turn_again
         lives_are_changed_in_bulk_and_back
-        a_new_certificate_is_proved_by_its_use
-        targets_are_listed_page_by_page
-        a_device_that_is_taken_back_is_left_out;
+        a_new_certificate_is_proved_by_its_use;
     listing:
         pages_cover_every_device_once
         filters_find_what_evaluation_finds
