@@ -12,12 +12,13 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn main() -> Result<(), Box<dyn Error>> {
     use prost::Message as _;
 
-    const FILES: [&str; 9] = [
+    const FILES: [&str; 10] = [
         "common",
         "manifests",
         "devices",
         "certificates",
         "catalog",
+        "changes",
         "enrollment",
         "access",
         "audit",

@@ -255,6 +255,13 @@ impl App {
                 Ok(())
             }
         });
+        running.spawn({
+            let work = workers::changes(service.clone(), parts.clone());
+            async move {
+                work.await;
+                Ok(())
+            }
+        });
         let dead = service.bus.clone();
         let ended = tokio::select! {
             () = stop.cancelled() => Ok(()),

@@ -5,8 +5,8 @@ use crate::{bench, demo};
 use crate::{
     client::Client,
     commands::{
-        apply, audit, batch, catalog, certificate, context, device, fleet, import, manifest, mqtt, operator,
-        profile, refusal,
+        apply, audit, batch, catalog, certificate, change, context, device, fleet, import, manifest, mqtt,
+        operator, profile, refusal,
     },
     context::{Context, Contexts},
     exit::Exit,
@@ -87,6 +87,9 @@ enum Command {
     /// List, show and revoke certificates; how long they live, and their revocation lists.
     #[command(subcommand, visible_alias = "certificates")]
     Certificate(certificate::Command),
+    /// Changes of many devices: planned, begun in stages, proved by the devices, taken back.
+    #[command(subcommand, visible_alias = "changes")]
+    Change(change::Command),
     /// Imports, past and under way.
     #[command(subcommand, visible_alias = "batches")]
     Batch(batch::Command),
@@ -259,6 +262,7 @@ async fn dispatch(command: Command, session: &mut Session<'_>) -> Result<Exit, F
         Command::Manifest(command) => command.run(session).await?,
         Command::Device(command) => command.run(session).await?,
         Command::Certificate(command) => command.run(session).await?,
+        Command::Change(command) => return command.run(session).await,
         Command::Batch(command) => return command.run(session).await,
         Command::Apply(command) => command.run(session).await?,
         Command::Model(command) => command.run(session).await?,

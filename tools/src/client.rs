@@ -3,7 +3,7 @@
 use crate::{context::Context, failure::Failure, unreachable::Unreachable};
 use muster_proto::v1::{
     access_client::AccessClient, audit_client::AuditClient, catalog_client::CatalogClient,
-    certificates_client::CertificatesClient, devices_client::DevicesClient,
+    certificates_client::CertificatesClient, changes_client::ChangesClient, devices_client::DevicesClient,
     enrollment_client::EnrollmentClient, fleet_client::FleetClient, manifests_client::ManifestsClient,
 };
 use std::time::Duration;
@@ -33,6 +33,8 @@ pub struct Client {
     pub catalog: CatalogClient<Channel>,
     /// Certificates.
     pub certificates: CertificatesClient<Channel>,
+    /// Changes of many devices.
+    pub changes: ChangesClient<Channel>,
     /// Claims.
     pub enrollment: EnrollmentClient<Channel>,
     /// Operators.
@@ -94,6 +96,7 @@ impl Client {
             devices: DevicesClient::new(channel.clone()).max_decoding_message_size(ANSWER_LIMIT),
             catalog: CatalogClient::new(channel.clone()).max_decoding_message_size(ANSWER_LIMIT),
             certificates: CertificatesClient::new(channel.clone()).max_decoding_message_size(ANSWER_LIMIT),
+            changes: ChangesClient::new(channel.clone()).max_decoding_message_size(ANSWER_LIMIT),
             enrollment: EnrollmentClient::new(channel.clone()),
             access: AccessClient::new(channel.clone()),
             audit: AuditClient::new(channel.clone()).max_decoding_message_size(ANSWER_LIMIT),

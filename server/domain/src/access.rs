@@ -90,6 +90,7 @@ const READ: Rule = Rule::Roles(&[Role::Admin, Role::Operator, Role::Approver, Ro
 /// What makes sense of a feed: which device that is, and the entries of the audit log that were missed.
 const FOLLOW: Rule = Rule::Roles(&Role::ALL);
 const WRITE: Rule = Rule::Roles(&[Role::Admin, Role::Operator]);
+const APPROVE: Rule = Rule::Roles(&[Role::Admin, Role::Approver]);
 const ADMIN: Rule = Rule::Roles(&[Role::Admin]);
 
 /// Every RPC by its full method name. One that is missing here is denied to all, and fails a test.
@@ -134,6 +135,19 @@ pub const TABLE: &[(&str, Rule)] = &[
     ("muster.v1.Catalog/ListMappings", READ),
     ("muster.v1.Catalog/GetNamingRule", READ),
     ("muster.v1.Catalog/ListNamingRules", READ),
+    ("muster.v1.Changes/CreateChange", WRITE),
+    ("muster.v1.Changes/PlanChange", WRITE),
+    ("muster.v1.Changes/GetChange", READ),
+    ("muster.v1.Changes/ListChanges", READ),
+    ("muster.v1.Changes/ListTargets", READ),
+    ("muster.v1.Changes/ApproveChange", APPROVE),
+    ("muster.v1.Changes/StartChange", WRITE),
+    ("muster.v1.Changes/PauseChange", WRITE),
+    ("muster.v1.Changes/ResumeChange", WRITE),
+    ("muster.v1.Changes/AbortChange", WRITE),
+    ("muster.v1.Changes/RollBackChange", WRITE),
+    ("muster.v1.Changes/RetryChange", WRITE),
+    ("muster.v1.Changes/WatchChange", READ),
     ("muster.v1.Enrollment/Claim", Rule::Anyone),
     ("muster.v1.Enrollment/Renew", Rule::Anyone),
     ("muster.v1.Enrollment/GetTrustBundle", Rule::Anyone),

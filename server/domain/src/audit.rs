@@ -107,6 +107,32 @@ pub enum Action {
     RenewalOrdered,
     /// A certificate was revoked.
     CertificateRevoked,
+    /// A change of many devices was described.
+    ChangeCreated,
+    /// All its targets were listed, under a hash.
+    ChangePlanned,
+    /// Somebody stands for the plan.
+    ChangeApproved,
+    /// It began.
+    ChangeStarted,
+    /// Nothing more was begun.
+    ChangePaused,
+    /// It went on.
+    ChangeResumed,
+    /// Failed and silent targets were to be tried again.
+    ChangeRetried,
+    /// A stage passed, and the next one was opened.
+    ChangeStageOpened,
+    /// Its thresholds stopped it.
+    ChangeHalted,
+    /// Its last stage passed.
+    ChangeFinished,
+    /// Devices were to be given back what they had.
+    ChangeRollbackStarted,
+    /// All that it touched was to be what it was.
+    ChangeRolledBack,
+    /// Somebody ended it.
+    ChangeAborted,
 }
 
 /// Reads the written name.

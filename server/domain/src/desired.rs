@@ -9,7 +9,11 @@ use crate::{
 use muster_firmware_policy::FirmwarePolicy;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, btree_map::Entry},
+    sync::Arc,
+};
 
 /// SHA-256 of a content; names it on the wire and in records.
 pub type ContentDigest = [u8; 32];
@@ -79,7 +83,7 @@ impl Content {
 }
 
 /// The JSON text of plain data.
-fn json(data: &impl Serialize) -> Vec<u8> {
+pub(crate) fn json(data: &impl Serialize) -> Vec<u8> {
     let mut text = Vec::new();
     write_json(&mut text, data);
     text
@@ -107,6 +111,62 @@ pub fn of_device(catalog: &Catalog, device: &Device) -> Result<Content, Vec<Refu
         .transpose();
     let site = site.map_err(|refusal| vec![refusal])?;
     recipe.content(&facts(device), site.as_ref())
+}
+
+/// What many devices must be, by digest: what they have in common is made once.
+#[derive(Debug)]
+pub struct Digests<'c> {
+    catalog: &'c Catalog,
+    recipes: BTreeMap<Pins, Recipe>,
+    places: BTreeMap<SiteCode, Place>,
+    scratch: Vec<u8>,
+}
+
+/// The revisions that a target pins.
+type Pins = (
+    Option<(ProfileName, RevisionNumber)>,
+    Option<(PolicyName, RevisionNumber)>,
+);
+
+impl<'c> Digests<'c> {
+    /// By this catalog.
+    pub const fn new(catalog: &'c Catalog) -> Self {
+        Self {
+            catalog,
+            recipes: BTreeMap::new(),
+            places: BTreeMap::new(),
+            scratch: Vec::new(),
+        }
+    }
+
+    /// The digest of what [`of_device`] renders, for a fraction of the work.
+    ///
+    /// # Errors
+    /// As [`of_device`].
+    pub fn of(&mut self, device: &Device) -> Result<ContentDigest, Vec<Refusal>> {
+        let Target {
+            profile,
+            firmware_policy,
+            ..
+        } = &device.target;
+        let pins = (profile.clone(), firmware_policy.clone());
+        let recipe = match self.recipes.entry(pins) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(free) => {
+                free.insert(Recipe::pinned(self.catalog, &device.target).map_err(|refusal| vec![refusal])?)
+            }
+        };
+        let place = match &device.site {
+            None => None,
+            Some(code) => Some(match self.places.entry(code.clone()) {
+                Entry::Occupied(known) => &*known.into_mut(),
+                Entry::Vacant(free) => {
+                    &*free.insert(Place::find(self.catalog, code).map_err(|refusal| vec![refusal])?)
+                }
+            }),
+        };
+        recipe.digest(&facts(device), place, &mut self.scratch)
+    }
 }
 
 /// What templates may know of a registered device; its site is added by [`Recipe`].

@@ -103,6 +103,10 @@ id! {
     /// One import of a manifest.
     BatchId
 }
+id! {
+    /// One change of many devices.
+    ChangeId
+}
 
 #[cfg(test)]
 mod tests {

@@ -17,6 +17,7 @@ pub mod audit;
 pub mod batch;
 pub mod catalog;
 pub mod certificate;
+pub mod change;
 pub mod claim;
 pub mod der;
 pub mod desired;

@@ -2,7 +2,7 @@
 //!
 //! A refusal is an answer: part of the contract, safe to show, with a number that is never reused. (A fault, in
 //! contrast, is our breakage and never leaves the log.) Numbers are grouped: 1 requests, 2 manifests, 3 catalog,
-//! 4 enrollment, 5 lifecycle, 6 access, 7 MQTT.
+//! 4 enrollment, 5 lifecycle, 6 access, 7 MQTT, 8 changes.
 
 use core::fmt;
 use serde::{Deserialize, Serialize};
@@ -171,6 +171,13 @@ codes! {
     7005 CertificateEnded Denied "CERTIFICATE_ENDED" "The certificate has ended. Renew it; until then nothing else is heard."
     7006 SubscriberSlow Exhausted "SUBSCRIBER_SLOW" "More waited for this subscriber than may. Connect again, read faster or subscribe less; entries of the audit log that were missed are in Audit/ListEntries, and what devices said last is on their records."
     7007 SubscriberCrowd Exhausted "SUBSCRIBER_CROWD" "There are as many subscriptions, or connections of this operator or of all, as may be. End one of them first."
+
+    8001 ChangeState Precondition "CHANGE_STATE" "The change is in a state that does not allow this; the state is named. `muster change explain` says what it waits for."
+    8002 ChangePlanMoved Conflict "CHANGE_PLAN_MOVED" "The plan on record is another one than was named. Look at it, then start or approve that."
+    8003 ApprovalMissing Precondition "APPROVAL_MISSING" "The plan has fewer approvals than it needs. Somebody else than its author approves it with `muster change approve`."
+    8004 ApprovalOwn Denied "APPROVAL_OWN" "Nobody approves a change of their own. Ask somebody else."
+    8005 TargetCountMoved Conflict "TARGET_COUNT_MOVED" "The plan has another number of targets than was confirmed. Look at it, then start it with the number it has."
+    8006 ChangeInvalid Invalid "CHANGE_INVALID" "The change cannot be accepted; the field is named."
 }
 
 /// A number that no refusal has.

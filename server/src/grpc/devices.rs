@@ -217,9 +217,9 @@ impl Devices for Api {
             .device(&name)
             .await
             .map_err(|failure| failed(&failure))?;
-        Ok(Response::new(convert::device::explanation(
-            self.service.explain(&device),
-        )))
+        let explained = self.service.explain(&device).await;
+        let explained = explained.map_err(|failure| failed(&failure))?;
+        Ok(Response::new(convert::device::explanation(explained)))
     }
 
     async fn suspend_device(

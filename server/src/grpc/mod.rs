@@ -5,6 +5,7 @@ mod access;
 mod audit;
 mod catalog;
 mod certificates;
+mod changes;
 mod convert;
 mod devices;
 mod enrollment;
@@ -23,7 +24,7 @@ pub(crate) use listen::serve;
 use crate::{mqtt::throttle::Throttle, service::Service};
 use muster_proto::v1::{
     DESCRIPTORS, access_server::AccessServer, audit_server::AuditServer, catalog_server::CatalogServer,
-    certificates_server::CertificatesServer, devices_server::DevicesServer,
+    certificates_server::CertificatesServer, changes_server::ChangesServer, devices_server::DevicesServer,
     enrollment_server::EnrollmentServer, fleet_server::FleetServer, manifests_server::ManifestsServer,
 };
 use page::Pages;
@@ -42,6 +43,7 @@ const SERVICES: &[&str] = &[
     DevicesServer::<Api>::NAME,
     CertificatesServer::<Api>::NAME,
     CatalogServer::<Api>::NAME,
+    ChangesServer::<Api>::NAME,
     EnrollmentServer::<Api>::NAME,
     AccessServer::<Api>::NAME,
     AuditServer::<Api>::NAME,
@@ -90,6 +92,7 @@ fn routes(mut routes: RoutesBuilder, service: Service, claims: Arc<Throttle>) ->
         .add_service(DevicesServer::new(api.clone()).max_decoding_message_size(DECODE_LIMIT))
         .add_service(CertificatesServer::new(api.clone()).max_decoding_message_size(DECODE_LIMIT))
         .add_service(CatalogServer::new(api.clone()).max_decoding_message_size(DECODE_LIMIT))
+        .add_service(ChangesServer::new(api.clone()).max_decoding_message_size(DECODE_LIMIT))
         .add_service(EnrollmentServer::new(api.clone()).max_decoding_message_size(DECODE_LIMIT))
         .add_service(AccessServer::new(api.clone()).max_decoding_message_size(DECODE_LIMIT))
         .add_service(AuditServer::new(api.clone()).max_decoding_message_size(DECODE_LIMIT))

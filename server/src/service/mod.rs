@@ -6,6 +6,7 @@
 mod access;
 mod catalog;
 mod certificates;
+mod changes;
 mod claim;
 mod deliveries;
 mod desired;
@@ -21,6 +22,7 @@ mod watch;
 
 pub use access::CreatedOperator;
 pub(crate) use catalog::APPLY_LIMIT;
+pub use changes::NewChange;
 pub use claim::{ClaimAnswer, ClaimInput};
 pub use deliveries::Backlog;
 pub use devices::DeviceName;
@@ -37,6 +39,7 @@ use crate::{
     store::Store,
 };
 use certificates::ExpiryCount;
+use changes::Turns;
 use deliveries::Deliveries;
 use import::{Desk, Files};
 use muster_domain::{
@@ -44,6 +47,7 @@ use muster_domain::{
     access::{Operator, Permit},
     audit::Actor,
     certificate::CertificateSerial,
+    change::explain_target,
     device::{self, Device, Explanation},
 };
 use muster_proto::payload::TrustBundle;
@@ -68,6 +72,7 @@ pub struct Service {
     desk: Desk,
     expiry: ExpiryCount,
     deliveries: Deliveries,
+    turns: Turns,
     /// Cancelled when the server stops: long calls end at their next step.
     pub(crate) stopping: CancellationToken,
 }
@@ -95,6 +100,7 @@ impl Service {
             desk: Desk::default(),
             expiry: ExpiryCount::default(),
             deliveries: Deliveries::default(),
+            turns: Turns::default(),
             stopping: CancellationToken::new(),
         }
     }
@@ -119,9 +125,26 @@ impl Service {
         self.bus.sessions() as u64
     }
 
-    /// Where a device stands, why, and what to do next.
-    pub fn explain(&self, device: &Device) -> Explanation {
-        device::explain(device, self.deliveries.of(device.id), self.clock.now())
+    /// Where a device stands, why, and what to do next; and what changes want of it.
+    ///
+    /// # Errors
+    /// A fault.
+    pub async fn explain(&self, device: &Device) -> Result<Explanation, Failure> {
+        let explained = device::explain(device, self.deliveries.of(device.id), self.clock.now());
+        let changes = self.store.changes_of(device.id).await;
+        let changes = changes.or_fault("look for changes of a device")?;
+        let under_way = changes.iter().filter(|(record, _)| record.is_open());
+        Ok(Explanation {
+            changes: under_way
+                .map(|(record, target)| explain_target(record, target))
+                .collect(),
+            ..explained
+        })
+    }
+
+    /// The time, as this server has it.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     /// The store, for read-only questions that need no decision.

@@ -1,5 +1,12 @@
 //! What operations take and give.
 
+mod changes;
+
+pub use changes::{
+    Advance, Began, ChangeOrder, ListedTarget, PlanPart, PlanTotals, TargetCursor, TargetPage, TargetQuery,
+    Turn,
+};
+
 use muster_domain::{
     Refusal, Timestamp,
     access::Operator,

@@ -18,10 +18,12 @@ mod tests;
 mod watch;
 
 pub use ask::{
-    AlarmChange, CertificatePage, CertificateQuery, ClaimBegun, ClaimStart, CommittedPart, Counts,
-    DeviceChange, DevicePage, DeviceQuery, FinishedClaim, Holder, ImportPart, KnownCertificate, ListDraft,
-    ListEntry, ListInfo, NewOperator, PartRow, PreviewedPart, PublishedList, RecordedPart, RegistryInfo,
-    RenewalStart, Retry, Revocation, RevokedCertificate, UNDO_BLOCK_LIMIT, UnconfirmedPage, UndoAnswer, Work,
+    Advance, AlarmChange, Began, CertificatePage, CertificateQuery, ChangeOrder, ClaimBegun, ClaimStart,
+    CommittedPart, Counts, DeviceChange, DevicePage, DeviceQuery, FinishedClaim, Holder, ImportPart,
+    KnownCertificate, ListDraft, ListEntry, ListInfo, ListedTarget, NewOperator, PartRow, PlanPart,
+    PlanTotals, PreviewedPart, PublishedList, RecordedPart, RegistryInfo, RenewalStart, Retry, Revocation,
+    RevokedCertificate, TargetCursor, TargetPage, TargetQuery, Turn, UNDO_BLOCK_LIMIT, UnconfirmedPage,
+    UndoAnswer, Work,
 };
 pub use embedded::{FORMAT, Store};
 pub use error::StoreError;

@@ -13,6 +13,7 @@ enum May {
     Follow,
     Read,
     Write,
+    Approve,
     Admin,
 }
 
@@ -52,6 +53,19 @@ const TABLE: &[(&str, May)] = &[
     ("muster.v1.Certificates/ListCertificates", May::Read),
     ("muster.v1.Certificates/ListRevocationLists", May::Anyone),
     ("muster.v1.Certificates/RevokeCertificate", May::Write),
+    ("muster.v1.Changes/AbortChange", May::Write),
+    ("muster.v1.Changes/ApproveChange", May::Approve),
+    ("muster.v1.Changes/CreateChange", May::Write),
+    ("muster.v1.Changes/GetChange", May::Read),
+    ("muster.v1.Changes/ListChanges", May::Read),
+    ("muster.v1.Changes/ListTargets", May::Read),
+    ("muster.v1.Changes/PauseChange", May::Write),
+    ("muster.v1.Changes/PlanChange", May::Write),
+    ("muster.v1.Changes/ResumeChange", May::Write),
+    ("muster.v1.Changes/RetryChange", May::Write),
+    ("muster.v1.Changes/RollBackChange", May::Write),
+    ("muster.v1.Changes/StartChange", May::Write),
+    ("muster.v1.Changes/WatchChange", May::Read),
     ("muster.v1.Devices/ArmDevice", May::Write),
     ("muster.v1.Devices/ClearCloneAlarm", May::Write),
     ("muster.v1.Devices/ExplainDevice", May::Read),
@@ -84,6 +98,7 @@ const fn allows(may: May, role: Role) -> bool {
         May::Anyone | May::Follow => true,
         May::Read => !matches!(role, Role::Integrator),
         May::Write => matches!(role, Role::Admin | Role::Operator),
+        May::Approve => matches!(role, Role::Admin | Role::Approver),
         May::Admin => matches!(role, Role::Admin),
     }
 }

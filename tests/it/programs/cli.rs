@@ -201,3 +201,72 @@ async fn a_mapping_is_shown_corrected_and_kept() {
     }
     assert_eq!(shell.run("mapping show line-7@3").await.code, Some(5));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_is_planned_looked_at_and_started() {
+    let registry = Registry::new();
+    let (_musterd, _, _) = registry.serve("info").await;
+    let shell = Shell { registry };
+    prepared(&shell).await;
+    let revision = "[[profiles]]\nname = \"gateway\"\n[profiles.files]\n\"two.txt\" = \"two\"\n";
+    std::fs::write(shell.registry.path("two.toml"), revision).unwrap();
+    shell.good("apply -f two.toml").await;
+    let made = "change create --profile gateway --filter 'model = \"GW-200\"' --pilot 3 --stages 10% --soak 0s --title 'A second file'";
+    let shown = shell.good(made).await;
+    for line in [
+        "Action    profile gateway@2",
+        "Devices   model = \"GW-200\"",
+        "State     PLANNED: ",
+        "devices that match; 0 left out",
+        "MAY FAIL",
+        "muster change start ",
+    ] {
+        assert!(shown.contains(line), "{line} in {shown}");
+    }
+    let change: serde_json::Value =
+        serde_json::from_str(&shell.good(&format!("{made} -o json")).await).unwrap();
+    let id = change["name"].as_str().unwrap().trim_start_matches("changes/");
+    // The same plan of another change has another name: other devices come first.
+    assert!(!shown.contains(change["plan"].as_str().unwrap()));
+    for (code, line) in [
+        (2, format!("change start {id}")),
+        (2, "change create --filter 'model = \"GW-200\"'".into()),
+        (2, "change create --resume --rotate-certificates".into()),
+        (4, format!("change start {id} --plan {}", "0".repeat(64))),
+        (4, format!("change pause {id}")),
+        (4, "change create --resume --filter 'model = ('".into()),
+        (5, "change get 01h455vb4pex5vsknk084sn02q".into()),
+    ] {
+        let ended = shell.run(&line).await;
+        assert_eq!(ended.code, Some(code), "muster {line}: {ended:?}");
+    }
+    // Nobody has claimed: it is done when it is on record.
+    let plan = change["plan"].as_str().unwrap();
+    let watched = shell
+        .good(&format!("change start {id} --plan {plan} --watch"))
+        .await;
+    assert!(watched.contains("State     DONE: "), "{watched}");
+    let targets = shell
+        .good(&format!("change targets {id} --state done,excluded -o csv"))
+        .await;
+    let rows = csv::Reader::from_reader(targets.as_bytes()).records().count();
+    assert_eq!(rows as u64, change["targets"]["total"].as_u64().unwrap());
+    assert!(shell.good("change list").await.contains("DONE"));
+    assert!(
+        shell
+            .good(&format!("change explain {id}"))
+            .await
+            .contains("watched until")
+    );
+    // What is ended by somebody has not come to its end.
+    let suspend = shell
+        .good("change create --suspend 'stolen vans' --dry-run")
+        .await;
+    assert!(suspend.contains("DRAFT"), "{suspend}");
+    let other: serde_json::Value =
+        serde_json::from_str(&shell.good("change create --suspend 'stolen vans' -o json").await).unwrap();
+    let other = other["name"].as_str().unwrap();
+    shell.good(&format!("change abort {other}")).await;
+    let ended = shell.run(&format!("change watch {other}")).await;
+    assert_eq!(ended.code, Some(8), "{ended:?}");
+}

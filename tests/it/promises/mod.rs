@@ -13,6 +13,7 @@ mod mappings;
 mod race;
 mod refusals;
 mod refused_batches;
+mod refused_changes;
 mod refused_credentials;
 mod refused_subscribers;
 mod reload;

@@ -1,7 +1,10 @@
 //! Every numbered "no" is answered to somebody: each is provoked where a user would meet it, and the union is all of
 //! them. A number that nothing provokes would be superfluous, or hide a bug.
 
-use super::{refused_batches::batches, refused_credentials, refused_subscribers, upload::Upload};
+use super::{
+    refused_batches::batches, refused_changes::changes, refused_credentials, refused_subscribers,
+    upload::Upload,
+};
 use muster_domain::{Code, access::Role};
 use muster_proto::{
     payload::{self, ClaimResult, Digest, Facet, FacetState, FacetStatus, Report},
@@ -602,6 +605,7 @@ async fn every_refusal_is_reached() {
     for (code, text) in refused_subscribers::provoked().await {
         reached.text(code, &text);
     }
+    changes(&stage, &mut reached).await;
     load_and_stop(stage, &mut reached).await;
     let missing: Vec<_> = Code::ALL
         .iter()

@@ -369,6 +369,9 @@ fn explain(session: &mut Session<'_>, explanation: &Explanation) -> Result<(), F
         steps.push(step)?;
     }
     steps.finish()?;
+    for change in &explanation.changes {
+        writeln!(session.out, "\nIn {}", crate::output::text::line(change))?;
+    }
     for warning in &explanation.warnings {
         writeln!(session.out, "\nWarning: {}", crate::output::text::line(warning))?;
     }

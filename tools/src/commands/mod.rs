@@ -5,6 +5,7 @@ pub(crate) mod audit;
 pub(crate) mod batch;
 pub(crate) mod catalog;
 pub(crate) mod certificate;
+pub(crate) mod change;
 pub(crate) mod context;
 pub(crate) mod device;
 pub(crate) mod fleet;

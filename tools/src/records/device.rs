@@ -363,6 +363,8 @@ pub struct Explanation {
     pub next: Vec<String>,
     /// What needs somebody all the same.
     pub warnings: Vec<String>,
+    /// What changes that are under way want of it.
+    pub changes: Vec<String>,
 }
 
 /// One step.
@@ -393,6 +395,7 @@ impl From<v1::ExplainDeviceResponse> for Explanation {
             steps: wire.steps.into_iter().map(step).collect(),
             next: wire.next,
             warnings: wire.warnings,
+            changes: wire.changes,
         }
     }
 }
@@ -404,6 +407,7 @@ impl Record for Explanation {
         Column::shown("steps", "STEPS", Look::Plain),
         Column::shown("next", "NEXT", Look::Plain),
         Column::extra("warnings", Look::Plain),
+        Column::extra("changes", Look::Plain),
     ];
 }
 

@@ -7,6 +7,7 @@ mod access;
 mod audit;
 mod catalog;
 mod certificate;
+mod change;
 mod device;
 mod fleet;
 mod manifest;
@@ -20,6 +21,7 @@ pub use catalog::{
     FirmwarePolicy, Mapping, Model, NamingRule, Outcome, Parameter, Profile, RenderedFile, Revision, Site,
 };
 pub use certificate::{Certificate, Expiry, RevocationList};
+pub use change::{Change, ChangeTarget, Counts as ChangeCounts, Stage};
 pub use device::{Device, Explanation, OrderedRenewals, ReissuedCode, Step};
 pub use fleet::Counts;
 pub use manifest::{Batch, ImportReport, ReportColumn, UndoBlock};

@@ -13,6 +13,7 @@ mod tally;
 mod undo;
 
 pub use part::{PartRecord, Slot, SlotOutcome};
+pub(crate) use plan::Fields;
 pub use plan::{PlanHash, PlanHasher, RowDigest};
 pub use record::{Batch, SentFile};
 pub use spec::{BatchSpec, CredentialKind, KeyFormat, RetryFile};

@@ -31,23 +31,28 @@ impl fmt::Debug for PlanHash {
 pub struct RowDigest([u8; 16]);
 
 /// Fields into a hash, each with its length before it, so that no two lists of fields give the same bytes.
-struct Fields(Sha256);
+#[derive(Debug)]
+pub(crate) struct Fields(Sha256);
 
 impl Fields {
-    fn new(what: &str) -> Self {
+    pub(crate) fn new(what: &str) -> Self {
         let mut fields = Self(Sha256::new());
         fields.add(what.as_bytes());
         fields
     }
 
-    fn add(&mut self, bytes: &[u8]) -> &mut Self {
+    pub(crate) fn add(&mut self, bytes: &[u8]) -> &mut Self {
         self.0.update((bytes.len() as u64).to_le_bytes());
         self.0.update(bytes);
         self
     }
 
-    fn number(&mut self, number: u64) -> &mut Self {
+    pub(crate) fn number(&mut self, number: u64) -> &mut Self {
         self.add(&number.to_le_bytes())
+    }
+
+    pub(crate) fn plan(self) -> PlanHash {
+        PlanHash(self.0.finalize().into())
     }
 
     fn row(self) -> RowDigest {

@@ -42,6 +42,8 @@ pub struct Explanation {
     pub next: Vec<String>,
     /// What does not hold the device up, and needs somebody all the same.
     pub warnings: Vec<String>,
+    /// What changes that are under way want of it, and what it waits for in each; for whoever knows them to fill in.
+    pub changes: Vec<String>,
 }
 
 /// What holds a device up, found from the end of its way.
@@ -360,6 +362,7 @@ pub fn explain(device: &Device, delivery: Option<Delivery>, now: Timestamp) -> E
             .iter()
             .map(|alarm| clone_warning(device, alarm))
             .collect(),
+        changes: Vec::new(),
     }
 }
 

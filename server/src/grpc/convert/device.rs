@@ -218,6 +218,7 @@ pub(crate) fn explanation(explanation: Explanation) -> v1::ExplainDeviceResponse
         summary: explanation.summary,
         next: explanation.next,
         warnings: explanation.warnings,
+        changes: explanation.changes,
     }
 }
 

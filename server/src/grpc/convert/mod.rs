@@ -4,6 +4,7 @@ pub(super) mod access;
 pub(super) mod batch;
 pub(super) mod catalog;
 pub(super) mod certificate;
+pub(super) mod change;
 pub(super) mod device;
 pub(super) mod rows;
 pub(super) mod spec;

@@ -23,7 +23,7 @@ use std::collections::BTreeMap;
 const PROBLEM_LIMIT: usize = 100;
 
 impl Store {
-    /// Walks everything on record and names what is broken: the invariants I1 to I6 of the design, every
+    /// Walks everything on record and names what is broken: the invariants I1 to I6 and I8 of the design, every
     /// index in both directions, the counts. Reads the whole store; for tests, drills and doubts.
     pub async fn check(&self) -> Result<Vec<String>, StoreError> {
         self.blocking(|txn| {
@@ -44,6 +44,7 @@ impl Store {
             check.presence()?;
             check.certificates()?;
             check.batches()?;
+            check.changes()?;
             check.operators()?;
             check.audit()?;
             Ok(check.problems)

@@ -3,7 +3,7 @@
 use super::{
     Store,
     batches::UNDOING,
-    certificates, index, keys,
+    certificates, changes, index, keys,
     record::load,
     tables::{DEVICES, SERIALS},
     txn::Txn,
@@ -15,7 +15,7 @@ use muster_domain::{
     certificate::{CertificateRecord, CertificateSerial, RevocationReason},
     desired::ContentDigest,
     device::{Device, Hello, HelloAnswer, LifecycleState, Report, Transition},
-    ids::DeviceId,
+    ids::{ChangeId, DeviceId},
 };
 use redb::ReadableTable;
 use std::time::Duration;
@@ -235,40 +235,69 @@ fn transition(
     id: DeviceId,
     change: &DeviceChange,
 ) -> Result<Result<Device, Refusal>, StoreError> {
-    let Some((action, reason)) = action(&change.transition) else {
-        let why = "claims, reports and revocations make this step, operators do not";
-        return Ok(Err(Refusal::new(Code::TransitionForbidden, why)));
-    };
-    let before = match expected(txn, id, change.expected_revision)? {
-        Ok(device) => device,
-        Err(refusal) => return Ok(Err(refusal)),
-    };
-    let kind = txn.tables().open_batches.get(before.origin.batch.as_u128())?;
-    if kind.is_some_and(|kind| kind.value() == UNDOING) {
-        let why = format!("batches/{} is being taken back", before.origin.batch);
-        return Ok(Err(Refusal::new(Code::BatchState, why)));
+    if action(&change.transition).is_none() {
+        return Ok(Err(not_by_operators()));
     }
-    let after = match stepped(&before, change.transition.clone(), change.now) {
+    match expected(txn, id, change.expected_revision)? {
+        Ok(before) => live_on(txn, &before, &change.transition, &change.actor, None, change.now),
+        Err(refusal) => Ok(Err(refusal)),
+    }
+}
+
+fn not_by_operators() -> Refusal {
+    let why = "claims, reports and revocations make this step, operators do not";
+    Refusal::new(Code::TransitionForbidden, why)
+}
+
+/// A device whose batch is being taken back is not changed on its way out.
+pub(super) fn is_staying(txn: &Txn<'_>, device: &Device) -> Result<Result<(), Refusal>, StoreError> {
+    let kind = txn.tables().open_batches.get(device.origin.batch.as_u128())?;
+    if kind.is_none_or(|kind| kind.value() != UNDOING) {
+        return Ok(Ok(()));
+    }
+    let why = format!("batches/{} is being taken back", device.origin.batch);
+    Ok(Err(Refusal::new(Code::BatchState, why)))
+}
+
+/// Takes a device a step further in its life, by itself or as a part of a change.
+pub(super) fn live_on(
+    txn: &mut Txn<'_>,
+    before: &Device,
+    transition: &Transition,
+    actor: &Actor,
+    change: Option<ChangeId>,
+    now: Timestamp,
+) -> Result<Result<Device, Refusal>, StoreError> {
+    let Some((action, reason)) = action(transition) else {
+        return Ok(Err(not_by_operators()));
+    };
+    if let Err(refusal) = is_staying(txn, before)? {
+        return Ok(Err(refusal));
+    }
+    let after = match stepped(before, transition.clone(), now) {
         Ok(after) => after,
         Err(refusal) => return Ok(Err(refusal)),
     };
-    if let Some(key) = keys::gained(&before, &after)
-        && let Err(refusal) = keys::may_have(txn, id, key)?
+    if let Some(key) = keys::gained(before, &after)
+        && let Err(refusal) = keys::may_have(txn, before.id, key)?
     {
         return Ok(Err(refusal.at("spki_sha256")));
     }
-    if let Some(reason) = ending(&change.transition) {
-        end_certificates(txn, &before, reason, change.now)?;
+    if let Some(reason) = ending(transition) {
+        end_certificates(txn, before, reason, now)?;
     }
-    keys::replace(txn, &before, &after)?;
-    index::replace(txn, &before, &after)?;
-    let event = Event::new(change.now, change.actor.clone(), action, after.name());
+    keys::replace(txn, before, &after)?;
+    index::replace(txn, before, &after)?;
+    let event = Event::new(now, actor.clone(), action, after.name());
     let mut event = match action {
         Action::ClaimArmed | Action::CodeReissued => on_terms(event, &after),
         _ => event,
     };
     if let Some(reason) = reason {
         event = event.with("reason", reason);
+    }
+    if let Some(change) = change {
+        event = event.with("change", change);
     }
     txn.audit(&event)?;
     Ok(Ok(after))
@@ -410,6 +439,7 @@ fn hear(
         Err(refusal) => return Ok(Err(refusal)),
     };
     index::replace(txn, &before, &after)?;
+    changes::heard(txn, id, report, now)?;
     let activated = |device: &Device| device.lifecycle.state() == LifecycleState::Active;
     if activated(&after) && !activated(&before) {
         let actor = Actor::Device {

@@ -1,6 +1,6 @@
 //! Devices and every index of them, changed together.
 
-use super::{counts::Count, record::Record as _, tables::Tables, txn::Txn};
+use super::{changes, counts::Count, record::Record as _, tables::Tables, txn::Txn};
 use crate::store::StoreError;
 use muster_domain::device::{Device, LifecycleState, VerificationState};
 use redb::{CursorError, Key, ReadableTable, Table, Value};
@@ -72,6 +72,7 @@ pub(super) fn replace(txn: &mut Txn<'_>, before: &Device, after: &Device) -> Res
 /// Deletes a device with every index entry and count of it. Its key and certificate are released before.
 pub(super) fn remove(txn: &mut Txn<'_>, device: &Device) -> Result<(), StoreError> {
     let id = device.id.as_u128();
+    changes::forget(txn, device.id)?;
     let tables = txn.write();
     tables.devices.remove(id)?;
     tables.presence.remove(id)?;
@@ -199,7 +200,7 @@ const STRETCH: usize = 256;
 
 /// Inserts entries in ascending order of keys that are new. A run of keys between two neighbours in the table goes
 /// through redb's cursor, which fills pages without searching for each key.
-fn insert_sorted<'a, K, V>(
+pub(super) fn insert_sorted<'a, K, V>(
     name: &'static str,
     table: &mut Table<'_, K, V>,
     entries: &[(K::SelfType<'a>, V::SelfType<'a>)],

@@ -24,6 +24,8 @@ pub(super) struct Live {
     /// A commit failed: nothing is written any more.
     broken: AtomicBool,
     work: RwLock<Work>,
+    /// How often something about changes was written.
+    changes: watch::Sender<u64>,
 }
 
 impl Live {
@@ -35,6 +37,7 @@ impl Live {
             watches: Arc::default(),
             broken: AtomicBool::new(false),
             work: RwLock::default(),
+            changes: watch::Sender::default(),
         }
     }
 
@@ -54,6 +57,14 @@ impl Live {
 
     pub(super) fn audit(&self) -> watch::Receiver<u64> {
         self.audit.subscribe()
+    }
+
+    pub(super) fn move_changes(&self) {
+        self.changes.send_modify(|moved| *moved = moved.wrapping_add(1));
+    }
+
+    pub(super) fn changes_moved(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
     }
 
     pub(super) fn catalog(&self) -> Arc<Catalog> {

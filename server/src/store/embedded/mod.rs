@@ -4,8 +4,10 @@ mod audit;
 mod batches;
 mod catalog;
 mod certificates;
+mod changes;
 mod check;
 mod check_batches;
+mod check_changes;
 mod claims;
 mod counts;
 mod decide;
@@ -39,6 +41,7 @@ pub use registry::FORMAT;
 #[cfg(test)]
 pub(super) use {
     batches::BatchRequest,
+    changes::ChangeRequest,
     record::{MappingText, Record, Replaceable},
 };
 
@@ -56,7 +59,7 @@ use std::{
     thread::{self, JoinHandle},
 };
 use tables::{Tables, View};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use txn::Txn;
 use writer::{Job, QUEUE_LIMIT, Writer};
 
@@ -189,6 +192,11 @@ impl Store {
     /// opened again. For the readiness probe.
     pub fn is_writable(&self) -> bool {
         !self.shared.live.is_broken()
+    }
+
+    /// Grows when something about changes did: whoever waits for that looks again.
+    pub fn changes_moved(&self) -> watch::Receiver<u64> {
+        self.shared.live.changes_moved()
     }
 
     fn live(&self) -> &Live {

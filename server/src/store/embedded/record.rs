@@ -4,7 +4,7 @@
 //! stays in `former`, with a conversion, so that every file ever written opens. What is written is always the newest
 //! version. `tests/fixtures/store` holds golden bytes of each.
 
-use super::{batches::BatchRequest, former};
+use super::{batches::BatchRequest, changes::ChangeRequest, former};
 use crate::store::StoreError;
 use muster_domain::{
     access::Operator,
@@ -12,6 +12,7 @@ use muster_domain::{
     batch::{Batch, PartRecord},
     catalog::{ModelSource, NamingRuleSource, ProfileSource, Revision, SiteSource},
     certificate::CertificateRecord,
+    change::{ChangeRecord, Exclusion, Target},
     device::{Device, Presence},
 };
 use muster_firmware_policy::FirmwarePolicy;
@@ -106,6 +107,10 @@ records! {
     Revision<MappingText>: "mappings" v 1;
     Operator: "operators" v 2, 1 => former::OperatorV1;
     Entry: "audit" v 1;
+    ChangeRecord: "changes" v 1;
+    ChangeRequest: "change_requests" v 1;
+    Target: "targets" v 1;
+    Exclusion: "excluded" v 1;
     crate::store::RegistryInfo: "registry" v 1;
 }
 

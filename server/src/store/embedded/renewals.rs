@@ -1,7 +1,7 @@
 //! Renewals: the next certificate is recorded beside the one in hand, and takes its place when its device comes with it.
 
 use super::{
-    Store, certificates,
+    Store, certificates, changes,
     claims::{actor, holder_of, may_intend, record_intent, repeat},
     devices, index, keys,
     record::load,
@@ -218,7 +218,7 @@ fn promote(
     index::replace(txn, &device, &after)?;
     let event = Event::new(now, actor(&device, source), Action::RenewalSeen, device.name());
     txn.audit(&event.with("certificate", serial).with("former", former))?;
-    Ok(())
+    changes::promoted(txn, id, now)
 }
 
 fn order(

@@ -119,6 +119,20 @@ tables! {
     OPERATORS operators: &'static str => &'static [u8];
     /// The operator who holds a key.
     OPERATOR_KEYS operator_keys: &'static [u8; 32] => &'static str;
+    /// Changes of many devices by id, with the counts of their targets.
+    CHANGES changes: u128 => &'static [u8];
+    /// What an author's request id made.
+    CHANGE_REQUESTS change_requests: (&'static str, &'static str) => &'static [u8];
+    /// Changes that a worker has to look at, and that reports move.
+    OPEN_CHANGES open_changes: u128 => ();
+    /// Targets by change, stage, standing and device: those whose turn comes next, or that are under way, are one range.
+    TARGETS targets: (u128, u16, u8, u128) => &'static [u8];
+    /// The change that was last about a facet of a device, with stage and standing of its target there: at most one (I8).
+    HOLDERS holders: (u128, u8) => (u128, u16, u8);
+    /// Targets that time takes further, by milliseconds, change and device: their stage and standing.
+    DUES dues: (u64, u128, u128) => (u16, u8);
+    /// Devices that match a change and are no targets of it, by change and device: why.
+    EXCLUDED excluded: (u128, u128) => &'static [u8];
     /// The audit log by index, contiguous from 0.
     AUDIT audit: u64 => &'static [u8];
     /// Counted devices by kind of count and value.

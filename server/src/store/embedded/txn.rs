@@ -21,6 +21,7 @@ pub(super) struct Txn<'t> {
     /// The catalog as of this transaction.
     pub(super) catalog: Arc<Catalog>,
     catalog_changed: bool,
+    changes_moved: bool,
     /// Entries of the audit log; the next one has this index.
     audit_size: u64,
 }
@@ -31,6 +32,7 @@ pub(super) struct Publication {
     counts: Deltas,
     catalog: Option<Arc<Catalog>>,
     audit_size: u64,
+    changes_moved: bool,
 }
 
 /// A durable transaction. Quick-repair: after a crash the store opens in milliseconds instead of walking the
@@ -52,6 +54,7 @@ impl<'t> Txn<'t> {
             counts: Deltas::default(),
             catalog: live.catalog(),
             catalog_changed: false,
+            changes_moved: false,
             audit_size,
         })
     }
@@ -87,6 +90,11 @@ impl<'t> Txn<'t> {
         self.catalog_changed = true;
     }
 
+    /// Whoever waits for something about changes is to look again.
+    pub(super) const fn move_changes(&mut self) {
+        self.changes_moved = true;
+    }
+
     /// Writes what was collected, and closes the tables so that the transaction can commit. `None` when nothing
     /// was written: reads and refusals cost no commit.
     pub(super) fn finish(mut self) -> Result<Option<Publication>, StoreError> {
@@ -100,6 +108,7 @@ impl<'t> Txn<'t> {
             counts: self.counts,
             catalog,
             audit_size: self.audit_size,
+            changes_moved: self.changes_moved,
         }))
     }
 }
@@ -108,5 +117,8 @@ impl Publication {
     pub(super) fn publish(self, live: &Live) {
         live.publish(&self.counts, self.catalog, self.audit_size);
         live.watches.mark(&self.devices);
+        if self.changes_moved {
+            live.move_changes();
+        }
     }
 }

@@ -6,14 +6,16 @@ use super::{
         part, report, row, serial, signed, sound, start,
     },
     disk::{Disk, Seeded},
+    drive,
 };
-use crate::store::{DeviceChange, Store, StoreError};
+use crate::store::{ChangeOrder, DeviceChange, Store, StoreError};
 use muster_domain::{
     access::Role,
     audit::{Action, Entry},
     batch::BatchState,
     certificate::CertificateRecord,
     device::{ClaimWindow, Device, FacetState, KeyChoice, Transition},
+    ids::ChangeId,
 };
 
 /// Images of a test run; `MUSTER_CRASH_IMAGES` asks for more.
@@ -35,6 +37,8 @@ enum What {
     /// The first parts of a batch were acknowledged.
     Kept(u32, u32),
     Undone(u32),
+    /// A change had this revision.
+    Changed(ChangeId, u64),
 }
 
 struct Session {
@@ -107,6 +111,37 @@ impl Session {
         self.tell(What::Device(Box::new(heard.unwrap().unwrap())));
     }
 
+    /// A change of devices that are at work, up to its second stage, a halt, and the devices that get back what they had.
+    async fn run_change(&mut self) {
+        let devices = self.store.device_by_serial(&serial(0)).await.unwrap().unwrap().id;
+        let devices: Vec<_> = (0..60).step_by(2).map(|number| devices.offset(number)).collect();
+        let id = drive::started(&self.store, drive::change(9), &devices)
+            .await
+            .change
+            .id;
+        for (now, word) in [
+            (4000, FacetState::Applied),
+            (4100, FacetState::Failed("no".into())),
+        ] {
+            drive::work(&self.store, at(now)).await;
+            for device in &devices {
+                let known = self.store.device(*device).await.unwrap().unwrap();
+                let is_sent = known.site.as_ref().is_some_and(|site| site.as_str() == "HAM-1");
+                if is_sent && known.lifecycle.identity().is_some() {
+                    drive::say(&self.store, *device, word.clone(), at(now + 1)).await;
+                }
+            }
+            let revision = self.store.change(id).await.unwrap().unwrap().change.revision;
+            self.tell(What::Changed(id, revision));
+        }
+        drive::work(&self.store, at(4200)).await;
+        let rolled = drive::order(&self.store, id, ChangeOrder::RollBack)
+            .await
+            .unwrap();
+        self.tell(What::Changed(id, rolled.change.revision));
+        drive::work(&self.store, at(4201)).await;
+    }
+
     async fn change(&mut self, device: u32, transition: Transition) {
         let id = self
             .store
@@ -161,6 +196,7 @@ async fn session() -> Session {
             },
         )
         .await;
+    session.run_change().await;
     session.keep(1, 1).await;
     // Both make devices, and change some that stay.
     session.import(3, 80..120, "Hall 2").await;
@@ -194,6 +230,15 @@ async fn judge(image: Disk, told: &[Told], place: usize) -> Store {
             sound(&store).await;
         }
     }
+    for record in store.open_changes().await.unwrap() {
+        // Silent devices are timed out, and what waits has its turn.
+        for now in [9_000, 10_000, 11_000, 12_000] {
+            drive::work(&store, at(now)).await;
+        }
+        let (id, now) = (record.change.id, drive::state(&store, record.change.id).await);
+        assert!(["HALTED", "ROLLED_BACK", "DONE"].contains(&now), "{id} is {now}");
+        sound(&store).await;
+    }
     for Told { what, .. } in told.iter().filter(|told| told.place <= place) {
         match what {
             What::Device(then) => {
@@ -218,6 +263,10 @@ async fn judge(image: Disk, told: &[Told], place: usize) -> Store {
                     let part = store.batch_part(batch_id(*number), part).await.unwrap().unwrap();
                     assert_eq!(part.seed, None, "{number}: what was erased is back");
                 }
+            }
+            What::Changed(id, revision) => {
+                let now = store.change(*id).await.unwrap().unwrap().change.revision;
+                assert!(now >= *revision, "{id}: went back to {now}");
             }
             What::Undone(number) => {
                 let batch = store.batch(batch_id(*number)).await.unwrap().unwrap();

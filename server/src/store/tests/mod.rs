@@ -7,6 +7,7 @@ mod build;
 mod conformance;
 mod crash;
 mod disk;
+mod drive;
 mod golden;
 mod group;
 mod presence;

@@ -3,11 +3,13 @@
 mod batches;
 pub(super) mod catalog;
 mod certificates;
+mod changes;
 mod claims;
 mod devices;
 mod imports;
 mod listing;
 mod presence;
+mod proofs;
 mod records;
 mod renewals;
 mod terms;
@@ -119,6 +121,21 @@ conformance! {
         a_hello_tells_whether_to_send
         a_hello_that_says_nothing_new_is_not_written
         the_barred_are_not_heard;
+    changes:
+        a_change_goes_through_its_stages
+        the_same_request_gives_the_same_change
+        a_plan_that_was_cut_is_void
+        a_device_is_in_one_change
+        budgets_and_paces_are_kept
+        a_device_that_moved_on_has_its_turn_again
+        targets_are_listed_page_by_page
+        a_device_that_is_taken_back_is_left_out;
+    proofs:
+        failures_halt_a_change_and_devices_get_back_what_they_had
+        the_silent_are_timed_out_and_tried_again
+        a_halt_that_is_accepted_goes_on
+        lives_are_changed_in_bulk_and_back
+        a_new_certificate_is_proved_by_its_use;
     listing:
         pages_cover_every_device_once
         filters_find_what_evaluation_finds

@@ -1,6 +1,7 @@
 //! Bytes of every record format, kept for ever: old files open, and no format changes unnoticed.
 
 mod batches;
+mod changes;
 
 use super::build::{SOURCE, alice, at, claim, code, info, key, operator, report, row, signed};
 use crate::store::{

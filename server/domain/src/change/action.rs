@@ -1,0 +1,173 @@
+//! What a change does to a device, and how it is taken back.
+
+use crate::{
+    catalog::RevisionNumber,
+    device::{self, Device, Lifecycle},
+    names::{PolicyName, ProfileName, SiteCode},
+};
+use core::fmt;
+use serde::{Deserialize, Serialize};
+
+/// A part of a device that at most one active change may be about (I8).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Facet {
+    /// Its configuration.
+    Config,
+    /// Where it is.
+    Location,
+    /// Which firmware it may run.
+    Firmware,
+    /// Where it stands in its life.
+    Lifecycle,
+}
+
+impl Facet {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Config, Self::Location, Self::Firmware, Self::Lifecycle];
+
+    /// The written name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Config => "config",
+            Self::Location => "location",
+            Self::Firmware => "firmware",
+            Self::Lifecycle => "lifecycle",
+        }
+    }
+
+    /// What a device reports on; it says nothing of its own life.
+    pub const fn reported(self) -> Option<device::Facet> {
+        match self {
+            Self::Config => Some(device::Facet::Config),
+            Self::Location => Some(device::Facet::Location),
+            Self::Firmware => Some(device::Facet::Firmware),
+            Self::Lifecycle => None,
+        }
+    }
+}
+
+impl fmt::Display for Facet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What every target of a change becomes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Action {
+    /// It is configured by this revision of a profile.
+    Profile(ProfileName, RevisionNumber),
+    /// It follows this revision of a firmware policy.
+    FirmwarePolicy(PolicyName, RevisionNumber),
+    /// It belongs to this site.
+    Move(SiteCode),
+    /// It is shut out until it is let in again, for this reason.
+    Suspend(String),
+    /// It is let in again.
+    Resume,
+    /// It is shut out for good, for this reason.
+    Retire(String),
+    /// It gets another certificate.
+    RotateCertificate,
+}
+
+impl Action {
+    /// What of a device it is about.
+    pub const fn facet(&self) -> Facet {
+        match self {
+            Self::Profile(..) => Facet::Config,
+            Self::FirmwarePolicy(..) => Facet::Firmware,
+            Self::Move(_) => Facet::Location,
+            Self::Suspend(_) | Self::Resume | Self::Retire(_) | Self::RotateCertificate => Facet::Lifecycle,
+        }
+    }
+
+    /// Whether it can be taken back. A certificate that was replaced is gone, and a retired identity never comes back (I9).
+    pub const fn is_reversible(&self) -> bool {
+        match self {
+            Self::Profile(..)
+            | Self::FirmwarePolicy(..)
+            | Self::Move(_)
+            | Self::Suspend(_)
+            | Self::Resume => true,
+            Self::Retire(_) | Self::RotateCertificate => false,
+        }
+    }
+
+    /// Whether a device has to prove it. What is decided here alone is done when it is on record.
+    pub const fn wants_proof(&self) -> bool {
+        match self {
+            Self::Profile(..) | Self::FirmwarePolicy(..) | Self::Move(_) | Self::RotateCertificate => true,
+            Self::Suspend(_) | Self::Resume | Self::Retire(_) => false,
+        }
+    }
+
+    /// What of a device it replaces, as it is now: what a rollback brings back.
+    pub fn former(&self, device: &Device) -> Former {
+        match self {
+            Self::Profile(..) => Former::Profile(device.target.profile.clone()),
+            Self::FirmwarePolicy(..) => Former::FirmwarePolicy(device.target.firmware_policy.clone()),
+            Self::Move(_) => Former::Site(device.site.clone()),
+            Self::Suspend(_) => Former::Admitted,
+            Self::Resume => match &device.lifecycle {
+                Lifecycle::Suspended { reason, .. } => Former::Suspended(reason.clone()),
+                Lifecycle::Registered { .. }
+                | Lifecycle::Claimed { .. }
+                | Lifecycle::Active { .. }
+                | Lifecycle::Retired { .. } => Former::Admitted,
+            },
+            Self::Retire(_) | Self::RotateCertificate => Former::Gone,
+        }
+    }
+
+    /// Whether the device is so already.
+    pub fn is_done(&self, device: &Device) -> bool {
+        let state = device.lifecycle.state();
+        match self {
+            Self::Profile(name, number) => {
+                let has = device.target.profile.as_ref();
+                has.is_some_and(|(known, at)| known == name && at == number)
+            }
+            Self::FirmwarePolicy(name, number) => {
+                let has = device.target.firmware_policy.as_ref();
+                has.is_some_and(|(known, at)| known == name && at == number)
+            }
+            Self::Move(site) => device.site.as_ref() == Some(site),
+            Self::Suspend(_) => state == device::LifecycleState::Suspended,
+            Self::Resume => state != device::LifecycleState::Suspended,
+            Self::Retire(_) => state == device::LifecycleState::Retired,
+            Self::RotateCertificate => false,
+        }
+    }
+}
+
+/// What a change replaced of one device.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Former {
+    /// Its profile revision.
+    Profile(Option<(ProfileName, RevisionNumber)>),
+    /// Its firmware policy revision.
+    FirmwarePolicy(Option<(PolicyName, RevisionNumber)>),
+    /// Its site.
+    Site(Option<SiteCode>),
+    /// It was let in.
+    Admitted,
+    /// It was shut out, for this reason.
+    Suspended(String),
+    /// What does not come back.
+    Gone,
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Profile(name, number) => write!(f, "profile {name} revision {number}"),
+            Self::FirmwarePolicy(name, number) => write!(f, "firmware policy {name} revision {number}"),
+            Self::Move(site) => write!(f, "move to {site}"),
+            Self::Suspend(_) => f.write_str("suspend"),
+            Self::Resume => f.write_str("resume"),
+            Self::Retire(_) => f.write_str("retire"),
+            Self::RotateCertificate => f.write_str("new certificate"),
+        }
+    }
+}

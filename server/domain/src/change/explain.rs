@@ -1,0 +1,187 @@
+//! What a change waits for, and what to do next.
+
+use super::{ChangeRecord, ChangeState, Priority, Standing, Target, TargetState};
+use crate::Timestamp;
+
+/// The answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChangeExplanation {
+    /// One sentence.
+    pub summary: String,
+    /// What can be done, as commands; empty when nothing has to be.
+    pub next: Vec<String>,
+}
+
+fn plural(count: u32, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
+fn targets(count: u32) -> String {
+    plural(count, "target", "targets")
+}
+
+/// Explains a change as it stands at `now`.
+pub fn explain(record: &ChangeRecord, now: Timestamp) -> ChangeExplanation {
+    let (change, total) = (&record.change, record.total());
+    let id = change.id;
+    let commands = |commands: &[&str]| -> Vec<String> {
+        let filled = commands
+            .iter()
+            .map(|command| format!("muster change {}", command.replace("ID", &id.to_string())));
+        filled.collect()
+    };
+    let (summary, next) = match &change.state {
+        ChangeState::Draft => ("its targets are not listed yet".into(), commands(&["plan ID"])),
+        ChangeState::Planned { plan } => {
+            let missing = usize::from(change.approvals_needed).saturating_sub(change.approvals.len());
+            let listed = format!(
+                "{} in {}, {} left out",
+                targets(total.total()),
+                plural(stages(record), "stage", "stages"),
+                plural(record.left_out(), "device", "devices"),
+            );
+            if missing == 0 {
+                let start = format!("start ID --plan {plan}");
+                (format!("{listed}; it can be started"), commands(&[&start]))
+            } else {
+                let approvals = u32::try_from(missing).unwrap_or(u32::MAX);
+                let approvals = plural(approvals, "approval is", "approvals are");
+                let approve = format!("approve ID --plan {plan}");
+                (format!("{listed}; {approvals} missing"), commands(&[&approve]))
+            }
+        }
+        ChangeState::Running { .. } if record.is_reserving() => {
+            ("its devices are being taken for it".into(), Vec::new())
+        }
+        ChangeState::Running {
+            stage,
+            paused: Some(since),
+            ..
+        } => (
+            format!("paused since {since}; {}", under_way(record, *stage)),
+            commands(&["resume ID", "abort ID"]),
+        ),
+        ChangeState::Running {
+            stage, paused: None, ..
+        } => (under_way(record, *stage), commands(&["watch ID"])),
+        ChangeState::Halted { why, at, .. } => {
+            let mut next = vec!["targets ID --state FAILED,TIMED_OUT", "retry ID", "resume ID"];
+            if change.action.is_reversible() {
+                next.push("rollback ID");
+            }
+            next.push("abort ID");
+            (format!("halted at {at}: {why}"), commands(&next))
+        }
+        ChangeState::RollingBack { .. } => {
+            let left = [
+                Standing::Waiting,
+                Standing::Sent,
+                Standing::Proved,
+                Standing::Done,
+                Standing::Failed,
+                Standing::TimedOut,
+            ];
+            let left = left
+                .into_iter()
+                .fold(0, |sum: u32, standing| sum.saturating_add(total.count(standing)));
+            (
+                format!("{} still to be given back what they had", targets(left)),
+                commands(&["watch ID"]),
+            )
+        }
+        ChangeState::Done { at, .. } => {
+            let until = at.plus(change.strategy.watch);
+            let done = format!(
+                "{} of {} done",
+                total.count(Standing::Done),
+                targets(total.total())
+            );
+            if until > now {
+                (format!("{done}; watched until {until}"), Vec::new())
+            } else {
+                (done, Vec::new())
+            }
+        }
+        ChangeState::RolledBack { why, .. } => {
+            let because = why.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
+            let (proved, waits) = (total.count(Standing::Reverted), total.count(Standing::Reverting));
+            (
+                format!(
+                    "rolled back{because}: {} again what they were, {waits} have not said so yet",
+                    targets(proved)
+                ),
+                Vec::new(),
+            )
+        }
+        ChangeState::Aborted { at } => (format!("aborted at {at}; what was sent stays"), Vec::new()),
+    };
+    ChangeExplanation { summary, next }
+}
+
+fn stages(record: &ChangeRecord) -> u32 {
+    u32::try_from(record.change.strategy.stages.len()).unwrap_or(u32::MAX)
+}
+
+/// How far the open stage is, and what it waits for.
+fn under_way(record: &ChangeRecord, stage: u16) -> String {
+    let tally = record
+        .tallies
+        .get(usize::from(stage))
+        .copied()
+        .unwrap_or_default();
+    let (waiting, sent, soaking) = (
+        tally.count(Standing::Waiting),
+        tally.count(Standing::Sent),
+        tally.count(Standing::Proved),
+    );
+    let strategy = &record.change.strategy;
+    let full = record.total().count(Standing::Sent) >= strategy.in_flight;
+    let waits = match (waiting, sent, soaking) {
+        (0, 0, 0) => "the next one opens".into(),
+        (0, 0, _) => format!("{} soak", targets(soaking)),
+        (0, ..) => format!("{} under way, {soaking} soak", targets(sent)),
+        _ if full => format!("{waiting} wait while {} under way, as many as may", targets(sent)),
+        _ if strategy.per_minute.is_some() && !record.begun.is_empty() => {
+            format!("{waiting} wait for their minute, {sent} under way")
+        }
+        _ if strategy.in_flight_per_site.is_some() && sent > 0 => {
+            format!("{waiting} wait, {sent} under way, at their sites as many as may")
+        }
+        _ => format!("{waiting} wait, {sent} under way"),
+    };
+    format!("stage {} of {}: {waits}", u32::from(stage) + 1, stages(record))
+}
+
+/// What a device that is a target is told of the change: which, how far it is, and what it waits for.
+pub fn explain_target(record: &ChangeRecord, target: &Target) -> String {
+    let change = &record.change;
+    let urgent = match change.priority {
+        Priority::Normal => "",
+        Priority::Emergency => "emergency ",
+    };
+    let stage = u32::from(target.stage) + 1;
+    let place = format!(
+        "{urgent}change {} ({}), stage {stage} of {}, {}",
+        change.id,
+        change.action,
+        stages(record),
+        change.state.as_str()
+    );
+    let what = match &target.state {
+        TargetState::Waiting { reached: None } => "its turn has not come".into(),
+        TargetState::Waiting { reached: Some(_) } => "it waits to be tried once more".into(),
+        TargetState::Sent { generation, at } => {
+            format!("sent as generation {generation} at {at}; it has not said what became of it")
+        }
+        TargetState::Proved { at, .. } => format!("proved at {at}; it soaks"),
+        TargetState::Done { at, .. } => format!("done at {at}"),
+        TargetState::Failed { at, reason, .. } => format!("failed at {at}: {reason}"),
+        TargetState::TimedOut { at, .. } => format!("it said nothing in time, until {at}"),
+        TargetState::Skipped { why, .. } => format!("left out: {why}"),
+        TargetState::Reverting { generation, .. } => {
+            format!("given back what it had as generation {generation}; it has not said that it has it")
+        }
+        TargetState::Reverted { at, .. } => format!("given back what it had at {at}"),
+    };
+    format!("{place}: {what}")
+}

@@ -1,0 +1,189 @@
+//! What a plan makes of a device, and what its name says.
+
+use crate::{
+    devices::{after, claimed, registered},
+    support::{at, draft, publish},
+};
+use core::time::Duration;
+use muster_domain::{
+    catalog::{Catalog, ProfileSource, Revision, Site, SiteSource},
+    change::{
+        Action, Change, ChangePlanHasher, Exclusion, ExclusionKind, Former, Planned, Planner, Strategy,
+    },
+    desired::{Digests, of_device},
+    device::{Device, Presence, Transition},
+    ids::ChangeId,
+};
+use std::sync::Arc;
+
+fn site(code: &str) -> (muster_domain::names::SiteCode, Arc<Site>) {
+    let source = SiteSource {
+        code: code.into(),
+        ..SiteSource::default()
+    };
+    let site = source.check().unwrap();
+    (site.code.clone(), Arc::new(site))
+}
+
+/// Two revisions of a profile: the second wants a variable that only some devices have.
+fn catalog() -> Catalog {
+    let revision = |number: u32, template: &str| {
+        let source = ProfileSource {
+            name: "gateway".into(),
+            parameters: [(
+                "port".to_owned(),
+                serde_json::from_str(r#"{"type":"integer"}"#).unwrap(),
+            )]
+            .into(),
+            files: [("a.txt".to_owned(), template.to_owned())].into(),
+            ..ProfileSource::default()
+        };
+        Arc::new(Revision {
+            number,
+            author: "ann".parse().unwrap(),
+            created: at(0),
+            message: String::new(),
+            content: source.check().unwrap(),
+        })
+    };
+    let revisions = vec![revision(1, "one"), revision(2, "two {{ port }}")];
+    Catalog {
+        sites: [site("MUC-01"), site("BER-02")].into(),
+        profiles: [("gateway".parse().unwrap(), revisions)].into(),
+        ..Catalog::default()
+    }
+}
+
+fn judge(action: Action, device: &Device, holder: Option<ChangeId>) -> Result<Planned, Exclusion> {
+    let change = Change {
+        action,
+        strategy: Strategy {
+            away_limit: Some(Duration::from_secs(100)),
+            ..Strategy::default()
+        },
+        ..draft()
+    };
+    let catalog = catalog();
+    Planner::new(&change, Digests::new(&catalog), at(1000)).judge(device, holder)
+}
+
+fn at_revision(device: Device, number: u32) -> Device {
+    let mut device = device;
+    device.target.profile = Some(("gateway".parse().unwrap(), number));
+    device
+}
+
+#[test]
+fn a_target_says_what_it_has_and_what_it_becomes() {
+    let device = at_revision(claimed(), 1);
+    let planned = judge(publish(2), &device, None).unwrap();
+    assert_eq!(planned.former, Former::Profile(device.target.profile.clone()));
+    assert!(planned.can_prove);
+    let becomes = publish(2).pins(&device).unwrap();
+    assert_eq!(planned.after, of_device(&catalog(), &becomes).unwrap().digest());
+    assert_ne!(planned.after, planned.before);
+    // And what it replaces brings it back.
+    assert_eq!(planned.former.pins(&becomes), Some(device.clone()));
+    let moved = Action::Move("BER-02".parse().unwrap());
+    let planned = judge(moved.clone(), &device, None).unwrap();
+    assert_eq!(
+        planned.former.pins(&moved.pins(&device).unwrap()),
+        Some(device.clone())
+    );
+    // Whoever cannot prove it is a target all the same.
+    assert!(
+        !judge(publish(2), &at_revision(registered(), 1), None)
+            .unwrap()
+            .can_prove
+    );
+    let planned = judge(Action::Suspend("theft".into()), &device, None).unwrap();
+    assert_eq!(
+        (planned.former, planned.after),
+        (Former::Admitted, device.target.digest)
+    );
+}
+
+#[test]
+fn a_device_that_is_left_out_has_a_reason() {
+    let device = || at_revision(claimed(), 1);
+    let retired = after([Transition::Retire("old".into())]);
+    let other = ChangeId::from_u128(77);
+    let mut without = device();
+    without.variables.clear();
+    let gone = |since| Device {
+        presence: Some(
+            Presence::online(at(since), [192, 0, 2, 1].into())
+                .departed(at(since), muster_domain::device::Departure::Lost),
+        ),
+        ..device()
+    };
+    let check = |action, device: &Device, holder, expected: &str| {
+        let excluded = judge(action, device, holder).unwrap_err();
+        assert!(excluded.to_string().contains(expected), "{excluded}");
+    };
+    check(publish(2), &retired, None, "it is retired");
+    check(publish(1), &device(), None, "it is so already");
+    check(
+        publish(2),
+        &device(),
+        Some(other),
+        &format!("change {other} is about it"),
+    );
+    check(publish(2), &without, None, "port");
+    check(
+        publish(9),
+        &device(),
+        None,
+        "profiles/gateway@9 is not in the catalog",
+    );
+    check(publish(2), &gone(899), None, "it was not connected since");
+    assert!(judge(publish(2), &gone(901), None).is_ok());
+    check(Action::Resume, &device(), None, "it is so already");
+    // What the registry decides alone waits for nobody.
+    assert!(judge(Action::Suspend("theft".into()), &gone(1), None).is_ok());
+}
+
+#[test]
+fn another_plan_has_another_name() {
+    let hash = |change: &Change, stage: u16, after: u8| {
+        let planned = Planned {
+            former: Former::Admitted,
+            before: [1; 32],
+            after: [after; 32],
+            can_prove: true,
+        };
+        let mut hasher = ChangePlanHasher::new(change);
+        hasher.target(claimed().id, stage, planned.digest());
+        hasher.excluded(registered().id, ExclusionKind::AlreadyThere);
+        hasher.finish()
+    };
+    let first = hash(&draft(), 0, 2);
+    // Who made it and what it is called does not matter.
+    let renamed = Change {
+        title: "other".into(),
+        author: "bob".parse().unwrap(),
+        ..draft()
+    };
+    assert_eq!(hash(&renamed, 0, 2), first);
+    let others = [
+        hash(&draft(), 1, 2),
+        hash(&draft(), 0, 3),
+        hash(
+            &Change {
+                action: publish(3),
+                ..draft()
+            },
+            0,
+            2,
+        ),
+        hash(
+            &Change {
+                strategy: Strategy::default(),
+                ..draft()
+            },
+            0,
+            2,
+        ),
+    ];
+    assert!(others.iter().all(|other| *other != first));
+}

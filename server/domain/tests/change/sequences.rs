@@ -1,0 +1,214 @@
+//! A fleet under random events: what must hold does, after each of them. `PROPTEST_CASES=100000` tries as many sequences.
+
+use crate::{
+    fleet::{Fleet, Running, is_over, strategies, words},
+    support::report,
+};
+use muster_domain::{
+    change::{ChangeState, Former, Standing, Tally, TargetState},
+    ids::{ChangeId, DeviceId},
+};
+use proptest::{prelude::*, test_runner::Config};
+
+const SIZE: u128 = 24;
+
+#[derive(Debug, Clone)]
+enum Event {
+    /// The worker comes by, so many times.
+    Work(usize),
+    /// A device says something: which, of the generation before so many, which word.
+    Report {
+        device: u128,
+        before: u64,
+        word: usize,
+    },
+    /// All that is under way is proved.
+    Prove,
+    Pass(u64),
+    Command {
+        change: usize,
+        command: u8,
+    },
+    /// Another change, of every n-th device.
+    Start {
+        strategy: muster_domain::change::Strategy,
+        every: u128,
+    },
+}
+
+fn events() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        6 => (1usize..12).prop_map(Event::Work),
+        6 => (1..=SIZE, prop_oneof![5 => Just(0u64), 1 => 1u64..3], prop_oneof![5 => Just(0usize), 2 => 1usize..4])
+            .prop_map(|(device, before, word)| Event::Report { device, before, word }),
+        3 => Just(Event::Prove),
+        3 => (1u64..120).prop_map(Event::Pass),
+        2 => (0usize..3, 0u8..5).prop_map(|(change, command)| Event::Command { change, command }),
+        1 => (strategies(), 1u128..4).prop_map(|(strategy, every)| Event::Start { strategy, every }),
+    ]
+}
+
+fn happen(fleet: &mut Fleet, event: &Event) {
+    match event {
+        Event::Work(times) => {
+            for id in fleet.changes.keys().copied().collect::<Vec<_>>() {
+                for _ in 0..*times {
+                    if !fleet.work(id) {
+                        break;
+                    }
+                }
+            }
+        }
+        Event::Report { device, before, word } => {
+            let device = DeviceId::from_u128(*device);
+            let generation = fleet.devices[&device].generation.saturating_sub(*before);
+            let said = report(generation, words()[*word].clone());
+            fleet.report(device, &said);
+            // At least once: the same message comes again, and nothing changes.
+            let once = fleet.clone();
+            fleet.report(device, &said);
+            assert_eq!(*fleet, once);
+        }
+        Event::Prove => {
+            for device in fleet.devices.keys().copied().collect::<Vec<_>>() {
+                let generation = fleet.devices[&device].generation;
+                fleet.report(device, &report(generation, words()[0].clone()));
+            }
+        }
+        Event::Pass(seconds) => fleet.pass(*seconds),
+        Event::Command { change, command } => {
+            let nth = fleet.changes.keys().nth(*change).copied();
+            if let Some(id) = nth {
+                fleet.command(id, *command);
+            }
+        }
+        Event::Start { strategy, every } => {
+            if fleet.changes.len() < 3 {
+                let revision = u32::try_from(fleet.changes.len()).unwrap() + 2;
+                fleet.start(revision, strategy.clone(), |device| {
+                    device.as_u128().is_multiple_of(*every)
+                });
+            }
+        }
+    }
+}
+
+/// What holds of one change at any time.
+fn check(fleet: &Fleet, running: &Running) {
+    let (change, targets) = (&running.change, &running.targets);
+    // Counts follow from states.
+    for (stage, tally) in (0..).zip(&running.tallies) {
+        let derived = Tally::of(
+            targets
+                .values()
+                .filter(|target| target.stage == stage)
+                .map(|target| target.state.standing()),
+        );
+        assert_eq!(*tally, derived);
+        assert!(tally.total() as usize <= targets.len());
+    }
+    // No more are under way than may.
+    let under_way = targets
+        .values()
+        .filter(|target| target.state.standing() == Standing::Sent)
+        .count();
+    assert!(
+        under_way <= change.strategy.in_flight as usize,
+        "{under_way} are under way"
+    );
+    // Nothing behind the open stage was touched, unless stages behind it were open before a retry.
+    for target in targets.values() {
+        let record = &fleet.devices[&target.device];
+        if let Some(generation) = target.state.generation() {
+            assert!(generation <= record.generation);
+        }
+    }
+    if let ChangeState::RolledBack { .. } = change.state {
+        for target in targets.values() {
+            let holds = fleet.held.get(&target.device) == Some(&change.id);
+            let (Former::Profile(Some((_, former))), record) =
+                (&target.former, &fleet.devices[&target.device])
+            else {
+                panic!("of a profile")
+            };
+            match target.state.standing() {
+                // At its former content and a higher generation, as long as nobody else is about it.
+                Standing::Reverting | Standing::Reverted => {
+                    assert!(!holds || record.revision == *former, "{target:?} {record:?}");
+                }
+                // What was left out is what it was.
+                Standing::Skipped => assert!(!holds || record.revision == *former, "{target:?} {record:?}"),
+                other => panic!("{other} in a change that is rolled back"),
+            }
+        }
+    }
+    if is_over(&change.state) {
+        assert!(!change.state.holds_targets());
+    }
+}
+
+/// I8: of two changes that hold their targets, none has one in common that is not left out.
+fn check_holders(fleet: &Fleet) {
+    for device in fleet.devices.keys() {
+        let holders = fleet.changes.values().filter(|running| {
+            let target = running.targets.get(device);
+            running.change.state.holds_targets()
+                && target.is_some_and(|target| !matches!(target.state, TargetState::Skipped { .. }))
+        });
+        let holders: Vec<ChangeId> = holders.map(|running| running.change.id).collect();
+        assert!(holders.len() <= 1, "{device} is held by {holders:?}");
+    }
+}
+
+proptest! {
+    #![proptest_config(Config { max_shrink_iters: 4096, ..Config::default() })]
+
+    #[test]
+    fn whatever_happens_what_must_hold_does(
+        strategy in strategies(),
+        events in prop::collection::vec(events(), 1..60),
+    ) {
+        let mut fleet = Fleet::new(SIZE);
+        fleet.start(2, strategy, |_| true);
+        for event in &events {
+            let before = fleet.clone();
+            happen(&mut fleet, event);
+            // I7.
+            for (device, record) in &fleet.devices {
+                prop_assert!(record.generation >= before.devices[device].generation);
+                prop_assert!(record.revision == before.devices[device].revision || record.generation > before.devices[device].generation);
+            }
+            // One stage each, for ever.
+            for (id, running) in &before.changes {
+                for (device, target) in &running.targets {
+                    prop_assert_eq!(fleet.changes[id].targets[device].stage, target.stage);
+                }
+            }
+            fleet.changes.values().for_each(|running| check(&fleet, running));
+            check_holders(&fleet);
+        }
+        settle(&mut fleet);
+    }
+}
+
+/// When nobody interferes any more, every change comes to an end: nothing is under way for ever.
+fn settle(fleet: &mut Fleet) {
+    for _ in 0..400 {
+        fleet.pass(60);
+        happen(fleet, &Event::Work(50));
+    }
+    for running in fleet.changes.values() {
+        let under_way = running
+            .tallies
+            .iter()
+            .map(|tally| tally.count(Standing::Sent) + tally.count(Standing::Proved));
+        assert_eq!(under_way.sum::<u32>(), 0, "{:?}", running.change.state);
+        let waits = matches!(
+            running.change.state,
+            ChangeState::Halted { .. } | ChangeState::Running { paused: Some(_), .. }
+        );
+        let ended =
+            matches!(running.change.state, ChangeState::Done { .. }) || is_over(&running.change.state);
+        assert!(waits || ended, "{:?}", running.change.state);
+    }
+}

@@ -1,0 +1,352 @@
+//! The plan of a change: every device that matches is looked at once, and what is kept of it are some fifty bytes.
+//!
+//! The order: void what an earlier plan left, look at all devices (those that are left out are written down at once), deal the
+//! targets out to stages, write them down, and only then say that this is the plan.
+
+use super::super::{OrFault as _, Service, actor, blocking};
+use crate::{
+    fault::{Failure, Fault},
+    store::{DeviceQuery, PlanPart, PlanTotals, StoreError},
+};
+use muster_domain::{
+    Code, Refusal, Timestamp,
+    access::Permit,
+    catalog::Catalog,
+    change::{
+        Candidate, Change, ChangePlanHasher, ChangeRecord, Exclusion, ExclusionKind, Former, Planned,
+        Planner, Standing, Tally, Target, TargetDigest, TargetState, spread,
+    },
+    desired::Digests,
+    device::{Device, schema},
+    filter::Filter,
+    ids::{ChangeId, DeviceId},
+    names::{ModelName, SiteCode},
+};
+use std::{
+    collections::{BTreeMap, HashMap},
+    hash::Hash,
+    sync::Arc,
+};
+
+/// Devices of one look.
+const PAGE: usize = 8192;
+/// Devices looked at for them.
+const SCANNED: usize = 32_768;
+/// Targets of one transaction.
+const PART: usize = 32_768;
+
+/// What a device is that was judged.
+type Judged = (DeviceId, Option<SiteCode>, ModelName, Result<Planned, Exclusion>);
+
+/// What is kept of a target until all are found.
+struct Entry {
+    device: DeviceId,
+    kind: u32,
+    former: u32,
+    digest: TargetDigest,
+    can_prove: bool,
+}
+
+/// Equal values, each kept once.
+struct Interned<T> {
+    places: HashMap<T, u32>,
+    values: Vec<T>,
+}
+
+impl<T: Clone + Eq + Hash> Interned<T> {
+    fn new() -> Self {
+        Self {
+            places: HashMap::new(),
+            values: Vec::new(),
+        }
+    }
+
+    fn place(&mut self, value: T) -> u32 {
+        if let Some(known) = self.places.get(&value) {
+            return *known;
+        }
+        let place = u32::try_from(self.values.len()).unwrap_or(u32::MAX);
+        self.values.push(value.clone());
+        self.places.insert(value, place);
+        place
+    }
+
+    fn value(&self, place: u32) -> Option<&T> {
+        self.values.get(usize::try_from(place).ok()?)
+    }
+}
+
+/// All devices that match, in the order of their ids.
+struct Survey {
+    entries: Vec<Entry>,
+    kinds: Interned<(Option<SiteCode>, ModelName)>,
+    formers: Interned<Former>,
+    excluded: Vec<(DeviceId, ExclusionKind)>,
+}
+
+/// The survey, dealt out.
+struct Dealt {
+    survey: Survey,
+    stages: Vec<u16>,
+    totals: PlanTotals,
+}
+
+impl Service {
+    /// Lists every target of a change, with its stage and what becomes of it; a plan that it had is void. Long for a large fleet;
+    /// when it is cut, the change has no plan.
+    ///
+    /// # Errors
+    /// Refusals of the step; or a fault.
+    pub async fn plan_change(
+        &self,
+        permit: &Permit,
+        id: ChangeId,
+        expected_revision: Option<u64>,
+    ) -> Result<ChangeRecord, Failure> {
+        let actor = actor(permit)?;
+        let _turn = self.turns.planning.lock().await;
+        let now = self.clock.now();
+        let begun = self.store.begin_plan(id, expected_revision, now).await;
+        let record = begun.or_fault("begin a plan")??;
+        let (change, attempt) = (Arc::new(record.change), record.attempt);
+        while self
+            .store
+            .void_plan(id, attempt)
+            .await
+            .or_fault("void a plan")??
+        {}
+        let survey = self.survey(&change, attempt, now).await?;
+        let dealt = blocking("deal out targets", move || deal(&change, survey)).await?;
+        self.write_targets(id, attempt, &dealt).await?;
+        let finished = self
+            .store
+            .finish_plan(id, attempt, dealt.totals, actor, self.clock.now())
+            .await;
+        Ok(finished.or_fault("finish a plan")??)
+    }
+
+    /// Looks at every device that matches: while two threads judge those of one page, the next one is read.
+    async fn survey(&self, change: &Arc<Change>, attempt: u32, now: Timestamp) -> Result<Survey, Failure> {
+        let mut survey = Survey {
+            entries: Vec::new(),
+            kinds: Interned::new(),
+            formers: Interned::new(),
+            excluded: Vec::new(),
+        };
+        let catalog = self.store.catalog();
+        let mut query = DeviceQuery {
+            filter: filter(&change.filter)?,
+            after: None,
+            limit: PAGE,
+            scan_limit: SCANNED,
+        };
+        let mut page = self.page(&query).await?;
+        loop {
+            if self.stopping.is_cancelled() {
+                return Err(super::super::stopping().into());
+            }
+            query.after = page.1;
+            let next = async {
+                match query.after {
+                    Some(_) => self.page(&query).await.map(Some),
+                    None => Ok(None),
+                }
+            };
+            let (judged, next) = tokio::try_join!(self.judge(change, &catalog, page.0, now), next)?;
+            let excluded = survey.note(judged);
+            if !excluded.is_empty() {
+                let part = PlanPart {
+                    targets: Vec::new(),
+                    excluded,
+                };
+                let written = self.store.write_plan(change.id, attempt, part).await;
+                written.or_fault("write a plan")??;
+            }
+            match next {
+                Some(next) => page = next,
+                None => return Ok(survey),
+            }
+        }
+    }
+
+    async fn page(&self, query: &DeviceQuery) -> Result<(Vec<Device>, Option<DeviceId>), Failure> {
+        let page = self.store.list_devices(query.clone()).await;
+        let page = page.or_fault("list devices")?;
+        Ok((page.devices, page.next))
+    }
+
+    async fn judge(
+        &self,
+        change: &Arc<Change>,
+        catalog: &Arc<Catalog>,
+        mut devices: Vec<Device>,
+        now: Timestamp,
+    ) -> Result<Vec<Judged>, Failure> {
+        let rest = devices.split_off(devices.len() / 2);
+        let half = |part: Vec<Device>| {
+            let (store, change, catalog) = (self.store.clone(), Arc::clone(change), Arc::clone(catalog));
+            let doing = "judge devices of a change";
+            async move {
+                let judged = blocking(doing, move || {
+                    let ids: Vec<_> = part.iter().map(|device| device.id).collect();
+                    let holders = store.holders(&ids, change.action.facet(), change.priority)?;
+                    Ok::<_, StoreError>(judged(&change, &catalog, part, &holders, now))
+                });
+                judged.await?.or_fault(doing)
+            }
+        };
+        let (mut judged, more): (Vec<Judged>, Vec<Judged>) =
+            tokio::try_join!(half(devices), half(rest)).map_err(|fault: Fault| Failure::from(fault))?;
+        judged.extend(more);
+        Ok(judged)
+    }
+
+    async fn write_targets(&self, id: ChangeId, attempt: u32, dealt: &Dealt) -> Result<(), Failure> {
+        let mut targets = Vec::with_capacity(PART);
+        for stage in 0..u16::try_from(dealt.totals.tallies.len()).unwrap_or(u16::MAX) {
+            for target in dealt.targets(stage) {
+                targets.push(target);
+                if targets.len() == PART {
+                    self.write_part(id, attempt, std::mem::take(&mut targets)).await?;
+                }
+            }
+        }
+        self.write_part(id, attempt, targets).await
+    }
+
+    async fn write_part(&self, id: ChangeId, attempt: u32, targets: Vec<Target>) -> Result<(), Failure> {
+        let part = PlanPart {
+            targets,
+            excluded: Vec::new(),
+        };
+        let written = self.store.write_plan(id, attempt, part).await;
+        Ok(written.or_fault("write a plan")??)
+    }
+}
+
+/// The filter of a change, which was read when the change was made.
+fn filter(
+    text: &str,
+) -> Result<Option<muster_domain::filter::CheckedFilter<muster_domain::device::DeviceField>>, Refusal> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let read = Filter::parse(text).and_then(|filter| filter.check(schema()));
+    read.map(Some)
+        .map_err(|why| Refusal::new(Code::FilterInvalid, why.to_string()).at("filter"))
+}
+
+fn judged(
+    change: &Change,
+    catalog: &Catalog,
+    devices: Vec<Device>,
+    holders: &[Option<ChangeId>],
+    now: Timestamp,
+) -> Vec<Judged> {
+    let mut planner = Planner::new(change, Digests::new(catalog), now);
+    let devices = devices.into_iter().zip(holders);
+    devices
+        .map(|(device, holder)| {
+            let judged = planner.judge(&device, *holder);
+            (device.id, device.site, device.model, judged)
+        })
+        .collect()
+}
+
+impl Survey {
+    /// Keeps what has to be kept; gives those back that are left out, with the reasons.
+    fn note(&mut self, judged: Vec<Judged>) -> Vec<(DeviceId, Exclusion)> {
+        let mut excluded = Vec::new();
+        for (device, site, model, judged) in judged {
+            match judged {
+                Ok(planned) => self.entries.push(Entry {
+                    device,
+                    kind: self.kinds.place((site, model)),
+                    digest: planned.digest(),
+                    can_prove: planned.can_prove,
+                    former: self.formers.place(planned.former),
+                }),
+                Err(why) => {
+                    self.excluded.push((device, why.kind()));
+                    excluded.push((device, why));
+                }
+            }
+        }
+        excluded
+    }
+}
+
+/// Gives every target its stage, and the plan its name.
+fn deal(change: &Change, survey: Survey) -> Dealt {
+    let stages = &change.strategy.stages;
+    let last = u16::try_from(stages.len().saturating_sub(1)).unwrap_or(u16::MAX);
+    let able: Vec<_> = survey
+        .entries
+        .iter()
+        .filter(|entry| entry.can_prove)
+        .map(|entry| Candidate {
+            device: entry.device,
+            kind: entry.kind,
+        })
+        .collect();
+    let mut spread = spread(change.id, &able, stages).into_iter();
+    let mut tallies = vec![Tally::default(); stages.len()];
+    let placed = survey.entries.iter().map(|entry| {
+        // Who can prove nothing shows nothing in a pilot.
+        let stage = entry.can_prove.then(|| spread.next()).flatten().unwrap_or(last);
+        if let Some(tally) = tallies.get_mut(usize::from(stage)) {
+            tally.add(Standing::Waiting);
+        }
+        stage
+    });
+    let placed: Vec<u16> = placed.collect();
+    let mut counts = BTreeMap::<_, u32>::new();
+    for (_, kind) in &survey.excluded {
+        *counts.entry(*kind).or_default() += 1;
+    }
+    let totals = PlanTotals {
+        plan: name(change, &survey, &placed),
+        tallies,
+        excluded: counts,
+    };
+    Dealt {
+        survey,
+        stages: placed,
+        totals,
+    }
+}
+
+/// The hash of all of it, in the order of the ids.
+fn name(change: &Change, survey: &Survey, placed: &[u16]) -> muster_domain::batch::PlanHash {
+    let mut hasher = ChangePlanHasher::new(change);
+    let mut excluded = survey.excluded.iter().peekable();
+    for (entry, stage) in survey.entries.iter().zip(placed) {
+        while let Some((device, kind)) = excluded.next_if(|(device, _)| *device < entry.device) {
+            hasher.excluded(*device, *kind);
+        }
+        hasher.target(entry.device, *stage, entry.digest);
+    }
+    excluded.for_each(|(device, kind)| hasher.excluded(*device, *kind));
+    hasher.finish()
+}
+
+impl Dealt {
+    /// The targets of a stage.
+    fn targets(&self, stage: u16) -> impl Iterator<Item = Target> {
+        let entries = self.survey.entries.iter().zip(&self.stages);
+        entries
+            .filter(move |(_, at)| **at == stage)
+            .map(move |(entry, _)| {
+                let kind = self.survey.kinds.value(entry.kind);
+                let former = self.survey.formers.value(entry.former).cloned();
+                Target {
+                    device: entry.device,
+                    stage,
+                    site: kind.and_then(|(site, _)| site.clone()),
+                    // Every place was given with its value.
+                    former: former.unwrap_or(Former::Gone),
+                    state: TargetState::Waiting { reached: None },
+                }
+            })
+    }
+}

@@ -1,0 +1,120 @@
+//! What operations on changes take and give.
+
+use muster_domain::{
+    batch::PlanHash,
+    change::{Exclusion, ExclusionKind, Standing, Tally, Target},
+    desired::ContentDigest,
+    ids::{ChangeId, DeviceId},
+    names::{OperatorName, Serial},
+};
+use std::collections::BTreeMap;
+
+/// A part of the plan of a change.
+#[derive(Debug, Clone, Default)]
+pub struct PlanPart {
+    /// In the order of stages and ids.
+    pub targets: Vec<Target>,
+    /// In the order of ids.
+    pub excluded: Vec<(DeviceId, Exclusion)>,
+}
+
+/// What the parts of a plan come to.
+#[derive(Debug, Clone)]
+pub struct PlanTotals {
+    /// Names all of it.
+    pub plan: PlanHash,
+    /// Of the targets, by stage.
+    pub tallies: Vec<Tally>,
+    /// Of the devices that are left out.
+    pub excluded: BTreeMap<ExclusionKind, u32>,
+}
+
+/// What operators say to a change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ChangeOrder {
+    /// This operator stands for the plan of this name.
+    Approve(OperatorName, PlanHash),
+    /// Begin with the plan of this name, which has so many targets.
+    Start(PlanHash, u32),
+    /// Begin nothing more.
+    Pause,
+    /// Go on; what failed and what is silent so far is accepted.
+    Resume,
+    /// End; what was sent stays.
+    Abort,
+    /// Give every device back what it had.
+    RollBack,
+    /// Try failed and silent targets again.
+    Retry,
+}
+
+/// What a change comes to by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Advance {
+    /// It took a step, or a part of one; there may be more to do at once.
+    Stepped,
+    /// Targets of this stage are to be begun, so many at most.
+    Begin(u16, u32),
+    /// Devices are to be given back what they had.
+    Revert,
+    /// Nothing is to do until a device speaks, time passes, or an operator says so.
+    Wait,
+}
+
+/// A target whose turn has come, with what was made for it outside of any transaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Turn {
+    /// As it was then.
+    pub target: Target,
+    /// Of the device as it was then: where it moved on since, the turn is lost, and comes again.
+    pub revision: u64,
+    /// Of what it is to be; why it cannot be that.
+    pub content: Result<ContentDigest, String>,
+}
+
+/// What became of turns.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Began {
+    /// Devices that are something else now.
+    pub devices: Vec<DeviceId>,
+    /// Targets that moved, those that were left out included.
+    pub moved: u32,
+}
+
+/// Where a listing of targets goes on: behind this stage, standing and device.
+pub type TargetCursor = (u16, u8, u128);
+
+/// Which targets to list.
+#[derive(Debug, Clone)]
+pub struct TargetQuery {
+    /// Of which change.
+    pub change: ChangeId,
+    /// Only of this stage.
+    pub stage: Option<u16>,
+    /// Only in these standings.
+    pub standings: Vec<Standing>,
+    /// Behind them, the devices that are left out.
+    pub excluded: bool,
+    /// Only those behind this place.
+    pub after: Option<TargetCursor>,
+    /// Most of a page.
+    pub limit: usize,
+}
+
+/// A device that matches a change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ListedTarget {
+    /// A target.
+    Target(Target),
+    /// One that is left out.
+    Excluded(DeviceId, Exclusion),
+}
+
+/// Targets by stage, standing and device, then those that are left out; each with its serial, if it is still there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TargetPage {
+    /// What was found.
+    pub targets: Vec<(ListedTarget, Option<Serial>)>,
+    /// Where the next page begins; `None` when this is the last.
+    pub next: Option<TargetCursor>,
+}

@@ -1,0 +1,270 @@
+//! Devices whose turn has come become what their change wants.
+
+use super::book::{self, Book, hold, holder, place};
+use crate::store::{
+    Began, StoreError, Turn,
+    embedded::{
+        Store,
+        devices::{self, is_staying, live_on},
+        index,
+        record::{Record as _, load},
+        tables::{DEVICES, TARGETS},
+        txn::Txn,
+    },
+};
+use muster_domain::{
+    Refusal, Timestamp,
+    audit::{Action as Audited, Actor, Event},
+    change::{Action, ChangeRecord, Next, Skipped, Standing, Target, TargetState, can_prove},
+    desired::ContentDigest,
+    device::{Device, LifecycleState},
+    ids::ChangeId,
+    names::SiteCode,
+};
+use redb::ReadableTable as _;
+use std::collections::BTreeMap;
+
+/// Targets looked at for those of which there is room at their sites: a tenth of a second. Whoever waits behind more than these at
+/// a full site waits until some of them are proved.
+const LOOK_LIMIT: usize = 50_000;
+
+impl Store {
+    /// The next targets of a stage whose turn it is, each with its device, if it is still there. No site gets more under way
+    /// than it may.
+    pub async fn next_turns(
+        &self,
+        record: ChangeRecord,
+        stage: u16,
+        most: usize,
+    ) -> Result<Vec<(Target, Option<Device>)>, StoreError> {
+        self.blocking(move |txn| {
+            let (targets, devices) = (txn.open_table(TARGETS)?, txn.open_table(DEVICES)?);
+            let mut room = Room::new(&record, &targets)?;
+            let waiting = range(&record, stage, Standing::Waiting);
+            let mut found = Vec::new();
+            for entry in targets.range(waiting)?.take(LOOK_LIMIT) {
+                if found.len() == most {
+                    break;
+                }
+                let target = Target::from_guard(entry?.1)?;
+                if room.admits(target.site.as_ref()) {
+                    let device = load(&devices, target.device.as_u128())?;
+                    found.push((target, device));
+                }
+            }
+            Ok(found)
+        })
+        .await
+    }
+
+    /// Begins targets. What they are to be is on record, durable, and not sent yet, when this returns.
+    pub async fn begin_targets(
+        &self,
+        id: ChangeId,
+        turns: Vec<Turn>,
+        now: Timestamp,
+    ) -> Result<Began, StoreError> {
+        self.write_rows(turns.len(), move |txn| begin(txn, id, &turns, now))
+            .await
+    }
+}
+
+/// The keys of targets of a stage that stand there.
+pub(super) fn range(
+    record: &ChangeRecord,
+    stage: u16,
+    standing: Standing,
+) -> std::ops::RangeInclusive<(u128, u16, u8, u128)> {
+    let (id, standing) = (record.change.id.as_u128(), book::standing_key(standing));
+    (id, stage, standing, 0)..=(id, stage, standing, u128::MAX)
+}
+
+/// How many more targets may be under way at each site.
+struct Room {
+    most: Option<u32>,
+    taken: BTreeMap<Option<SiteCode>, u32>,
+}
+
+impl Room {
+    fn new(
+        record: &ChangeRecord,
+        targets: &impl redb::ReadableTable<(u128, u16, u8, u128), &'static [u8]>,
+    ) -> Result<Self, StoreError> {
+        let most = record.change.strategy.in_flight_per_site;
+        let mut taken = BTreeMap::<_, u32>::new();
+        let stages = most.map_or(0, |_| record.tallies.len());
+        for stage in 0..u16::try_from(stages).unwrap_or(u16::MAX) {
+            for entry in targets.range(range(record, stage, Standing::Sent))? {
+                *taken.entry(Target::from_guard(entry?.1)?.site).or_default() += 1;
+            }
+        }
+        Ok(Self { most, taken })
+    }
+
+    /// One more, if there is room. Devices of no site disturb nobody.
+    fn admits(&mut self, site: Option<&SiteCode>) -> bool {
+        let (Some(most), Some(site)) = (self.most, site) else {
+            return true;
+        };
+        let taken = self.taken.entry(Some(site.clone())).or_default();
+        let admits = *taken < most;
+        *taken += u32::from(admits);
+        admits
+    }
+}
+
+fn begin(txn: &mut Txn<'_>, id: ChangeId, turns: &[Turn], now: Timestamp) -> Result<Began, StoreError> {
+    let mut book = Book::default();
+    let mut began = Began::default();
+    let record = book.record(txn.tables(), id)?;
+    let action = record.change.action.clone();
+    // An operator may have stopped it since, or a threshold.
+    let most = match record.next(now) {
+        Next::Send(most) if !record.is_reserving() => most,
+        _ => 0,
+    };
+    let (open, mut sent) = (record.change.state.opened(), 0);
+    for turn in turns.iter().take(usize::try_from(most).unwrap_or(usize::MAX)) {
+        let target = &turn.target;
+        if open != Some(target.stage) || txn.tables().targets.get(place(id, target))?.is_none() {
+            continue;
+        }
+        let Some((after, changed)) = begun(txn, id, &action, turn, now)? else {
+            continue;
+        };
+        sent += u32::from(changed);
+        began.moved += 1;
+        book.replaced(txn, id, target, &after)?;
+        if changed {
+            began.devices.push(target.device);
+        }
+    }
+    book.record(txn.tables(), id)?.note_begun(sent, now);
+    if began.moved > 0 {
+        book.close(txn)?;
+    }
+    Ok(began)
+}
+
+/// What becomes of a turn, and whether its device was changed; none where it comes again, since the device moved on.
+fn begun(
+    txn: &mut Txn<'_>,
+    id: ChangeId,
+    action: &Action,
+    turn: &Turn,
+    now: Timestamp,
+) -> Result<Option<(Target, bool)>, StoreError> {
+    let target = &turn.target;
+    let left = |why| {
+        let state = target.state.clone().skipped(why, now);
+        let after = Target {
+            state,
+            ..target.clone()
+        };
+        Ok(Some((after, false)))
+    };
+    let Some(device) = devices::find(txn, target.device)? else {
+        return left(Skipped::Unfit("it is not registered any more".into()));
+    };
+    let held = holder(&txn.tables().holders, target.device, action.facet())?;
+    if let Some((other, ..)) = held.filter(|(holder, ..)| *holder != id) {
+        return left(Skipped::Taken(other));
+    }
+    if device.revision != turn.revision {
+        return Ok(None);
+    }
+    // One that is tried again is so already, and is sent it anew.
+    let is_first = target.state == TargetState::Waiting { reached: None };
+    if is_first && action.is_done(&device) {
+        return left(Skipped::AlreadyThere);
+    }
+    let former = if is_first {
+        action.former(&device)
+    } else {
+        target.former.clone()
+    };
+    let wants_proof = action.wants_proof() && can_prove(&device);
+    if held.is_none() {
+        hold(txn, id, action.facet(), target)?;
+    }
+    let generation = match make(txn, id, action, &device, &turn.content, now)? {
+        Ok(after) => after.target.generation,
+        Err(why) => return left(Skipped::Unfit(why)),
+    };
+    let after = Target {
+        former,
+        state: target.state.clone().sent(generation, wants_proof, now),
+        ..target.clone()
+    };
+    Ok(Some((after, true)))
+}
+
+/// Makes of a device what the change wants; or says why not.
+fn make(
+    txn: &mut Txn<'_>,
+    id: ChangeId,
+    action: &Action,
+    device: &Device,
+    content: &Result<ContentDigest, String>,
+    now: Timestamp,
+) -> Result<Result<Device, String>, StoreError> {
+    if let Some(transition) = action.transition() {
+        let stepped = live_on(txn, device, &transition, &Actor::System, Some(id), now)?;
+        return Ok(stepped.map_err(|refusal| refusal.message));
+    }
+    if let Err(why) = fit(txn, device)? {
+        return Ok(Err(why));
+    }
+    match (action.pins(device), content) {
+        (Some(pinned), Ok(digest)) => retarget(txn, id, device, pinned, *digest, now).map(Ok),
+        (Some(_), Err(why)) => Ok(Err(why.clone())),
+        (None, _) => renew(txn, id, device, now),
+    }
+}
+
+/// Whether anything may be changed of a device at all.
+pub(super) fn fit(txn: &Txn<'_>, device: &Device) -> Result<Result<(), String>, StoreError> {
+    if device.lifecycle.state() == LifecycleState::Retired {
+        return Ok(Err("it is retired".into()));
+    }
+    Ok(is_staying(txn, device)?.map_err(|Refusal { message, .. }| message))
+}
+
+/// Gives a device another content, under the next generation.
+pub(super) fn retarget(
+    txn: &mut Txn<'_>,
+    id: ChangeId,
+    before: &Device,
+    pinned: Device,
+    digest: ContentDigest,
+    now: Timestamp,
+) -> Result<Device, StoreError> {
+    let after = pinned.retargeted(digest, now);
+    index::replace(txn, before, &after)?;
+    let event = Event::new(now, Actor::System, Audited::DeviceRetargeted, after.name());
+    txn.audit(
+        &event
+            .with("generation", after.target.generation)
+            .with("change", id),
+    )?;
+    Ok(after)
+}
+
+/// Asks for another certificate, at once.
+fn renew(
+    txn: &mut Txn<'_>,
+    id: ChangeId,
+    before: &Device,
+    now: Timestamp,
+) -> Result<Result<Device, String>, StoreError> {
+    if before.lifecycle.identity().is_none() {
+        return Ok(Err("it has no certificate that is in use".into()));
+    }
+    let mut after = before.clone();
+    after.renew_from = Some(now);
+    let after = after.touched(now);
+    index::replace(txn, before, &after)?;
+    let event = Event::new(now, Actor::System, Audited::RenewalOrdered, after.name());
+    txn.audit(&event.with("from", now.seconds()).with("change", id))?;
+    Ok(Ok(after))
+}

@@ -1,0 +1,201 @@
+//! Records of the changes that a command works on: each read once and written once.
+
+use crate::store::{
+    StoreError,
+    embedded::{
+        record::{Record as _, load},
+        tables::Tables,
+        txn::Txn,
+    },
+};
+use muster_domain::{
+    Timestamp,
+    change::{ChangeRecord, Facet, Standing, Target, TargetState},
+    ids::{ChangeId, DeviceId},
+};
+use redb::ReadableTable;
+use std::collections::{BTreeMap, btree_map::Entry};
+
+/// The number of a standing in the file.
+pub(in crate::store::embedded) const fn standing_key(standing: Standing) -> u8 {
+    match standing {
+        Standing::Waiting => 0,
+        Standing::Sent => 1,
+        Standing::Proved => 2,
+        Standing::Done => 3,
+        Standing::Failed => 4,
+        Standing::TimedOut => 5,
+        Standing::Skipped => 6,
+        Standing::Reverting => 7,
+        Standing::Reverted => 8,
+    }
+}
+
+/// The standing of that number.
+pub(in crate::store::embedded) fn standing(key: u8) -> Result<Standing, StoreError> {
+    let found = Standing::ALL
+        .into_iter()
+        .find(|standing| standing_key(*standing) == key);
+    found.ok_or_else(|| StoreError::damaged("targets", format!("no standing has the number {key}")))
+}
+
+/// The number of a facet in the file.
+pub(in crate::store::embedded) const fn facet_key(facet: Facet) -> u8 {
+    match facet {
+        Facet::Config => 0,
+        Facet::Location => 1,
+        Facet::Firmware => 2,
+        Facet::Lifecycle => 3,
+    }
+}
+
+/// Where a target stands.
+pub(super) fn place(change: ChangeId, target: &Target) -> (u128, u16, u8, u128) {
+    let standing = standing_key(target.state.standing());
+    (change.as_u128(), target.stage, standing, target.device.as_u128())
+}
+
+/// The target at a place that something else says there is one.
+pub(super) fn target(
+    table: &impl ReadableTable<(u128, u16, u8, u128), &'static [u8]>,
+    place: (u128, u16, u8, u128),
+) -> Result<Target, StoreError> {
+    let found = table.get(place)?;
+    let found = found.ok_or_else(|| StoreError::missing("targets", format!("{place:?}")))?;
+    Target::from_guard(found)
+}
+
+/// The change that was last about a facet of a device.
+pub(super) fn holder(
+    table: &impl ReadableTable<(u128, u8), (u128, u16, u8)>,
+    device: DeviceId,
+    facet: Facet,
+) -> Result<Option<(ChangeId, u16, u8)>, StoreError> {
+    let found = table.get((device.as_u128(), facet_key(facet)))?;
+    Ok(found.map(|found| {
+        let (change, stage, standing) = found.value();
+        (ChangeId::from_u128(change), stage, standing)
+    }))
+}
+
+/// Takes a device that no change is about any more.
+pub(super) fn hold(
+    txn: &mut Txn<'_>,
+    change: ChangeId,
+    facet: Facet,
+    target: &Target,
+) -> Result<(), StoreError> {
+    let (change, stage, standing, device) = place(change, target);
+    let key = (device, facet_key(facet));
+    txn.write().holders.insert(key, (change, stage, standing))?;
+    Ok(())
+}
+
+/// Writes a change, and whether it is open.
+pub(super) fn put(txn: &mut Txn<'_>, record: &ChangeRecord) -> Result<(), StoreError> {
+    let (id, bytes) = (record.change.id.as_u128(), record.encode()?);
+    let tables = txn.write();
+    tables.changes.insert(id, bytes.as_slice())?;
+    if record.is_open() {
+        tables.open_changes.insert(id, ())?;
+    } else {
+        tables.open_changes.remove(id)?;
+    }
+    txn.move_changes();
+    Ok(())
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Book(BTreeMap<ChangeId, ChangeRecord>);
+
+impl Book {
+    /// Of a change that is at hand.
+    pub(super) fn of(record: ChangeRecord) -> Self {
+        Self(BTreeMap::from([(record.change.id, record)]))
+    }
+
+    /// The record of a change that is there.
+    pub(super) fn record(
+        &mut self,
+        tables: &Tables<'_>,
+        id: ChangeId,
+    ) -> Result<&mut ChangeRecord, StoreError> {
+        match self.0.entry(id) {
+            Entry::Occupied(known) => Ok(known.into_mut()),
+            Entry::Vacant(free) => {
+                let record = load::<ChangeRecord>(&tables.changes, id.as_u128())?;
+                Ok(free.insert(record.ok_or_else(|| StoreError::missing("changes", id))?))
+            }
+        }
+    }
+
+    /// Moves a target to another state, with all that follows it.
+    pub(super) fn moved(
+        &mut self,
+        txn: &mut Txn<'_>,
+        change: ChangeId,
+        before: &Target,
+        state: TargetState,
+    ) -> Result<(), StoreError> {
+        let after = Target {
+            state,
+            ..before.clone()
+        };
+        self.replaced(txn, change, before, &after)
+    }
+
+    /// The same, of a target that changes in other ways too.
+    pub(super) fn replaced(
+        &mut self,
+        txn: &mut Txn<'_>,
+        change: ChangeId,
+        before: &Target,
+        after: &Target,
+    ) -> Result<(), StoreError> {
+        let record = self.record(txn.tables(), change)?;
+        let (old, new) = (place(change, before), place(change, after));
+        let facet = facet_key(record.change.action.facet());
+        let dues = (due(record, before), due(record, after));
+        if let Some(tally) = record.tallies.get_mut(usize::from(after.stage)) {
+            tally.moved(before.state.standing(), after.state.standing());
+        }
+        let bytes = after.encode()?;
+        let tables = txn.write();
+        if old != new {
+            tables.targets.remove(old)?;
+        }
+        tables.targets.insert(new, bytes.as_slice())?;
+        let device = after.device.as_u128();
+        if let (Some(at), _) = dues {
+            tables.dues.remove((at.millis(), change.as_u128(), device))?;
+        }
+        if let (_, Some(at)) = dues {
+            let key = (at.millis(), change.as_u128(), device);
+            tables.dues.insert(key, (after.stage, new.2))?;
+        }
+        let held = tables.holders.get((device, facet))?.map(|held| held.value());
+        if held == Some((change.as_u128(), before.stage, old.2)) {
+            // What is left out is anybody's.
+            if after.state.standing() == Standing::Skipped {
+                tables.holders.remove((device, facet))?;
+            } else {
+                let held = (change.as_u128(), after.stage, new.2);
+                tables.holders.insert((device, facet), held)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes what it has.
+    pub(super) fn close(self, txn: &mut Txn<'_>) -> Result<(), StoreError> {
+        self.0.values().try_for_each(|record| put(txn, record))
+    }
+}
+
+/// When time alone takes a target further.
+pub(in crate::store::embedded) fn due(record: &ChangeRecord, target: &Target) -> Option<Timestamp> {
+    let strategy = &record.change.strategy;
+    let stage = strategy.stages.get(usize::from(target.stage))?;
+    target.state.due(stage, strategy)
+}

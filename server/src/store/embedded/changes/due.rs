@@ -1,0 +1,50 @@
+//! Time passes for targets: what is silent for too long is timed out, what has soaked is done.
+
+use super::{
+    PART,
+    book::{self, Book},
+};
+use crate::store::{
+    StoreError,
+    embedded::{Store, tables::DUES, txn::Txn},
+};
+use muster_domain::{Timestamp, ids::ChangeId};
+use redb::ReadableTable as _;
+
+impl Store {
+    /// Takes targets that are due further, as many as fit into a transaction; says how many those were. A look alone costs no
+    /// commit.
+    pub async fn pass_time(&self, now: Timestamp) -> Result<usize, StoreError> {
+        let first = self
+            .read()?
+            .open_table(DUES)?
+            .first()?
+            .map(|(key, _)| key.value().0);
+        if first.is_none_or(|first| first > now.millis()) {
+            return Ok(0);
+        }
+        self.write_rows(PART, move |txn| pass(txn, now)).await
+    }
+}
+
+fn pass(txn: &mut Txn<'_>, now: Timestamp) -> Result<usize, StoreError> {
+    let mut due = Vec::new();
+    let range = ..=(now.millis(), u128::MAX, u128::MAX);
+    for entry in txn.tables().dues.range(range)?.take(PART) {
+        let (key, value) = entry?;
+        let ((_, change, device), (stage, standing)) = (key.value(), value.value());
+        due.push((change, stage, standing, device));
+    }
+    let mut book = Book::default();
+    for place in &due {
+        let id = ChangeId::from_u128(place.0);
+        let target = book::target(&txn.tables().targets, *place)?;
+        let strategy = &book.record(txn.tables(), id)?.change.strategy;
+        let stage = strategy.stages.get(usize::from(target.stage));
+        let stage = stage.ok_or_else(|| StoreError::damaged("targets", format!("{place:?} has no stage")))?;
+        let state = target.state.clone().passed(stage, strategy, now);
+        book.moved(txn, id, &target, state)?;
+    }
+    book.close(txn)?;
+    Ok(due.len())
+}

@@ -1,0 +1,89 @@
+//! What devices prove moves the targets of those changes that are about them: a look or two a report, whatever the size of the
+//! fleet.
+
+use super::book::{self, Book, facet_key};
+use crate::store::{StoreError, embedded::txn::Txn};
+use muster_domain::{
+    Timestamp,
+    change::{Action, Facet, Target, TargetState},
+    device::Report,
+    ids::DeviceId,
+};
+use redb::{ReadableTable as _, ReadableTableMetadata as _};
+use std::time::Duration;
+
+/// A device reports.
+pub(in crate::store::embedded) fn heard(
+    txn: &mut Txn<'_>,
+    device: DeviceId,
+    report: &Report,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    for facet in Facet::ALL {
+        moved(txn, device, facet, |_, target, soak| {
+            target.state.clone().heard(report, facet, soak, now)
+        })?;
+    }
+    Ok(())
+}
+
+/// A device came with its renewed certificate.
+pub(in crate::store::embedded) fn promoted(
+    txn: &mut Txn<'_>,
+    device: DeviceId,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    moved(txn, device, Facet::Lifecycle, |action, target, soak| {
+        let state = target.state.clone();
+        match action {
+            Action::RotateCertificate => state.proved(soak, now),
+            Action::Profile(..)
+            | Action::FirmwarePolicy(..)
+            | Action::Move(_)
+            | Action::Suspend(_)
+            | Action::Resume
+            | Action::Retire(_) => state,
+        }
+    })
+}
+
+/// A device is no longer registered: nothing is about it any more.
+pub(in crate::store::embedded) fn forget(txn: &mut Txn<'_>, device: DeviceId) -> Result<(), StoreError> {
+    if txn.tables().holders.is_empty()? {
+        return Ok(());
+    }
+    for facet in Facet::ALL {
+        txn.write().holders.remove((device.as_u128(), facet_key(facet)))?;
+    }
+    Ok(())
+}
+
+fn moved(
+    txn: &mut Txn<'_>,
+    device: DeviceId,
+    facet: Facet,
+    step: impl FnOnce(&Action, &Target, Duration) -> TargetState,
+) -> Result<(), StoreError> {
+    let tables = txn.tables();
+    if tables.open_changes.is_empty()? {
+        return Ok(());
+    }
+    let Some((change, stage, standing)) = book::holder(&tables.holders, device, facet)? else {
+        return Ok(());
+    };
+    if tables.open_changes.get(change.as_u128())?.is_none() {
+        return Ok(());
+    }
+    let place = (change.as_u128(), stage, standing, device.as_u128());
+    let target = book::target(&tables.targets, place)?;
+    let mut book = Book::default();
+    let record = book.record(tables, change)?;
+    let soak = record.change.strategy.stages.get(usize::from(stage));
+    let soak = soak.map_or(Duration::ZERO, |stage| stage.soak);
+    let state = step(&record.change.action, &target, soak);
+    if state == target.state {
+        return Ok(());
+    }
+    book.moved(txn, change, &target, state)?;
+    book.close(txn)
+}

@@ -1,0 +1,154 @@
+//! Devices get back what they had before a change.
+
+use super::{
+    begin::{fit, range, retarget},
+    book::{Book, hold, holder, place},
+};
+use crate::store::{
+    Began, StoreError, Turn,
+    embedded::{
+        Store,
+        devices::{self, live_on},
+        record::{Record as _, load},
+        tables::{DEVICES, TARGETS},
+        txn::Txn,
+    },
+};
+use muster_domain::{
+    Timestamp,
+    audit::Actor,
+    change::{ChangeRecord, Facet, Former, Next, Skipped, Standing, Target, TargetState, can_prove},
+    device::Device,
+    ids::ChangeId,
+};
+use redb::ReadableTable as _;
+
+/// Where targets stand that a rollback has to reach.
+const TOUCHED: [Standing; 5] = [
+    Standing::Sent,
+    Standing::Proved,
+    Standing::Done,
+    Standing::Failed,
+    Standing::TimedOut,
+];
+
+impl Store {
+    /// The next targets that are to get back what they had, each with its device, if it is still there.
+    pub async fn next_reverts(
+        &self,
+        record: ChangeRecord,
+        most: usize,
+    ) -> Result<Vec<(Target, Option<Device>)>, StoreError> {
+        self.blocking(move |txn| {
+            let (targets, devices) = (txn.open_table(TARGETS)?, txn.open_table(DEVICES)?);
+            let mut found = Vec::new();
+            for stage in 0..u16::try_from(record.tallies.len()).unwrap_or(u16::MAX) {
+                for standing in TOUCHED {
+                    let entries = targets.range(range(&record, stage, standing))?;
+                    for entry in entries.take(most - found.len()) {
+                        let target = Target::from_guard(entry?.1)?;
+                        let device = load(&devices, target.device.as_u128())?;
+                        found.push((target, device));
+                    }
+                }
+            }
+            Ok(found)
+        })
+        .await
+    }
+
+    /// Gives devices back what they had. It is on record, durable, and not sent yet, when this returns.
+    pub async fn revert_targets(
+        &self,
+        id: ChangeId,
+        turns: Vec<Turn>,
+        now: Timestamp,
+    ) -> Result<Began, StoreError> {
+        self.write_rows(turns.len(), move |txn| revert(txn, id, &turns, now))
+            .await
+    }
+}
+
+fn revert(txn: &mut Txn<'_>, id: ChangeId, turns: &[Turn], now: Timestamp) -> Result<Began, StoreError> {
+    let mut book = Book::default();
+    let mut began = Began::default();
+    let record = book.record(txn.tables(), id)?;
+    let facet = record.change.action.facet();
+    if record.next(now) != Next::Revert {
+        return Ok(began);
+    }
+    for turn in turns {
+        let target = &turn.target;
+        if txn.tables().targets.get(place(id, target))?.is_none() {
+            continue;
+        }
+        let Some((state, changed)) = reverted(txn, id, facet, turn, now)? else {
+            continue;
+        };
+        began.moved += 1;
+        book.moved(txn, id, target, state)?;
+        if changed {
+            began.devices.push(target.device);
+        }
+    }
+    if began.moved > 0 {
+        book.close(txn)?;
+    }
+    Ok(began)
+}
+
+/// What becomes of a target, and whether its device was changed; none where its turn comes again, since the device moved on.
+fn reverted(
+    txn: &mut Txn<'_>,
+    id: ChangeId,
+    facet: Facet,
+    turn: &Turn,
+    now: Timestamp,
+) -> Result<Option<(TargetState, bool)>, StoreError> {
+    let target = &turn.target;
+    let left = |why| Ok(Some((target.state.clone().left(why, now), false)));
+    let Some(device) = devices::find(txn, target.device)? else {
+        return left(Skipped::Unfit("it is not registered any more".into()));
+    };
+    let held = holder(&txn.tables().holders, device.id, facet)?;
+    if let Some((other, ..)) = held.filter(|(holder, ..)| *holder != id) {
+        return left(Skipped::Taken(other));
+    }
+    if device.revision != turn.revision {
+        return Ok(None);
+    }
+    if held.is_none() {
+        hold(txn, id, facet, target)?;
+    }
+    match give_back(txn, id, &target.former, &device, turn, now)? {
+        Ok(after) => {
+            let wants_proof = facet != Facet::Lifecycle && can_prove(&after);
+            let generation = after.target.generation;
+            let state = target.state.clone().reverting(generation, wants_proof, now);
+            Ok(Some((state, true)))
+        }
+        Err(why) => left(Skipped::Unfit(why)),
+    }
+}
+
+fn give_back(
+    txn: &mut Txn<'_>,
+    id: ChangeId,
+    former: &Former,
+    device: &Device,
+    turn: &Turn,
+    now: Timestamp,
+) -> Result<Result<Device, String>, StoreError> {
+    if let Some(transition) = former.transition() {
+        let stepped = live_on(txn, device, &transition, &Actor::System, Some(id), now)?;
+        return Ok(stepped.map_err(|refusal| refusal.message));
+    }
+    if let Err(why) = fit(txn, device)? {
+        return Ok(Err(why));
+    }
+    match (former.pins(device), &turn.content) {
+        (Some(pinned), Ok(digest)) => retarget(txn, id, device, pinned, *digest, now).map(Ok),
+        (Some(_), Err(why)) => Ok(Err(why.clone())),
+        (None, _) => Ok(Err("what it had does not come back".into())),
+    }
+}

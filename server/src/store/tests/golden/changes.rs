@@ -1,0 +1,139 @@
+//! Changes, their targets, and why devices are left out.
+
+use super::check;
+use crate::store::{
+    embedded::ChangeRequest,
+    tests::{
+        build::{at, fresh},
+        drive::{PLAN, change, change_id},
+    },
+};
+use muster_domain::change::{
+    Accepted, Action, Approval, Change, ChangeRecord, ChangeState, Exclusion, ExclusionKind, Former, Halt,
+    Priority, Reserved, Skipped, Standing, Tally, Target, TargetState,
+};
+
+#[test]
+fn changes() {
+    let tally = |standings: &[Standing]| Tally::of(standings.iter().copied());
+    let running = Change {
+        action: Action::Profile("gateway".parse().unwrap(), 3),
+        priority: Priority::Emergency,
+        approvals_needed: 1,
+        approvals: vec![Approval {
+            operator: "bob".parse().unwrap(),
+            at: at(3),
+            plan: PLAN,
+        }],
+        accepted: vec![Accepted { failed: 2, silent: 1 }],
+        state: ChangeState::Running {
+            plan: PLAN,
+            stage: 1,
+            paused: Some(at(9)),
+        },
+        revision: 7,
+        ..change(1)
+    };
+    let mut record = ChangeRecord {
+        tallies: vec![tally(&Standing::ALL), tally(&[Standing::Waiting; 5])],
+        excluded: [(ExclusionKind::Taken, 3), (ExclusionKind::Away, 300)].into(),
+        attempt: 2,
+        reserved: Reserved::UpTo(Some((1, fresh(1, 1).id))),
+        begun: vec![(at(5), 100)],
+        ..ChangeRecord::new(running)
+    };
+    check("change_running", &record);
+    let why = Halt::Failures {
+        stage: 0,
+        count: 3,
+        allowed: 2,
+    };
+    record.reserved = Reserved::All;
+    record.closed = true;
+    record.change.state = ChangeState::Halted {
+        plan: PLAN,
+        stage: 0,
+        at: at(9),
+        why,
+    };
+    check("change_halted", &record);
+    record.change.state = ChangeState::RolledBack {
+        at: at(9),
+        why: Some(Halt::Silence {
+            stage: 1,
+            count: 9,
+            allowed: 8,
+        }),
+    };
+    record.change.action = Action::Suspend("theft".into());
+    check("change_rolled_back", &record);
+    check("change_draft", &ChangeRecord::new(change(2)));
+    let request = ChangeRequest {
+        change: change_id(1),
+        digest: [4; 32],
+    };
+    check("change_request", &request);
+}
+
+#[test]
+fn targets() {
+    let target = |former, state| Target {
+        device: fresh(1, 1).id,
+        stage: 2,
+        site: Some("BER-1".parse().unwrap()),
+        former,
+        state,
+    };
+    let (generation, at) = (4, at(9));
+    for (name, former, state) in [
+        (
+            "waiting",
+            Former::Profile(Some(("gateway".parse().unwrap(), 2))),
+            TargetState::Waiting { reached: Some(3) },
+        ),
+        ("sent", Former::Site(None), TargetState::Sent { generation, at }),
+        (
+            "proved",
+            Former::FirmwarePolicy(Some(("stable".parse().unwrap(), 1))),
+            TargetState::Proved { generation, at },
+        ),
+        ("done", Former::Admitted, TargetState::Done { generation, at }),
+        (
+            "failed",
+            Former::Suspended("theft".into()),
+            TargetState::Failed {
+                generation,
+                at,
+                reason: "no disk".into(),
+            },
+        ),
+        (
+            "timed_out",
+            Former::Gone,
+            TargetState::TimedOut { generation, at },
+        ),
+        (
+            "skipped",
+            Former::Site(None),
+            TargetState::Skipped {
+                at,
+                why: Skipped::Taken(change_id(3)),
+            },
+        ),
+        (
+            "reverting",
+            Former::Site(None),
+            TargetState::Reverting { generation, at },
+        ),
+        (
+            "reverted",
+            Former::Site(None),
+            TargetState::Reverted { generation, at },
+        ),
+    ] {
+        check(&format!("target_{name}"), &target(former, state));
+    }
+    check("excluded_taken", &Exclusion::Taken(change_id(3)));
+    check("excluded_away", &Exclusion::Away(at));
+    check("excluded_unfit", &Exclusion::Unfit("it is retired".into()));
+}

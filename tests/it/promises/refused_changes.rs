@@ -1,0 +1,132 @@
+//! Refusals of changes: what cannot be planned, started, approved or taken further.
+
+use super::refusals::{Reached, Stage};
+use muster_domain::Code;
+use muster_proto::v1::{self, change_action, change_action::Action, change_strategy, share::Share};
+
+fn asked(action: Option<Action>) -> v1::CreateChangeRequest {
+    v1::CreateChangeRequest {
+        action: action.map(|action| v1::ChangeAction { action: Some(action) }),
+        ..v1::CreateChangeRequest::default()
+    }
+}
+
+fn profile(name: &str, revision: u32) -> Option<Action> {
+    Some(Action::Profile(change_action::Assign {
+        name: name.into(),
+        revision,
+    }))
+}
+
+/// Descriptions that name nothing, or what is not there.
+async fn descriptions(stage: &Stage, reached: &mut Reached) {
+    let mut changes = stage.world.client.changes.clone();
+    let part = |part| v1::Share {
+        share: Some(Share::PerMille(part)),
+    };
+    let strategy = v1::ChangeStrategy {
+        stages: vec![
+            v1::ChangeStage::default(),
+            v1::ChangeStage {
+                failures: Some(part(1001)),
+                ..v1::ChangeStage::default()
+            },
+        ],
+        on_halt: change_strategy::OnHalt::RollBack.into(),
+        ..v1::ChangeStrategy::default()
+    };
+    for (code, request) in [
+        (Code::ChangeInvalid, asked(None)),
+        (
+            Code::ChangeInvalid,
+            v1::CreateChangeRequest {
+                strategy: Some(strategy),
+                ..asked(profile("profiles/gateway", 1))
+            },
+        ),
+        (
+            Code::ChangeInvalid,
+            v1::CreateChangeRequest {
+                approvals_needed: 9,
+                ..asked(profile("profiles/gateway", 1))
+            },
+        ),
+        (Code::RequestInvalid, asked(profile("gateway", 1))),
+        (Code::ReferenceMissing, asked(profile("profiles/gateway", 9))),
+        (Code::ReferenceMissing, asked(profile("profiles/nobody", 0))),
+        (
+            Code::FilterInvalid,
+            v1::CreateChangeRequest {
+                filter: "model = (".into(),
+                ..asked(profile("profiles/gateway", 1))
+            },
+        ),
+    ] {
+        reached.status(code, changes.create_change(request).await);
+    }
+    let get = |name: &str| v1::GetChangeRequest { name: name.into() };
+    reached.status(Code::RequestInvalid, changes.get_change(get("changes/1")).await);
+    let nobody = get("changes/01h455vb4pex5vsknk084sn02q");
+    reached.status(Code::NotFound, changes.get_change(nobody).await);
+}
+
+/// Every refusal of this service.
+pub(super) async fn changes(stage: &Stage, reached: &mut Reached) {
+    descriptions(stage, reached).await;
+    let mut changes = stage.world.client.changes.clone();
+    let request = v1::CreateChangeRequest {
+        request_id: "one".into(),
+        approvals_needed: 1,
+        ..asked(Some(Action::RotateCertificate(
+            change_action::RotateCertificate {},
+        )))
+    };
+    let made = changes.create_change(request.clone()).await.unwrap().into_inner();
+    let other = v1::CreateChangeRequest {
+        title: "another".into(),
+        ..request
+    };
+    reached.status(Code::RequestIdReused, changes.create_change(other).await);
+    let pause = v1::PauseChangeRequest {
+        name: made.name.clone(),
+        etag: String::new(),
+    };
+    reached.status(Code::ChangeState, changes.pause_change(pause.clone()).await);
+    let stale = v1::PauseChangeRequest {
+        etag: "r99".into(),
+        ..pause
+    };
+    reached.status(Code::EtagMismatch, changes.pause_change(stale).await);
+    let plan = v1::PlanChangeRequest {
+        name: made.name.clone(),
+        etag: made.etag,
+    };
+    let planned = changes.plan_change(plan).await.unwrap().into_inner();
+    let start = v1::StartChangeRequest {
+        name: made.name.clone(),
+        plan_hash: planned.plan_hash.clone(),
+        targets: planned.total.unwrap().total,
+    };
+    reached.status(Code::ApprovalMissing, changes.start_change(start.clone()).await);
+    let more = v1::StartChangeRequest {
+        targets: start.targets + 1,
+        ..start.clone()
+    };
+    reached.status(Code::TargetCountMoved, changes.start_change(more).await);
+    let another = v1::StartChangeRequest {
+        plan_hash: vec![1; 32],
+        ..start
+    };
+    reached.status(Code::ChangePlanMoved, changes.start_change(another).await);
+    let approve = v1::ApproveChangeRequest {
+        name: made.name.clone(),
+        plan_hash: planned.plan_hash,
+    };
+    reached.status(Code::ApprovalOwn, changes.approve_change(approve).await);
+    let list = v1::ListTargetsRequest {
+        name: made.name,
+        page_token: "bm8".into(),
+        ..v1::ListTargetsRequest::default()
+    };
+    reached.status(Code::PageTokenInvalid, changes.list_targets(list).await);
+}

@@ -1,0 +1,100 @@
+//! A change, for people: what it does to how many, how far it is, and what can be done.
+
+use crate::{
+    cli::Session,
+    failure::Failure,
+    output::{Format, Listing, print_one, text::line},
+    records::{Change, Stage},
+};
+use muster_proto::v1;
+
+/// Prints a change.
+pub(super) fn show(session: &mut Session<'_>, change: v1::Change) -> Result<(), Failure> {
+    let change = Change::from(change);
+    if session.format != Format::Table {
+        return print_one(session.out, session.format, &change);
+    }
+    let id = change.name.trim_start_matches("changes/");
+    let title = if change.title.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", change.title)
+    };
+    let urgent = if change.priority == "EMERGENCY" {
+        ", emergency"
+    } else {
+        ""
+    };
+    let filter = if change.filter.is_empty() {
+        "all devices"
+    } else {
+        change.filter.as_str()
+    };
+    let lines = [
+        ("Change", format!("{id}{title}")),
+        ("Action", change.action.clone()),
+        ("Devices", filter.to_owned()),
+        ("State", format!("{}{urgent}: {}", change.state, change.summary)),
+        ("Plan", change.plan.clone()),
+        ("Targets", targets(&change)),
+        ("Approved", approved(&change)),
+    ];
+    for (name, value) in lines.iter().filter(|(_, value)| !value.is_empty()) {
+        writeln!(session.out, "{name:<9} {}", line(value))?;
+    }
+    if !change.plan.is_empty() || change.targets.total > 0 {
+        writeln!(session.out)?;
+        let mut stages = Listing::of::<Stage>(session.out, Format::Table, &[])?;
+        for stage in &change.stages {
+            stages.push(stage)?;
+        }
+        stages.finish()?;
+    }
+    if !change.next.is_empty() {
+        writeln!(session.out, "\nNext:")?;
+        for next in &change.next {
+            writeln!(session.out, "  {}", line(next))?;
+        }
+    }
+    Ok(())
+}
+
+/// How many devices match, and why some of them are no targets.
+fn targets(change: &Change) -> String {
+    let left_out: u32 = change.excluded.values().sum();
+    let targets = change.targets.total;
+    if targets == 0 && left_out == 0 && change.plan.is_empty() {
+        return String::new();
+    }
+    let reasons: Vec<_> = change
+        .excluded
+        .iter()
+        .map(|(reason, count)| format!("{count} {reason}"))
+        .collect();
+    let reasons = if reasons.is_empty() {
+        String::new()
+    } else {
+        format!(": {}", reasons.join(", "))
+    };
+    format!(
+        "{targets} of {} devices that match; {left_out} left out{reasons}",
+        targets + left_out
+    )
+}
+
+fn approved(change: &Change) -> String {
+    if change.approvals_needed == 0 && change.approvals.is_empty() {
+        return String::new();
+    }
+    let by: Vec<_> = change
+        .approvals
+        .iter()
+        .map(|name| name.trim_start_matches("operators/"))
+        .collect();
+    let by = if by.is_empty() {
+        String::new()
+    } else {
+        format!(": {}", by.join(", "))
+    };
+    format!("{} of {}{by}", change.approvals.len(), change.approvals_needed)
+}

@@ -1,0 +1,278 @@
+//! Changes of many devices, and their targets.
+
+use super::{hex, state, time};
+use crate::output::{Column, Look, Record};
+use muster_proto::v1::{self, change_action::Action, share::Share};
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// A change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Change {
+    /// `changes/{id}`
+    pub name: String,
+    /// What it is for.
+    pub title: String,
+    /// What every target becomes, in words.
+    pub action: String,
+    /// Which devices.
+    pub filter: String,
+    /// `operators/{name}`
+    pub author: String,
+    /// When it was made.
+    pub create_time: Option<String>,
+    /// Its state, such as `RUNNING`.
+    pub state: String,
+    /// `NORMAL` or `EMERGENCY`.
+    pub priority: String,
+    /// Changes with every step.
+    pub etag: String,
+    /// Names the plan, in hexadecimal; empty when there is none.
+    pub plan: String,
+    /// The stage that is open, from 1; 0 when none is.
+    pub stage: u32,
+    /// Why it was halted.
+    pub halt: String,
+    /// All targets.
+    pub targets: Counts,
+    /// The same, stage by stage.
+    pub stages: Vec<Stage>,
+    /// Devices that match and are no targets, by the kind of reason.
+    pub excluded: BTreeMap<String, u32>,
+    /// How many others must approve the plan.
+    pub approvals_needed: u32,
+    /// `operators/{name}` of those who did.
+    pub approvals: Vec<String>,
+    /// What it waits for.
+    pub summary: String,
+    /// What can be done next.
+    pub next: Vec<String>,
+    /// Nothing can come of it any more.
+    pub over: bool,
+}
+
+/// How many targets stand where.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[expect(missing_docs, reason = "the states of targets, by their names")]
+pub struct Counts {
+    pub total: u32,
+    pub waiting: u32,
+    pub sent: u32,
+    pub proved: u32,
+    pub done: u32,
+    pub failed: u32,
+    pub timed_out: u32,
+    pub skipped: u32,
+    pub reverting: u32,
+    pub reverted: u32,
+}
+
+/// A stage of a change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Stage {
+    /// From 1.
+    pub stage: u32,
+    /// How many targets it should take, of all: a count, or a percentage; `rest` for the last.
+    pub size: String,
+    /// How long a target must stand by what it proved, in seconds.
+    pub soak_seconds: u64,
+    /// How many may fail: a count, or a percentage.
+    pub failures: String,
+    /// How many may stay silent.
+    pub silent: String,
+    /// Its targets.
+    #[serde(flatten)]
+    pub counts: Counts,
+}
+
+fn share(share: Option<&v1::Share>) -> Option<String> {
+    match share?.share? {
+        Share::Count(count) => Some(count.to_string()),
+        Share::PerMille(part) if part % 10 == 0 => Some(format!("{}%", part / 10)),
+        Share::PerMille(part) => Some(format!("{}.{}%", part / 10, part % 10)),
+    }
+}
+
+impl From<v1::TargetCounts> for Counts {
+    fn from(wire: v1::TargetCounts) -> Self {
+        Self {
+            total: wire.total,
+            waiting: wire.waiting,
+            sent: wire.sent,
+            proved: wire.proved,
+            done: wire.done,
+            failed: wire.failed,
+            timed_out: wire.timed_out,
+            skipped: wire.skipped,
+            reverting: wire.reverting,
+            reverted: wire.reverted,
+        }
+    }
+}
+
+/// An action in words.
+fn words(action: Option<v1::ChangeAction>) -> String {
+    let bare = |name: &str| name.rsplit('/').next().unwrap_or(name).to_owned();
+    match action.and_then(|action| action.action) {
+        Some(Action::Profile(to)) => format!("profile {}@{}", bare(&to.name), to.revision),
+        Some(Action::FirmwarePolicy(to)) => format!("firmware policy {}@{}", bare(&to.name), to.revision),
+        Some(Action::Move(to)) => format!("move to {}", bare(&to.site)),
+        Some(Action::Suspend(suspend)) => format!("suspend: {}", suspend.reason),
+        Some(Action::Resume(_)) => "resume".into(),
+        Some(Action::Retire(retire)) => format!("retire: {}", retire.reason),
+        Some(Action::RotateCertificate(_)) => "rotate certificates".into(),
+        None => String::new(),
+    }
+}
+
+impl From<v1::Change> for Change {
+    fn from(wire: v1::Change) -> Self {
+        let strategy = wire.strategy.unwrap_or_default();
+        let counts = wire.stages.into_iter().map(Counts::from);
+        // A change that is not planned has stages and no counts.
+        let counts = counts.chain(std::iter::repeat(Counts::default()));
+        let stages = (1..).zip(strategy.stages).zip(counts);
+        let stages = stages.map(|((number, stage), counts)| Stage {
+            stage: number,
+            size: share(stage.size.as_ref()).unwrap_or_else(|| "rest".into()),
+            soak_seconds: stage.soak_seconds,
+            failures: share(stage.failures.as_ref()).unwrap_or_default(),
+            silent: share(stage.silent.as_ref()).unwrap_or_default(),
+            counts,
+        });
+        Self {
+            state: state(wire.state, v1::change::State::as_str_name, "STATE_"),
+            priority: state(wire.priority, v1::change::Priority::as_str_name, ""),
+            create_time: time(wire.create_time.as_ref()),
+            action: words(wire.action),
+            plan: hex(&wire.plan_hash),
+            targets: wire.total.map(Counts::from).unwrap_or_default(),
+            stages: stages.collect(),
+            excluded: wire.excluded.into_iter().collect(),
+            approvals: wire.approvals.into_iter().map(|one| one.operator).collect(),
+            name: wire.name,
+            title: wire.title,
+            filter: wire.filter,
+            author: wire.author,
+            etag: wire.etag,
+            stage: wire.stage,
+            halt: wire.halt,
+            approvals_needed: wire.approvals_needed,
+            summary: wire.summary,
+            next: wire.next,
+            over: wire.over,
+        }
+    }
+}
+
+impl Record for Change {
+    const COLUMNS: &'static [Column] = &[
+        Column::shown("name", "ID", Look::Name),
+        Column::shown("action", "ACTION", Look::Plain),
+        Column::shown("state", "STATE", Look::Plain),
+        Column::shown("stage", "STAGE", Look::Number),
+        Column::shown("targets.total", "TARGETS", Look::Number),
+        Column::shown("targets.done", "DONE", Look::Number),
+        Column::shown("targets.failed", "FAILED", Look::Number),
+        Column::shown("targets.timed_out", "SILENT", Look::Number),
+        Column::shown("author", "AUTHOR", Look::Name),
+        Column::shown("create_time", "CREATED", Look::Time),
+        Column::extra("title", Look::Plain),
+        Column::extra("filter", Look::Plain),
+        Column::extra("priority", Look::Plain),
+        Column::extra("plan", Look::Plain),
+        Column::extra("halt", Look::Plain),
+        Column::extra("targets.waiting", Look::Number),
+        Column::extra("targets.sent", Look::Number),
+        Column::extra("targets.proved", Look::Number),
+        Column::extra("targets.skipped", Look::Number),
+        Column::extra("targets.reverting", Look::Number),
+        Column::extra("targets.reverted", Look::Number),
+        Column::extra("excluded", Look::Plain),
+        Column::extra("approvals_needed", Look::Number),
+        Column::extra("approvals", Look::Plain),
+        Column::extra("summary", Look::Plain),
+        Column::extra("etag", Look::Plain),
+    ];
+}
+
+impl Record for Stage {
+    const COLUMNS: &'static [Column] = &[
+        Column::shown("stage", "STAGE", Look::Number),
+        Column::shown("size", "SIZE", Look::Plain),
+        Column::shown("total", "TARGETS", Look::Number),
+        Column::shown("waiting", "WAITING", Look::Number),
+        Column::shown("sent", "SENT", Look::Number),
+        Column::shown("proved", "PROVED", Look::Number),
+        Column::shown("done", "DONE", Look::Number),
+        Column::shown("failed", "FAILED", Look::Number),
+        Column::shown("timed_out", "SILENT", Look::Number),
+        Column::shown("skipped", "SKIPPED", Look::Number),
+        Column::shown("reverting", "REVERTING", Look::Number),
+        Column::shown("reverted", "REVERTED", Look::Number),
+        Column::shown("failures", "MAY FAIL", Look::Plain),
+        Column::shown("silent", "MAY BE SILENT", Look::Plain),
+    ];
+}
+
+/// A device that a change found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ChangeTarget {
+    /// `devices/{id}`
+    pub device: String,
+    /// Empty when it is not registered any more.
+    pub serial: String,
+    /// From 1; 0 of a device that is left out.
+    pub stage: u32,
+    /// How far it is, such as `PROVED`.
+    pub state: String,
+    /// Why it failed, or is left out.
+    pub reason: String,
+    /// The generation under which the change, or its rollback, reached it; 0 when it did not.
+    pub generation: u64,
+    /// Since when.
+    pub time: Option<String>,
+}
+
+impl From<v1::ChangeTarget> for ChangeTarget {
+    fn from(wire: v1::ChangeTarget) -> Self {
+        Self {
+            state: state(wire.state, v1::change_target::State::as_str_name, "STATE_"),
+            time: time(wire.time.as_ref()),
+            device: wire.device,
+            serial: wire.serial,
+            stage: wire.stage,
+            reason: wire.reason,
+            generation: wire.generation,
+        }
+    }
+}
+
+impl Record for ChangeTarget {
+    const COLUMNS: &'static [Column] = &[
+        Column::shown("serial", "SERIAL", Look::Plain),
+        Column::shown("stage", "STAGE", Look::Number),
+        Column::shown("state", "STATE", Look::Plain),
+        Column::shown("generation", "GENERATION", Look::Number),
+        Column::shown("time", "SINCE", Look::Time),
+        Column::shown("reason", "REASON", Look::Plain),
+        Column::extra("device", Look::Name),
+    ];
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_read_as_they_are_written() {
+        let check = |written: Share, expected: &str| {
+            let wire = v1::Share { share: Some(written) };
+            assert_eq!(share(Some(&wire)).as_deref(), Some(expected));
+        };
+        check(Share::Count(100), "100");
+        check(Share::PerMille(20), "2%");
+        check(Share::PerMille(25), "2.5%");
+        check(Share::PerMille(1), "0.1%");
+    }
+}
