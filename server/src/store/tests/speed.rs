@@ -120,3 +120,82 @@ async fn claims_of_a_fleet() {
     show("claims (two commits each)", clients * each, start.elapsed());
     store.close().await.unwrap();
 }
+
+/// The store's part of a change: its plan written down, its devices taken, its targets begun.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a measurement, for release builds"]
+async fn targets_of_a_change() {
+    use super::{
+        build::{alice, at, fresh},
+        drive::{PLAN, change, order, step, turns},
+    };
+    use crate::store::{Advance, ChangeOrder, PlanPart, PlanTotals};
+    use muster_domain::change::{Former, IN_FLIGHT_LIMIT, Standing, Tally, Target, TargetState};
+    let rows = 1 << 18;
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(&directory.path().join("store.redb")).unwrap();
+    found(&store).await;
+    import(&store, 1, rows, |place| place).await;
+    let mut wanted = change(9);
+    wanted.strategy.in_flight = IN_FLIGHT_LIMIT;
+    let id = wanted.id;
+    store.create_change(wanted, String::new()).await.unwrap().unwrap();
+    let attempt = store.begin_plan(id, None, at(1)).await.unwrap().unwrap().attempt;
+    // Every second device is at the site that the change is about to leave.
+    let site: Option<muster_domain::names::SiteCode> = Some("BER-1".parse().unwrap());
+    let targets: Vec<_> = (0..rows).step_by(2).collect();
+    let start = Instant::now();
+    for part in targets.chunks(32_768) {
+        let target = |number: &u32| Target {
+            device: fresh(1, *number).id,
+            stage: 1,
+            site: site.clone(),
+            former: Former::Site(site.clone()),
+            state: TargetState::Waiting { reached: None },
+        };
+        let part = PlanPart {
+            targets: part.iter().map(target).collect(),
+            excluded: Vec::new(),
+        };
+        store.write_plan(id, attempt, part).await.unwrap().unwrap();
+    }
+    let count = u32::try_from(targets.len()).unwrap();
+    show("targets planned", count, start.elapsed());
+    let totals = PlanTotals {
+        plan: PLAN,
+        tallies: vec![
+            Tally::default(),
+            Tally::of(vec![Standing::Waiting; targets.len()]),
+        ],
+        excluded: std::collections::BTreeMap::new(),
+    };
+    let finished = store.finish_plan(id, attempt, totals, alice(), at(2)).await;
+    finished.unwrap().unwrap();
+    order(&store, id, ChangeOrder::Start(PLAN, count)).await.unwrap();
+    let start = Instant::now();
+    while store.change(id).await.unwrap().unwrap().is_reserving() {
+        assert!(step(&store, id, at(3)).await);
+    }
+    show("devices taken", count, start.elapsed());
+    let (mut rendering, mut committing) = (Duration::ZERO, Duration::ZERO);
+    loop {
+        let (stage, most) = match store.advance_change(id, at(4)).await.unwrap() {
+            Advance::Begin(stage, most) => (stage, most.min(2000)),
+            Advance::Stepped => continue,
+            Advance::Revert | Advance::Wait => break,
+        };
+        let start = Instant::now();
+        let record = store.change(id).await.unwrap().unwrap();
+        let action = record.change.action.clone();
+        let most = usize::try_from(most).unwrap();
+        let found = store.next_turns(record, stage, most).await.unwrap();
+        let turns = turns(&store, found, |_, device| action.pins(device)).await;
+        rendering += start.elapsed();
+        let start = Instant::now();
+        store.begin_targets(id, turns, at(4)).await.unwrap();
+        committing += start.elapsed();
+    }
+    show("read and rendered", count, rendering);
+    show("begun", count, committing);
+    store.close().await.unwrap();
+}
