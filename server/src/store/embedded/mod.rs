@@ -39,7 +39,7 @@ pub use registry::FORMAT;
 #[cfg(test)]
 pub(super) use {
     batches::BatchRequest,
-    record::{MappingText, Record, Replaceable},
+    record::{MappingText, ProfileText, Record, Replaceable},
 };
 
 use super::{Counts, StoreError, Work};
