@@ -21,11 +21,13 @@ pub enum Exit {
     NotPermitted,
     /// The server cannot be reached, or asks to come back later.
     Unavailable,
+    /// A comparison, lint or test worked, and found something.
+    Found,
 }
 
 impl Exit {
     /// All of them, in order of number.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Done,
         Self::Fault,
         Self::Usage,
@@ -34,6 +36,7 @@ impl Exit {
         Self::NotFound,
         Self::NotPermitted,
         Self::Unavailable,
+        Self::Found,
     ];
 
     /// The number that the shell sees.
@@ -47,6 +50,7 @@ impl Exit {
             Self::NotFound => 5,
             Self::NotPermitted => 6,
             Self::Unavailable => 7,
+            Self::Found => 8,
         }
     }
 
@@ -61,6 +65,7 @@ impl Exit {
             Self::NotFound => "what was named is not there",
             Self::NotPermitted => "no operator certificate, or its role does not allow this",
             Self::Unavailable => "the server cannot be reached, or asks to come back later",
+            Self::Found => "a comparison, lint or test found something",
         }
     }
 
@@ -84,7 +89,7 @@ mod tests {
     #[test]
     fn numbers_are_the_documented_ones() {
         let numbers: Vec<_> = Exit::ALL.iter().map(|exit| exit.number()).collect();
-        assert_eq!(numbers, [0, 1, 2, 3, 4, 5, 6, 7]);
+        assert_eq!(numbers, [0, 1, 2, 3, 4, 5, 6, 7, 8]);
         let table = Exit::table();
         for exit in Exit::ALL {
             assert!(

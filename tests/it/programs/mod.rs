@@ -10,6 +10,7 @@ mod grpcio;
 mod mosquitto;
 mod openssl;
 mod paho;
+mod profiles;
 mod readme;
 mod stop;
 mod subscribers;

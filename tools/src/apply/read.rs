@@ -86,7 +86,8 @@ fn files_of(directory: &Path) -> Result<Vec<PathBuf>, Failure> {
     let entries = std::fs::read_dir(directory).map_err(failed)?;
     let paths: Result<Vec<_>, _> = entries.map(|entry| entry.map(|entry| entry.path())).collect();
     let mut files = paths.map_err(failed)?;
-    files.retain(|path| path.is_file() && FileFormat::of(path).is_some());
+    let is_test = |path: &Path| path.to_string_lossy().ends_with(crate::profile::test::ENDING);
+    files.retain(|path| path.is_file() && FileFormat::of(path).is_some() && !is_test(path));
     files.sort_unstable();
     if files.is_empty() {
         let message = format!(
@@ -360,6 +361,7 @@ mod tests {
         write("b.toml", "[[models]]\nname = 'b'");
         write("a.json", r#"{"models": [{"name": "a"}]}"#);
         write("notes.txt", "not a resource");
+        write("a.test.toml", "cases = 'of a profile'");
         std::fs::create_dir(directory.path().join("templates")).unwrap();
         write("templates/net.toml", "{{ x }}");
         let read = read_path(directory.path(), Kind::Any, None).unwrap();
