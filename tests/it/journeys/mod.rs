@@ -11,6 +11,7 @@ mod lost_answers;
 mod metrics;
 mod operator;
 mod presence;
+mod profiles;
 mod renewal;
 mod terms;
 mod watch;

@@ -40,7 +40,7 @@ lints! {
     Refused "refused" "`muster apply` refuses it; the number says why."
     RenderFails "render-fails" "It cannot be rendered with sample values made from types, defaults and choices, or a file is then not what its name says."
     UnquotedText "unquoted-text" "A text is inserted without `tojson` into JSON, YAML or TOML: a quote in it breaks the file, or says something else."
-    MaybeMissing "maybe-missing" "What not every device has is compared without `is defined`: where it is missing, the answer is silently no."
+    MaybeMissing "maybe-missing" "What not every device has is compared without `is defined`: a device without it is refused."
     RequiredParameter "required-parameter" "A parameter has no default: every row of a manifest needs a value."
     UnusedParameter "unused-parameter" "No file uses the parameter."
     EmptyFile "empty-file" "A file is empty with sample values."
@@ -198,7 +198,9 @@ impl Findings<'_> {
     /// What shows in a template's text.
     fn written(&mut self, field: &str, template: &str) {
         for name in scan::compared(template) {
-            let message = format!("compares {name}, which not every device has, without {name} is defined");
+            let message = format!(
+                "compares {name}, which not every device has: one without it is refused; ask {name} is defined first, or give it a default"
+            );
             self.add(Lint::MaybeMissing, field, message);
         }
         let is_trailing = |line: &str| line.trim_end_matches('\r').ends_with([' ', '\t']);

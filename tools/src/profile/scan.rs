@@ -1,5 +1,5 @@
-//! What templates compare: read from their text, because the engine, once it runs, takes a comparison with what is not
-//! there for a no.
+//! What templates compare: read from their text. A template that compares is meant to work for devices of several kinds,
+//! and the engine refuses a comparison with what is not there; samples, which have everything, do not show that.
 
 /// Words that compare their neighbours.
 const COMPARISONS: [&str; 8] = ["==", "!=", "<", ">", "<=", ">=", "in", "not"];

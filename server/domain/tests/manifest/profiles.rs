@@ -291,6 +291,11 @@ fn values_are_typed_and_missing_ones_are_named() {
     check(&[], "{{ device.position }}", Ok("Hall \"1\""));
     check(&[], "{{ device.mac | default('none') }}", Ok("none"));
     check(&[], "{% if device.mac is defined %}x{% endif %}y", Ok("y"));
+    // What is not there is compared with nothing; `muster profile lint` finds that beforehand.
+    for comparison in ["device.mac == 'x'", "'x' != device.mac", "device.mac in ['x']"] {
+        let template = format!("{{% if {comparison} %}}a{{% else %}}b{{% endif %}}");
+        check(&[], &template, Err((Code::RenderFailed, "files.f")));
+    }
     check(&[], "{% if site %}x{% endif %}", Ok("x"));
     check(&[], "{{ device.mac }}", Err((Code::RenderFailed, "files.f")));
     check(
