@@ -106,7 +106,7 @@ enum Command {
     /// Mappings: what the columns of manifests mean.
     #[command(subcommand, visible_alias = "mappings", after_long_help = MAPPING)]
     Mapping(catalog::Command<catalog::Mappings>),
-    /// Configuration templates.
+    /// Configuration templates: apply, compare, render, look through and test them.
     #[command(subcommand, visible_alias = "profiles")]
     Profile(profile::Command),
     /// Firmware policies.
@@ -269,7 +269,7 @@ async fn dispatch(command: Command, session: &mut Session<'_>) -> Result<Exit, F
         Command::Site(command) => command.run(session).await?,
         Command::Naming(command) => command.run(session).await?,
         Command::Mapping(command) => command.run(session).await?,
-        Command::Profile(command) => command.run(session).await?,
+        Command::Profile(command) => return command.run(session).await,
         Command::Firmware(command) => command.run(session).await?,
         Command::Fleet(command) => command.run(session).await?,
         Command::Audit(command) => command.run(session).await?,

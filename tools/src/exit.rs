@@ -23,11 +23,13 @@ pub enum Exit {
     Unavailable,
     /// The change that was watched did not come to its end.
     Stopped,
+    /// A comparison, lint or test worked, and found something.
+    Found,
 }
 
 impl Exit {
     /// All of them, in order of number.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Done,
         Self::Fault,
         Self::Usage,
@@ -37,6 +39,7 @@ impl Exit {
         Self::NotPermitted,
         Self::Unavailable,
         Self::Stopped,
+        Self::Found,
     ];
 
     /// The number that the shell sees.
@@ -51,6 +54,7 @@ impl Exit {
             Self::NotPermitted => 6,
             Self::Unavailable => 7,
             Self::Stopped => 8,
+            Self::Found => 9,
         }
     }
 
@@ -66,6 +70,7 @@ impl Exit {
             Self::NotPermitted => "no operator certificate, or its role does not allow this",
             Self::Unavailable => "the server cannot be reached, or asks to come back later",
             Self::Stopped => "the change was halted, rolled back or aborted",
+            Self::Found => "a comparison, lint or test found something",
         }
     }
 
@@ -89,7 +94,7 @@ mod tests {
     #[test]
     fn numbers_are_the_documented_ones() {
         let numbers: Vec<_> = Exit::ALL.iter().map(|exit| exit.number()).collect();
-        assert_eq!(numbers, [0, 1, 2, 3, 4, 5, 6, 7, 8]);
+        assert_eq!(numbers, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
         let table = Exit::table();
         for exit in Exit::ALL {
             assert!(

@@ -26,6 +26,7 @@ pub mod import;
 mod logs;
 mod mqtt;
 pub mod output;
+mod profile;
 pub mod records;
 mod render;
 pub mod template;

@@ -1,41 +1,44 @@
 //! Rendering a profile here: the registry's own renderer, with values of a device, of the command line, or both.
 
 use crate::{
+    apply::parameter_source,
     failure::{Answer, Failure},
     records::RenderedFile,
 };
 use muster_domain::{
     Refusal,
-    catalog::{Facts, ParameterSource, ParameterType, Profile, ProfileSource, SiteSource},
+    catalog::{Facts, Profile, ProfileSource, SiteSource},
     mac::Mac,
     names::{ModelName, Serial},
 };
-use muster_proto::v1::{self, profile::parameter::Type};
+use muster_proto::v1;
 use std::{collections::BTreeMap, fmt::Display, str::FromStr};
+
+/// A profile as it travels, as it was written.
+pub(crate) fn source_of(wire: v1::Profile) -> ProfileSource {
+    let parameters = wire.parameters.into_iter();
+    ProfileSource {
+        name: bare(wire.name),
+        message: wire.revision.map(|revision| revision.message).unwrap_or_default(),
+        parameters: parameters
+            .map(|(key, parameter)| (key, parameter_source(parameter)))
+            .collect(),
+        files: wire.files.into_iter().collect(),
+    }
+}
 
 /// A profile as it travels, checked as the registry checks it.
 pub(crate) fn profile_of(wire: v1::Profile) -> Result<Profile, Failure> {
-    let parameters = wire.parameters.into_iter().map(|(key, parameter)| {
-        let kind = match parameter.r#type() {
-            Type::Integer => ParameterType::Integer,
-            Type::Number => ParameterType::Number,
-            Type::Boolean => ParameterType::Boolean,
-            Type::String | Type::Unspecified => ParameterType::String,
-        };
-        let default = parameter.default;
-        (key, ParameterSource { kind, default })
-    });
-    let source = ProfileSource {
-        name: bare(wire.name),
-        message: String::new(),
-        parameters: parameters.collect(),
-        files: wire.files.into_iter().collect(),
-    };
-    source.check().map_err(refused)
+    source_of(wire).check().map_err(refused)
+}
+
+/// A revision that the registry keeps; it may be older than some of the rules.
+pub(crate) fn kept_profile_of(wire: v1::Profile) -> Result<Profile, Failure> {
+    source_of(wire).restore().map_err(refused)
 }
 
 /// `collection/name` without its collection.
-fn bare(name: String) -> String {
+pub(crate) fn bare(name: String) -> String {
     match name.split_once('/') {
         Some((_, rest)) => rest.to_owned(),
         None => name,
@@ -43,7 +46,7 @@ fn bare(name: String) -> String {
 }
 
 /// Refusals of the domain's own rules: the first decides, all are named.
-fn refused(refusals: Vec<Refusal>) -> Failure {
+pub(crate) fn refused(refusals: Vec<Refusal>) -> Failure {
     let Some(first) = refusals.first() else {
         return Failure::Fault(anyhow::anyhow!("refused without a reason"));
     };
@@ -82,6 +85,11 @@ impl Subject {
             model: bare(device.model),
             ..device
         };
+        Self { device, site }
+    }
+
+    /// A made-up device at a site.
+    pub(crate) const fn at(device: v1::Device, site: Option<SiteSource>) -> Self {
         Self { device, site }
     }
 
@@ -216,11 +224,13 @@ fn unknown(name: &str, profile: &Profile) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use muster_proto::v1::profile::parameter::Type;
 
     fn profile(template: &str) -> Result<Profile, Failure> {
         let parameter = |kind: Type, default: Option<&str>| v1::profile::Parameter {
             r#type: kind.into(),
             default: default.map(str::to_owned),
+            ..Default::default()
         };
         profile_of(v1::Profile {
             name: "profiles/gateway".into(),

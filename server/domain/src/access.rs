@@ -129,6 +129,7 @@ pub const TABLE: &[(&str, Rule)] = &[
     ("muster.v1.Catalog/ListSites", READ),
     ("muster.v1.Catalog/GetProfile", READ),
     ("muster.v1.Catalog/ListProfiles", READ),
+    ("muster.v1.Catalog/ListProfileRevisions", READ),
     ("muster.v1.Catalog/GetFirmwarePolicy", READ),
     ("muster.v1.Catalog/ListFirmwarePolicies", READ),
     ("muster.v1.Catalog/GetMapping", READ),

@@ -2,7 +2,7 @@
 
 use crate::{
     Code, Refusal,
-    catalog::{Catalog, Facts, Model, Profile, Revision, RevisionNumber, Site},
+    catalog::{Catalog, Facts, Model, Profile, Renderer, Revision, RevisionNumber, Site, Syntax},
     device::Device,
     names::{PolicyName, ProfileName, SiteCode},
 };
@@ -79,6 +79,24 @@ impl Content {
     /// SHA-256 of the JSON text: maps are ordered, so equal contents have equal digests.
     pub fn digest(&self) -> ContentDigest {
         Sha256::digest(json(self)).into()
+    }
+
+    /// Reads every file as what its key says. A content is rendered without that, because it was done when its target
+    /// was made; one that came out otherwise than its target must pass before a device gets it.
+    ///
+    /// # Errors
+    /// [`Code::RenderFailed`] at `files.KEY` for each file that no reader takes.
+    pub fn check_files(&self) -> Result<(), Vec<Refusal>> {
+        let wrong = self.files.iter().filter_map(|(key, text)| {
+            let malformed = Syntax::of(key).check(text).err()?;
+            Some(Refusal::new(Code::RenderFailed, malformed.to_string()).at(format!("files.{key}")))
+        });
+        let problems: Vec<_> = wrong.collect();
+        if problems.is_empty() {
+            Ok(())
+        } else {
+            Err(problems)
+        }
     }
 }
 
@@ -333,24 +351,29 @@ impl Recipe {
             .collect()
     }
 
+    /// The files of a device, rendered by `render`.
     fn files(
         &self,
         facts: &Facts<'_>,
         place: Option<&Place>,
+        render: impl FnOnce(&Renderer, &Facts<'_>) -> Result<BTreeMap<String, String>, Vec<Refusal>>,
     ) -> Result<BTreeMap<String, String>, Vec<Refusal>> {
         match &self.profile {
             None => Ok(BTreeMap::new()),
             Some(revision) => {
                 let renderer = revision.content.renderer().map_err(|refusal| vec![refusal])?;
-                renderer.render(&Facts {
-                    site: place.map(|place| &*place.site),
-                    ..*facts
-                })
+                let site = place.map(|place| &*place.site);
+                render(renderer, &Facts { site, ..*facts })
             }
         }
     }
 
-    /// The values among these that have not the type of their parameter.
+    /// All that the value of a variable must be, in one line; `None` when no parameter asks for it.
+    pub(crate) fn rule(&self, variable: &str) -> Option<String> {
+        self.profile.as_ref()?.content.renderer().ok()?.rule(variable)
+    }
+
+    /// The values among these that their parameters do not allow.
     pub(crate) fn wrong_values(&self, variables: &BTreeMap<String, String>) -> Vec<Refusal> {
         let renderer = self
             .profile
@@ -363,7 +386,7 @@ impl Recipe {
     fn content(&self, facts: &Facts<'_>, place: Option<&Place>) -> Result<Content, Vec<Refusal>> {
         Ok(Content {
             profile: self.profile_reference(),
-            files: self.files(facts, place)?,
+            files: self.files(facts, place, Renderer::render_again)?,
             location: place.map(|place| location(&place.site, facts.position)),
             firmware: self.firmware(),
             labels: self.labels(facts),
@@ -378,7 +401,7 @@ impl Recipe {
         place: Option<&Place>,
         scratch: &mut Vec<u8>,
     ) -> Result<ContentDigest, Vec<Refusal>> {
-        let files = self.files(facts, place)?;
+        let files = self.files(facts, place, Renderer::render)?;
         scratch.clear();
         scratch.extend_from_slice(b"{\"profile\":");
         scratch.extend_from_slice(&self.profile_json);

@@ -10,11 +10,11 @@ use super::{
 use crate::service::APPLY_LIMIT;
 use muster_domain::{
     Code, Refusal,
-    catalog::{Resource, RevisionNumber},
+    catalog::{Resource, Revision, RevisionNumber},
     names::{MappingName, ModelName, NamingRuleName, PolicyName, ProfileName, SiteCode},
 };
 use muster_proto::v1::{self, catalog_server::Catalog};
-use std::{collections::BTreeMap, ops::Bound, str::FromStr};
+use std::{collections::BTreeMap, ops::Bound, str::FromStr, sync::Arc};
 use tonic::{Request, Response, Status};
 
 fn missing(name: &str) -> Status {
@@ -68,6 +68,32 @@ impl Api {
             _ => String::new(),
         };
         Ok((page, token))
+    }
+
+    /// One page of revisions from the newest down, and the token of the next. Only newer ones are ever added, so pages
+    /// stay as they are.
+    fn newest_first<T>(
+        &self,
+        revisions: &[Arc<Revision<T>>],
+        name: &str,
+        size: i32,
+        token: &str,
+    ) -> Result<(Vec<v1::RevisionInfo>, String), Refusal> {
+        let size = page::size(size)?;
+        let listing = format!("{name}/revisions");
+        let below = self.pages.number(token, &listing)?;
+        let mut rest = revisions
+            .iter()
+            .rev()
+            .skip_while(|revision| below.is_some_and(|below| u128::from(revision.number) >= below));
+        let page: Vec<_> = rest.by_ref().take(size).collect();
+        let more = rest.next().is_some();
+        let token = match page.last() {
+            Some(last) if more => self.pages.token(&u128::from(last.number).to_be_bytes(), &listing),
+            _ => String::new(),
+        };
+        let infos = page.into_iter().map(|revision| catalog::revision_info(revision));
+        Ok((infos.collect(), token))
     }
 
     fn parsed(request: &v1::ApplyRequest) -> Result<Vec<(Resource, String)>, Vec<Refusal>> {
@@ -209,6 +235,25 @@ impl Catalog for Api {
             .collect();
         Ok(Response::new(v1::ListProfilesResponse {
             profiles,
+            next_page_token,
+        }))
+    }
+
+    async fn list_profile_revisions(
+        &self,
+        request: Request<v1::ListProfileRevisionsRequest>,
+    ) -> Result<Response<v1::ListProfileRevisionsResponse>, Status> {
+        permit(&request)?;
+        let asked = request.get_ref();
+        let name: ProfileName =
+            convert::id(&asked.name, "profiles", "name").map_err(|refusal| refused(&refusal))?;
+        let known = self.service.store().catalog();
+        let revisions = known.profiles.get(&name).ok_or_else(|| missing(&asked.name))?;
+        let (revisions, next_page_token) = self
+            .newest_first(revisions, &asked.name, asked.page_size, &asked.page_token)
+            .map_err(|refusal| refused(&refusal))?;
+        Ok(Response::new(v1::ListProfileRevisionsResponse {
+            revisions,
             next_page_token,
         }))
     }

@@ -18,7 +18,8 @@ use muster_proto::{
 /// How often a device is looked at again that others change meanwhile.
 const ATTEMPTS: usize = 4;
 
-/// Why a stored target does not render: what it pins was checked when it was stored, so this is a fault.
+/// Why a stored target does not render: what it pins was checked when it was stored, so this is a fault, or its site was
+/// edited since to what the profile cannot take, and the device keeps what it has.
 #[derive(Debug, thiserror::Error)]
 enum DesiredError {
     #[error("desired state of {device} does not render: {why}")]
@@ -71,12 +72,13 @@ fn message(device: &Device, content: Content, now: Timestamp) -> Desired {
     }
 }
 
+fn unrenderable(device: DeviceId, why: &[Refusal]) -> DesiredError {
+    let why = why.iter().map(Refusal::to_string).collect::<Vec<_>>().join("; ");
+    DesiredError::Unrenderable { device, why }
+}
+
 fn render(catalog: &Catalog, device: &Device) -> Result<(Content, ContentDigest), DesiredError> {
-    let unrenderable = |why: Vec<Refusal>| DesiredError::Unrenderable {
-        device: device.id,
-        why: why.iter().map(Refusal::to_string).collect::<Vec<_>>().join("; "),
-    };
-    let content = desired::of_device(catalog, device).map_err(unrenderable)?;
+    let content = desired::of_device(catalog, device).map_err(|why| unrenderable(device.id, &why))?;
     let digest = content.digest();
     Ok((content, digest))
 }
@@ -92,6 +94,10 @@ impl Service {
             if digest == device.target.digest {
                 return Ok(Some((device, content)));
             }
+            content
+                .check_files()
+                .map_err(|why| unrenderable(device.id, &why))
+                .or_fault("render desired state")?;
             let moved = self
                 .store
                 .retarget(device.id, device.target.generation, digest, self.clock.now());

@@ -12,6 +12,7 @@ mod lost_answers;
 mod metrics;
 mod operator;
 mod presence;
+mod profiles;
 mod renewal;
 mod terms;
 mod watch;

@@ -45,6 +45,7 @@ const TABLE: &[(&str, May)] = &[
     ("muster.v1.Catalog/ListMappings", May::Read),
     ("muster.v1.Catalog/ListModels", May::Read),
     ("muster.v1.Catalog/ListNamingRules", May::Read),
+    ("muster.v1.Catalog/ListProfileRevisions", May::Read),
     ("muster.v1.Catalog/ListProfiles", May::Read),
     ("muster.v1.Catalog/ListSites", May::Read),
     ("muster.v1.Certificates/GetCertificate", May::Read),

@@ -11,6 +11,7 @@ mod grpcio;
 mod mosquitto;
 mod openssl;
 mod paho;
+mod profiles;
 mod readme;
 mod router;
 mod rumqttc;

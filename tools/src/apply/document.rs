@@ -2,7 +2,7 @@
 
 use super::{Kind, Resource, profile::ProfileDocument, wire};
 use muster_domain::{
-    catalog::{ModelSource, NamingRuleSource, SiteSource},
+    catalog::{ModelSource, NamingRuleSource, SiteSource, Syntax},
     manifest::MappingSource,
 };
 use muster_firmware_policy::PolicySource;
@@ -144,9 +144,20 @@ impl Document<'_> {
 
     /// One document, several after each other, or arrays of them.
     pub(super) fn json(&self, text: &str) -> Result<Vec<Resource>, String> {
+        let values = serde_json::Deserializer::from_str(text).into_iter();
+        self.values(values.map(|value| value.map_err(|error| error.to_string())))
+    }
+
+    /// A mapping, a list of them, or several documents.
+    pub(super) fn yaml(&self, text: &str) -> Result<Vec<Resource>, String> {
+        let value = Syntax::Yaml.read(text).map_err(|malformed| malformed.to_string());
+        self.values([value].into_iter())
+    }
+
+    fn values(&self, values: impl Iterator<Item = Result<Value, String>>) -> Result<Vec<Resource>, String> {
         let mut resources = Vec::new();
-        for value in serde_json::Deserializer::from_str(text).into_iter::<Value>() {
-            let documents = match value.map_err(|error| error.to_string())? {
+        for value in values {
+            let documents = match value? {
                 Value::Array(items) => items,
                 other => vec![other],
             };

@@ -9,6 +9,7 @@ mod wire;
 
 pub use read::{FileFormat, read_path, read_text};
 pub use send::{ApplyOptions, send};
+pub(crate) use wire::parameter_source;
 
 use muster_proto::v1;
 
@@ -47,9 +48,10 @@ Examples:
   muster apply -f models.toml profiles/ -m \"Report every five minutes\"
   muster site apply -f sites.csv
 
-Files are TOML, JSON or, for sites, CSV; the ending of the name decides, and --format overrides it. One file holds
+Files are TOML, JSON, YAML or, for sites, CSV; the ending of the name decides, and --format overrides it. One file holds
   - one resource:            name = \"GW-200\" ...
-  - several of one kind:     [[models]] name = ... [[models]] name = ...     (JSON: an array, or one object after another)
+  - several of one kind:     [[models]] name = ... [[models]] name = ...     (JSON: an array, or one object after another;
+                             YAML: a list, or several documents)
   - several kinds:           [[models]] [[sites]] [[profiles]] [[firmware_policies]] [[naming_rules]] [[mappings]]
                              (`muster apply` only)
 A CSV of sites has the columns code, name, country, parent, latitude, longitude, time_zone, in any order.

@@ -18,6 +18,8 @@ pub enum FileFormat {
     Toml,
     /// JSON: an object, an array, or one after another.
     Json,
+    /// YAML: a mapping, a list, or several documents.
+    Yaml,
     /// A table of sites, delimited by `,` `;` tab or `|`.
     Csv,
 }
@@ -27,6 +29,7 @@ impl FileFormat {
         match path.extension()?.to_str()? {
             "toml" => Some(Self::Toml),
             "json" | "jsonl" | "ndjson" => Some(Self::Json),
+            "yaml" | "yml" => Some(Self::Yaml),
             "csv" | "tsv" => Some(Self::Csv),
             _ => None,
         }
@@ -83,10 +86,14 @@ fn files_of(directory: &Path) -> Result<Vec<PathBuf>, Failure> {
     let entries = std::fs::read_dir(directory).map_err(failed)?;
     let paths: Result<Vec<_>, _> = entries.map(|entry| entry.map(|entry| entry.path())).collect();
     let mut files = paths.map_err(failed)?;
-    files.retain(|path| path.is_file() && FileFormat::of(path).is_some());
+    let is_test = |path: &Path| path.to_string_lossy().ends_with(crate::profile::test::ENDING);
+    files.retain(|path| path.is_file() && FileFormat::of(path).is_some() && !is_test(path));
     files.sort_unstable();
     if files.is_empty() {
-        let message = format!("{} holds no .toml, .json or .csv file", directory.display());
+        let message = format!(
+            "{} holds no .toml, .json, .yaml or .csv file",
+            directory.display()
+        );
         return Err(Failure::usage(message, ""));
     }
     Ok(files)
@@ -116,6 +123,7 @@ pub fn read_text(
     let read = match format.unwrap_or_else(|| FileFormat::sniff(text)) {
         FileFormat::Toml => document.toml(text),
         FileFormat::Json => document.json(text),
+        FileFormat::Yaml => document.yaml(text),
         FileFormat::Csv => document.csv(text),
     };
     let resources = read.map_err(|why| {
@@ -209,6 +217,16 @@ mod tests {
             Kind::Any,
             &["sites/s"],
         );
+    }
+
+    #[test]
+    fn yaml_says_the_same_as_toml() {
+        let yaml = "profiles:\n- name: p\n  parameters:\n    port: {type: integer, minimum: 1, enum: [80, 443], default: 80}\n  files:\n    a.toml: |\n      port = {{ port }}\n";
+        let toml = "[[profiles]]\nname = 'p'\nparameters.port = { type = 'integer', minimum = '1', enum = ['80', 443], default = 80 }\nfiles.'a.toml' = \"port = {{ port }}\\n\"";
+        let found = read(yaml, Kind::Any, Some(FileFormat::Yaml)).unwrap();
+        assert_eq!(found, read(toml, Kind::Any, None).unwrap());
+        let found = read("name: a\n---\nname: b\n", Kind::Models, Some(FileFormat::Yaml)).unwrap();
+        assert_eq!(names(&found), ["models/a", "models/b"]);
     }
 
     #[test]
@@ -314,6 +332,12 @@ mod tests {
             Some(FileFormat::Csv),
             "line: 2",
         );
+        let yaml = |text: &str, expected: &str| {
+            let failure = read(text, Kind::Models, Some(FileFormat::Yaml)).unwrap_err();
+            assert!(failure.to_string().contains(expected), "{failure}");
+        };
+        yaml("name: a\n- b\n", "is not YAML: line 2");
+        yaml("- name: a\n- nam: b\n", "document 2: unknown field `nam`");
         check("", Kind::Models, None, "missing field `name`");
         check("[]", Kind::Models, Some(FileFormat::Json), "holds no resources");
         check(
@@ -337,6 +361,7 @@ mod tests {
         write("b.toml", "[[models]]\nname = 'b'");
         write("a.json", r#"{"models": [{"name": "a"}]}"#);
         write("notes.txt", "not a resource");
+        write("a.test.toml", "cases = 'of a profile'");
         std::fs::create_dir(directory.path().join("templates")).unwrap();
         write("templates/net.toml", "{{ x }}");
         let read = read_path(directory.path(), Kind::Any, None).unwrap();

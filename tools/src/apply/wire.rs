@@ -1,11 +1,11 @@
 //! Written resources as messages of the wire.
 
 use muster_domain::{
-    catalog::{ModelSource, NamingRuleSource, SiteSource},
+    catalog::{ModelSource, NamingRuleSource, ParameterSource, ParameterType, SiteSource},
     manifest::MappingSource,
 };
 use muster_firmware_policy::PolicySource;
-use muster_proto::v1::{self, resource::Resource as Wire};
+use muster_proto::v1::{self, profile::parameter::Type, resource::Resource as Wire};
 
 /// `collection/name`, or empty where nothing is named.
 fn named(collection: &str, name: &str) -> String {
@@ -28,6 +28,47 @@ pub(super) fn model(source: ModelSource) -> v1::Model {
         allow_local_addresses: source.allow_local_addresses,
         gateway: source.gateway,
         renewal_grace_days: source.renewal_grace_days,
+    }
+}
+
+pub(super) fn parameter(source: ParameterSource) -> v1::profile::Parameter {
+    let kind = match source.kind {
+        ParameterType::String => Type::String,
+        ParameterType::Integer => Type::Integer,
+        ParameterType::Number => Type::Number,
+        ParameterType::Boolean => Type::Boolean,
+    };
+    v1::profile::Parameter {
+        r#type: kind.into(),
+        default: source.default,
+        description: source.description,
+        choices: source.choices,
+        minimum: source.minimum,
+        maximum: source.maximum,
+        min_length: source.min_length,
+        max_length: source.max_length,
+        pattern: source.pattern,
+    }
+}
+
+/// The way back.
+pub(crate) fn parameter_source(wire: v1::profile::Parameter) -> ParameterSource {
+    let kind = match wire.r#type() {
+        Type::Integer => ParameterType::Integer,
+        Type::Number => ParameterType::Number,
+        Type::Boolean => ParameterType::Boolean,
+        Type::String | Type::Unspecified => ParameterType::String,
+    };
+    ParameterSource {
+        kind,
+        default: wire.default,
+        description: wire.description,
+        choices: wire.choices,
+        minimum: wire.minimum,
+        maximum: wire.maximum,
+        min_length: wire.min_length,
+        max_length: wire.max_length,
+        pattern: wire.pattern,
     }
 }
 

@@ -32,7 +32,7 @@ pub(crate) enum Command<K: Noun + 'static> {
 }
 
 /// The resource name of `NAME`, `NAME@N` or `NAME/revisions/N`.
-fn revision(collection: &str, name: &str) -> String {
+pub(super) fn revision(collection: &str, name: &str) -> String {
     match name.rsplit_once('@') {
         Some((base, number)) => resource(collection, &format!("{base}/revisions/{number}")),
         None => resource(collection, name),

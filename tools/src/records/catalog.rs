@@ -207,6 +207,15 @@ impl From<v1::RevisionInfo> for Revision {
     }
 }
 
+impl Record for Revision {
+    const COLUMNS: &'static [Column] = &[
+        Column::shown("number", "REVISION", Look::Number),
+        Column::shown("create_time", "CREATED", Look::Time),
+        Column::shown("author", "AUTHOR", Look::Name),
+        Column::shown("message", "MESSAGE", Look::Plain),
+    ];
+}
+
 /// A value that a profile takes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Parameter {
@@ -215,6 +224,21 @@ pub struct Parameter {
     pub kind: String,
     /// Used where the device has no value.
     pub default: Option<String>,
+    /// For people.
+    pub description: String,
+    /// The values there are; empty: all.
+    #[serde(rename = "enum")]
+    pub choices: Vec<String>,
+    /// The least number.
+    pub minimum: Option<String>,
+    /// The greatest number.
+    pub maximum: Option<String>,
+    /// Fewest characters.
+    pub min_length: Option<u32>,
+    /// Most characters.
+    pub max_length: Option<u32>,
+    /// A regular expression for whole values.
+    pub pattern: Option<String>,
 }
 
 /// A configuration template.
@@ -236,6 +260,13 @@ impl From<v1::Profile> for Profile {
         let parameter = |parameter: v1::profile::Parameter| Parameter {
             kind: state(parameter.r#type, Type::as_str_name, "TYPE_"),
             default: parameter.default,
+            description: parameter.description,
+            choices: parameter.choices,
+            minimum: parameter.minimum,
+            maximum: parameter.maximum,
+            min_length: parameter.min_length,
+            max_length: parameter.max_length,
+            pattern: parameter.pattern,
         };
         Self {
             name: wire.name,

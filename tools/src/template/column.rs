@@ -1,7 +1,8 @@
 //! The columns of a template.
 
 use super::{Sources, example, last};
-use muster_proto::v1::{NamingRule, profile::parameter::Type};
+use crate::apply::parameter_source;
+use muster_proto::v1::{self, NamingRule, profile::parameter::Type};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What the cells of a column hold.
@@ -206,21 +207,41 @@ fn parameters(sources: &Sources) -> Vec<Column> {
         return Vec::new();
     };
     let sorted: BTreeMap<_, _> = profile.parameters.iter().collect();
-    let column = |(name, parameter): (&String, &muster_proto::v1::profile::Parameter)| {
-        let (kind, rule, example) = match parameter.r#type() {
-            Type::Unspecified | Type::String => (Kind::Text, "", "text"),
-            Type::Integer => (Kind::Integer, "a whole number", "1"),
-            Type::Number => (Kind::Number, "a number, with a point", "1.5"),
-            Type::Boolean => (Kind::Boolean, "true or false", "true"),
+    let column = |(name, wire): (&String, &v1::profile::Parameter)| {
+        let (kind, rule) = match wire.r#type() {
+            _ if !wire.choices.is_empty() => (Kind::Choice(wire.choices.clone()), ""),
+            Type::Unspecified | Type::String => (Kind::Text, ""),
+            Type::Integer => (Kind::Integer, "a whole number"),
+            Type::Number => (Kind::Number, "a number, with a point"),
+            Type::Boolean => (Kind::Boolean, "true or false"),
         };
-        let meaning = format!("Parameter {name} of profile {}.", last(&profile.name));
+        let meaning = match wire.description.as_str() {
+            "" => format!("Parameter {name} of profile {}.", last(&profile.name)),
+            described => described.to_owned(),
+        };
         Column {
             kind,
-            required: parameter.default.is_none(),
-            default: parameter.default.clone().unwrap_or_default(),
-            example: parameter.default.clone().unwrap_or_else(|| example.to_owned()),
-            ..Column::new(&format!("variables.{name}"), &meaning).with_rule(rule)
+            required: wire.default.is_none(),
+            example: example::value(&parameter_source(wire.clone())),
+            default: wire.default.clone().unwrap_or_default(),
+            ..Column::new(&format!("variables.{name}"), &meaning).with_rule(bounds(wire, rule))
         }
     };
     sorted.into_iter().map(column).collect()
+}
+
+/// What a value must look like, beside the list it may be chosen from.
+fn bounds(wire: &v1::profile::Parameter, kind: &str) -> String {
+    let characters = |count: u32| format!("{count} characters");
+    let said = [
+        Some(kind.to_owned()).filter(|kind| !kind.is_empty()),
+        wire.minimum.as_ref().map(|least| format!("at least {least}")),
+        wire.maximum.as_ref().map(|most| format!("at most {most}")),
+        wire.min_length
+            .map(|least| format!("at least {}", characters(least))),
+        wire.max_length
+            .map(|most| format!("at most {}", characters(most))),
+        wire.pattern.as_ref().map(|pattern| format!("matches {pattern}")),
+    ];
+    said.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }

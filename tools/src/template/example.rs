@@ -1,7 +1,7 @@
 //! Values that follow rules: a text that matches a pattern, a serial that checks, an address within a block.
 
 use muster_domain::{
-    catalog::{CheckDigit, Pattern},
+    catalog::{CheckDigit, ParameterSource, ParameterType, Pattern},
     mac::{Block, Mac},
     names::Serial,
 };
@@ -132,6 +132,40 @@ pub(super) fn matching(pattern: &str) -> Option<String> {
     find(pattern, |text| !text.trim().is_empty())
 }
 
+/// A value that a parameter allows, if its rules can be met at all: its default, a choice, a bound, or what its type
+/// suggests.
+pub(crate) fn value(parameter: &ParameterSource) -> String {
+    let bounds = [&parameter.minimum, &parameter.maximum].into_iter().flatten();
+    let said = parameter
+        .default
+        .iter()
+        .chain(parameter.choices.first())
+        .chain(bounds)
+        .next();
+    if let Some(said) = said {
+        return said.clone();
+    }
+    match parameter.kind {
+        ParameterType::String => text(parameter),
+        ParameterType::Integer => "1".to_owned(),
+        ParameterType::Number => "1.5".to_owned(),
+        ParameterType::Boolean => "true".to_owned(),
+    }
+}
+
+/// A text of the right pattern and length.
+fn text(parameter: &ParameterSource) -> String {
+    let characters = |count: u32| usize::try_from(count).unwrap_or(usize::MAX).min(TEXT_LIMIT);
+    let least = parameter.min_length.map_or(0, characters);
+    let most = parameter.max_length.map_or(TEXT_LIMIT, characters);
+    let fits = |text: &str| (least..=most).contains(&text.chars().count());
+    let patterned = parameter
+        .pattern
+        .as_deref()
+        .and_then(|pattern| find(pattern, fits));
+    patterned.unwrap_or_else(|| "text".chars().cycle().take(least.max(most.min(4))).collect())
+}
+
 /// A serial that the model and the naming rules allow; empty when none was found.
 pub(super) fn serial(model: &Model, rules: &[&NamingRule]) -> String {
     let patterns = rules.iter().filter(|rule| rule.field == "serial");
@@ -225,6 +259,28 @@ mod tests {
     fn examples_look_like_examples() {
         assert_eq!(serial(&model("GW2-[0-9]{7}", "", &[]), &[]), "GW2-4567890");
         assert_eq!(matching("[A-Z]{2}-[0-9]{2}").unwrap(), "AB-34");
+    }
+
+    #[test]
+    fn examples_of_parameters_follow_their_rules() {
+        let check = |json: &str, expected: &str| {
+            let parameter: ParameterSource = serde_json::from_str(json).unwrap();
+            assert_eq!(value(&parameter), expected, "{json}");
+        };
+        check(r#"{"type": "string"}"#, "text");
+        check(
+            r#"{"type": "string", "min_length": 6}"#,
+            "texttext".get(..6).unwrap(),
+        );
+        check(r#"{"type": "string", "max_length": 2}"#, "te");
+        check(
+            r#"{"type": "string", "pattern": "[a-c]{2,}", "min_length": 1}"#,
+            "ab",
+        );
+        check(r#"{"type": "string", "enum": ["eu", "us"]}"#, "eu");
+        check(r#"{"type": "integer", "minimum": 7, "default": 9}"#, "9");
+        check(r#"{"type": "integer", "maximum": -7}"#, "-7");
+        check(r#"{"type": "boolean"}"#, "true");
     }
 
     #[test]

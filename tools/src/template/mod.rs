@@ -10,6 +10,7 @@ mod example;
 mod xlsx;
 
 pub use column::{Column, Kind};
+pub(crate) use example::value;
 
 use crate::failure::Failure;
 use column::columns;

@@ -7,6 +7,7 @@ pub(super) fn sources() -> Sources {
     let parameter = |kind: Type, default: Option<&str>| Parameter {
         r#type: kind.into(),
         default: default.map(str::to_owned),
+        ..Default::default()
     };
     let parameters = [
         ("extension", parameter(Type::String, None)),

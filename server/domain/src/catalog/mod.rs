@@ -15,17 +15,22 @@ mod plain;
 mod profile;
 mod render;
 mod site;
+mod syntax;
 
 pub use check_digit::{CheckDigit, CheckDigitError, UnknownCheckDigit};
 pub use model::{Model, ModelSource};
 pub use naming::{NamingRule, NamingRuleSource, RuledField};
+pub use parameter::{
+    CHOICE_LIMIT, DEFAULT_LIMIT, DESCRIPTION_LIMIT, Parameter, ParameterSource, ParameterType,
+};
 pub use pattern::Pattern;
 pub use profile::{
-    DEFAULT_LIMIT, FILE_LIMIT, KEY_LIMIT, MESSAGE_LIMIT, PARAMETER_LIMIT, Parameter, ParameterSource,
-    ParameterType, Profile, ProfileFile, ProfileSource, TEMPLATE_LIMIT,
+    FILE_LIMIT, KEY_LIMIT, MESSAGE_LIMIT, PARAMETER_LIMIT, Profile, ProfileFile, ProfileSource,
+    TEMPLATE_LIMIT,
 };
 pub use render::{Facts, OUTPUT_LIMIT, Renderer, TOTAL_LIMIT};
 pub use site::{Site, SiteSource};
+pub use syntax::{Malformed, Syntax};
 
 use crate::{
     Timestamp,

@@ -18,7 +18,7 @@ pub(super) struct Plain(Vec<Piece>);
 #[derive(Debug)]
 enum Piece {
     Text(String),
-    Insert(Source, Case),
+    Insert(Source, Filter),
 }
 
 /// What is inserted.
@@ -39,11 +39,13 @@ enum Source {
     Parameter(usize),
 }
 
+/// What happens to it on the way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Case {
+enum Filter {
     Kept,
     Lower,
     Upper,
+    Json,
 }
 
 impl Plain {
@@ -75,10 +77,13 @@ impl Plain {
         for piece in &self.0 {
             match piece {
                 Piece::Text(piece) => text.push_str(piece),
-                Piece::Insert(source, case) => {
+                Piece::Insert(source, filter) => {
                     let start = text.len();
                     source.write(facts, values, &mut text)?;
-                    case.apply(&mut text, start);
+                    // A number is the same in JSON, and a truth value is shown as `True`.
+                    let is_plain = *filter == Filter::Json && !source.is_text(values);
+                    let filter = if is_plain { Filter::Lower } else { *filter };
+                    filter.apply(&mut text, start);
                 }
             }
             if text.len() > OUTPUT_LIMIT {
@@ -91,11 +96,12 @@ impl Plain {
 
 /// `device.serial`, `site.code | lower`, `name_of_a_parameter`.
 fn insert(inside: &str, slot: &impl Fn(&str) -> Option<usize>) -> Option<Piece> {
-    let (path, case) = match inside.split_once('|') {
-        None => (inside, Case::Kept),
+    let (path, filter) = match inside.split_once('|') {
+        None => (inside, Filter::Kept),
         Some((path, filter)) => match filter.trim() {
-            "lower" => (path, Case::Lower),
-            "upper" => (path, Case::Upper),
+            "lower" => (path, Filter::Lower),
+            "upper" => (path, Filter::Upper),
+            "tojson" => (path, Filter::Json),
             _ => return None,
         },
     };
@@ -104,12 +110,12 @@ fn insert(inside: &str, slot: &impl Fn(&str) -> Option<usize>) -> Option<Piece> 
         Some(("device", field)) => device(field)?,
         Some(("site", field)) => site(field)?,
         Some(_) => return None,
-        // A filter has its own idea of what is no text.
-        None if case != Case::Kept => return None,
+        // The case of what is no text is the engine's to decide.
+        None if matches!(filter, Filter::Lower | Filter::Upper) => return None,
         // No parameter is named like a word of the template language.
         None => Source::Parameter(slot(path)?),
     };
-    Some(Piece::Insert(source, case))
+    Some(Piece::Insert(source, filter))
 }
 
 fn device(field: &str) -> Option<Source> {
@@ -142,6 +148,24 @@ fn site(field: &str) -> Option<Source> {
 }
 
 impl Source {
+    /// Is its value a text? All that is known of a device is.
+    fn is_text(&self, values: &[Value]) -> bool {
+        match self {
+            Self::Parameter(place) => values.get(*place).is_some_and(|value| value.as_str().is_some()),
+            Self::Serial
+            | Self::Mac
+            | Self::Model
+            | Self::Hardware
+            | Self::Firmware
+            | Self::Position
+            | Self::Label(_)
+            | Self::SiteCode
+            | Self::SiteName
+            | Self::SiteCountry
+            | Self::SiteTimeZone => true,
+        }
+    }
+
     /// Appends the value; `None` when it is not defined.
     fn write(&self, facts: &Facts<'_>, values: &[Value], text: &mut String) -> Option<()> {
         match self {
@@ -173,16 +197,41 @@ fn there(text: &str) -> Option<&str> {
     (!text.is_empty()).then_some(text)
 }
 
-impl Case {
+impl Filter {
     fn apply(self, text: &mut String, start: usize) {
         let changed = |part: &str| match self {
             Self::Kept => None,
             Self::Lower => Some(part.to_lowercase()),
             Self::Upper => Some(part.to_uppercase()),
+            Self::Json => Some(json(part)),
         };
         if let Some(changed) = text.get(start..).and_then(changed) {
             text.truncate(start);
             text.push_str(&changed);
         }
     }
+}
+
+/// A text in JSON as the engine writes it: what means something to HTML is escaped, too.
+fn json(text: &str) -> String {
+    let mut json = String::with_capacity(text.len() + 2);
+    json.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => json.push_str("\\\""),
+            '\\' => json.push_str("\\\\"),
+            '\n' => json.push_str("\\n"),
+            '\r' => json.push_str("\\r"),
+            '\t' => json.push_str("\\t"),
+            '\u{8}' => json.push_str("\\b"),
+            '\u{c}' => json.push_str("\\f"),
+            '<' | '>' | '&' | '\'' | '\0'..='\u{1f}' => {
+                // Writing to a string cannot fail.
+                let _infallible = write!(json, "\\u{:04x}", u32::from(c));
+            }
+            _ => json.push(c),
+        }
+    }
+    json.push('"');
+    json
 }

@@ -1,6 +1,6 @@
 //! Profiles: named, versioned configuration templates.
 
-use super::{check::Problems, render::Renderer};
+use super::{Parameter, ParameterSource, Syntax, check::Problems, render::Renderer};
 use crate::{Code, Refusal, names::ProfileName};
 use core::fmt;
 use serde::{Deserialize, Serialize};
@@ -17,51 +17,14 @@ pub const TEMPLATE_LIMIT: usize = 64 << 10;
 pub const PARAMETER_LIMIT: usize = 128;
 /// Longest key of a file or parameter.
 pub const KEY_LIMIT: usize = 63;
-/// Longest default of a parameter, in bytes.
-pub const DEFAULT_LIMIT: usize = 4 << 10;
 /// Longest message of a revision, in bytes.
 pub const MESSAGE_LIMIT: usize = 1024;
 
-/// The type of a parameter's value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ParameterType {
-    /// Any text.
-    String,
-    /// A whole number of 64 bits.
-    Integer,
-    /// A decimal number.
-    Number,
-    /// `true` or `false`, in any case.
-    Boolean,
-}
-
-/// A value that a profile takes from the device's variables.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Parameter {
-    /// Its type.
-    pub kind: ParameterType,
-    /// Used when the device has no value; without it, the value is required.
-    pub default: Option<String>,
-}
-
 /// One file that the device gets.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProfileFile {
     /// The minijinja template of its content.
     pub template: String,
-}
-
-/// A parameter as a person writes it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ParameterSource {
-    /// Its type.
-    #[serde(rename = "type")]
-    pub kind: ParameterType,
-    /// The value where the device has none.
-    #[serde(default)]
-    pub default: Option<String>,
 }
 
 /// A profile as a person writes it.
@@ -81,7 +44,7 @@ pub struct ProfileSource {
 }
 
 /// A checked profile: keys are plain, templates compile and use nothing that they may not.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Profile {
     /// Its name.
     pub name: ProfileName,
@@ -90,7 +53,6 @@ pub struct Profile {
     /// Files it renders, by file key.
     pub files: BTreeMap<String, ProfileFile>,
     /// Made on first use and shared by every clone.
-    #[serde(skip)]
     compiled: Compiled,
 }
 
@@ -128,8 +90,6 @@ impl PartialEq for Compiled {
         true
     }
 }
-
-impl Eq for Compiled {}
 
 /// The rule for keys of files: they become file names on devices, so nothing that leads out of a directory.
 fn file_key(key: &str) -> Result<(), &'static str> {
@@ -169,8 +129,38 @@ impl ProfileSource {
     /// Checks everything and reports every mistake, each at its field.
     ///
     /// # Errors
-    /// [`Code::ProfileInvalid`] at `name`, `message`, `parameters.KEY`, `parameters.KEY.default` or `files.KEY`.
+    /// [`Code::ProfileInvalid`] at `name`, `message`, `parameters.KEY`, `parameters.KEY.FIELD` or `files.KEY`.
     pub fn check(&self) -> Result<Profile, Vec<Refusal>> {
+        let malformed = self.malformed();
+        match self.restore() {
+            Ok(profile) if malformed.is_empty() => Ok(profile),
+            Ok(_) => Err(malformed),
+            Err(mut problems) => {
+                problems.extend(malformed);
+                Err(problems)
+            }
+        }
+    }
+
+    /// Files that can never be what their keys say: nothing in their template varies. Whether others are shows when they
+    /// are rendered.
+    fn malformed(&self) -> Vec<Refusal> {
+        let is_constant = |template: &str| !["{{", "{%", "{#"].iter().any(|start| template.contains(start));
+        let files = self.files.iter().take(FILE_LIMIT);
+        let wrong = files.filter_map(|(key, template)| {
+            let template = Some(template).filter(|text| text.len() <= TEMPLATE_LIMIT && is_constant(text))?;
+            let malformed = Syntax::of(key).check(template).err()?;
+            Some(Refusal::new(Code::ProfileInvalid, malformed.to_string()).at(format!("files.{key}")))
+        });
+        wrong.collect()
+    }
+
+    /// Checks a revision that was accepted once, by this program or an older one, which knew fewer rules: only what is
+    /// needed to render.
+    ///
+    /// # Errors
+    /// As for [`ProfileSource::check`].
+    pub fn restore(&self) -> Result<Profile, Vec<Refusal>> {
         let mut problems = Problems::new(Code::ProfileInvalid);
         let name = problems.take("name", self.name.parse());
         if self.message.len() > MESSAGE_LIMIT {
@@ -204,18 +194,7 @@ impl ProfileSource {
         let mut checked = BTreeMap::new();
         for (key, source) in &self.parameters {
             problems.take(&format!("parameters.{key}"), parameter_key(key));
-            let parameter = Parameter {
-                kind: source.kind,
-                default: source.default.clone(),
-            };
-            if let Some(default) = &parameter.default {
-                let field = format!("parameters.{key}.default");
-                if default.len() > DEFAULT_LIMIT {
-                    problems.add(&field, format!("is longer than {DEFAULT_LIMIT} bytes"));
-                } else {
-                    problems.take(&field, parameter.kind.read(default));
-                }
-            }
+            let parameter = source.check(&format!("parameters.{key}"), problems);
             checked.insert(key.clone(), parameter);
         }
         checked
@@ -247,17 +226,13 @@ impl ProfileSource {
 impl From<&Profile> for ProfileSource {
     /// The source of a profile; its message lives with the revision.
     fn from(profile: &Profile) -> Self {
-        let parameter = |parameter: &Parameter| ParameterSource {
-            kind: parameter.kind,
-            default: parameter.default.clone(),
-        };
         Self {
             name: profile.name.to_string(),
             message: String::new(),
             parameters: profile
                 .parameters
                 .iter()
-                .map(|(key, value)| (key.clone(), parameter(value)))
+                .map(|(key, parameter)| (key.clone(), parameter.source().clone()))
                 .collect(),
             files: profile
                 .files

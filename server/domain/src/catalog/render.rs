@@ -6,7 +6,7 @@
 //! have is undefined: using it fails, `is defined` and the filter `default` ask first. Values are inserted as they
 //! are; write `{{ value | tojson }}` where the file's format needs quotes.
 
-use super::{ParameterType, Profile, Site, plain::Plain};
+use super::{Parameter, Profile, Site, Syntax, plain::Plain};
 use crate::{
     Code, Refusal,
     mac::Mac,
@@ -18,7 +18,10 @@ use minijinja::{
     value::{Enumerator, Object},
 };
 use semver::Version;
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// Work that one file may cost. One unit is an instruction, or 64 bytes that are built; a file of
 /// [`OUTPUT_LIMIT`] needs about a thousand. Ten thousand steps take well under a millisecond.
@@ -60,20 +63,27 @@ pub struct Facts<'a> {
     pub variables: &'a BTreeMap<String, String>,
 }
 
-/// A parameter with its default read.
+/// A parameter and its name.
 #[derive(Debug)]
 struct Slot {
     key: String,
-    kind: ParameterType,
-    default: Option<Value>,
+    parameter: Parameter,
+}
+
+/// A file's template.
+#[derive(Debug)]
+struct Template {
+    key: String,
+    syntax: Syntax,
+    /// It needs no engine.
+    plain: Option<Plain>,
 }
 
 /// The compiled templates of one profile revision.
 #[derive(Debug)]
 pub struct Renderer {
     environment: Environment<'static>,
-    /// File keys, and the templates that need no engine.
-    files: Vec<(String, Option<Plain>)>,
+    files: Vec<Template>,
     slots: Arc<[Slot]>,
 }
 
@@ -100,11 +110,7 @@ impl Renderer {
         }
         let slots = profile.parameters.iter().map(|(key, parameter)| Slot {
             key: key.clone(),
-            kind: parameter.kind,
-            default: parameter
-                .default
-                .as_ref()
-                .and_then(|text| parameter.kind.read(text).ok()),
+            parameter: parameter.clone(),
         });
         let renderer = Self {
             environment,
@@ -115,7 +121,11 @@ impl Renderer {
         let files = profile
             .files
             .iter()
-            .map(|(key, file)| (key.clone(), plain(&file.template)))
+            .map(|(key, file)| Template {
+                key: key.clone(),
+                syntax: Syntax::of(key),
+                plain: plain(&file.template),
+            })
             .collect();
         let renderer = Self { files, ..renderer };
         if problems.is_empty() {
@@ -125,18 +135,47 @@ impl Renderer {
         }
     }
 
-    /// The files of one device, by key.
+    /// What its templates name of a device, its site and the parameters: `device.mac`, `site.code`, `port`.
+    pub fn names(&self) -> BTreeSet<String> {
+        let templates = self.files.iter();
+        let templates = templates.filter_map(|file| self.environment.get_template(&file.key).ok());
+        templates
+            .flat_map(|template| template.undeclared_variables(true))
+            .collect()
+    }
+
+    /// The files of one device, by key, each read as what its key says.
     ///
     /// # Errors
-    /// [`Code::VariableInvalid`] at `variables.KEY` for each parameter without a value or with one of another type;
-    /// [`Code::RenderFailed`] at `files.KEY` for each template that cannot be rendered within its limits.
+    /// [`Code::VariableInvalid`] at `variables.KEY` for each parameter without a value or with one that it does not allow;
+    /// [`Code::RenderFailed`] at `files.KEY` for each template that cannot be rendered within its limits, or to a file
+    /// that no reader takes.
     pub fn render(&self, facts: &Facts<'_>) -> Result<BTreeMap<String, String>, Vec<Refusal>> {
+        let files = self.render_again(facts)?;
+        let wrong = self.files.iter().filter_map(|template| {
+            let malformed = template.syntax.check(files.get(&template.key)?).err()?;
+            Some(failed(&template.key, malformed.to_string()))
+        });
+        let problems: Vec<_> = wrong.collect();
+        if problems.is_empty() {
+            Ok(files)
+        } else {
+            Err(problems)
+        }
+    }
+
+    /// The files of a device whose desired state is on record: they were read when it was made, by the rules of that
+    /// time, and are not read again.
+    ///
+    /// # Errors
+    /// As for [`Renderer::render`].
+    pub fn render_again(&self, facts: &Facts<'_>) -> Result<BTreeMap<String, String>, Vec<Refusal>> {
         let values = self.values(facts)?;
         let mut scope = None;
         let mut problems = Vec::new();
         let mut files = BTreeMap::new();
         let mut total = 0;
-        for (key, plain) in &self.files {
+        for Template { key, plain, .. } in &self.files {
             let rendered = match plain.as_ref().and_then(|plain| plain.render(facts, &values)) {
                 Some(text) => Ok(text),
                 None => {
@@ -146,27 +185,23 @@ impl Renderer {
                         .and_then(|template| template.render(scope))
                 }
             };
-            let problem = match rendered {
+            match rendered {
                 Ok(text) if text.len() > OUTPUT_LIMIT => {
-                    format!("is rendered to more than {OUTPUT_LIMIT} bytes")
+                    problems.push(failed(
+                        key,
+                        format!("is rendered to more than {OUTPUT_LIMIT} bytes"),
+                    ));
                 }
                 Ok(text) => {
                     total += text.len();
                     files.insert(key.clone(), text);
-                    continue;
                 }
-                Err(error) => explain(&error),
-            };
-            problems.push(Refusal::new(Code::RenderFailed, problem).at(format!("files.{key}")));
+                Err(error) => problems.push(failed(key, explain(&error))),
+            }
         }
         if total > TOTAL_LIMIT {
-            problems.push(
-                Refusal::new(
-                    Code::RenderFailed,
-                    format!("are rendered to more than {TOTAL_LIMIT} bytes"),
-                )
-                .at("files"),
-            );
+            let why = format!("are rendered to more than {TOTAL_LIMIT} bytes");
+            problems.push(Refusal::new(Code::RenderFailed, why).at("files"));
         }
         if problems.is_empty() {
             Ok(files)
@@ -175,14 +210,20 @@ impl Renderer {
         }
     }
 
-    /// [`Code::VariableInvalid`] at `variables.KEY` for each value that has not the type of its parameter.
+    /// [`Code::VariableInvalid`] at `variables.KEY` for each value that its parameter does not allow.
     pub fn wrong_values(&self, variables: &BTreeMap<String, String>) -> Vec<Refusal> {
         let wrong = |slot: &Slot| {
             let text = variables.get(&slot.key).filter(|text| !text.is_empty())?;
-            let why = slot.kind.read(text).err()?.to_string();
+            let why = slot.parameter.read(text).err()?.to_string();
             Some(Refusal::new(Code::VariableInvalid, why).at(format!("variables.{}", slot.key)))
         };
         self.slots.iter().filter_map(wrong).collect()
+    }
+
+    /// All that a value of a parameter must be, in one line.
+    pub(crate) fn rule(&self, name: &str) -> Option<String> {
+        let place = self.slot(name)?;
+        Some(self.slots.get(place)?.parameter.rule())
     }
 
     /// The place of a parameter.
@@ -203,10 +244,11 @@ impl Renderer {
                 .map(String::as_str)
                 .filter(|text| !text.is_empty())
             {
-                Some(text) => slot.kind.read(text).map_err(|why| why.to_string()),
+                Some(text) => slot.parameter.read(text).map_err(|why| why.to_string()),
                 None => slot
-                    .default
-                    .clone()
+                    .parameter
+                    .default()
+                    .cloned()
                     .ok_or_else(|| "is missing, and its parameter has no default".to_owned()),
             };
             match value {
@@ -233,6 +275,11 @@ impl Renderer {
             site: facts.site.map(site),
         })
     }
+}
+
+/// A file that cannot be made.
+fn failed(key: &str, why: String) -> Refusal {
+    Refusal::new(Code::RenderFailed, why).at(format!("files.{key}"))
 }
 
 /// Strict, bounded, without autoescape: the name of a file says nothing about how its author quotes.
@@ -401,7 +448,7 @@ fn site(site: &Site) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::{ParameterSource, ProfileSource, SiteSource};
+    use crate::catalog::{ParameterSource, ParameterType, ProfileSource, SiteSource};
     use proptest::{collection::vec, option, prelude::*, sample::select};
 
     /// A profile of one file with a parameter of each type.
@@ -413,11 +460,7 @@ mod tests {
             ("is_on", ParameterType::Boolean, "TRUE"),
         ];
         let parameter = |(name, kind, default): (&str, ParameterType, &str)| {
-            let source = ParameterSource {
-                kind,
-                default: Some(default.into()),
-            };
-            (name.to_owned(), source)
+            (name.to_owned(), ParameterSource::of(kind, Some(default.into())))
         };
         ProfileSource {
             name: "p".into(),
@@ -436,13 +479,13 @@ mod tests {
         let profile = profile(template)?;
         let mut renderer = Renderer::compile(&profile).ok()?;
         let ours = renderer.render(facts);
-        for (_, plain) in &mut renderer.files {
-            *plain = None;
+        for template in &mut renderer.files {
+            template.plain = None;
         }
         Some([renderer.render(facts), ours])
     }
 
-    const PIECES: [&str; 33] = [
+    const PIECES: [&str; 37] = [
         "{{ device.serial }}",
         "{{device.mac}}",
         "{{ device.model|lower }}",
@@ -463,6 +506,10 @@ mod tests {
         "{{ is_on }}",
         "{{- text -}}",
         "{{ text | tojson }}",
+        "{{ count|tojson }}",
+        "{{ share | tojson }}",
+        "{{ is_on | tojson }}",
+        "{{ device.position | tojson }}",
         "{% if is_on %}on{% endif %}\n",
         "{# note #}",
         "{{ 'a' }}",
@@ -483,7 +530,7 @@ mod tests {
         fn plain_templates_say_what_the_engine_says(
             pieces in vec(select(&PIECES[..]), 0..8),
             mac: bool, hardware in option::of("[A-Za-z0-9İß ]{0,6}"), position in option::of("\\PC{0,8}"),
-            label in option::of("\\PC{0,8}"), value in "[a-zA-Z0-9 {}%]{0,8}", has_site: bool,
+            label in option::of("\\PC{0,8}"), value in "[a-zA-Z0-9 {}%\"'<&\\\\\u{0}-\u{1f}\u{7f}]{0,8}", has_site: bool,
         ) {
             let source = SiteSource { code: "MUC-01".into(), name: "München".into(), ..SiteSource::default() };
             let site = source.check().unwrap();
@@ -541,13 +588,14 @@ mod tests {
     fn usual_templates_need_no_engine() {
         let is_plain = |template: &str| {
             let profile = profile(template).unwrap();
-            Renderer::compile(&profile).unwrap().files[0].1.is_some()
+            Renderer::compile(&profile).unwrap().files[0].plain.is_some()
         };
         assert!(is_plain(
             "hostname = \"{{ device.serial | lower }}\"\ncount = {{ count }}\n"
         ));
+        assert!(is_plain("name = {{ text | tojson }}\n"));
         for other in [
-            "{{ text | tojson }}",
+            "{{ text | tojson(indent=2) }}",
             "{% if is_on %}{% endif %}",
             "{{- text }}",
             "{{ site.latitude }}",

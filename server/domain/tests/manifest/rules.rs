@@ -430,7 +430,7 @@ fn wrong_values_are_named_together_with_other_mistakes() {
         found,
         [
             (Code::SerialRule, "Serial No.", "GW2-70", "GW2-[0-9]{7}"),
-            (Code::VariableInvalid, "extension", "seven", ""),
+            (Code::VariableInvalid, "extension", "seven", "integer"),
         ]
     );
 }

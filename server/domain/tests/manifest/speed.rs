@@ -7,7 +7,7 @@ use crate::workbook::{archive, parts};
 use muster_domain::{
     Timestamp,
     activation::{ActivationCode, CodeKey},
-    catalog::Catalog,
+    catalog::{Catalog, Facts},
     device::{ClaimWindow, Origin},
     ids::{BatchId, DeviceId},
     manifest::{
@@ -15,7 +15,7 @@ use muster_domain::{
         RowOutcome,
     },
 };
-use std::{fmt::Write as _, io::Cursor, sync::Arc, time::Instant};
+use std::{collections::BTreeMap, fmt::Write as _, io::Cursor, sync::Arc, time::Instant};
 
 const ROWS: u32 = 500_000;
 
@@ -177,6 +177,41 @@ fn rows_a_second() {
     });
     measure("check csv with a profile, create, meet again", || {
         check(&csv, "a.csv", with_profile(), true)
+    });
+}
+
+/// What reading every rendered file costs beside rendering it.
+#[test]
+#[ignore = "a measurement"]
+fn files_a_second() {
+    let profile = gateway_profile().check().unwrap();
+    let renderer = profile.renderer().unwrap();
+    let known = catalog();
+    let (serial, model) = ("GW2-1000001".parse().unwrap(), "GW-200".parse().unwrap());
+    let labels = BTreeMap::new();
+    let variables = [("extension".to_owned(), "4711".to_owned())].into();
+    let facts = Facts {
+        serial: &serial,
+        mac: None,
+        model: &model,
+        hardware: None,
+        firmware: None,
+        site: known.sites.values().next().map(|site| &**site),
+        position: Some("Hall 1"),
+        labels: &labels,
+        variables: &variables,
+    };
+    let times = |render: &dyn Fn() -> usize| {
+        (0..ROWS / 10)
+            .map(|_| render())
+            .filter(|files| *files == 2)
+            .count()
+    };
+    measure("render two files", || {
+        times(&|| renderer.render_again(&facts).unwrap().len())
+    });
+    measure("render and read two files", || {
+        times(&|| renderer.render(&facts).unwrap().len())
     });
 }
 

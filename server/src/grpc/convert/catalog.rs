@@ -175,6 +175,13 @@ fn profile_source(wire: &v1::Profile) -> Result<ProfileSource, Refusal> {
             ParameterSource {
                 kind,
                 default: parameter.default.clone(),
+                description: parameter.description.clone(),
+                choices: parameter.choices.clone(),
+                minimum: parameter.minimum.clone(),
+                maximum: parameter.maximum.clone(),
+                min_length: parameter.min_length,
+                max_length: parameter.max_length,
+                pattern: parameter.pattern.clone(),
             },
         ))
     });
@@ -186,7 +193,7 @@ fn profile_source(wire: &v1::Profile) -> Result<ProfileSource, Refusal> {
     })
 }
 
-fn revision_info<T>(revision: &Revision<T>) -> v1::RevisionInfo {
+pub(crate) fn revision_info<T>(revision: &Revision<T>) -> v1::RevisionInfo {
     v1::RevisionInfo {
         number: revision.number,
         author: format!("operators/{}", revision.author),
@@ -209,6 +216,13 @@ pub(crate) fn profile(revision: &Revision<Profile>) -> v1::Profile {
             v1::profile::Parameter {
                 r#type: kind.into(),
                 default: parameter.default,
+                description: parameter.description,
+                choices: parameter.choices,
+                minimum: parameter.minimum,
+                maximum: parameter.maximum,
+                min_length: parameter.min_length,
+                max_length: parameter.max_length,
+                pattern: parameter.pattern,
             },
         )
     });

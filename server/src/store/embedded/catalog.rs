@@ -2,7 +2,7 @@
 
 use super::{
     Store,
-    record::{MappingText, Record, Replaceable, load_named},
+    record::{MappingText, ProfileText, Record, Replaceable, load_named},
     tables::{Tables, View},
     txn::Txn,
 };
@@ -11,8 +11,8 @@ use muster_domain::{
     Code, Refusal, Timestamp,
     audit::{Action, Actor, Event},
     catalog::{
-        Applied, Catalog, ModelSource, NamingRuleSource, ProfileSource, Resource, Revision, RevisionNumber,
-        Site, SiteSource,
+        Applied, Catalog, ModelSource, NamingRuleSource, Profile, ProfileSource, Resource, Revision,
+        RevisionNumber, Site, SiteSource,
     },
     manifest::{CheckedMapping, MappingSource},
     names::{ModelName, OperatorName},
@@ -291,7 +291,8 @@ fn record(txn: &mut Txn<'_>, request: &Request, applied: &[Applied]) -> Result<(
                     .insert(site.code.as_str(), record.encode()?.as_slice())?;
             }
             Resource::Profile(profile) => {
-                let record = request.revision(place, number, ProfileSource::from(profile));
+                let text = ProfileText::of(&ProfileSource::from(profile));
+                let record = request.revision(place, number, text);
                 tables
                     .profiles
                     .insert((profile.name.as_str(), number), record.encode()?.as_slice())?;
@@ -354,8 +355,8 @@ pub(super) fn load(view: &View) -> Result<Catalog, StoreError> {
             created,
             message,
             content,
-        } = Revision::<ProfileSource>::from_guard(entry?.1)?;
-        let content = content.check().map_err(|why| unsound("profiles", &why))?;
+        } = Revision::<ProfileText>::from_guard(entry?.1)?;
+        let content = profile(&content)?;
         let revisions = catalog.profiles.entry(content.name.clone()).or_default();
         revisions.push(Arc::new(Revision {
             number,
@@ -397,6 +398,13 @@ pub(super) fn load(view: &View) -> Result<Catalog, StoreError> {
         }));
     }
     Ok(catalog)
+}
+
+/// A revision that was accepted by an older program's rules is one still.
+fn profile(text: &ProfileText) -> Result<Profile, StoreError> {
+    let source: ProfileSource =
+        serde_json::from_str(&text.0).map_err(|why| StoreError::damaged("profiles", why))?;
+    source.restore().map_err(|why| unsound("profiles", &why))
 }
 
 fn mapping_text(mapping: &CheckedMapping) -> Result<MappingText, StoreError> {

@@ -42,7 +42,7 @@ pub use registry::FORMAT;
 pub(super) use {
     batches::BatchRequest,
     changes::ChangeRequest,
-    record::{MappingText, Record, Replaceable},
+    record::{MappingText, ProfileText, Record, Replaceable},
 };
 
 use super::{Counts, StoreError, Work};

@@ -74,6 +74,21 @@ pub(in crate::store) struct Replaceable<T> {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::store) struct MappingText(pub(in crate::store) String);
 
+/// A profile's source, as JSON, for the same reason.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::store) struct ProfileText(pub(in crate::store) String);
+
+impl ProfileText {
+    pub(in crate::store) fn of(source: &ProfileSource) -> Self {
+        #[expect(
+            clippy::expect_used,
+            reason = "plain data with string keys always serialises into memory"
+        )]
+        let text = serde_json::to_string(source).expect("plain data");
+        Self(text)
+    }
+}
+
 /// `Type: "table" v NEWEST, OLDER => FormerType, ...;` where the newest type is `From<FormerType>`.
 macro_rules! records {
     ($($type:ty: $table:literal v $version:literal $(, $older:literal => $former:ty)*;)*) => {
@@ -102,7 +117,7 @@ records! {
     Replaceable<ModelSource>: "models" v 3, 1 => Replaceable<former::ModelV1>, 2 => Replaceable<former::ModelV2>;
     Replaceable<SiteSource>: "sites" v 1;
     Replaceable<NamingRuleSource>: "naming_rules" v 1;
-    Revision<ProfileSource>: "profiles" v 1;
+    Revision<ProfileText>: "profiles" v 2, 1 => former::ProfileV1;
     Revision<FirmwarePolicy>: "policies" v 1;
     Revision<MappingText>: "mappings" v 1;
     Operator: "operators" v 2, 1 => former::OperatorV1;

@@ -5,7 +5,7 @@ use super::Findings;
 use crate::{
     Refusal,
     catalog::Facts,
-    desired::{Place, Target},
+    desired::{Place, Recipe, Target},
 };
 use std::collections::BTreeMap;
 
@@ -28,22 +28,29 @@ pub(super) fn target(
     for refusal in refusals {
         // A value that the row has and that is wrong stays wrong; a registered device may have what it lacks.
         let variable = refusal.field.strip_prefix("variables.");
+        let rule = rule(recipe, variable);
         match variable.and_then(|name| row.variables.get(name)) {
-            Some(value) => findings.refuse(misfit(refusal, value)),
-            None => lacking.push(misfit(refusal, "")),
+            Some(value) => findings.refuse(misfit(refusal, value).by(rule)),
+            None => lacking.push(misfit(refusal, "").by(rule)),
         }
     }
     findings.is_sound().then_some(Err(lacking))
 }
 
-/// Finds the values of the wrong type in a row that is refused anyway, so that all is said at once.
+/// Finds the values that their parameters do not allow in a row that is refused anyway, so that all is said at once.
 pub(super) fn read_variables(plan: &Plan, variables: &BTreeMap<String, String>, findings: &mut Findings) {
     let Ok(recipe) = plan.recipe() else { return };
     for refusal in recipe.wrong_values(variables) {
         let name = refusal.field.strip_prefix("variables.");
         let value = name.and_then(|name| variables.get(name)).cloned();
-        findings.refuse(misfit(refusal, &value.unwrap_or_default()));
+        let rule = rule(recipe, name);
+        findings.refuse(misfit(refusal, &value.unwrap_or_default()).by(rule));
     }
+}
+
+/// What the value of a variable must be, where a parameter asks for it.
+fn rule(recipe: &Recipe, variable: Option<&str>) -> String {
+    variable.and_then(|name| recipe.rule(name)).unwrap_or_default()
 }
 
 fn misfit(refusal: Refusal, value: &str) -> Misfit {

@@ -23,7 +23,7 @@ async fn apply(store: &Store, resources: Vec<Resource>) -> Result<Vec<Applied>, 
 }
 
 fn profile(template: &str) -> Resource {
-    let files = [("network.toml".to_owned(), template.to_owned())].into();
+    let files = [("network.conf".to_owned(), template.to_owned())].into();
     let source = ProfileSource {
         name: "gateway".to_owned(),
         files,

@@ -6,7 +6,7 @@ mod changes;
 use super::build::{SOURCE, alice, at, claim, code, info, key, operator, report, row, signed};
 use crate::store::{
     RegistryInfo,
-    embedded::{MappingText, Record, Replaceable},
+    embedded::{MappingText, ProfileText, Record, Replaceable},
 };
 use muster_domain::{
     access::{Operator, Role},
@@ -405,17 +405,34 @@ fn the_catalog() {
             source: rule,
         },
     );
-    let parameter = ParameterSource {
-        kind: ParameterType::Integer,
-        default: Some("1".to_owned()),
-    };
-    let content = ProfileSource {
+    let mut content = ProfileSource {
         name: "gateway".to_owned(),
         message: String::new(),
-        parameters: [("vlan".to_owned(), parameter)].into(),
+        parameters: [(
+            "vlan".to_owned(),
+            ParameterSource::of(ParameterType::Integer, Some("1".to_owned())),
+        )]
+        .into(),
         files: [("network.toml".to_owned(), "vlan = {{ vlan }}".to_owned())].into(),
     };
-    check("profile", &revision(content));
+    opens("profile", 1, &revision(ProfileText::of(&content)));
+    let vlan = ParameterSource {
+        description: "802.1Q".to_owned(),
+        choices: vec!["1".to_owned(), "12".to_owned()],
+        minimum: Some("1".to_owned()),
+        maximum: Some("4094".to_owned()),
+        ..ParameterSource::of(ParameterType::Integer, Some("1".to_owned()))
+    };
+    let apn = ParameterSource {
+        min_length: Some(1),
+        max_length: Some(63),
+        pattern: Some("[a-z.]+".to_owned()),
+        ..ParameterSource::of(ParameterType::String, None)
+    };
+    content
+        .parameters
+        .extend([("vlan".to_owned(), vlan), ("apn".to_owned(), apn)]);
+    check("profile", &revision(ProfileText::of(&content)));
     let text = r#"{"name":"line-7","unmapped":"keep","fields":[{"field":"serial","columns":["SN"]}]}"#;
     check("mapping", &revision(MappingText(text.to_owned())));
     let target = ArtifactSource {
