@@ -217,6 +217,12 @@ async fn a_profile_is_looked_through_without_a_server() {
             ("refused", "files.net.toml")
         ]
     );
+    // What apply refuses cannot be waved through.
+    let allowed = run(&registry, "profile lint -f bad.toml --allow refused").await;
+    assert!(
+        allowed.code != Some(0) && allowed.out.contains("error[refused]"),
+        "{allowed:?}"
+    );
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ mod parameter;
 mod pattern;
 mod plain;
 mod profile;
+mod proof;
 mod render;
 mod site;
 mod syntax;

@@ -4,7 +4,10 @@
 //! What is read here means the same to the engine, character by character; a property test holds the two together.
 //! Whatever else a template does makes it no plain one, and whatever goes wrong is left to the engine to explain.
 
-use super::{Facts, OUTPUT_LIMIT};
+use super::{
+    Facts, OUTPUT_LIMIT, ParameterType, Syntax,
+    proof::{self, Mark},
+};
 use minijinja::Value;
 use std::fmt::Write as _;
 
@@ -13,7 +16,18 @@ const INSERT_LIMIT: usize = 256;
 
 /// A template in pieces.
 #[derive(Debug)]
-pub(super) struct Plain(Vec<Piece>);
+pub(super) struct Plain {
+    pieces: Vec<Piece>,
+    /// Every tame filling is readable.
+    is_proved: bool,
+}
+
+/// A file, and whether it is known to be readable without reading it.
+#[derive(Debug)]
+pub(super) struct Written {
+    pub(super) text: String,
+    pub(super) is_readable: bool,
+}
 
 #[derive(Debug)]
 enum Piece {
@@ -67,30 +81,73 @@ impl Plain {
             }
         }
         pieces.push(Piece::Text(rest.to_owned()));
-        Some(Self(pieces))
+        Some(Self {
+            pieces,
+            is_proved: false,
+        })
+    }
+
+    /// The same, with the proof that every tame filling is readable, if there is one. `kind` gives the type of a parameter
+    /// by its place.
+    pub(super) fn proved(mut self, syntax: Syntax, kind: impl Fn(usize) -> Option<ParameterType>) -> Self {
+        let mut text = String::new();
+        let mut marks = Vec::new();
+        for piece in &self.pieces {
+            match piece {
+                Piece::Text(piece) if proof::resembles_mark(piece) => return self,
+                Piece::Text(piece) => text.push_str(piece),
+                Piece::Insert(source, filter) => {
+                    let Some(mark) = source.mark(*filter, marks.len(), &kind) else {
+                        return self;
+                    };
+                    match &mark {
+                        Mark::Text(mark) => text.push_str(mark),
+                        Mark::Quoted(mark) => text.push_str(&json(mark)),
+                        Mark::Whole(mark) => text.push_str(&mark.to_string()),
+                    }
+                    marks.push(mark);
+                }
+            }
+        }
+        self.is_proved = proof::holds(syntax, &text, &marks);
+        self
+    }
+
+    /// Is every tame filling known to be readable?
+    #[cfg(test)]
+    pub(super) const fn is_proved(&self) -> bool {
+        self.is_proved
     }
 
     /// The file of a device; `None` when something is not defined, or the file grows over its limit. `values` are the
     /// parameters' in the order of their places.
-    pub(super) fn render(&self, facts: &Facts<'_>, values: &[Value]) -> Option<String> {
-        let mut text = String::with_capacity(self.0.len() * 32);
-        for piece in &self.0 {
+    pub(super) fn render(&self, facts: &Facts<'_>, values: &[Value]) -> Option<Written> {
+        let mut text = String::with_capacity(self.pieces.len() * 32);
+        let mut is_readable = self.is_proved;
+        for piece in &self.pieces {
             match piece {
                 Piece::Text(piece) => text.push_str(piece),
                 Piece::Insert(source, filter) => {
                     let start = text.len();
                     source.write(facts, values, &mut text)?;
                     // A number is the same in JSON, and a truth value is shown as `True`.
-                    let is_plain = *filter == Filter::Json && !source.is_text(values);
+                    let is_text = source.is_text(values);
+                    let is_plain = *filter == Filter::Json && !is_text;
                     let filter = if is_plain { Filter::Lower } else { *filter };
                     filter.apply(&mut text, start);
+                    is_readable = is_readable
+                        && text.get(start..).is_some_and(|inserted| match (is_text, filter) {
+                            (false, _) => proof::is_tame_whole(inserted),
+                            (true, Filter::Json) => proof::is_tame_quoted(inserted),
+                            (true, Filter::Kept | Filter::Lower | Filter::Upper) => proof::is_tame(inserted),
+                        });
                 }
             }
             if text.len() > OUTPUT_LIMIT {
                 return None;
             }
         }
-        Some(text)
+        Some(Written { text, is_readable })
     }
 }
 
@@ -148,6 +205,37 @@ fn site(field: &str) -> Option<Source> {
 }
 
 impl Source {
+    /// What stands for its values; `None` for a number with a fraction, which may look like anything, and for a truth value.
+    fn mark(
+        &self,
+        filter: Filter,
+        place: usize,
+        kind: &impl Fn(usize) -> Option<ParameterType>,
+    ) -> Option<Mark> {
+        let kind = match self {
+            Self::Parameter(place) => kind(*place)?,
+            Self::Serial
+            | Self::Mac
+            | Self::Model
+            | Self::Hardware
+            | Self::Firmware
+            | Self::Position
+            | Self::Label(_)
+            | Self::SiteCode
+            | Self::SiteName
+            | Self::SiteCountry
+            | Self::SiteTimeZone => ParameterType::String,
+        };
+        match (kind, filter) {
+            (ParameterType::String, Filter::Json) => Some(Mark::Quoted(Mark::text(place))),
+            (ParameterType::String, Filter::Kept | Filter::Lower | Filter::Upper) => {
+                Some(Mark::Text(Mark::text(place)))
+            }
+            (ParameterType::Integer, _) => Some(Mark::Whole(Mark::whole(place))),
+            (ParameterType::Number | ParameterType::Boolean, _) => None,
+        }
+    }
+
     /// Is its value a text? All that is known of a device is.
     fn is_text(&self, values: &[Value]) -> bool {
         match self {

@@ -6,7 +6,10 @@
 //! have is undefined: using it fails, `is defined` and the filter `default` ask first. Values are inserted as they
 //! are; write `{{ value | tojson }}` where the file's format needs quotes.
 
-use super::{Parameter, Profile, Site, Syntax, plain::Plain};
+use super::{
+    Parameter, Profile, Site, Syntax,
+    plain::{Plain, Written},
+};
 use crate::{
     Code, Refusal,
     mac::Mac,
@@ -117,14 +120,18 @@ impl Renderer {
             files: Vec::new(),
             slots: slots.collect(),
         };
-        let plain = |template: &str| Plain::parse(template, |name| renderer.slot(name));
+        let kind = |place: usize| renderer.slots.get(place).map(|slot| slot.parameter.source().kind);
+        let plain = |key: &str, template: &str| {
+            let plain = Plain::parse(template, |name| renderer.slot(name))?;
+            Some(plain.proved(Syntax::of(key), kind))
+        };
         let files = profile
             .files
             .iter()
             .map(|(key, file)| Template {
                 key: key.clone(),
                 syntax: Syntax::of(key),
-                plain: plain(&file.template),
+                plain: plain(key, &file.template),
             })
             .collect();
         let renderer = Self { files, ..renderer };
@@ -151,17 +158,13 @@ impl Renderer {
     /// [`Code::RenderFailed`] at `files.KEY` for each template that cannot be rendered within its limits, or to a file
     /// that no reader takes.
     pub fn render(&self, facts: &Facts<'_>) -> Result<BTreeMap<String, String>, Vec<Refusal>> {
-        let files = self.render_again(facts)?;
-        let wrong = self.files.iter().filter_map(|template| {
-            let malformed = template.syntax.check(files.get(&template.key)?).err()?;
-            Some(failed(&template.key, malformed.to_string()))
-        });
-        let problems: Vec<_> = wrong.collect();
-        if problems.is_empty() {
-            Ok(files)
-        } else {
-            Err(problems)
-        }
+        self.files(facts, |template, written| {
+            if written.is_readable {
+                return Ok(());
+            }
+            let read = template.syntax.check(&written.text);
+            read.map_err(|malformed| malformed.to_string())
+        })
     }
 
     /// The files of a device whose desired state is on record: they were read when it was made, by the rules of that
@@ -170,33 +173,50 @@ impl Renderer {
     /// # Errors
     /// As for [`Renderer::render`].
     pub fn render_again(&self, facts: &Facts<'_>) -> Result<BTreeMap<String, String>, Vec<Refusal>> {
+        self.files(facts, |_, _| Ok(()))
+    }
+
+    /// The files, each rendered and then approved.
+    fn files(
+        &self,
+        facts: &Facts<'_>,
+        approve: impl Fn(&Template, &Written) -> Result<(), String>,
+    ) -> Result<BTreeMap<String, String>, Vec<Refusal>> {
         let values = self.values(facts)?;
         let mut scope = None;
         let mut problems = Vec::new();
         let mut files = BTreeMap::new();
         let mut total = 0;
-        for Template { key, plain, .. } in &self.files {
-            let rendered = match plain.as_ref().and_then(|plain| plain.render(facts, &values)) {
-                Some(text) => Ok(text),
+        for template in &self.files {
+            let key = &template.key;
+            let plain = template.plain.as_ref();
+            let rendered = match plain.and_then(|plain| plain.render(facts, &values)) {
+                Some(written) => Ok(written),
                 None => {
                     let scope = scope.get_or_insert_with(|| self.scope(facts, &values)).clone();
-                    self.environment
+                    let rendered = self
+                        .environment
                         .get_template(key)
-                        .and_then(|template| template.render(scope))
+                        .and_then(|template| template.render(scope));
+                    rendered.map(|text| Written {
+                        text,
+                        is_readable: false,
+                    })
                 }
             };
-            match rendered {
-                Ok(text) if text.len() > OUTPUT_LIMIT => {
-                    problems.push(failed(
-                        key,
-                        format!("is rendered to more than {OUTPUT_LIMIT} bytes"),
-                    ));
+            let approved = match rendered {
+                Ok(written) if written.text.len() > OUTPUT_LIMIT => {
+                    Err(format!("is rendered to more than {OUTPUT_LIMIT} bytes"))
                 }
+                Ok(written) => approve(template, &written).map(|()| written.text),
+                Err(error) => Err(explain(&error)),
+            };
+            match approved {
                 Ok(text) => {
                     total += text.len();
                     files.insert(key.clone(), text);
                 }
-                Err(error) => problems.push(failed(key, explain(&error))),
+                Err(why) => problems.push(failed(key, why)),
             }
         }
         if total > TOTAL_LIMIT {
@@ -446,161 +466,4 @@ fn site(site: &Site) -> Value {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::catalog::{ParameterSource, ParameterType, ProfileSource, SiteSource};
-    use proptest::{collection::vec, option, prelude::*, sample::select};
-
-    /// A profile of one file with a parameter of each type.
-    fn profile(template: &str) -> Option<Profile> {
-        let parameters = [
-            ("text", ParameterType::String, "a b"),
-            ("count", ParameterType::Integer, "-7"),
-            ("share", ParameterType::Number, "1.0"),
-            ("is_on", ParameterType::Boolean, "TRUE"),
-        ];
-        let parameter = |(name, kind, default): (&str, ParameterType, &str)| {
-            (name.to_owned(), ParameterSource::of(kind, Some(default.into())))
-        };
-        ProfileSource {
-            name: "p".into(),
-            parameters: parameters.map(parameter).into_iter().collect(),
-            files: [("f".to_owned(), template.to_owned())].into(),
-            ..ProfileSource::default()
-        }
-        .check()
-        .ok()
-    }
-
-    type Rendered = Result<BTreeMap<String, String>, Vec<Refusal>>;
-
-    /// What the engine makes of it, and what this module does.
-    fn both(template: &str, facts: &Facts<'_>) -> Option<[Rendered; 2]> {
-        let profile = profile(template)?;
-        let mut renderer = Renderer::compile(&profile).ok()?;
-        let ours = renderer.render(facts);
-        for template in &mut renderer.files {
-            template.plain = None;
-        }
-        Some([renderer.render(facts), ours])
-    }
-
-    const PIECES: [&str; 37] = [
-        "{{ device.serial }}",
-        "{{device.mac}}",
-        "{{ device.model|lower }}",
-        "{{ device.hardware | upper }}",
-        "{{ device.firmware }}",
-        "{{ device.position | lower }}",
-        "{{ device.labels.rack }}",
-        "{{ device.labels.no }}",
-        "{{ site.code }}",
-        "{{ site.name | upper }}",
-        "{{ site.country }}",
-        "{{ site.time_zone }}",
-        "{{ site.latitude }}",
-        "{{ text }}",
-        "{{ text | lower }}",
-        "{{ count }}",
-        "{{ share }}",
-        "{{ is_on }}",
-        "{{- text -}}",
-        "{{ text | tojson }}",
-        "{{ count|tojson }}",
-        "{{ share | tojson }}",
-        "{{ is_on | tojson }}",
-        "{{ device.position | tojson }}",
-        "{% if is_on %}on{% endif %}\n",
-        "{# note #}",
-        "{{ 'a' }}",
-        "{{ text.x }}",
-        "}}",
-        "{",
-        " \t",
-        "\r\n",
-        "\n",
-        "x = ",
-        "{{ device.labels['rack'] }}",
-        "{{\n text }}",
-        "ÄÖ",
-    ];
-
-    proptest! {
-        #[test]
-        fn plain_templates_say_what_the_engine_says(
-            pieces in vec(select(&PIECES[..]), 0..8),
-            mac: bool, hardware in option::of("[A-Za-z0-9İß ]{0,6}"), position in option::of("\\PC{0,8}"),
-            label in option::of("\\PC{0,8}"), value in "[a-zA-Z0-9 {}%\"'<&\\\\\u{0}-\u{1f}\u{7f}]{0,8}", has_site: bool,
-        ) {
-            let source = SiteSource { code: "MUC-01".into(), name: "München".into(), ..SiteSource::default() };
-            let site = source.check().unwrap();
-            let (serial, model) = ("Gw2-7".parse().unwrap(), "GW-200".parse().unwrap());
-            let labels = label.map(|label| ("rack".to_owned(), label)).into_iter().collect();
-            let variables = [("text".to_owned(), value)].into();
-            let facts = Facts {
-                serial: &serial,
-                mac: mac.then(|| "00:1b:c5:00:00:01".parse().unwrap()),
-                model: &model,
-                hardware: hardware.as_deref(),
-                firmware: None,
-                site: has_site.then_some(&site),
-                position: position.as_deref(),
-                labels: &labels,
-                variables: &variables,
-            };
-            // Pieces side by side may make a template that is none.
-            if let Some([engine, ours]) = both(&pieces.concat(), &facts) {
-                prop_assert_eq!(ours, engine, "{:?}", pieces);
-            }
-        }
-    }
-
-    #[test]
-    fn every_two_pieces_say_what_the_engine_says() {
-        let (serial, model) = ("Gw2-7".parse().unwrap(), "GW-200".parse().unwrap());
-        let labels = [("rack".to_owned(), "R 7".to_owned())].into();
-        let facts = Facts {
-            serial: &serial,
-            mac: None,
-            model: &model,
-            hardware: Some("b0"),
-            firmware: None,
-            site: None,
-            position: None,
-            labels: &labels,
-            variables: &BTreeMap::new(),
-        };
-        let mut rendered = 0;
-        for pair in PIECES
-            .iter()
-            .flat_map(|first| PIECES.map(|second| [*first, second]))
-        {
-            let Some([engine, ours]) = both(&pair.concat(), &facts) else {
-                continue;
-            };
-            rendered += u32::from(engine.is_ok());
-            assert_eq!(ours, engine, "{pair:?}");
-        }
-        assert!(rendered > 400, "only {rendered} pairs were rendered");
-    }
-
-    #[test]
-    fn usual_templates_need_no_engine() {
-        let is_plain = |template: &str| {
-            let profile = profile(template).unwrap();
-            Renderer::compile(&profile).unwrap().files[0].plain.is_some()
-        };
-        assert!(is_plain(
-            "hostname = \"{{ device.serial | lower }}\"\ncount = {{ count }}\n"
-        ));
-        assert!(is_plain("name = {{ text | tojson }}\n"));
-        for other in [
-            "{{ text | tojson(indent=2) }}",
-            "{% if is_on %}{% endif %}",
-            "{{- text }}",
-            "{{ site.latitude }}",
-        ] {
-            assert!(!is_plain(other), "{other}");
-        }
-    }
-}
+mod tests;

@@ -25,7 +25,7 @@ pub(crate) struct Lints {
     /// What fails the run beside errors.
     #[arg(long, value_enum, value_name = "LEVEL")]
     deny: Option<Level>,
-    /// Do not look for these.
+    /// Do not look for these warnings.
     #[arg(long, value_enum, value_name = "LINT")]
     allow: Vec<Lint>,
 }
@@ -58,7 +58,7 @@ impl Lints {
         let count = profiles.len();
         let found = profiles.into_iter().flat_map(|profile| lint(&source_of(profile)));
         let found: Vec<_> = found
-            .filter(|finding| !self.allow.contains(&finding.lint))
+            .filter(|finding| finding.is_error() || !self.allow.contains(&finding.lint))
             .collect();
         print(session, &found, count)?;
         let fails = |finding: &Finding| finding.is_error() || self.deny == Some(Level::Warnings);
