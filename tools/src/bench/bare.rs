@@ -6,7 +6,7 @@ use rustls::{
     ServerConfig,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
 };
-use std::{net::SocketAddr, sync::Arc};
+use std::{io, net::SocketAddr, sync::Arc};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
@@ -59,6 +59,12 @@ async fn accept(listener: TcpListener, acceptor: TlsAcceptor, writers: Vec<mpsc:
     }
 }
 
+/// Whole: what a write leaves with TLS, because the task had its turn, goes out with the flush.
+async fn say(stream: &mut TlsStream<TcpStream>, message: &[u8]) -> io::Result<()> {
+    stream.write_all(message).await?;
+    stream.flush().await
+}
+
 /// One message to each of its clients, again and again.
 async fn write(mut orders: mpsc::Receiver<Order>, message: Arc<[u8]>) {
     let mut streams = Vec::new();
@@ -68,7 +74,7 @@ async fn write(mut orders: mpsc::Receiver<Order>, message: Arc<[u8]>) {
             Order::Send => {
                 for stream in &mut streams {
                     // A client that is gone is missed by the client's own count.
-                    drop(stream.write_all(&message).await);
+                    drop(say(stream, &message).await);
                 }
             }
         }

@@ -104,7 +104,7 @@ async fn a_revision_goes_to_a_pilot_and_then_to_the_rest() {
 async fn a_bad_revision_halts_in_the_pilot_and_is_taken_back() {
     let world = World::start().await;
     let devices = agents(&world, 5).await;
-    revise(&world, "BROKEN").await;
+    revise(&world, "state = \"BROKEN\"").await;
     let mut desk = Desk::of(&world);
     let mut strategy = strategy(0);
     strategy.set_on_halt(OnHalt::RollBack);
