@@ -109,7 +109,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         let began = *self.began.get_or_insert_with(Instant::now);
         let read = async {
             let held = self.lease.take();
-            self.lease = self.budget.extend(held, self.buffer.len() + CHUNK).await;
+            // For what has come; the chunk that comes next is the connection's own.
+            self.lease = self.budget.extend(held, self.buffer.len()).await;
             self.make_room();
             self.stream.read_buf(&mut self.buffer).await
         };
