@@ -13,6 +13,7 @@ use muster_domain::{
     change::Action,
     ids::{ChangeId, DeviceId},
 };
+use std::collections::BTreeMap;
 
 /// Targets that are begun together: few enough that a halt comes soon after what caused it.
 const AT_ONCE: usize = 2000;
@@ -21,22 +22,30 @@ impl Service {
     /// Does all that can be done for changes now. For the worker that does so all the time, and for whoever cannot wait for it.
     ///
     /// # Errors
-    /// Faults of the store; what was done is done.
+    /// Faults of the store; what was done is done. A fault of one change holds up no other: it is given when the others
+    /// can go no further.
     pub async fn work_changes(&self) -> Result<(), Failure> {
         let _turn = self.turns.performing.lock().await;
+        let mut broken = BTreeMap::new();
         loop {
             let now = self.clock.now();
             let passed = self.store.pass_time(now).await;
             let mut stirred = passed.or_fault("time targets out")? > 0;
             let open = self.store.open_changes().await.or_fault("look for changes")?;
-            for record in open {
+            for id in open.into_iter().map(|record| record.change.id) {
                 if self.stopping.is_cancelled() {
                     return Ok(());
                 }
-                stirred |= self.perform(record.change.id).await?;
+                if broken.contains_key(&id) {
+                    continue;
+                }
+                match self.perform(id).await {
+                    Ok(did) => stirred |= did,
+                    Err(failure) => drop(broken.insert(id, failure)),
+                }
             }
             if !stirred {
-                return Ok(());
+                return broken.into_values().next().map_or(Ok(()), Err);
             }
         }
     }
