@@ -398,7 +398,9 @@ impl Change {
             | ChangeStep::Opened
             | ChangeStep::Halted(_)
             | ChangeStep::Finished
-            | ChangeStep::RolledBack => format!("is {} and cannot {}", state.as_str(), step.verb()),
+            | ChangeStep::RolledBack => {
+                format!("{} is {} and cannot {}", self.name(), state.as_str(), step.verb())
+            }
         };
         Refusal::new(Code::ChangeState, why)
     }

@@ -148,7 +148,7 @@ impl FromStr for PlanHash {
         match bytes {
             Some(bytes) if bytes.len() * 2 == text.len() && bytes.len() == 32 => Ok(Self(bytes)),
             Some(_) | None => {
-                Err("a plan is named by the 64 hexadecimal digits that --dry-run prints".to_owned())
+                Err("a plan is named by 64 hexadecimal digits, which were printed with it".to_owned())
             }
         }
     }
