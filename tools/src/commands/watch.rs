@@ -13,7 +13,7 @@ use clap::Args;
 use muster_domain::device::schema;
 use muster_proto::v1::{self, device_change::Kind, watch_devices_response::Event};
 use serde::Serialize;
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 use tonic::Streaming;
 
 /// How long a server may be away: somebody who watches would start again anyway.
@@ -22,12 +22,13 @@ const PATIENCE: Duration = Duration::from_secs(3600);
 /// Print devices as they change, a line each, until stopped with Ctrl-C.
 ///
 /// Who comes and who goes is a change too. Each device is shown as it stands then. When the connection breaks it is made again, and
-/// goes on where it was; what changed in the minutes before may come twice. With `-o json` or `jsonl`, each line is an object
+/// goes on where it was; what changed in the minutes before may come twice. Without `--current` nobody is shown before a change,
+/// so the first that is told of a device is that it matches. With `-o json` or `jsonl`, each line is an object
 /// with `change` (MATCHES, LEFT, GONE, or RESYNC for a listing that should be made anew), `name` and, unless it is gone, `device`.
 #[derive(Debug, Args)]
 #[command(after_help = HELP)]
 pub(crate) struct Watch {
-    /// Which ones, as of `muster device list`. Also told is who does not match any more.
+    /// Which ones, as of `muster device list`. Also told is who does not match any more, of those that were shown.
     #[arg(long, default_value = "", hide_default_value = true, value_name = "FILTER")]
     filter: String,
     /// First of all, those that match now.
@@ -39,6 +40,35 @@ const HELP: &str = "\
 Examples:
   muster device watch --filter 'site = MUC-01'
   muster device watch --filter 'online = true' --current -o jsonl";
+
+/// Devices that were told as matching: of others, nobody wants to know that they do not.
+struct Shown {
+    /// Everything matches: there is nothing to remember.
+    all: bool,
+    names: HashSet<String>,
+}
+
+impl Shown {
+    fn new(filter: &str) -> Self {
+        Self {
+            all: filter.is_empty(),
+            names: HashSet::new(),
+        }
+    }
+
+    /// Whether a change is news to somebody who saw all that was told.
+    fn is_news(&mut self, kind: Kind, name: &str) -> bool {
+        match kind {
+            _ if self.all => true,
+            Kind::Matches => {
+                self.names.insert(name.to_owned());
+                true
+            }
+            Kind::Left | Kind::Gone => self.names.remove(name),
+            Kind::Unspecified => true,
+        }
+    }
+}
 
 /// A watch, over as many calls as it takes.
 struct Watching {
@@ -154,9 +184,15 @@ impl Watch {
             patience: Patience::new(PATIENCE),
             answers: None,
         };
+        let mut shown = Shown::new(&filter);
         loop {
             let event = watching.next().await;
             let event = event.map_err(|failure| with_caret(failure, &filter, schema()))?;
+            if let Event::Change(change) = &event
+                && !shown.is_news(change.kind(), &change.name)
+            {
+                continue;
+            }
             print(session, event)?;
         }
     }
@@ -208,6 +244,20 @@ mod tests {
         });
         let now = jiff::Timestamp::from_second(1_795_478_400).unwrap();
         assert_eq!(human(&line, now), expected);
+    }
+
+    #[test]
+    fn who_was_never_shown_does_not_leave() {
+        let mut shown = Shown::new("site = MUC-01");
+        let mut said = |kind, name| shown.is_news(kind, name);
+        assert!(!said(Kind::Left, "a"));
+        assert!(!said(Kind::Gone, "a"));
+        assert!(said(Kind::Matches, "a"));
+        assert!(said(Kind::Matches, "a"));
+        assert!(said(Kind::Left, "a"));
+        assert!(!said(Kind::Left, "a"), "it has left already");
+        // Without a filter whoever goes was there.
+        assert!(Shown::new("").is_news(Kind::Gone, "b"));
     }
 
     #[test]
