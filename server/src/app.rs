@@ -220,48 +220,14 @@ impl App {
             async move { Ok(serve.await?) }
         });
         if let Some(port) = http {
-            let serve = serve_lists(port, service.clone(), parts.clone());
-            running.spawn(async move {
-                serve.await;
-                Ok(())
-            });
+            running.spawn(lasting(serve_lists(port, service.clone(), parts.clone())));
         }
-        running.spawn({
-            let work = workers::revocation(service.clone(), parts.clone());
-            async move {
-                work.await;
-                Ok(())
-            }
-        });
+        running.spawn(lasting(workers::revocation(service.clone(), parts.clone())));
         running.spawn(renew(service.clone(), ports, parts.clone()));
-        running.spawn({
-            let work = workers::batches(service.clone(), parts.clone());
-            async move {
-                work.await;
-                Ok(())
-            }
-        });
-        running.spawn({
-            let work = workers::presence(service.clone(), parts.clone());
-            async move {
-                work.await;
-                Ok(())
-            }
-        });
-        running.spawn({
-            let work = workers::delivery(service.clone(), parts.clone());
-            async move {
-                work.await;
-                Ok(())
-            }
-        });
-        running.spawn({
-            let work = workers::changes(service.clone(), parts.clone());
-            async move {
-                work.await;
-                Ok(())
-            }
-        });
+        running.spawn(lasting(workers::batches(service.clone(), parts.clone())));
+        running.spawn(lasting(workers::presence(service.clone(), parts.clone())));
+        running.spawn(lasting(workers::delivery(service.clone(), parts.clone())));
+        running.spawn(lasting(workers::changes(service.clone(), parts.clone())));
         let dead = service.bus.clone();
         let ended = tokio::select! {
             () = stop.cancelled() => Ok(()),
@@ -290,6 +256,12 @@ impl App {
         ended?;
         Ok(closed?)
     }
+}
+
+/// A part that ends with the server, and has no other end.
+async fn lasting(part: impl Future<Output = ()>) -> Result<(), AppError> {
+    part.await;
+    Ok(())
 }
 
 /// Renews the server's certificate in time; both listeners take the new one without a restart.
