@@ -3,6 +3,7 @@
 use super::{
     Store,
     record::{Record as _, load},
+    requests::Asked,
     tables::{BATCHES, OPEN_BATCHES},
     txn::Txn,
 };
@@ -15,31 +16,7 @@ use muster_domain::{
     names::OperatorName,
 };
 use redb::ReadableTable as _;
-use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 use std::ops::Range;
-
-/// What a request id was used for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(in crate::store) struct BatchRequest {
-    /// The batch that came of it.
-    pub(in crate::store) batch: BatchId,
-    /// SHA-256 of everything else that was asked for: the same again is answered, anything else refused.
-    pub(in crate::store) digest: [u8; 32],
-}
-
-impl BatchRequest {
-    fn new(batch: BatchId, asked: &impl Serialize) -> Result<Self, StoreError> {
-        let asked = postcard::to_allocvec(asked).map_err(|why| StoreError::Unencodable {
-            table: "batch_requests",
-            why: why.to_string(),
-        })?;
-        Ok(Self {
-            batch,
-            digest: Sha256::digest(asked).into(),
-        })
-    }
-}
 
 impl Store {
     /// Makes a batch, or answers with the one that its author made with the same request id. Another request with that id
@@ -178,61 +155,42 @@ pub(super) fn find(txn: &Txn<'_>, id: BatchId) -> Result<Result<Batch, Refusal>,
     Ok(batch.ok_or_else(missing))
 }
 
-/// What was asked for with this request id before: the batch, or a refusal. `None` when it is new, or none was given.
+/// What came of a request before: the batch as it is now.
 fn asked_before(
     txn: &Txn<'_>,
-    author: &OperatorName,
-    request_id: &str,
-    digest: &[u8; 32],
+    request: &Asked<BatchId>,
+    by: (&OperatorName, &str),
 ) -> Result<Option<Result<Batch, Refusal>>, StoreError> {
-    let key = (author.as_str(), request_id);
-    let Some(known) = txn.tables().batch_requests.get(key)? else {
-        return Ok(None);
-    };
-    let known = BatchRequest::from_guard(known)?;
-    if known.digest != *digest {
-        let why = format!(
-            "{request_id:?} was used for batches/{}, in another request",
-            known.batch
-        );
-        return Ok(Some(Err(
-            Refusal::new(Code::RequestIdReused, why).at("request_id")
-        )));
+    match request.before(&txn.tables().batch_requests, by, "batches")? {
+        None => Ok(None),
+        Some(Err(refusal)) => Ok(Some(Err(refusal))),
+        Some(Ok(made)) => find(txn, made).map(Some),
     }
-    find(txn, known.batch).map(Some)
-}
-
-fn remember(
-    txn: &mut Txn<'_>,
-    author: &OperatorName,
-    request_id: &str,
-    request: &BatchRequest,
-) -> Result<(), StoreError> {
-    if request_id.is_empty() {
-        return Ok(());
-    }
-    let (key, record) = ((author.as_str(), request_id), request.encode()?);
-    txn.write().batch_requests.insert(key, record.as_slice())?;
-    Ok(())
 }
 
 fn create(txn: &mut Txn<'_>, batch: &Batch, event: &Event) -> Result<Result<Batch, Refusal>, StoreError> {
-    let request = BatchRequest::new(batch.id, &batch.spec)?;
-    if let Some(answer) = asked_before(txn, &batch.author, &batch.request_id, &request.digest)? {
+    let (request, by) = (
+        Asked::new(batch.id, &batch.spec)?,
+        (&batch.author, batch.request_id.as_str()),
+    );
+    if let Some(answer) = asked_before(txn, &request, by)? {
         return Ok(answer);
     }
     if txn.tables().batches.get(batch.id.as_u128())?.is_some() {
         return Err(StoreError::duplicate("batches", batch.id));
     }
-    remember(txn, &batch.author, &batch.request_id, &request)?;
+    request.remember(&mut txn.write().batch_requests, by)?;
     put(txn, batch)?;
     txn.audit(event)?;
     Ok(Ok(batch.clone()))
 }
 
 fn again(txn: &mut Txn<'_>, retry: &Retry) -> Result<Result<Batch, Refusal>, StoreError> {
-    let request = BatchRequest::new(retry.batch, &(retry.batch, &retry.file))?;
-    if let Some(answer) = asked_before(txn, &retry.author, &retry.request_id, &request.digest)? {
+    let (request, by) = (
+        Asked::new(retry.batch, &(retry.batch, &retry.file))?,
+        (&retry.author, retry.request_id.as_str()),
+    );
+    if let Some(answer) = asked_before(txn, &request, by)? {
         return Ok(answer);
     }
     let batch = match find(txn, retry.batch)? {
@@ -247,7 +205,7 @@ fn again(txn: &mut Txn<'_>, retry: &Retry) -> Result<Result<Batch, Refusal>, Sto
         Ok(batch) => batch,
         Err(refusal) => return Ok(Err(refusal.at("retry_of"))),
     };
-    remember(txn, &retry.author, &retry.request_id, &request)?;
+    request.remember(&mut txn.write().batch_requests, by)?;
     put(txn, &batch)?;
     let actor = Actor::Operator(retry.author.clone());
     let event = Event::new(retry.now, actor, Action::BatchRetried, batch.name());

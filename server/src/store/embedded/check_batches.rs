@@ -1,10 +1,11 @@
 //! Do batches, their parts and what they made of devices tell one story?
 
 use super::{
-    batches::{BatchRequest, open_kind},
+    batches::open_kind,
     check::Check,
     parts,
     record::{Record as _, load},
+    requests::Asked,
 };
 use crate::store::StoreError;
 use muster_domain::{
@@ -160,8 +161,8 @@ impl Check<'_> {
         }
         for entry in view.batch_requests.iter()? {
             let (key, value) = entry?;
-            let request = BatchRequest::from_guard(value)?;
-            let known = view.batches.get(request.batch.as_u128())?.is_some();
+            let request = Asked::<BatchId>::from_guard(value)?;
+            let known = view.batches.get(request.made.as_u128())?.is_some();
             self.expect(known, || format!("request {:?} is of no batch", key.value()));
         }
         Ok(())

@@ -1,9 +1,10 @@
 //! Do changes, their targets and what they hold of devices tell one story?
 
 use super::{
-    changes::{ChangeRequest, due, facet_key, standing_key},
+    changes::{due, facet_key, standing_key},
     check::Check,
     record::{Record as _, load},
+    requests::Asked,
 };
 use crate::store::StoreError;
 use muster_domain::{
@@ -54,8 +55,8 @@ impl Check<'_> {
         self.holders()?;
         for entry in view.change_requests.iter()? {
             let (key, value) = entry?;
-            let request = ChangeRequest::from_guard(value)?;
-            let known = view.changes.get(request.change.as_u128())?.is_some();
+            let request = Asked::<ChangeId>::from_guard(value)?;
+            let known = view.changes.get(request.made.as_u128())?.is_some();
             self.expect(known, || format!("request {:?} is of no change", key.value()));
         }
         Ok(())

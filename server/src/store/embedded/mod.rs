@@ -29,6 +29,7 @@ mod probe;
 mod record;
 mod registry;
 mod renewals;
+mod requests;
 mod revocations;
 mod survey;
 mod tables;
@@ -40,9 +41,8 @@ mod writer;
 pub use registry::FORMAT;
 #[cfg(test)]
 pub(super) use {
-    batches::BatchRequest,
-    changes::ChangeRequest,
     record::{MappingText, ProfileText, Record, Replaceable},
+    requests::Asked,
 };
 
 use super::{Counts, StoreError, Work};

@@ -4,7 +4,7 @@
 //! stays in `former`, with a conversion, so that every file ever written opens. What is written is always the newest
 //! version. `tests/fixtures/store` holds golden bytes of each.
 
-use super::{batches::BatchRequest, changes::ChangeRequest, former};
+use super::{former, requests::Asked};
 use crate::store::StoreError;
 use muster_domain::{
     access::Operator,
@@ -14,6 +14,7 @@ use muster_domain::{
     certificate::CertificateRecord,
     change::{ChangeRecord, Exclusion, Target},
     device::{Device, Presence},
+    ids::{BatchId, ChangeId},
 };
 use muster_firmware_policy::FirmwarePolicy;
 use redb::{AccessGuard, ReadableTable};
@@ -112,7 +113,7 @@ records! {
     Presence: "presence" v 1;
     CertificateRecord: "certificates" v 2, 1 => former::CertificateV1;
     Batch: "batches" v 2, 1 => former::BatchV1;
-    BatchRequest: "batch_requests" v 1;
+    Asked<BatchId>: "batch_requests" v 1;
     PartRecord: "parts" v 1;
     Replaceable<ModelSource>: "models" v 3, 1 => Replaceable<former::ModelV1>, 2 => Replaceable<former::ModelV2>;
     Replaceable<SiteSource>: "sites" v 1;
@@ -123,7 +124,7 @@ records! {
     Operator: "operators" v 2, 1 => former::OperatorV1;
     Entry: "audit" v 1;
     ChangeRecord: "changes" v 1;
-    ChangeRequest: "change_requests" v 1;
+    Asked<ChangeId>: "change_requests" v 1;
     Target: "targets" v 1;
     Exclusion: "excluded" v 1;
     crate::store::RegistryInfo: "registry" v 1;

@@ -6,6 +6,7 @@ use crate::store::{
     embedded::{
         Store,
         record::{Record as _, load},
+        requests::Asked,
         tables::{CHANGES, OPEN_CHANGES},
         txn::Txn,
     },
@@ -17,37 +18,18 @@ use muster_domain::{
     ids::ChangeId,
 };
 use redb::ReadableTable as _;
-use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
-/// What a request id was used for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(in crate::store) struct ChangeRequest {
-    /// The change that came of it.
-    pub(in crate::store) change: ChangeId,
-    /// SHA-256 of everything else that was asked for: the same again is answered, anything else refused.
-    pub(in crate::store) digest: [u8; 32],
-}
-
-impl ChangeRequest {
-    fn new(change: &Change) -> Result<Self, StoreError> {
-        let asked = (
-            &change.title,
-            &change.action,
-            &change.filter,
-            &change.strategy,
-            change.priority,
-            change.approvals_needed,
-        );
-        let asked = postcard::to_allocvec(&asked).map_err(|why| StoreError::Unencodable {
-            table: "change_requests",
-            why: why.to_string(),
-        })?;
-        Ok(Self {
-            change: change.id,
-            digest: Sha256::digest(asked).into(),
-        })
-    }
+/// All of a change that its author asked for.
+fn request(change: &Change) -> Result<Asked<ChangeId>, StoreError> {
+    let asked = (
+        &change.title,
+        &change.action,
+        &change.filter,
+        &change.strategy,
+        change.priority,
+        change.approvals_needed,
+    );
+    Asked::new(change.id, &asked)
 }
 
 impl Store {
@@ -116,29 +98,17 @@ fn create(
     change: &Change,
     request_id: &str,
 ) -> Result<Result<ChangeRecord, Refusal>, StoreError> {
-    let request = ChangeRequest::new(change)?;
-    let key = (change.author.as_str(), request_id);
-    if !request_id.is_empty()
-        && let Some(known) = txn.tables().change_requests.get(key)?
-    {
-        let known = ChangeRequest::from_guard(known)?;
-        if known.digest != request.digest {
-            let why = format!(
-                "{request_id:?} was used for changes/{}, in another request",
-                known.change
-            );
-            return Ok(Err(Refusal::new(Code::RequestIdReused, why).at("request_id")));
-        }
-        return find(txn, known.change);
+    let (request, by) = (request(change)?, (&change.author, request_id));
+    match request.before(&txn.tables().change_requests, by, "changes")? {
+        None => {}
+        Some(Ok(made)) => return find(txn, made),
+        Some(Err(refusal)) => return Ok(Err(refusal)),
     }
     if txn.tables().changes.get(change.id.as_u128())?.is_some() {
         return Err(StoreError::duplicate("changes", change.id));
     }
     let record = ChangeRecord::new(change.clone());
-    if !request_id.is_empty() {
-        let bytes = request.encode()?;
-        txn.write().change_requests.insert(key, bytes.as_slice())?;
-    }
+    request.remember(&mut txn.write().change_requests, by)?;
     book::put(txn, &record)?;
     let actor = Actor::Operator(change.author.clone());
     let event = Event::new(change.created, actor, Action::ChangeCreated, change.name());

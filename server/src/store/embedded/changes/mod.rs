@@ -15,7 +15,6 @@ mod reserve;
 mod revert;
 mod step;
 
-pub(in crate::store) use create::ChangeRequest;
 pub(super) use {
     book::{due, facet_key, standing_key},
     hear::{forget, heard, promoted},

@@ -2,7 +2,7 @@
 
 use super::{check, opens};
 use crate::store::{
-    embedded::{BatchRequest, Record as _},
+    embedded::{Asked, Record as _},
     tests::build::{at, batch, batch_id, fresh},
 };
 use muster_domain::{
@@ -78,8 +78,8 @@ fn batches() {
     ] {
         check(&format!("batch_{name}"), &Batch { state, ..batch(2) });
     }
-    let request = BatchRequest {
-        batch: batch_id(1),
+    let request = Asked {
+        made: batch_id(1),
         digest: [5; 32],
     };
     check("batch_request", &request);

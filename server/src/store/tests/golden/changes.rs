@@ -2,7 +2,7 @@
 
 use super::check;
 use crate::store::{
-    embedded::ChangeRequest,
+    embedded::Asked,
     tests::{
         build::{at, fresh},
         drive::{PLAN, change, change_id},
@@ -68,8 +68,8 @@ fn changes() {
     record.change.action = Action::Suspend("theft".into());
     check("change_rolled_back", &record);
     check("change_draft", &ChangeRecord::new(change(2)));
-    let request = ChangeRequest {
-        change: change_id(1),
+    let request = Asked {
+        made: change_id(1),
         digest: [4; 32],
     };
     check("change_request", &request);
