@@ -265,7 +265,7 @@ async fn watchers_are_so_many_and_no_more() {
     assert_eq!(status.code(), tonic::Code::ResourceExhausted);
     // Who goes makes room.
     watches.pop();
-    muster_tests::until("there is room", async || one_more().await.ok().map(drop)).await;
+    until("there is room", async || one_more().await.ok().map(drop)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
