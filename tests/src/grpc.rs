@@ -96,6 +96,14 @@ pub fn refusal(status: &Status) -> Option<Code> {
     Code::try_from(number).ok()
 }
 
+/// The fields that a status finds fault with.
+pub fn fields(status: &Status) -> Vec<String> {
+    let details = status.get_error_details();
+    let violations = details.bad_request().map(|bad| bad.field_violations.clone());
+    let violations = violations.unwrap_or_default().into_iter();
+    violations.map(|violation| violation.field).collect()
+}
+
 async fn ask(client: &mut ServerReflectionClient<Channel>, question: MessageRequest) -> MessageResponse {
     let request = ServerReflectionRequest {
         host: String::new(),

@@ -5,8 +5,8 @@ use crate::{bench, demo};
 use crate::{
     client::Client,
     commands::{
-        apply, audit, batch, catalog, certificate, change, context, device, fleet, import, manifest, mqtt,
-        operator, profile, refusal,
+        apply, audit, batch, catalog, certificate, change, context, device, firmware, fleet, import,
+        manifest, mqtt, operator, profile, refusal,
     },
     context::{Context, Contexts},
     exit::Exit,
@@ -109,9 +109,9 @@ enum Command {
     /// Configuration templates: apply, compare, render, look through and test them.
     #[command(subcommand, visible_alias = "profiles")]
     Profile(profile::Command),
-    /// Firmware policies.
+    /// Firmware policies: apply them, and see what each would make of the fleet.
     #[command(subcommand)]
-    Firmware(catalog::Command<catalog::FirmwarePolicies>),
+    Firmware(firmware::Command),
     /// The fleet in numbers.
     #[command(subcommand)]
     Fleet(fleet::Command),

@@ -158,6 +158,7 @@ pub const TABLE: &[(&str, Rule)] = &[
     ("muster.v1.Access/WhoAmI", FOLLOW),
     ("muster.v1.Audit/ListEntries", FOLLOW),
     ("muster.v1.Fleet/GetCounts", READ),
+    ("muster.v1.Fleet/ForecastFirmware", READ),
 ];
 
 /// What there is to hear over MQTT.

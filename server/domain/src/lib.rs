@@ -23,6 +23,7 @@ pub mod der;
 pub mod desired;
 pub mod device;
 pub mod filter;
+pub mod forecast;
 pub mod ids;
 pub mod mac;
 pub mod manifest;

@@ -22,7 +22,10 @@ fn missing(name: &str) -> Status {
 }
 
 /// `profiles/x` or `profiles/x/revisions/3`.
-fn revisioned<N: FromStr>(text: &str, collection: &str) -> Result<(N, Option<RevisionNumber>), Refusal>
+pub(super) fn revisioned<N: FromStr>(
+    text: &str,
+    collection: &str,
+) -> Result<(N, Option<RevisionNumber>), Refusal>
 where
     N::Err: std::fmt::Display,
 {

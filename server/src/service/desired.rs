@@ -27,7 +27,7 @@ enum DesiredError {
 }
 
 /// Seconds that local time at a site is ahead of UTC.
-fn utc_offset(time_zone: &str, at: Timestamp) -> i32 {
+pub(super) fn utc_offset(time_zone: &str, at: Timestamp) -> i32 {
     let zone = jiff::tz::TimeZone::get(time_zone).unwrap_or(jiff::tz::TimeZone::UTC);
     let at = i64::try_from(at.seconds())
         .ok()

@@ -12,6 +12,7 @@ mod deliveries;
 mod desired;
 mod devices;
 mod enroll;
+mod forecast;
 pub mod import;
 mod kept_keys;
 mod keygen;
@@ -27,6 +28,7 @@ pub use claim::{ClaimAnswer, ClaimInput};
 pub use deliveries::Backlog;
 pub use devices::DeviceName;
 use devices::REASON_LIMIT;
+pub use forecast::{Asked, ForecastInput, ForecastPart};
 pub use keygen::{Keygen, KeygenInput, MadeIdentity};
 pub use watch::{Telling, Told, Watched, Witness};
 
@@ -41,6 +43,7 @@ use crate::{
 use certificates::ExpiryCount;
 use changes::Turns;
 use deliveries::Deliveries;
+use forecast::Forecasts;
 use import::{Desk, Files};
 use muster_domain::{
     Code, Refusal, Timestamp,
@@ -73,6 +76,7 @@ pub struct Service {
     expiry: ExpiryCount,
     deliveries: Deliveries,
     turns: Turns,
+    forecasts: Forecasts,
     /// Cancelled when the server stops: long calls end at their next step.
     pub(crate) stopping: CancellationToken,
 }
@@ -101,6 +105,7 @@ impl Service {
             expiry: ExpiryCount::default(),
             deliveries: Deliveries::default(),
             turns: Turns::default(),
+            forecasts: Forecasts::default(),
             stopping: CancellationToken::new(),
         }
     }

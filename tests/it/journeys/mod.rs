@@ -6,6 +6,7 @@ mod credentials;
 mod delivery;
 mod device;
 mod est;
+mod firmware;
 mod integrators;
 mod line;
 mod lost_answers;

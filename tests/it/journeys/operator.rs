@@ -82,6 +82,7 @@ const TABLE: &[(&str, May)] = &[
     ("muster.v1.Enrollment/GetTrustBundle", May::Anyone),
     ("muster.v1.Enrollment/Renew", May::Anyone),
     ("muster.v1.Fleet/GetCounts", May::Read),
+    ("muster.v1.Fleet/ForecastFirmware", May::Read),
     ("muster.v1.Manifests/AcknowledgeResults", May::Write),
     ("muster.v1.Manifests/ApplyBatch", May::Write),
     ("muster.v1.Manifests/CancelBatch", May::Write),

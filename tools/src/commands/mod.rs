@@ -8,6 +8,7 @@ pub(crate) mod certificate;
 pub(crate) mod change;
 pub(crate) mod context;
 pub(crate) mod device;
+pub(crate) mod firmware;
 pub(crate) mod fleet;
 pub(crate) mod import;
 pub(crate) mod manifest;

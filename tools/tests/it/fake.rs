@@ -94,8 +94,75 @@ impl audit_server::Audit for Fake {
     }
 }
 
+/// One device that would install 2.4.1, and one that nobody knows enough of.
+fn forecast() -> [v1::ForecastFirmwareResponse; 3] {
+    use v1::{firmware_forecast::Alike, forecast_firmware_response as response, foretold_device::Outcome};
+    let device = v1::ForetoldDevice {
+        device: "devices/01h455vb4pex5vsknk084sn02q".into(),
+        serial: "GW2-1".into(),
+        outcome: Outcome::Install.into(),
+        running: "2.3.1".into(),
+        versions: vec!["2.3.5".into(), "2.4.1".into()],
+        reasons: vec!["behind_target".into()],
+        explanation: "Install 2.3.5, then 2.4.1.".into(),
+        ..v1::ForetoldDevice::default()
+    };
+    let install = Alike {
+        outcome: Outcome::Install.into(),
+        running: "2.3.1".into(),
+        versions: device.versions.clone(),
+        why: "It is behind.".into(),
+        count: 1,
+        examples: vec!["GW2-1".into()],
+        ..Alike::default()
+    };
+    let stuck = Alike {
+        outcome: Outcome::Stuck.into(),
+        why: "It has not said what it runs.".into(),
+        count: 1,
+        examples: vec!["GW2-2".into()],
+        ..Alike::default()
+    };
+    let whole = v1::FirmwareForecast {
+        devices: 2,
+        outcomes: [("INSTALL".to_owned(), 1), ("STUCK".to_owned(), 1)].into(),
+        alike: vec![install, stuck],
+        beyond: 0,
+        time: Some(prost_types::Timestamp::default()),
+    };
+    [
+        response::Part::LookedAt(2),
+        response::Part::Devices(response::Devices {
+            devices: vec![device],
+        }),
+        response::Part::Forecast(whole),
+    ]
+    .map(|part| v1::ForecastFirmwareResponse { part: Some(part) })
+}
+
 #[tonic::async_trait]
 impl fleet_server::Fleet for Fake {
+    type ForecastFirmwareStream =
+        tokio_stream::Iter<std::vec::IntoIter<Result<v1::ForecastFirmwareResponse, Status>>>;
+
+    async fn forecast_firmware(
+        &self,
+        request: Request<v1::ForecastFirmwareRequest>,
+    ) -> Result<Response<Self::ForecastFirmwareStream>, Status> {
+        use v1::forecast_firmware_request::Policy;
+        let asked = request.into_inner();
+        let mut parts: Vec<_> = forecast().map(Ok).into();
+        match asked.policy {
+            Some(Policy::Name(name)) if name == "firmwarePolicies/gw/revisions/3" => {}
+            Some(Policy::SourceJson(source)) if source.contains("2.4.1") => {}
+            other => return Err(Status::invalid_argument(format!("{other:?}"))),
+        }
+        if asked.filter == "cut" {
+            parts.truncate(1);
+        }
+        Ok(Response::new(tokio_stream::iter(parts)))
+    }
+
     async fn get_counts(&self, _: Request<v1::GetCountsRequest>) -> Result<Response<v1::Counts>, Status> {
         let counts = |pairs: &[(&str, u64)]| {
             pairs

@@ -4,6 +4,7 @@
 mod claims;
 mod explained;
 mod filters;
+mod forecast;
 mod lives;
 mod presence;
 mod reports;

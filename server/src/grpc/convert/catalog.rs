@@ -279,21 +279,27 @@ fn firmware_policy_resource(wire: &v1::FirmwarePolicy) -> Result<Resource, Vec<R
     let policy_name: PolicyName = name(&wire.name, "firmwarePolicies", "name")
         .and_then(|text| text.parse().map_err(|why| wrong("name", format!("{why}"))))
         .map_err(one)?;
-    let source: muster_firmware_policy::PolicySource = serde_json::from_str(&wire.source_json)
-        .map_err(|error| one(wrong("source_json", format!("is not a policy: {error}"))))?;
-    if source.name != policy_name.as_str() {
+    let policy = policy_of_json(&wire.source_json)?;
+    if policy.name() != policy_name.as_str() {
         return Err(one(wrong(
             "source_json",
-            format!("names the policy {:?}, the resource {policy_name}", source.name),
+            format!("names the policy {:?}, the resource {policy_name}", policy.name()),
         )));
     }
-    let policy = FirmwarePolicy::parse(source).map_err(|problems| {
+    Ok(Resource::FirmwarePolicy(policy_name, policy))
+}
+
+/// A policy from its source; every mistake at its path.
+pub(crate) fn policy_of_json(source: &str) -> Result<FirmwarePolicy, Vec<Refusal>> {
+    let wrong = |field: &str, why: String| Refusal::new(Code::PolicyInvalid, why).at(field);
+    let source: muster_firmware_policy::PolicySource = serde_json::from_str(source)
+        .map_err(|error| one(wrong("source_json", format!("is not a policy: {error}"))))?;
+    FirmwarePolicy::parse(source).map_err(|problems| {
         problems
             .iter()
             .map(|problem| wrong(&problem.path, problem.defect.to_string()))
-            .collect::<Vec<_>>()
-    })?;
-    Ok(Resource::FirmwarePolicy(policy_name, policy))
+            .collect()
+    })
 }
 
 pub(crate) fn firmware_policy(

@@ -6,6 +6,7 @@ pub(super) mod catalog;
 pub(super) mod certificate;
 pub(super) mod change;
 pub(super) mod device;
+pub(super) mod forecast;
 pub(super) mod rows;
 pub(super) mod spec;
 
