@@ -5,6 +5,7 @@
 
 mod authority;
 mod bare;
+mod change;
 mod claim;
 mod crowd;
 mod gate;
@@ -39,6 +40,8 @@ pub(crate) struct Bench {
 enum Name {
     /// Rows a second from a generated manifest to durable devices, over gRPC with TLS.
     Import(import::Options),
+    /// Targets a second that are planned and sent in a change, and reports a second that move it.
+    Change(change::Options),
     /// Claims a second over MQTT with TLS: handshake, claim, certificate, durable.
     Claim(claim::Options),
     /// Connections a second, memory of each, and messages a second to devices' own topics, beside Mosquitto.
@@ -56,6 +59,7 @@ impl Bench {
     pub(crate) async fn run(self, session: &mut Session<'_>) -> anyhow::Result<()> {
         match self.name {
             Name::Import(options) => print(&import::run(&options).await?, options.json, session),
+            Name::Change(options) => print(&change::run(&options).await?, options.json, session),
             Name::Claim(options) => print(&claim::run(&options).await?, options.json, session),
             Name::Gate(options) => print(&gate::run(&options).await?, options.json, session),
             Name::Issue(options) => print(&issue::run(&options).await?, options.json, session),

@@ -11,8 +11,17 @@ const SITES: &str = include_str!("../../../tests/fixtures/manifests/sites.csv");
 
 /// Models, sites, a profile and a firmware policy.
 pub(crate) fn resources() -> Result<Vec<Resource>, Failure> {
+    read(CATALOG)
+}
+
+/// The same with another revision of the profile, which renders otherwise for every device.
+pub(crate) fn revised() -> Result<Vec<Resource>, Failure> {
+    read(&CATALOG.replace("default = 300", "default = 600"))
+}
+
+fn read(catalog: &str) -> Result<Vec<Resource>, Failure> {
     let read = |text, origin, kind, format| read_text(text, origin, Path::new(""), kind, Some(format));
-    let mut resources = read(CATALOG, "catalog.toml", Kind::Any, FileFormat::Toml)?;
+    let mut resources = read(catalog, "catalog.toml", Kind::Any, FileFormat::Toml)?;
     resources.extend(read(SITES, "sites.csv", Kind::Sites, FileFormat::Csv)?);
     Ok(resources)
 }

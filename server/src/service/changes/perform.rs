@@ -7,16 +7,19 @@ use super::{
 use crate::{
     fault::Failure,
     mqtt::bus::Down,
-    store::{Advance, Began},
+    store::{Advance, Began, Turn},
 };
 use muster_domain::{
-    change::Action,
+    change::{Action, ChangeRecord},
     ids::{ChangeId, DeviceId},
 };
 use std::collections::BTreeMap;
 
-/// Targets that are begun together: few enough that a halt comes soon after what caused it.
-const AT_ONCE: usize = 2000;
+/// Targets that are begun together: many, since each commit costs its syncs, and few enough that a halt comes within a quarter of a
+/// second after what caused it.
+const AT_ONCE: usize = 16_384;
+/// Parts of a change that are begun before another change has its turn.
+const PARTS: usize = 8;
 
 impl Service {
     /// Does all that can be done for changes now. For the worker that does so all the time, and for whoever cannot wait for it.
@@ -61,22 +64,55 @@ impl Service {
         }
     }
 
+    /// Begins targets, part by part: while one part is made durable, the next one is rendered.
     async fn begin(&self, id: ChangeId, stage: u16, most: u32) -> Result<bool, Failure> {
         let record = self.change(id).await?;
-        let action = record.change.action.clone();
-        let most = usize::try_from(most).unwrap_or(AT_ONCE).min(AT_ONCE);
-        let found = self.store.next_turns(record, stage, most).await;
-        let found = found.or_fault("look for targets")?;
-        if found.is_empty() {
-            return Ok(false);
-        }
-        let turns = self.turns(Goal::Action(action.clone()), found).await?;
-        let began = self.store.begin_targets(id, turns, self.clock.now()).await;
-        let Began { devices, moved } = began.or_fault("begin targets")?;
-        for device in devices {
-            self.tell_of(&action, device);
+        let mut left = usize::try_from(most).unwrap_or(usize::MAX);
+        // Room at sites is only known once the part before is on record.
+        let parts = match record.change.strategy.in_flight_per_site {
+            None => PARTS,
+            Some(_) => 1,
+        };
+        let mut part = self.part(&record, stage, left, None).await?;
+        let mut moved = 0;
+        for number in 1..=parts {
+            let Some(last) = part.last().map(|turn| turn.target.device) else {
+                break;
+            };
+            left = left.saturating_sub(part.len());
+            let begin = async {
+                let began = self.store.begin_targets(id, part, self.clock.now()).await;
+                Ok(began.or_fault("begin targets")?)
+            };
+            let next = async {
+                match number < parts {
+                    true => self.part(&record, stage, left, Some(last)).await,
+                    false => Ok(Vec::new()),
+                }
+            };
+            let (began, next) = tokio::try_join!(begin, next)?;
+            moved += began.moved;
+            for device in began.devices {
+                self.tell_of(&record.change.action, device);
+            }
+            part = next;
         }
         Ok(moved > 0)
+    }
+
+    /// The next targets of a stage behind this one, rendered.
+    async fn part(
+        &self,
+        record: &ChangeRecord,
+        stage: u16,
+        most: usize,
+        behind: Option<DeviceId>,
+    ) -> Result<Vec<Turn>, Failure> {
+        let most = most.min(AT_ONCE);
+        let found = self.store.next_turns(record.clone(), stage, most, behind).await;
+        let found = found.or_fault("look for targets")?;
+        self.turns(Goal::Action(record.change.action.clone()), found)
+            .await
     }
 
     async fn revert(&self, id: ChangeId) -> Result<bool, Failure> {

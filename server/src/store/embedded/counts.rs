@@ -71,11 +71,29 @@ impl Deltas {
 
     /// A device changed from one to the other.
     pub(super) fn replace(&mut self, before: &Device, after: &Device) {
-        for count in Count::of(before) {
-            self.add(count, -1);
+        // Of many devices most change in nothing that is counted, or in one thing.
+        let mut moved = |old: Count, new: Count| {
+            self.add(old, -1);
+            self.add(new, 1);
+        };
+        let [was, is] = [before, after].map(|device| device.lifecycle.state());
+        if was != is {
+            moved(Count::State(was), Count::State(is));
         }
-        for count in Count::of(after) {
-            self.add(count, 1);
+        let [was, is] = [before, after].map(|device| device.verification.state());
+        if was != is {
+            moved(Count::Verification(was), Count::Verification(is));
+        }
+        if before.model != after.model {
+            moved(
+                Count::Model(before.model.clone()),
+                Count::Model(after.model.clone()),
+            );
+        }
+        if before.site != after.site {
+            let [was, is] = [before, after].map(|device| device.site.clone().map(Count::Site));
+            was.into_iter().for_each(|count| self.add(count, -1));
+            is.into_iter().for_each(|count| self.add(count, 1));
         }
         self.0.retain(|_, by| *by != 0);
     }

@@ -2,7 +2,10 @@
 
 use super::{changes, counts::Count, record::Record as _, tables::Tables, txn::Txn};
 use crate::store::StoreError;
-use muster_domain::device::{Device, LifecycleState, VerificationState};
+use muster_domain::{
+    device::{Device, LifecycleState, VerificationState},
+    names::SiteCode,
+};
 use redb::{CursorError, Key, ReadableTable, Table, Value};
 use std::{borrow::Borrow, ops::Bound};
 
@@ -31,42 +34,78 @@ pub(super) const fn verification_key(state: VerificationState) -> u8 {
 /// Writes a device that changed, and the index entries and counts that its change moves. Its serial and
 /// its origin never change.
 pub(super) fn replace(txn: &mut Txn<'_>, before: &Device, after: &Device) -> Result<(), StoreError> {
-    let id = after.id.as_u128();
+    replace_all(txn, &[(before, after)])
+}
+
+/// The same for many devices, in the order of their ids: each table is written in the order of its keys.
+pub(super) fn replace_all(txn: &mut Txn<'_>, changes: &[(&Device, &Device)]) -> Result<(), StoreError> {
+    for (before, after) in changes {
+        txn.counts.replace(before, after);
+        txn.mark(after.id.as_u128());
+    }
     let tables = txn.write();
-    tables.devices.insert(id, after.encode()?.as_slice())?;
-    if before.mac != after.mac {
-        if let Some(mac) = before.mac {
-            tables.macs.remove(mac.key())?;
-        }
+    for (_, after) in changes {
+        let record = after.encode()?;
+        tables.devices.insert(after.id.as_u128(), record.as_slice())?;
+    }
+    replace_macs(tables, changes)?;
+    let (old, new) = moved(changes, |device| Some(device.model.as_str()));
+    move_group("by_model", &mut tables.by_model, old, new)?;
+    let (old, new) = moved(changes, |device| device.site.as_ref().map(SiteCode::as_str));
+    move_group("by_site", &mut tables.by_site, old, new)?;
+    let (old, new) = moved(changes, |device| Some(state_key(device.lifecycle.state())));
+    move_group("by_state", &mut tables.by_state, old, new)?;
+    let (old, new) = moved(changes, |device| {
+        Some(verification_key(device.verification.state()))
+    });
+    move_group("by_verification", &mut tables.by_verification, old, new)
+}
+
+fn replace_macs(tables: &mut Tables<'_>, changes: &[(&Device, &Device)]) -> Result<(), StoreError> {
+    let moved = || changes.iter().filter(|(before, after)| before.mac != after.mac);
+    for mac in moved().filter_map(|(before, _)| before.mac) {
+        tables.macs.remove(mac.key())?;
+    }
+    for (_, after) in moved() {
         if let Some(mac) = after.mac {
-            insert_new("macs", &mut tables.macs, mac.key(), id)?;
+            insert_new("macs", &mut tables.macs, mac.key(), after.id.as_u128())?;
         }
     }
-    if before.model != after.model {
-        tables.by_model.remove((before.model.as_str(), id))?;
-        tables.by_model.insert((after.model.as_str(), id), ())?;
-    }
-    if before.site != after.site {
-        if let Some(site) = &before.site {
-            tables.by_site.remove((site.as_str(), id))?;
-        }
-        if let Some(site) = &after.site {
-            tables.by_site.insert((site.as_str(), id), ())?;
-        }
-    }
-    let [old, new] = [before, after].map(|device| state_key(device.lifecycle.state()));
-    if old != new {
-        tables.by_state.remove((old, id))?;
-        tables.by_state.insert((new, id), ())?;
-    }
-    let [old, new] = [before, after].map(|device| verification_key(device.verification.state()));
-    if old != new {
-        tables.by_verification.remove((old, id))?;
-        tables.by_verification.insert((new, id), ())?;
-    }
-    txn.counts.replace(before, after);
-    txn.mark(id);
     Ok(())
+}
+
+/// The entries of an index that go, and those that come, of the devices whose value is another now.
+fn moved<'d, T: PartialEq>(
+    changes: &[(&'d Device, &'d Device)],
+    value: impl Fn(&'d Device) -> Option<T>,
+) -> (Vec<(T, u128)>, Vec<(T, u128)>) {
+    let (mut old, mut new) = (Vec::new(), Vec::new());
+    for (before, after) in changes {
+        let (was, is) = (value(before), value(after));
+        if was != is {
+            let id = after.id.as_u128();
+            old.extend(was.map(|was| (was, id)));
+            new.extend(is.map(|is| (is, id)));
+        }
+    }
+    (old, new)
+}
+
+fn move_group<'a, K>(
+    name: &'static str,
+    table: &mut Table<'_, K, ()>,
+    mut old: Vec<K::SelfType<'a>>,
+    new: Vec<K::SelfType<'a>>,
+) -> Result<(), StoreError>
+where
+    K: Key + 'static,
+    K::SelfType<'a>: Ord,
+{
+    old.sort_unstable();
+    for key in old {
+        table.remove(key)?;
+    }
+    insert_group(name, table, new)
 }
 
 /// Deletes a device with every index entry and count of it. Its key and certificate are released before.
@@ -209,7 +248,14 @@ where
     K: Key + 'static,
     V: Value + 'static,
 {
-    let mut rest = entries;
+    // So few are not worth a cursor either.
+    let (few, mut rest) = match entries.len() {
+        ..SHORT_RUN => (entries, &[][..]),
+        _ => (&[][..], entries),
+    };
+    for (key, value) in few {
+        insert_new(name, table, key, value)?;
+    }
     while let Some((first, _)) = rest.first() {
         let placed = insert_run(table, rest)?;
         if placed == 0 {

@@ -166,7 +166,7 @@ pub(super) async fn step(store: &Store, id: ChangeId, now: Timestamp) -> bool {
             let record = record().await;
             let action = record.change.action.clone();
             let most = usize::try_from(most).unwrap();
-            let found = store.next_turns(record, stage, most).await.unwrap();
+            let found = store.next_turns(record, stage, most, None).await.unwrap();
             let turns = turns(store, found, |_, device| action.pins(device)).await;
             store.begin_targets(id, turns, now).await.unwrap()
         }

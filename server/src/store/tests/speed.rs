@@ -188,7 +188,7 @@ async fn targets_of_a_change() {
         let record = store.change(id).await.unwrap().unwrap();
         let action = record.change.action.clone();
         let most = usize::try_from(most).unwrap();
-        let found = store.next_turns(record, stage, most).await.unwrap();
+        let found = store.next_turns(record, stage, most, None).await.unwrap();
         let turns = turns(&store, found, |_, device| action.pins(device)).await;
         rendering += start.elapsed();
         let start = Instant::now();

@@ -122,9 +122,8 @@ fn skip(
         }
     }
     let mut book = Book::of(record);
-    for target in &found {
-        book.moved(txn, id, target, target.state.clone().skipped(why.clone(), now))?;
-    }
+    let skipped = |target: &Target| target.state.clone().skipped(why.clone(), now);
+    book.moved_all(txn, id, &found, |target| Ok(skipped(target)))?;
     book.close(txn)?;
     Ok(Advance::Stepped)
 }

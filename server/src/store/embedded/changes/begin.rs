@@ -18,31 +18,36 @@ use muster_domain::{
     change::{Action, ChangeRecord, Next, Skipped, Standing, Target, TargetState, can_prove},
     desired::ContentDigest,
     device::{Device, LifecycleState},
-    ids::ChangeId,
+    ids::{ChangeId, DeviceId},
     names::SiteCode,
 };
 use redb::ReadableTable as _;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Bound};
 
 /// Targets looked at for those of which there is room at their sites: a tenth of a second. Whoever waits behind more than these at
 /// a full site waits until some of them are proved.
 const LOOK_LIMIT: usize = 50_000;
 
 impl Store {
-    /// The next targets of a stage whose turn it is, each with its device, if it is still there. No site gets more under way
-    /// than it may.
+    /// The next targets of a stage whose turn it is, behind this one, each with its device, if it is still there. No site gets more
+    /// under way than it may.
     pub async fn next_turns(
         &self,
         record: ChangeRecord,
         stage: u16,
         most: usize,
+        behind: Option<DeviceId>,
     ) -> Result<Vec<(Target, Option<Device>)>, StoreError> {
         self.blocking(move |txn| {
             let (targets, devices) = (txn.open_table(TARGETS)?, txn.open_table(DEVICES)?);
             let mut room = Room::new(&record, &targets)?;
-            let waiting = range(&record, stage, Standing::Waiting);
+            let (first, last) = range(&record, stage, Standing::Waiting).into_inner();
+            let from = match behind {
+                Some(device) => Bound::Excluded((first.0, first.1, first.2, device.as_u128())),
+                None => Bound::Included(first),
+            };
             let mut found = Vec::new();
-            for entry in targets.range(waiting)?.take(LOOK_LIMIT) {
+            for entry in targets.range((from, Bound::Included(last)))?.take(LOOK_LIMIT) {
                 if found.len() == most {
                     break;
                 }
@@ -113,9 +118,50 @@ impl Room {
     }
 }
 
+/// What a part of a change comes to, gathered so that each table is written in the order of its keys.
+#[derive(Default)]
+pub(super) struct Sheaf<'t> {
+    targets: Vec<(&'t Target, Target)>,
+    devices: Vec<(Device, Device)>,
+    told: Vec<DeviceId>,
+}
+
+impl<'t> Sheaf<'t> {
+    /// A target moved; its device was changed too, or was not.
+    pub(super) fn add(&mut self, before: &'t Target, after: Target, changed: bool) {
+        self.told.extend(changed.then_some(after.device));
+        self.targets.push((before, after));
+    }
+
+    /// Writes all of it, with the change.
+    pub(super) fn close(
+        mut self,
+        txn: &mut Txn<'_>,
+        mut book: Book,
+        id: ChangeId,
+    ) -> Result<Began, StoreError> {
+        let moved = u32::try_from(self.targets.len()).unwrap_or(u32::MAX);
+        if moved > 0 {
+            self.devices.sort_unstable_by_key(|(_, after)| after.id);
+            let devices: Vec<_> = self
+                .devices
+                .iter()
+                .map(|(before, after)| (before, after))
+                .collect();
+            index::replace_all(txn, &devices)?;
+            book.replaced(txn, id, &self.targets)?;
+            book.close(txn)?;
+        }
+        Ok(Began {
+            devices: self.told,
+            moved,
+        })
+    }
+}
+
 fn begin(txn: &mut Txn<'_>, id: ChangeId, turns: &[Turn], now: Timestamp) -> Result<Began, StoreError> {
     let mut book = Book::default();
-    let mut began = Began::default();
+    let mut sheaf = Sheaf::default();
     let record = book.record(txn.tables(), id)?;
     let action = record.change.action.clone();
     // An operator may have stopped it since, or a threshold.
@@ -129,26 +175,19 @@ fn begin(txn: &mut Txn<'_>, id: ChangeId, turns: &[Turn], now: Timestamp) -> Res
         if open != Some(target.stage) || txn.tables().targets.get(place(id, target))?.is_none() {
             continue;
         }
-        let Some((after, changed)) = begun(txn, id, &action, turn, now)? else {
-            continue;
-        };
-        sent += u32::from(changed);
-        began.moved += 1;
-        book.replaced(txn, id, target, &after)?;
-        if changed {
-            began.devices.push(target.device);
+        if let Some((after, changed)) = begun(txn, &mut sheaf, id, &action, turn, now)? {
+            sent += u32::from(changed);
+            sheaf.add(target, after, changed);
         }
     }
     book.record(txn.tables(), id)?.note_begun(sent, now);
-    if began.moved > 0 {
-        book.close(txn)?;
-    }
-    Ok(began)
+    sheaf.close(txn, book, id)
 }
 
 /// What becomes of a turn, and whether its device was changed; none where it comes again, since the device moved on.
 fn begun(
     txn: &mut Txn<'_>,
+    sheaf: &mut Sheaf<'_>,
     id: ChangeId,
     action: &Action,
     turn: &Turn,
@@ -187,8 +226,8 @@ fn begun(
     if held.is_none() {
         hold(txn, id, action.facet(), target)?;
     }
-    let generation = match make(txn, id, action, &device, &turn.content, now)? {
-        Ok(after) => after.target.generation,
+    let generation = match make(txn, sheaf, id, action, device, &turn.content, now)? {
+        Ok(generation) => generation,
         Err(why) => return left(Skipped::Unfit(why)),
     };
     let after = Target {
@@ -199,26 +238,28 @@ fn begun(
     Ok(Some((after, true)))
 }
 
-/// Makes of a device what the change wants; or says why not.
+/// Makes of a device what the change wants, and says under which generation; or why not.
 fn make(
     txn: &mut Txn<'_>,
+    sheaf: &mut Sheaf<'_>,
     id: ChangeId,
     action: &Action,
-    device: &Device,
+    device: Device,
     content: &Result<ContentDigest, String>,
     now: Timestamp,
-) -> Result<Result<Device, String>, StoreError> {
+) -> Result<Result<u64, String>, StoreError> {
     if let Some(transition) = action.transition() {
-        let stepped = live_on(txn, device, &transition, &Actor::System, Some(id), now)?;
-        return Ok(stepped.map_err(|refusal| refusal.message));
+        let stepped = live_on(txn, &device, &transition, &Actor::System, Some(id), now)?;
+        let generation = stepped.map(|after| after.target.generation);
+        return Ok(generation.map_err(|refusal| refusal.message));
     }
-    if let Err(why) = fit(txn, device)? {
+    if let Err(why) = fit(txn, &device)? {
         return Ok(Err(why));
     }
-    match (action.pins(device), content) {
-        (Some(pinned), Ok(digest)) => retarget(txn, id, device, pinned, *digest, now).map(Ok),
+    match (action.pins(&device), content) {
+        (Some(pinned), Ok(digest)) => retarget(txn, sheaf, id, device, pinned, *digest, now).map(Ok),
         (Some(_), Err(why)) => Ok(Err(why.clone())),
-        (None, _) => renew(txn, id, device, now),
+        (None, _) => renew(txn, id, &device, now),
     }
 }
 
@@ -233,21 +274,19 @@ pub(super) fn fit(txn: &Txn<'_>, device: &Device) -> Result<Result<(), String>, 
 /// Gives a device another content, under the next generation.
 pub(super) fn retarget(
     txn: &mut Txn<'_>,
+    sheaf: &mut Sheaf<'_>,
     id: ChangeId,
-    before: &Device,
+    before: Device,
     pinned: Device,
     digest: ContentDigest,
     now: Timestamp,
-) -> Result<Device, StoreError> {
+) -> Result<u64, StoreError> {
     let after = pinned.retargeted(digest, now);
-    index::replace(txn, before, &after)?;
+    let generation = after.target.generation;
     let event = Event::new(now, Actor::System, Audited::DeviceRetargeted, after.name());
-    txn.audit(
-        &event
-            .with("generation", after.target.generation)
-            .with("change", id),
-    )?;
-    Ok(after)
+    txn.audit(&event.with("generation", generation).with("change", id))?;
+    sheaf.devices.push((before, after));
+    Ok(generation)
 }
 
 /// Asks for another certificate, at once.
@@ -256,7 +295,7 @@ fn renew(
     id: ChangeId,
     before: &Device,
     now: Timestamp,
-) -> Result<Result<Device, String>, StoreError> {
+) -> Result<Result<u64, String>, StoreError> {
     if before.lifecycle.identity().is_none() {
         return Ok(Err("it has no certificate that is in use".into()));
     }
@@ -266,5 +305,5 @@ fn renew(
     index::replace(txn, before, &after)?;
     let event = Event::new(now, Actor::System, Audited::RenewalOrdered, after.name());
     txn.audit(&event.with("from", now.seconds()).with("change", id))?;
-    Ok(Ok(after))
+    Ok(Ok(after.target.generation))
 }

@@ -3,6 +3,7 @@
 use crate::store::{
     StoreError,
     embedded::{
+        index::insert_sorted,
         record::{Record as _, load},
         tables::Tables,
         txn::Txn,
@@ -142,47 +143,50 @@ impl Book {
             state,
             ..before.clone()
         };
-        self.replaced(txn, change, before, &after)
+        self.replaced(txn, change, &[(before, after)])
     }
 
-    /// The same, of a target that changes in other ways too.
+    /// The same of many targets, each to the state that is asked of it.
+    pub(super) fn moved_all(
+        &mut self,
+        txn: &mut Txn<'_>,
+        change: ChangeId,
+        targets: &[Target],
+        state: impl Fn(&Target) -> Result<TargetState, StoreError>,
+    ) -> Result<(), StoreError> {
+        let after = |target| {
+            let state = state(target)?;
+            Ok((
+                target,
+                Target {
+                    state,
+                    ..target.clone()
+                },
+            ))
+        };
+        let moves: Vec<_> = targets.iter().map(after).collect::<Result<_, StoreError>>()?;
+        self.replaced(txn, change, &moves)
+    }
+
+    /// The same, of targets that change in other ways too; each table is written in the order of its keys.
     pub(super) fn replaced(
         &mut self,
         txn: &mut Txn<'_>,
         change: ChangeId,
-        before: &Target,
-        after: &Target,
+        moves: &[(&Target, Target)],
     ) -> Result<(), StoreError> {
         let record = self.record(txn.tables(), change)?;
-        let (old, new) = (place(change, before), place(change, after));
-        let facet = facet_key(record.change.action.facet());
-        let dues = (due(record, before), due(record, after));
-        if let Some(tally) = record.tallies.get_mut(usize::from(after.stage)) {
-            tally.moved(before.state.standing(), after.state.standing());
-        }
-        let bytes = after.encode()?;
-        let tables = txn.write();
-        if old != new {
-            tables.targets.remove(old)?;
-        }
-        tables.targets.insert(new, bytes.as_slice())?;
-        let device = after.device.as_u128();
-        if let (Some(at), _) = dues {
-            tables.dues.remove((at.millis(), change.as_u128(), device))?;
-        }
-        if let (_, Some(at)) = dues {
-            let key = (at.millis(), change.as_u128(), device);
-            tables.dues.insert(key, (after.stage, new.2))?;
-        }
-        let held = tables.holders.get((device, facet))?.map(|held| held.value());
-        if held == Some((change.as_u128(), before.stage, old.2)) {
-            // What is left out is anybody's.
-            if after.state.standing() == Standing::Skipped {
-                tables.holders.remove((device, facet))?;
-            } else {
-                let held = (change.as_u128(), after.stage, new.2);
-                tables.holders.insert((device, facet), held)?;
+        let facet = record.change.action.facet();
+        for (before, after) in moves {
+            if let Some(tally) = record.tallies.get_mut(usize::from(after.stage)) {
+                tally.moved(before.state.standing(), after.state.standing());
             }
+        }
+        let tables = txn.write();
+        replace_targets(tables, change, moves)?;
+        replace_dues(tables, record, moves)?;
+        for (before, after) in moves {
+            replace_holder(tables, change, facet, before, after)?;
         }
         Ok(())
     }
@@ -191,6 +195,77 @@ impl Book {
     pub(super) fn close(self, txn: &mut Txn<'_>) -> Result<(), StoreError> {
         self.0.values().try_for_each(|record| put(txn, record))
     }
+}
+
+/// Puts targets where they stand now.
+fn replace_targets(
+    tables: &mut Tables<'_>,
+    change: ChangeId,
+    moves: &[(&Target, Target)],
+) -> Result<(), StoreError> {
+    let (mut old, mut new) = (Vec::with_capacity(moves.len()), Vec::with_capacity(moves.len()));
+    for (before, after) in moves {
+        let (was, is, record) = (place(change, before), place(change, after), after.encode()?);
+        if was == is {
+            tables.targets.insert(is, record.as_slice())?;
+        } else {
+            old.push(was);
+            new.push((is, record));
+        }
+    }
+    old.sort_unstable();
+    for place in old {
+        tables.targets.remove(place)?;
+    }
+    new.sort_unstable_by_key(|(place, _)| *place);
+    let new: Vec<_> = new
+        .iter()
+        .map(|(place, record)| (*place, record.as_slice()))
+        .collect();
+    insert_sorted("targets", &mut tables.targets, &new)
+}
+
+fn replace_dues(
+    tables: &mut Tables<'_>,
+    record: &ChangeRecord,
+    moves: &[(&Target, Target)],
+) -> Result<(), StoreError> {
+    let id = record.change.id.as_u128();
+    let key = |at: Timestamp, target: &Target| (at.millis(), id, target.device.as_u128());
+    for (before, _) in moves {
+        if let Some(at) = due(record, before) {
+            tables.dues.remove(key(at, before))?;
+        }
+    }
+    let due = |(_, after): &(&Target, Target)| {
+        let standing = standing_key(after.state.standing());
+        due(record, after).map(|at| (key(at, after), (after.stage, standing)))
+    };
+    let mut dues: Vec<_> = moves.iter().filter_map(due).collect();
+    dues.sort_unstable();
+    insert_sorted("dues", &mut tables.dues, &dues)
+}
+
+fn replace_holder(
+    tables: &mut Tables<'_>,
+    change: ChangeId,
+    facet: Facet,
+    before: &Target,
+    after: &Target,
+) -> Result<(), StoreError> {
+    let key = (after.device.as_u128(), facet_key(facet));
+    let held = tables.holders.get(key)?.map(|held| held.value());
+    let (was, is) = (place(change, before), place(change, after));
+    if held != Some((was.0, was.1, was.2)) {
+        return Ok(());
+    }
+    // What is left out is anybody's.
+    if after.state.standing() == Standing::Skipped {
+        tables.holders.remove(key)?;
+    } else {
+        tables.holders.insert(key, (is.0, is.1, is.2))?;
+    }
+    Ok(())
 }
 
 /// When time alone takes a target further.

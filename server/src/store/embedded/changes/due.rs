@@ -10,6 +10,7 @@ use crate::store::{
 };
 use muster_domain::{Timestamp, ids::ChangeId};
 use redb::ReadableTable as _;
+use std::collections::BTreeMap;
 
 impl Store {
     /// Takes targets that are due further, as many as fit into a transaction; says how many those were. A look alone costs no
@@ -35,15 +36,25 @@ fn pass(txn: &mut Txn<'_>, now: Timestamp) -> Result<usize, StoreError> {
         let ((_, change, device), (stage, standing)) = (key.value(), value.value());
         due.push((change, stage, standing, device));
     }
-    let mut book = Book::default();
+    let mut found = BTreeMap::<_, Vec<_>>::new();
     for place in &due {
-        let id = ChangeId::from_u128(place.0);
         let target = book::target(&txn.tables().targets, *place)?;
-        let strategy = &book.record(txn.tables(), id)?.change.strategy;
-        let stage = strategy.stages.get(usize::from(target.stage));
-        let stage = stage.ok_or_else(|| StoreError::damaged("targets", format!("{place:?} has no stage")))?;
-        let state = target.state.clone().passed(stage, strategy, now);
-        book.moved(txn, id, &target, state)?;
+        found
+            .entry(ChangeId::from_u128(place.0))
+            .or_default()
+            .push(target);
+    }
+    let mut book = Book::default();
+    for (id, targets) in found {
+        let strategy = book.record(txn.tables(), id)?.change.strategy.clone();
+        book.moved_all(txn, id, &targets, |target| {
+            let stage = strategy.stages.get(usize::from(target.stage));
+            let missing = || StoreError::damaged("targets", format!("{} has no stage", target.device));
+            Ok(target
+                .state
+                .clone()
+                .passed(stage.ok_or_else(missing)?, &strategy, now))
+        })?;
     }
     book.close(txn)?;
     Ok(due.len())

@@ -1,7 +1,7 @@
 //! Devices get back what they had before a change.
 
 use super::{
-    begin::{fit, range, retarget},
+    begin::{Sheaf, fit, range, retarget},
     book::{Book, hold, holder, place},
 };
 use crate::store::{
@@ -17,7 +17,7 @@ use crate::store::{
 use muster_domain::{
     Timestamp,
     audit::Actor,
-    change::{ChangeRecord, Facet, Former, Next, Skipped, Standing, Target, TargetState, can_prove},
+    change::{ChangeRecord, Facet, Next, Skipped, Standing, Target, TargetState, can_prove},
     device::Device,
     ids::ChangeId,
 };
@@ -71,35 +71,32 @@ impl Store {
 
 fn revert(txn: &mut Txn<'_>, id: ChangeId, turns: &[Turn], now: Timestamp) -> Result<Began, StoreError> {
     let mut book = Book::default();
-    let mut began = Began::default();
+    let mut sheaf = Sheaf::default();
     let record = book.record(txn.tables(), id)?;
     let facet = record.change.action.facet();
     if record.next(now) != Next::Revert {
-        return Ok(began);
+        return Ok(Began::default());
     }
     for turn in turns {
         let target = &turn.target;
         if txn.tables().targets.get(place(id, target))?.is_none() {
             continue;
         }
-        let Some((state, changed)) = reverted(txn, id, facet, turn, now)? else {
-            continue;
-        };
-        began.moved += 1;
-        book.moved(txn, id, target, state)?;
-        if changed {
-            began.devices.push(target.device);
+        if let Some((state, changed)) = reverted(txn, &mut sheaf, id, facet, turn, now)? {
+            let after = Target {
+                state,
+                ..target.clone()
+            };
+            sheaf.add(target, after, changed);
         }
     }
-    if began.moved > 0 {
-        book.close(txn)?;
-    }
-    Ok(began)
+    sheaf.close(txn, book, id)
 }
 
 /// What becomes of a target, and whether its device was changed; none where its turn comes again, since the device moved on.
 fn reverted(
     txn: &mut Txn<'_>,
+    sheaf: &mut Sheaf<'_>,
     id: ChangeId,
     facet: Facet,
     turn: &Turn,
@@ -120,10 +117,9 @@ fn reverted(
     if held.is_none() {
         hold(txn, id, facet, target)?;
     }
-    match give_back(txn, id, &target.former, &device, turn, now)? {
-        Ok(after) => {
-            let wants_proof = facet != Facet::Lifecycle && can_prove(&after);
-            let generation = after.target.generation;
+    let wants_proof = facet != Facet::Lifecycle && can_prove(&device);
+    match give_back(txn, sheaf, id, device, turn, now)? {
+        Ok(generation) => {
             let state = target.state.clone().reverting(generation, wants_proof, now);
             Ok(Some((state, true)))
         }
@@ -133,21 +129,23 @@ fn reverted(
 
 fn give_back(
     txn: &mut Txn<'_>,
+    sheaf: &mut Sheaf<'_>,
     id: ChangeId,
-    former: &Former,
-    device: &Device,
+    device: Device,
     turn: &Turn,
     now: Timestamp,
-) -> Result<Result<Device, String>, StoreError> {
+) -> Result<Result<u64, String>, StoreError> {
+    let former = &turn.target.former;
     if let Some(transition) = former.transition() {
-        let stepped = live_on(txn, device, &transition, &Actor::System, Some(id), now)?;
-        return Ok(stepped.map_err(|refusal| refusal.message));
+        let stepped = live_on(txn, &device, &transition, &Actor::System, Some(id), now)?;
+        let generation = stepped.map(|after| after.target.generation);
+        return Ok(generation.map_err(|refusal| refusal.message));
     }
-    if let Err(why) = fit(txn, device)? {
+    if let Err(why) = fit(txn, &device)? {
         return Ok(Err(why));
     }
-    match (former.pins(device), &turn.content) {
-        (Some(pinned), Ok(digest)) => retarget(txn, id, device, pinned, *digest, now).map(Ok),
+    match (former.pins(&device), &turn.content) {
+        (Some(pinned), Ok(digest)) => retarget(txn, sheaf, id, device, pinned, *digest, now).map(Ok),
         (Some(_), Err(why)) => Ok(Err(why.clone())),
         (None, _) => Ok(Err("what it had does not come back".into())),
     }

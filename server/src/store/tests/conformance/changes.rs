@@ -309,7 +309,7 @@ pub(super) async fn a_device_that_moved_on_has_its_turn_again(store: &Store) {
     assert!(step(store, id, at(200)).await, "its devices are taken");
     let record = store.change(id).await.unwrap().unwrap();
     let action = record.change.action.clone();
-    let found = store.next_turns(record, 0, 10).await.unwrap();
+    let found = store.next_turns(record, 0, 10, None).await.unwrap();
     let turns = turns(store, found, |_, device| action.pins(device)).await;
     // Meanwhile one is suspended, so what was rendered may be wrong.
     let suspend = DeviceChange {
