@@ -48,8 +48,8 @@ pub(super) struct Heard {
     someone: Notify,
     /// Connections that ended, and why the last one did.
     lost: Mutex<(usize, String)>,
-    /// Envelopes that were not believed, and others that were refused.
-    disbelieved: AtomicU64,
+    /// Envelopes that were not believed, or not applied, by devices whose role that is not.
+    refused: AtomicU64,
 }
 
 /// All devices that are there.
@@ -72,6 +72,8 @@ struct Device {
     start: Instant,
     /// Given back with its first report.
     joining: Option<OwnedSemaphorePermit>,
+    /// It may fail: that is its role.
+    may_fail: bool,
 }
 
 fn failing(desired: &Desired) -> Result<(), String> {
@@ -124,6 +126,7 @@ impl Crowd {
             heard: Arc::clone(&self.heard),
             start: self.start,
             joining: Some(joining),
+            may_fail: role == Role::Failing,
         };
         let door = self.door.clone();
         let [_, high, middle, low] = place.to_be_bytes();
@@ -166,9 +169,11 @@ impl Crowd {
                 lost.0, lost.1
             ));
         }
-        let disbelieved = self.heard.disbelieved.load(Ordering::Relaxed);
-        if disbelieved > 0 {
-            complaints.push(format!("{disbelieved} envelopes were refused by their devices"));
+        let refused = self.heard.refused.load(Ordering::Relaxed);
+        if refused > 0 {
+            complaints.push(format!(
+                "{refused} envelopes were refused by devices that are well"
+            ));
         }
         complaints
     }
@@ -212,9 +217,8 @@ impl Device {
                     self.heard.someone.notify_one();
                 }
             }
-            // Of a device that cannot apply it, that is how it is meant.
-            AgentEvent::Failed { reason } if !reason.contains("do not suit") => {
-                self.heard.disbelieved.fetch_add(1, Ordering::Relaxed);
+            AgentEvent::Failed { .. } if !self.may_fail => {
+                self.heard.refused.fetch_add(1, Ordering::Relaxed);
             }
             _ => {}
         }
