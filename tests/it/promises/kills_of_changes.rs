@@ -87,11 +87,11 @@ async fn client(registry: &Registry) -> Client {
 
 /// A manifest with a request for each key.
 fn manifest(keys: &[Key]) -> String {
-    let mut text = "serial,mac,model,site,csr\n".to_owned();
+    let mut text = "serial,mac,model,site,position,csr\n".to_owned();
     for (number, key) in keys.iter().enumerate() {
         let request = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, key.csr());
         text += &format!(
-            "GW2-{},00:1B:C5:00:{:02X}:{:02X},GW-200,MUC-01,{request}\n",
+            "GW2-{},00:1B:C5:00:{:02X}:{:02X},GW-200,MUC-01,Hall 1,{request}\n",
             7_000_000 + number,
             number / 256,
             number % 256
@@ -115,7 +115,8 @@ async fn enrolled(registry: &Registry, count: usize) -> Vec<Member> {
             rows.extend_from_slice(some);
         }
     });
-    imported.await.unwrap();
+    let imported = imported.await.unwrap();
+    assert_eq!(imported.created, count as u64, "{:?}", imported.causes);
     fs::remove_file(file).unwrap();
     rows.sort_by_key(|row| row.row);
     let roots = roots(registry);
@@ -541,7 +542,7 @@ async fn all(devices: usize, points: &[Point]) {
 /// A few devices, few points.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_change_goes_on_where_the_server_was_killed() {
-    all(40, &points(12, 5)).await;
+    all(40, &points(20, 5)).await;
 }
 
 /// More of both; minutes.

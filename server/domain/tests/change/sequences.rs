@@ -5,7 +5,7 @@ use crate::{
     support::report,
 };
 use muster_domain::{
-    change::{ChangeState, Former, Priority, Standing, Tally, TargetState},
+    change::{ChangeState, Former, Priority, Standing, Tally},
     ids::{ChangeId, DeviceId},
 };
 use proptest::{prelude::*, test_runner::Config};
@@ -200,16 +200,26 @@ fn check(fleet: &Fleet, running: &Running) {
     }
 }
 
-/// I8: of two changes that hold their targets, none has one in common that is not left out.
+/// I8: what a device waits for, has under way or is given back is of one change, and that is the one that holds it. A change that
+/// was done may be taken back when others are about its devices: those it leaves alone.
 fn check_holders(fleet: &Fleet) {
     for device in fleet.devices.keys() {
-        let holders = fleet.changes.values().filter(|running| {
-            let target = running.targets.get(device);
-            running.change.state.holds_targets()
-                && target.is_some_and(|target| !matches!(target.state, TargetState::Skipped { .. }))
-        });
-        let holders: Vec<ChangeId> = holders.map(|running| running.change.id).collect();
+        let is_about =
+            |running: &&Running| match running.targets.get(device).map(|target| target.state.standing()) {
+                Some(Standing::Sent | Standing::Proved | Standing::Reverting) => true,
+                Some(Standing::Waiting) => running.change.state.holds_targets(),
+                _ => false,
+            };
+        let holders: Vec<ChangeId> = fleet
+            .changes
+            .values()
+            .filter(is_about)
+            .map(|running| running.change.id)
+            .collect();
         assert!(holders.len() <= 1, "{device} is held by {holders:?}");
+        if let [holder] = holders[..] {
+            assert_eq!(fleet.held.get(device), Some(&holder), "{device}");
+        }
     }
 }
 
