@@ -11,6 +11,7 @@ use crate::{
     mqtt::{
         Limits,
         bus::{Bus, BusError},
+        door::Door,
         gate,
         throttle::{ClaimRates, Rate, Throttle},
     },
@@ -176,6 +177,13 @@ impl App {
     /// The service behind the ports, for a process that embeds the server.
     pub const fn service(&self) -> &Service {
         &self.service
+    }
+
+    /// A way in for devices that the embedding process makes itself. It is shut when the server stops.
+    pub fn door(&self, limits: Limits) -> Door<Service> {
+        let service = self.service.clone();
+        let (bus, stop) = (service.bus.clone(), service.stopping.clone());
+        Door::new(service, bus, Arc::clone(&self.claims), limits, stop)
     }
 
     /// Opens the certificate authority again, while this serves.

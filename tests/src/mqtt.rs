@@ -72,6 +72,14 @@ impl Mqtt {
         self.stream.flush().await
     }
 
+    /// Bytes as they come, however long that takes; none when the server closed the connection.
+    pub async fn more(&mut self) -> io::Result<Vec<u8>> {
+        if self.heard.is_empty() {
+            self.stream.read_buf(&mut self.heard).await?;
+        }
+        Ok(self.heard.split().to_vec())
+    }
+
     /// The next packet as it came: its first byte and what follows the fixed header; `None` when the server closed the
     /// connection. Of either version.
     pub async fn hear_raw(&mut self) -> Option<(u8, BytesMut)> {

@@ -4,7 +4,7 @@
 //! results files, and every answer as table, JSON, JSON lines or CSV; and a listener to its feeds over MQTT. The parts are a library, so that the demo,
 //! the benchmarks and the tests do what a user does.
 //!
-//! **What it must not know.** How server and agent work: both appear as libraries in `demo` and `bench` only, behind
+//! **What it must not know.** How server and agent work: both appear as libraries in `demo`, `fleet` and `bench` only, behind
 //! the feature `embedded`.
 //!
 //! **Where to start.** [`cli`] lists the commands, `commands` has a file for each noun. [`client`] connects,
@@ -22,6 +22,8 @@ pub mod context;
 mod demo;
 pub mod exit;
 pub mod failure;
+#[cfg(feature = "embedded")]
+mod fleet;
 pub mod import;
 mod logs;
 mod mqtt;

@@ -1,13 +1,13 @@
 //! MQTT 3.1.1 (OASIS standard of 2014), as much of it as a device needs: QoS 0 and 1, no wills, nothing retained.
 
 /// Largest packet that is read or written: the largest payload, its topic and a few bytes of head.
-pub(super) const PACKET_LIMIT: usize = muster_proto::payload::LIMIT + 1024;
+pub(crate) const PACKET_LIMIT: usize = muster_proto::payload::LIMIT + 1024;
 /// Level of protocol 3.1.1 (section 3.1.2.2).
 const LEVEL: u8 = 4;
 
 /// Packets that a server sends.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Incoming {
+pub(crate) enum Incoming {
     /// The answer to a CONNECT; 0 accepts (table 3.1).
     ConnAck {
         code: u8,
@@ -44,15 +44,15 @@ pub(crate) enum Malformed {
 
 /// What a CONNECT says.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Connect<'a> {
-    pub(super) client_id: &'a str,
+pub(crate) struct Connect<'a> {
+    pub(crate) client_id: &'a str,
     /// Seconds; the server hangs up after one and a half of it.
-    pub(super) keep_alive: u16,
-    pub(super) login: Option<(&'a str, &'a str)>,
+    pub(crate) keep_alive: u16,
+    pub(crate) login: Option<(&'a str, &'a str)>,
 }
 
 /// Takes the first packet off the front of `bytes`; `None` until it is there, whole.
-pub(super) fn decode(bytes: &mut Vec<u8>) -> Result<Option<Incoming>, Malformed> {
+pub(crate) fn decode(bytes: &mut Vec<u8>) -> Result<Option<Incoming>, Malformed> {
     let Some((&head, rest)) = bytes.split_first() else {
         return Ok(None);
     };
@@ -149,7 +149,7 @@ fn packet(into: &mut Vec<u8>, head: u8, body: &[u8]) {
 }
 
 /// Section 3.1, with a clean session: what a device must know, its registry tells it again.
-pub(super) fn connect(into: &mut Vec<u8>, connect: Connect<'_>) {
+pub(crate) fn connect(into: &mut Vec<u8>, connect: Connect<'_>) {
     let mut body = zeroize::Zeroizing::new(Vec::with_capacity(256));
     text(&mut body, "MQTT");
     let login = if connect.login.is_some() { 0b1100_0000 } else { 0 };
@@ -164,7 +164,7 @@ pub(super) fn connect(into: &mut Vec<u8>, connect: Connect<'_>) {
 }
 
 /// Section 3.8, each filter with QoS 1.
-pub(super) fn subscribe(into: &mut Vec<u8>, id: u16, filters: &[String]) {
+pub(crate) fn subscribe(into: &mut Vec<u8>, id: u16, filters: &[String]) {
     let mut body = id.to_be_bytes().to_vec();
     for filter in filters {
         text(&mut body, filter);
@@ -174,7 +174,7 @@ pub(super) fn subscribe(into: &mut Vec<u8>, id: u16, filters: &[String]) {
 }
 
 /// Section 3.3, with QoS 1.
-pub(super) fn publish_once(into: &mut Vec<u8>, id: u16, topic: &str, payload: &[u8]) {
+pub(crate) fn publish_once(into: &mut Vec<u8>, id: u16, topic: &str, payload: &[u8]) {
     let mut body = Vec::with_capacity(payload.len() + topic.len() + 4);
     text(&mut body, topic);
     body.extend(id.to_be_bytes());
@@ -183,17 +183,17 @@ pub(super) fn publish_once(into: &mut Vec<u8>, id: u16, topic: &str, payload: &[
 }
 
 /// Section 3.4.
-pub(super) fn acknowledge(into: &mut Vec<u8>, id: u16) {
+pub(crate) fn acknowledge(into: &mut Vec<u8>, id: u16) {
     packet(into, 0x40, &id.to_be_bytes());
 }
 
 /// Section 3.12.
-pub(super) fn ping(into: &mut Vec<u8>) {
+pub(crate) fn ping(into: &mut Vec<u8>) {
     packet(into, 0xc0, &[]);
 }
 
 /// Section 3.14.
-pub(super) fn disconnect(into: &mut Vec<u8>) {
+pub(crate) fn disconnect(into: &mut Vec<u8>) {
     packet(into, 0xe0, &[]);
 }
 

@@ -1,6 +1,6 @@
 //! One connection: TLS, MQTT, keep-alive and acknowledgements.
 
-mod codec;
+pub(crate) mod codec;
 
 use crate::machine::Sent;
 use codec::{Connect, Incoming, Malformed};

@@ -15,6 +15,7 @@ mod bucket;
 mod budget;
 pub mod bus;
 pub mod codec;
+pub mod door;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 pub mod gate;

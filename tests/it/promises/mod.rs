@@ -7,6 +7,7 @@ mod guesses;
 mod hostile;
 mod isolation;
 mod kills;
+mod kills_of_changes;
 mod kills_of_claims;
 mod linters;
 mod mappings;

@@ -24,7 +24,8 @@ pub(crate) struct Serve {
     passphrase_file: PathBuf,
 }
 
-const ANY_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
+pub(crate) const ANY_PORT: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
 
 impl Serve {
     /// Serves until standard input closes, so that it never outlives the benchmark.
@@ -63,24 +64,24 @@ pub(super) struct Host {
 
 /// A process, and what the kernel counts of it (proc(5)).
 #[derive(Debug, Clone)]
-pub(super) struct Process(PathBuf);
+pub(crate) struct Process(PathBuf);
 
 impl Process {
     pub(super) fn of(process: u32) -> Self {
         Self(format!("/proc/{process}").into())
     }
 
-    pub(super) fn of_this_process() -> Self {
+    pub(crate) fn of_this_process() -> Self {
         Self("/proc/self".into())
     }
 
     /// Bytes in memory now.
-    pub(super) fn resident(&self) -> anyhow::Result<u64> {
+    pub(crate) fn resident(&self) -> anyhow::Result<u64> {
         self.line("VmRSS:")
     }
 
     /// Most bytes that were in memory since the start, or since the peak was forgotten.
-    pub(super) fn peak(&self) -> anyhow::Result<u64> {
+    pub(crate) fn peak(&self) -> anyhow::Result<u64> {
         self.line("VmHWM:")
     }
 

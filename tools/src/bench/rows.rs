@@ -39,7 +39,7 @@ pub(super) fn write(path: &Path, count: u64) -> io::Result<u64> {
 }
 
 /// The same with a column `csr`: a certificate request of a key of its own in each row.
-pub(super) fn write_with_requests(path: &Path, count: u64) -> anyhow::Result<u64> {
+pub(crate) fn write_with_requests(path: &Path, count: u64) -> anyhow::Result<u64> {
     let mut file = BufWriter::with_capacity(1 << 20, File::create(path)?);
     writeln!(file, "{},csr", COLUMNS.join(","))?;
     let mut made = Vec::new().into_iter();

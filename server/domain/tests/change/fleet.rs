@@ -5,8 +5,8 @@ use core::time::Duration;
 use muster_domain::{
     Timestamp,
     change::{
-        Accepted, Candidate, Change, ChangeState, ChangeStep, Former, Next, OnHalt, Share, Skipped, Standing,
-        Strategy, Tally, Target, TargetState, spread,
+        Accepted, Candidate, Change, ChangeRecord, ChangeState, ChangeStep, Former, Next, OnHalt, Priority,
+        Share, Skipped, Standing, Strategy, Tally, Target, TargetState, spread,
     },
     device::{FacetState, Report},
     ids::{ChangeId, DeviceId},
@@ -38,6 +38,8 @@ pub(crate) struct Fleet {
     pub(crate) changes: BTreeMap<ChangeId, Running>,
     /// Who is about the configuration of a device (I8).
     pub(crate) held: BTreeMap<DeviceId, ChangeId>,
+    /// Every report that ever reached the server, in order.
+    pub(crate) said: Vec<(DeviceId, Report)>,
 }
 
 impl Running {
@@ -77,17 +79,25 @@ impl Fleet {
             devices: devices.collect(),
             changes: BTreeMap::new(),
             held: BTreeMap::new(),
+            said: Vec::new(),
         }
     }
 
-    /// Plans and starts a change of all devices that `picks` says, as far as no other one is about them.
-    pub(crate) fn start(&mut self, revision: u32, strategy: Strategy, picks: impl Fn(DeviceId) -> bool) {
+    /// Plans and starts a change of all devices that `picks` says, as far as no other one is about them that does not give way.
+    pub(crate) fn start(
+        &mut self,
+        revision: u32,
+        strategy: Strategy,
+        priority: Priority,
+        picks: impl Fn(DeviceId) -> bool,
+    ) {
         let id = ChangeId::from_u128(u128::from(revision));
         let strategy_stages = strategy.stages.clone();
         let change = Change {
             id,
             action: publish(revision),
             strategy,
+            priority,
             ..crate::support::draft()
         };
         let chosen: Vec<_> = self
@@ -110,14 +120,9 @@ impl Fleet {
         for (device, stage) in chosen.into_iter().zip(spread(id, &candidates, &strategy_stages)) {
             let former = Former::Profile(Some(("gateway".parse().unwrap(), self.devices[&device].revision)));
             let mut state = TargetState::Waiting { reached: None };
-            let holder = self.held.get(&device).and_then(|holder| self.changes.get(holder));
-            match holder {
-                Some(other) if other.change.state.holds_targets() => {
-                    state = state.skipped(Skipped::Taken(other.change.id), self.now);
-                }
-                _ => {
-                    self.held.insert(device, id);
-                }
+            match self.gives_way(device, priority, id) {
+                Ok(()) => drop(self.held.insert(device, id)),
+                Err(other) => state = state.skipped(Skipped::Taken(other), self.now),
             }
             running.tallies[usize::from(stage)].add(state.standing());
             running.targets.insert(
@@ -135,6 +140,50 @@ impl Fleet {
             running.step(ChangeStep::Plan(PLAN), self.now) && running.step(ChangeStep::Start(PLAN), self.now)
         );
         self.changes.insert(id, running);
+    }
+
+    /// Whoever is about a device leaves it to this change, or is the answer.
+    fn gives_way(&mut self, device: DeviceId, priority: Priority, id: ChangeId) -> Result<(), ChangeId> {
+        let now = self.now;
+        let holder = self
+            .held
+            .get(&device)
+            .and_then(|holder| self.changes.get_mut(holder));
+        let Some(other) = holder else { return Ok(()) };
+        let holds = other.change.state.holds_targets();
+        if holds && other.change.priority >= priority {
+            return Err(other.change.id);
+        }
+        let under_way = [Standing::Sent, Standing::Proved, Standing::Reverting];
+        if holds || under_way.contains(&other.targets[&device].state.standing()) {
+            other.moved(device, |state| state.left(Skipped::Taken(id), now));
+        }
+        Ok(())
+    }
+
+    /// The server ends and comes back: what it knows is what it wrote down, and counts follow from that.
+    pub(crate) fn restart(&mut self) {
+        for running in self.changes.values_mut() {
+            let record = ChangeRecord {
+                tallies: running.tallies.clone(),
+                ..ChangeRecord::new(running.change.clone())
+            };
+            let read: ChangeRecord = reread(&record);
+            let targets: Vec<Target> = reread(&running.targets.values().cloned().collect());
+            let stage = |stage: usize| {
+                let of_it = targets
+                    .iter()
+                    .filter(move |target| usize::from(target.stage) == stage);
+                Tally::of(of_it.map(|target| target.state.standing()))
+            };
+            running.tallies = (0..read.tallies.len()).map(stage).collect();
+            assert_eq!(running.tallies, read.tallies);
+            running.change = read.change;
+            running.targets = targets
+                .into_iter()
+                .map(|target| (target.device, target))
+                .collect();
+        }
     }
 
     fn retarget(&mut self, device: DeviceId, revision: u32) -> u64 {
@@ -208,6 +257,16 @@ impl Fleet {
     /// Time passes for everyone.
     pub(crate) fn pass(&mut self, seconds: u64) {
         self.now = self.now.plus(Duration::from_secs(seconds));
+        self.look_at_the_clock();
+    }
+
+    /// The clock is set back.
+    pub(crate) fn set_back(&mut self, seconds: u64) {
+        self.now = self.now.minus(Duration::from_secs(seconds));
+        self.look_at_the_clock();
+    }
+
+    fn look_at_the_clock(&mut self) {
         let now = self.now;
         for running in self.changes.values_mut() {
             let strategy = running.change.strategy.clone();
@@ -220,6 +279,12 @@ impl Fleet {
 
     /// A device reports.
     pub(crate) fn report(&mut self, device: DeviceId, report: &Report) {
+        self.said.push((device, report.clone()));
+        self.hear(device, report);
+    }
+
+    /// What the server makes of a report, and of one that it had before.
+    pub(crate) fn hear(&mut self, device: DeviceId, report: &Report) {
         let now = self.now;
         let Some(running) = self
             .held
@@ -268,6 +333,13 @@ impl Fleet {
         }
         true
     }
+}
+
+/// Written down and read again.
+fn reread<T: serde::Serialize + serde::de::DeserializeOwned + PartialEq + core::fmt::Debug>(value: &T) -> T {
+    let read = postcard::from_bytes(&postcard::to_allocvec(value).unwrap()).unwrap();
+    assert_eq!(*value, read);
+    read
 }
 
 /// Stages, limits and thresholds of all sorts.

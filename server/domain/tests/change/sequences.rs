@@ -5,7 +5,7 @@ use crate::{
     support::report,
 };
 use muster_domain::{
-    change::{ChangeState, Former, Standing, Tally, TargetState},
+    change::{ChangeState, Former, Priority, Standing, Tally},
     ids::{ChangeId, DeviceId},
 };
 use proptest::{prelude::*, test_runner::Config};
@@ -22,9 +22,17 @@ enum Event {
         before: u64,
         word: usize,
     },
-    /// All that is under way is proved.
-    Prove,
+    /// All that is under way is proved, but for what is lost on the way: the word of every n-th device.
+    Prove {
+        lost: u128,
+    },
+    /// A message that came before comes again: the one so many places before the last.
+    Replay(usize),
+    /// The server ends and comes back.
+    Restart,
     Pass(u64),
+    /// The clock is set back.
+    Back(u64),
     Command {
         change: usize,
         command: u8,
@@ -33,6 +41,7 @@ enum Event {
     Start {
         strategy: muster_domain::change::Strategy,
         every: u128,
+        priority: Priority,
     },
 }
 
@@ -41,10 +50,14 @@ fn events() -> impl Strategy<Value = Event> {
         6 => (1usize..12).prop_map(Event::Work),
         6 => (1..=SIZE, prop_oneof![5 => Just(0u64), 1 => 1u64..3], prop_oneof![5 => Just(0usize), 2 => 1usize..4])
             .prop_map(|(device, before, word)| Event::Report { device, before, word }),
-        3 => Just(Event::Prove),
+        3 => prop_oneof![Just(u128::MAX), 2u128..6].prop_map(|lost| Event::Prove { lost }),
+        2 => (0usize..200).prop_map(Event::Replay),
+        1 => Just(Event::Restart),
         3 => (1u64..120).prop_map(Event::Pass),
+        1 => (1u64..120).prop_map(Event::Back),
         2 => (0usize..3, 0u8..5).prop_map(|(change, command)| Event::Command { change, command }),
-        1 => (strategies(), 1u128..4).prop_map(|(strategy, every)| Event::Start { strategy, every }),
+        1 => (strategies(), 1u128..4, prop_oneof![Just(Priority::Normal), Just(Priority::Emergency)])
+            .prop_map(|(strategy, every, priority)| Event::Start { strategy, every, priority }),
     ]
 }
 
@@ -66,30 +79,70 @@ fn happen(fleet: &mut Fleet, event: &Event) {
             fleet.report(device, &said);
             // At least once: the same message comes again, and nothing changes.
             let once = fleet.clone();
-            fleet.report(device, &said);
+            fleet.hear(device, &said);
             assert_eq!(*fleet, once);
         }
-        Event::Prove => {
-            for device in fleet.devices.keys().copied().collect::<Vec<_>>() {
+        Event::Prove { lost } => {
+            let heard = fleet
+                .devices
+                .keys()
+                .copied()
+                .filter(|device| !device.as_u128().is_multiple_of(*lost));
+            for device in heard.collect::<Vec<_>>() {
                 let generation = fleet.devices[&device].generation;
                 fleet.report(device, &report(generation, words()[0].clone()));
             }
         }
+        Event::Replay(before) => replay(fleet, *before),
+        Event::Restart => {
+            let before = fleet.clone();
+            fleet.restart();
+            assert_eq!(*fleet, before);
+        }
         Event::Pass(seconds) => fleet.pass(*seconds),
+        Event::Back(seconds) => fleet.set_back(*seconds),
         Event::Command { change, command } => {
             let nth = fleet.changes.keys().nth(*change).copied();
             if let Some(id) = nth {
                 fleet.command(id, *command);
             }
         }
-        Event::Start { strategy, every } => {
+        Event::Start {
+            strategy,
+            every,
+            priority,
+        } => {
             if fleet.changes.len() < 3 {
                 let revision = u32::try_from(fleet.changes.len()).unwrap() + 2;
-                fleet.start(revision, strategy.clone(), |device| {
+                fleet.start(revision, strategy.clone(), *priority, |device| {
                     device.as_u128().is_multiple_of(*every)
                 });
             }
         }
+    }
+}
+
+/// An old message comes again. What a device said last, or of a generation that it has no more, changes nothing, however long ago
+/// that was; only a target that is silent is told by it that its device was not.
+fn replay(fleet: &mut Fleet, before: usize) {
+    let Some((device, said)) = fleet.said.iter().rev().nth(before).cloned() else {
+        return;
+    };
+    let is_last = fleet
+        .said
+        .iter()
+        .rev()
+        .find(|(by, _)| *by == device)
+        .is_some_and(|(_, last)| *last == said);
+    let is_stale = said.generation < fleet.devices[&device].generation;
+    let is_silent = fleet.changes.values().any(|running| {
+        let target = running.targets.get(&device);
+        target.is_some_and(|target| target.state.standing() == Standing::TimedOut)
+    });
+    let once = fleet.clone();
+    fleet.hear(device, &said);
+    if (is_last || is_stale) && !is_silent {
+        assert_eq!(*fleet, once, "{said:?} of {device} came again");
     }
 }
 
@@ -147,16 +200,26 @@ fn check(fleet: &Fleet, running: &Running) {
     }
 }
 
-/// I8: of two changes that hold their targets, none has one in common that is not left out.
+/// I8: what a device waits for, has under way or is given back is of one change, and that is the one that holds it. A change that
+/// was done may be taken back when others are about its devices: those it leaves alone.
 fn check_holders(fleet: &Fleet) {
     for device in fleet.devices.keys() {
-        let holders = fleet.changes.values().filter(|running| {
-            let target = running.targets.get(device);
-            running.change.state.holds_targets()
-                && target.is_some_and(|target| !matches!(target.state, TargetState::Skipped { .. }))
-        });
-        let holders: Vec<ChangeId> = holders.map(|running| running.change.id).collect();
+        let is_about =
+            |running: &&Running| match running.targets.get(device).map(|target| target.state.standing()) {
+                Some(Standing::Sent | Standing::Proved | Standing::Reverting) => true,
+                Some(Standing::Waiting) => running.change.state.holds_targets(),
+                _ => false,
+            };
+        let holders: Vec<ChangeId> = fleet
+            .changes
+            .values()
+            .filter(is_about)
+            .map(|running| running.change.id)
+            .collect();
         assert!(holders.len() <= 1, "{device} is held by {holders:?}");
+        if let [holder] = holders[..] {
+            assert_eq!(fleet.held.get(device), Some(&holder), "{device}");
+        }
     }
 }
 
@@ -169,7 +232,7 @@ proptest! {
         events in prop::collection::vec(events(), 1..60),
     ) {
         let mut fleet = Fleet::new(SIZE);
-        fleet.start(2, strategy, |_| true);
+        fleet.start(2, strategy, Priority::Normal, |_| true);
         for event in &events {
             let before = fleet.clone();
             happen(&mut fleet, event);

@@ -7,6 +7,7 @@ mod codec;
 mod conformance;
 mod cut;
 mod device;
+mod door;
 mod fuzz;
 mod integrator;
 mod isolation;

@@ -258,7 +258,7 @@ impl ActionArgs {
 }
 
 impl StrategyArgs {
-    fn wire(self) -> v1::ChangeStrategy {
+    pub(crate) fn wire(self) -> v1::ChangeStrategy {
         let stage = |size: Option<Size>| v1::ChangeStage {
             size: size.map(Into::into),
             soak_seconds: self.soak,

@@ -1,6 +1,6 @@
 //! `muster change`.
 
-mod create;
+pub(crate) mod create;
 mod show;
 mod watch;
 
