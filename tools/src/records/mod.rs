@@ -13,6 +13,7 @@ mod fleet;
 mod manifest;
 mod refusal;
 mod row;
+mod secret;
 
 pub use access::Operator;
 pub use audit::AuditEntry;
@@ -27,6 +28,7 @@ pub use fleet::Counts;
 pub use manifest::{Batch, ImportReport, ReportColumn, UndoBlock};
 pub use refusal::KnownRefusal;
 pub use row::{RowProblem, RowReport};
+pub use secret::Secret;
 
 use std::fmt::Write as _;
 

@@ -3,6 +3,7 @@
 use super::{
     Store,
     record::{MappingText, ProfileText, Record, Replaceable, load_named},
+    secrets,
     tables::{Tables, View},
     txn::Txn,
 };
@@ -43,6 +44,10 @@ impl Store {
             now,
         };
         self.write(move |txn| {
+            let request = match request.pinned(&txn.catalog) {
+                Ok(request) => request,
+                Err(refusals) => return Ok(Err(refusals)),
+            };
             let (next, applied) = match plan(txn, &request)? {
                 Ok(plan) => plan,
                 Err(refusals) => return Ok(Err(refusals)),
@@ -61,6 +66,7 @@ impl Store {
     }
 }
 
+#[derive(Clone)]
 struct Request {
     resources: Vec<Resource>,
     author: OperatorName,
@@ -69,6 +75,29 @@ struct Request {
 }
 
 impl Request {
+    /// The same, with profiles that pin the secrets they name: here, where no other revision can come in between.
+    fn pinned(&self, catalog: &Catalog) -> Result<Self, Vec<Refusal>> {
+        let mut pinned = self.clone();
+        let mut problems = Vec::new();
+        for (place, resource) in pinned.resources.iter_mut().enumerate() {
+            let Resource::Profile(profile) = resource else {
+                continue;
+            };
+            match catalog.pinned(profile) {
+                Ok(pinned) => *profile = pinned,
+                Err(found) => problems.extend(found.into_iter().map(|refusal| {
+                    let field = format!("resources[{place}].{}", refusal.field);
+                    refusal.at(field)
+                })),
+            }
+        }
+        if problems.is_empty() {
+            Ok(pinned)
+        } else {
+            Err(problems)
+        }
+    }
+
     fn revision<T>(&self, place: usize, number: RevisionNumber, content: T) -> Revision<T> {
         Revision {
             number,
@@ -397,6 +426,7 @@ pub(super) fn load(view: &View) -> Result<Catalog, StoreError> {
             content,
         }));
     }
+    catalog.secrets = secrets::load(view)?;
     Ok(catalog)
 }
 
