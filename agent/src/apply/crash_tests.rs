@@ -15,8 +15,11 @@ use crate::{
     sealed::{self, ProvenSealed, Secrets},
     testing::{DEVICE, Pki, client, desired},
 };
-use muster_proto::payload::{Binary, ClaimAccepted, Desired};
-use std::sync::Arc;
+use muster_proto::payload::{Binary, ClaimAccepted, Desired, Sealed};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
 
 /// One device's life on a disk that may stop: key, identity, two generations. `told` notes what was promised to
 /// the outside before the stop.
@@ -25,12 +28,27 @@ struct Life {
     trust: Trust,
     clock: Clock,
     proven: [Proven; 2],
+    sealed: Mutex<BTreeMap<(u64, Vec<u8>), Sealed>>,
+}
+
+fn value(generation: u64) -> String {
+    format!("value {generation}")
 }
 
 /// Desired state with a secret of its own.
 fn wanting(generation: u64) -> Desired {
     let mut desired = desired(DEVICE, generation);
     desired.files[0].content += &format!("psk = \"⧼secret psk@{generation}⧽\"\n");
+    desired
+}
+
+/// What comes of it.
+fn filled(offer: &Proven) -> Desired {
+    let (mut desired, generation) = (offer.desired().clone(), offer.mark().generation);
+    let file = &mut desired.files[0];
+    file.content = file
+        .content
+        .replace(&format!("⧼secret psk@{generation}⧽"), &value(generation));
     desired
 }
 
@@ -55,14 +73,20 @@ impl Life {
             trust,
             clock,
             proven,
+            sealed: Mutex::default(),
         }
     }
 
+    /// Sealed once for each key: thousands of lives ask for it.
     fn sealed(&self, generation: u64, key: &DeviceKey) -> ProvenSealed {
-        let number = u32::try_from(generation).unwrap();
-        let value = format!("value {generation}");
-        let values = [("psk", number, value.as_str())];
-        ProvenSealed::for_tests(sealed::tests::sealed(DEVICE, generation, &key.spki(), &values))
+        let mut known = self.sealed.lock().unwrap();
+        let sealed = known.entry((generation, key.spki())).or_insert_with(|| {
+            let number = u32::try_from(generation).unwrap();
+            let value = value(generation);
+            let values = [("psk", number, value.as_str())];
+            sealed::tests::sealed(DEVICE, generation, &key.spki(), &values)
+        });
+        ProvenSealed::for_tests(sealed.clone())
     }
 
     fn grant(&self, key: &DeviceKey) -> Identity {
@@ -131,10 +155,7 @@ impl Life {
                 let fits = [1, 2].into_iter().find(|generation| {
                     let offer = &self.proven[generation - 1];
                     let reference = SimulatedDisk::new();
-                    let key = DeviceKey::load(&**disk).unwrap().unwrap();
-                    sealed::keep(&reference, self.sealed(offer.mark().generation, &key), None, &key).unwrap();
-                    let secrets = Secrets::open(&reference, offer.desired(), &key).unwrap();
-                    let staged = stage(&reference, offer.desired(), offer.mark(), &secrets);
+                    let staged = stage(&reference, &filled(offer), offer.mark(), &Secrets::default());
                     let applied = commit(&reference, staged.unwrap()).unwrap();
                     inspect(&**disk, &applied).is_none()
                 });

@@ -44,8 +44,12 @@ impl Store {
             now,
         };
         self.write(move |txn| {
-            let request = match request.pinned(&txn.catalog) {
-                Ok(request) => request,
+            // Here, where no other revision of a secret can come in between.
+            let request = match secrets::pin(&request.resources, &txn.catalog) {
+                Ok(resources) => Request {
+                    resources,
+                    ..request.clone()
+                },
                 Err(refusals) => return Ok(Err(refusals)),
             };
             let (next, applied) = match plan(txn, &request)? {
@@ -75,29 +79,6 @@ struct Request {
 }
 
 impl Request {
-    /// The same, with profiles that pin the secrets they name: here, where no other revision can come in between.
-    fn pinned(&self, catalog: &Catalog) -> Result<Self, Vec<Refusal>> {
-        let mut pinned = self.clone();
-        let mut problems = Vec::new();
-        for (place, resource) in pinned.resources.iter_mut().enumerate() {
-            let Resource::Profile(profile) = resource else {
-                continue;
-            };
-            match catalog.pinned(profile) {
-                Ok(pinned) => *profile = pinned,
-                Err(found) => problems.extend(found.into_iter().map(|refusal| {
-                    let field = format!("resources[{place}].{}", refusal.field);
-                    refusal.at(field)
-                })),
-            }
-        }
-        if problems.is_empty() {
-            Ok(pinned)
-        } else {
-            Err(problems)
-        }
-    }
-
     fn revision<T>(&self, place: usize, number: RevisionNumber, content: T) -> Revision<T> {
         Revision {
             number,

@@ -10,7 +10,7 @@ use crate::store::{NewSecret, SecretRetirement, SecretUse, StoreError};
 use muster_domain::{
     Code, Refusal,
     audit::{Action, Actor, Event},
-    catalog::{Catalog, Revision, RevisionNumber, Secret},
+    catalog::{Catalog, Resource, Revision, RevisionNumber, Secret},
     device::{Device, LifecycleState},
     names::{ProfileName, SecretName},
 };
@@ -68,6 +68,29 @@ impl Store {
         retirement: SecretRetirement,
     ) -> Result<Result<Arc<Revision<Secret>>, Refusal>, StoreError> {
         self.write(move |txn| retire(txn, &retirement)).await
+    }
+}
+
+/// The same resources, with profiles that pin the secrets they name.
+pub(super) fn pin(resources: &[Resource], catalog: &Catalog) -> Result<Vec<Resource>, Vec<Refusal>> {
+    let mut problems = Vec::new();
+    let mut pinned = resources.to_vec();
+    for (place, resource) in pinned.iter_mut().enumerate() {
+        let Resource::Profile(profile) = resource else {
+            continue;
+        };
+        match catalog.pinned(profile) {
+            Ok(found) => *profile = found,
+            Err(found) => problems.extend(found.into_iter().map(|refusal| {
+                let field = format!("resources[{place}].{}", refusal.field);
+                refusal.at(field)
+            })),
+        }
+    }
+    if problems.is_empty() {
+        Ok(pinned)
+    } else {
+        Err(problems)
     }
 }
 

