@@ -216,9 +216,12 @@ fn told(record: &Revision<SecretRecord>) -> Revision<Secret> {
     }
 }
 
+/// Every revision of every secret, oldest first.
+type Known = BTreeMap<SecretName, Vec<Arc<Revision<Secret>>>>;
+
 /// The secrets on record, without their values.
-pub(super) fn load(view: &View) -> Result<BTreeMap<SecretName, Vec<Arc<Revision<Secret>>>>, StoreError> {
-    let mut secrets: BTreeMap<SecretName, Vec<_>> = BTreeMap::new();
+pub(super) fn load(view: &View) -> Result<Known, StoreError> {
+    let mut secrets = Known::new();
     for entry in view.secrets.iter()? {
         let (key, value) = entry?;
         let name = key.value().0.parse();
