@@ -12,12 +12,13 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn main() -> Result<(), Box<dyn Error>> {
     use prost::Message as _;
 
-    const FILES: [&str; 10] = [
+    const FILES: [&str; 11] = [
         "common",
         "manifests",
         "devices",
         "certificates",
         "catalog",
+        "secrets",
         "changes",
         "enrollment",
         "access",
@@ -34,6 +35,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         .bytes(".muster.v1.UploadManifestRequest.chunk")
         // A device among small events.
         .boxed(".muster.v1.WatchDevicesResponse.event.change")
+        // Its value must not be shown.
+        .skip_debug([".muster.v1.PutSecretRequest"])
         .compile_fds(descriptors)?;
     Ok(())
 }

@@ -185,8 +185,11 @@ impl Agent {
             inspect_every: self.settings.inspect_every(),
             seed: random()?,
         };
+        let key = Arc::new(key);
         let worker = Worker {
             ledger: Arc::new(Mutex::new(self.ledger)),
+            state: Arc::clone(&self.state),
+            key: Arc::clone(&key),
             target: self.target,
             clock: self.trust.clock().clone(),
             firmware: self.settings.firmware().clone(),
@@ -196,7 +199,7 @@ impl Agent {
             machine: Machine::new(memory, pace),
             settings: self.settings,
             trust: self.trust,
-            key: Arc::new(key),
+            key,
             identity: self.identity,
             on_next: self.next.as_ref().is_some_and(|next| next.identity().is_some()),
             next: self.next,

@@ -8,6 +8,7 @@ use crate::{
     identity::{self, DeviceKey, Identity, Next, Sessions, Trust},
     link::{Heard, Link, LinkError, Target},
     machine::{Action, Event, Machine, Mark, Outcome, Role, Sent, Status, Term, Work},
+    sealed,
     worker::{self, Worker, chain},
 };
 use muster_proto::{
@@ -198,6 +199,14 @@ impl Driver {
                     },
                 )
             }
+            (Some(Topic::Device(id, Channel::Sealed, ENCODING)), Some(identity))
+                if id == identity.device().as_str() =>
+            {
+                Some(match sealed::prove(&payload, identity.device(), &self.trust) {
+                    Ok(proven) => Event::Sealed(Box::new(proven)),
+                    Err(error) => Event::Disbelieved(chain(&error)),
+                })
+            }
             (Some(Topic::Device(id, Channel::Certificate, ENCODING)), Some(identity))
                 if id == identity.device().as_str() =>
             {
@@ -328,6 +337,7 @@ impl Driver {
             tracing::error!(error = chain(&error), "the next identity is not kept as the own");
         }
         self.key = Arc::clone(next.key());
+        self.worker.key = Arc::clone(next.key());
         self.identity = next.identity().cloned();
         self.next = None;
         self.on_next = false;
@@ -358,8 +368,13 @@ impl Driver {
         let (tls, client_id, login, filters) = match (role, shown) {
             (Role::Device, Some((key, identity))) => {
                 let tls = self.sessions.device(&self.trust, &identity, &key);
-                let filters = [Channel::Desired, Channel::Certificate, Channel::Trust]
-                    .map(|channel| Topic::Device(identity.device().as_str(), channel, ENCODING).to_string());
+                let filters = [
+                    Channel::Desired,
+                    Channel::Sealed,
+                    Channel::Certificate,
+                    Channel::Trust,
+                ]
+                .map(|channel| Topic::Device(identity.device().as_str(), channel, ENCODING).to_string());
                 (tls, identity.device().to_string(), None, filters.to_vec())
             }
             (Role::Claimant | Role::Device, _) => {

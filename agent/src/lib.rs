@@ -45,11 +45,13 @@ mod disk;
 mod driver;
 mod enroll;
 mod event;
+mod hpke;
 mod identity;
 mod ledger;
 mod link;
 mod machine;
 mod record;
+mod sealed;
 mod worker;
 
 #[cfg(test)]

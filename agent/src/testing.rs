@@ -3,8 +3,8 @@
 //! Shared with `tests/it`, which has no other way to it.
 
 use muster_proto::{
-    envelope::{CONFIG_SIGNING_EKU, Envelope, signing_input},
-    payload::{self, Desired, Digest, File, Location},
+    envelope::{CONFIG_SIGNING_EKU, Envelope, sealed_signing_input, signing_input},
+    payload::{self, Desired, Digest, File, Location, Sealed},
     topic::Encoding,
 };
 use rcgen::{
@@ -108,6 +108,14 @@ impl Pki {
 pub(crate) fn seal(signer: &Signer, desired: &Desired) -> Vec<u8> {
     let payload = payload::encode(desired, Encoding::Postcard).unwrap();
     let signature = signer.key.sign(&signing_input(&payload)).unwrap();
+    let envelope = Envelope::new(signer.der(), payload, signature);
+    payload::encode(&envelope, Encoding::Postcard).unwrap()
+}
+
+/// Sealed secrets in an envelope, signed by whoever.
+pub(crate) fn seal_secrets(signer: &Signer, sealed: &Sealed) -> Vec<u8> {
+    let payload = payload::encode(sealed, Encoding::Postcard).unwrap();
+    let signature = signer.key.sign(&sealed_signing_input(&payload)).unwrap();
     let envelope = Envelope::new(signer.der(), payload, signature);
     payload::encode(&envelope, Encoding::Postcard).unwrap()
 }

@@ -6,8 +6,10 @@ use crate::{
     config::FirmwareSource,
     desired::Proven,
     disk::Disk,
+    identity::DeviceKey,
     ledger::Ledger,
     machine::{Mark, Outcome, Status, Work},
+    sealed::{self, News, ProvenSealed, Secrets},
 };
 use muster_firmware_policy::Running;
 use muster_proto::payload::{Facet, FacetState};
@@ -24,6 +26,10 @@ const VERSION_LIMIT: u64 = 1024;
 #[derive(Debug, Clone)]
 pub(crate) struct Worker {
     pub(crate) ledger: Arc<Mutex<Ledger>>,
+    /// Where sealed secrets are kept.
+    pub(crate) state: Arc<dyn Disk>,
+    /// Opens them.
+    pub(crate) key: Arc<DeviceKey>,
     /// Where slots are.
     pub(crate) target: Arc<dyn Disk>,
     pub(crate) clock: Clock,
@@ -36,6 +42,7 @@ impl Worker {
     pub(crate) async fn run(self, work: Work) -> Outcome {
         match work {
             Work::Keep(offer) => blocking(move || self.keep(*offer)).await,
+            Work::KeepSealed(offer) => blocking(move || self.keep_sealed(*offer)).await,
             Work::Apply => self.apply().await,
             Work::Inspect => blocking(move || self.inspect()).await,
         }
@@ -46,6 +53,15 @@ impl Worker {
         match self.with_ledger(|ledger| ledger.keep(offer, &self.clock)) {
             Ok(_admission) => Outcome::Kept(mark),
             Err(error) => Outcome::NotKept(format!("desired state is not kept: {}", chain(&error))),
+        }
+    }
+
+    fn keep_sealed(&self, offer: ProvenSealed) -> Outcome {
+        let generation = offer.generation();
+        match sealed::keep(&*self.state, offer, self.held(), &self.key) {
+            Ok(News::Kept) => Outcome::SealedKept(generation),
+            Ok(News::Known) => Outcome::SealedKnown,
+            Err(error) => Outcome::NotKept(format!("sealed secrets are not kept: {}", chain(&error))),
         }
     }
 
@@ -75,7 +91,10 @@ impl Worker {
 
     fn stage(&self) -> Result<Staged, ApplyError> {
         self.with_ledger(|ledger| match (ledger.desired(), ledger.held()) {
-            (Some(desired), Some(mark)) => apply::stage(&*self.target, desired, mark),
+            (Some(desired), Some(mark)) => {
+                let secrets = Secrets::open(&*self.state, desired, &self.key)?;
+                apply::stage(&*self.target, desired, mark, &secrets)
+            }
             _ => Err(ApplyError::Unproven),
         })
     }
@@ -89,13 +108,10 @@ impl Worker {
         match noted {
             Ok(()) => match self.status(FacetState::Applied, FacetState::Applied) {
                 Some((status, again_in)) => Outcome::Applied { status, again_in },
-                None => Outcome::NotApplied {
-                    status: None,
-                    reason: ApplyError::Unproven.to_string(),
-                    again_in: None,
-                },
+                None => unproven(),
             },
             Err(error) => {
+                let lacks_secrets = matches!(error, ApplyError::Secret(_));
                 let reason = chain(&error);
                 let failed = || FacetState::Failed {
                     reason: reason.clone(),
@@ -107,6 +123,7 @@ impl Worker {
                     status: told.map(|(status, _)| status),
                     reason,
                     again_in,
+                    lacks_secrets,
                 }
             }
         }
@@ -134,11 +151,7 @@ impl Worker {
                 reason: drift.reason,
             },
             (Some((status, again_in)), None) => Outcome::Inspected { status, again_in },
-            (None, _) => Outcome::NotApplied {
-                status: None,
-                reason: ApplyError::Unproven.to_string(),
-                again_in: None,
-            },
+            (None, _) => unproven(),
         }
     }
 
@@ -171,6 +184,16 @@ impl Worker {
     /// A panic under the lock leaves the record on the disk as it was, so the lock stays usable.
     fn with_ledger<T>(&self, use_it: impl FnOnce(&mut Ledger) -> T) -> T {
         use_it(&mut self.ledger.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Nothing can be said about what is held.
+fn unproven() -> Outcome {
+    Outcome::NotApplied {
+        status: None,
+        reason: ApplyError::Unproven.to_string(),
+        again_in: None,
+        lacks_secrets: false,
     }
 }
 

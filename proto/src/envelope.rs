@@ -6,12 +6,12 @@
 //! with every envelope, the key rotates without touching devices.
 
 use crate::{
-    payload::{self, Binary, Desired, Digest, PayloadError},
+    payload::{self, Binary, Desired, Digest, PayloadError, Sealed},
     topic::Encoding,
 };
 use p256::ecdsa::{Signature, VerifyingKey, signature::Verifier as _};
 use p256::pkcs8::DecodePublicKey as _;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sha2::Digest as _;
 
 /// The extended key usage of config-signing certificates, under 2.25: that arc (X.667) needs no registration, and
@@ -26,8 +26,10 @@ pub const CHECKPOINT_SIGNING_EKU: &[u64] = &[2, 25, 3_112_437_019, 3];
 pub const CHECKPOINT_SIGNING_EKU_DER: &[u8] = &[0x69, 0x8b, 0xcc, 0x90, 0x8a, 0x1b, 0x03];
 /// Put in front of what is signed, so that a signature means nothing in another place.
 const CONTEXT: &[u8] = b"muster desired state v1\0";
+/// The same in front of sealed secrets: neither message passes for the other.
+const SEALED_CONTEXT: &[u8] = b"muster sealed secrets v1\0";
 
-/// What travels on `muster/v1/<id>/desired`.
+/// What travels on `muster/v1/<id>/desired`, and on `muster/v1/<id>/sealed`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Envelope {
@@ -35,7 +37,7 @@ pub struct Envelope {
     pub key_id: Digest,
     /// The signing certificate, DER, issued by the root.
     pub certificate: Binary,
-    /// An encoded [`Desired`].
+    /// An encoded [`Desired`] or [`Sealed`].
     pub payload: Binary,
     /// ECDSA-Sig-Value (RFC 3279, 2.2.3), DER.
     pub signature: Binary,
@@ -56,14 +58,19 @@ pub enum EnvelopeError {
     /// The signature is wrong.
     #[error("signature of the envelope is wrong")]
     Signature,
-    /// Signed, but not a desired state.
-    #[error("signed payload is not a desired state")]
+    /// Signed, but not a desired state, or not sealed secrets.
+    #[error("signed payload is not the message of its topic")]
     Payload(#[source] PayloadError),
 }
 
 /// What the signing key signs for a payload.
 pub fn signing_input(payload: &[u8]) -> Vec<u8> {
     [CONTEXT, payload].concat()
+}
+
+/// What it signs for sealed secrets.
+pub fn sealed_signing_input(payload: &[u8]) -> Vec<u8> {
+    [SEALED_CONTEXT, payload].concat()
 }
 
 impl Envelope {
@@ -79,13 +86,31 @@ impl Envelope {
         }
     }
 
-    /// Checks and opens an encoded envelope. `trust` gets the signing certificate (DER); it must check chain, validity
+    /// Checks and opens an encoded envelope with a desired state. `trust` gets the signing certificate (DER); it must check chain, validity
     /// and [`CONFIG_SIGNING_EKU`] and give back the DER of its SubjectPublicKeyInfo.
     pub fn open(
         bytes: &[u8],
         encoding: Encoding,
         trust: impl FnOnce(&[u8]) -> Result<Vec<u8>, String>,
     ) -> Result<Desired, EnvelopeError> {
+        Self::read(bytes, encoding, signing_input, trust)
+    }
+
+    /// The same for sealed secrets.
+    pub fn open_sealed(
+        bytes: &[u8],
+        encoding: Encoding,
+        trust: impl FnOnce(&[u8]) -> Result<Vec<u8>, String>,
+    ) -> Result<Sealed, EnvelopeError> {
+        Self::read(bytes, encoding, sealed_signing_input, trust)
+    }
+
+    fn read<T: DeserializeOwned>(
+        bytes: &[u8],
+        encoding: Encoding,
+        signing_input: fn(&[u8]) -> Vec<u8>,
+        trust: impl FnOnce(&[u8]) -> Result<Vec<u8>, String>,
+    ) -> Result<T, EnvelopeError> {
         let envelope: Self = payload::decode(bytes, encoding).map_err(EnvelopeError::Envelope)?;
         if sha2::Sha256::digest(&envelope.certificate.0)[..] != envelope.key_id.0 {
             return Err(EnvelopeError::KeyId);

@@ -26,6 +26,16 @@ pub mod trust;
 pub mod v1 {
     tonic::include_proto!("muster.v1");
 
+    /// Without the value.
+    impl std::fmt::Debug for PutSecretRequest {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.debug_struct("PutSecretRequest")
+                .field("name", &self.name)
+                .field("message", &self.message)
+                .finish_non_exhaustive()
+        }
+    }
+
     /// The compiled descriptors, for reflection and for tests that need every RPC's name.
     pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/muster.bin"));
 }

@@ -28,6 +28,8 @@ pub enum Channel {
     Hello,
     /// Down: what you must be, signed.
     Desired,
+    /// Down: secrets of what you must be, sealed and signed.
+    Sealed,
     /// Up: what I applied.
     Report,
     /// Up: a request for the next certificate.
@@ -67,9 +69,10 @@ pub enum Topic<'a> {
 }
 
 impl Channel {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Hello,
         Self::Desired,
+        Self::Sealed,
         Self::Report,
         Self::Renew,
         Self::Certificate,
@@ -83,6 +86,7 @@ impl Channel {
         match self {
             Self::Hello => "hello",
             Self::Desired => "desired",
+            Self::Sealed => "sealed",
             Self::Report => "report",
             Self::Renew => "renew",
             Self::Certificate => "cert",
@@ -96,7 +100,7 @@ impl Channel {
     pub const fn direction(self) -> Direction {
         match self {
             Self::Hello | Self::Report | Self::Renew | Self::Trusted => Direction::Up,
-            Self::Desired | Self::Certificate | Self::Trust => Direction::Down,
+            Self::Desired | Self::Sealed | Self::Certificate | Self::Trust => Direction::Down,
             Self::Presence => Direction::Aside,
         }
     }

@@ -137,6 +137,7 @@ impl App {
         let spool = spool_directory(settings.directory())?;
         let files = batch_files(settings.directory())?;
         let service = Service::new(store, Live::new(ca), clock.clone(), Bus::start()?, &spool, files);
+        service.check_secret_key()?;
         let pins: Pins = {
             let registry = service.clone();
             Arc::new(move |leaf: &[u8]| registry.is_current(leaf))

@@ -6,7 +6,7 @@ use crate::{
     client::Client,
     commands::{
         apply, audit, batch, catalog, certificate, change, context, device, firmware, fleet, import,
-        manifest, mqtt, operator, profile, refusal,
+        manifest, mqtt, operator, profile, refusal, secret,
     },
     context::{Context, Contexts},
     exit::Exit,
@@ -109,6 +109,9 @@ enum Command {
     /// Configuration templates: apply, compare, render, look through and test them.
     #[command(subcommand, visible_alias = "profiles")]
     Profile(profile::Command),
+    /// Values that profiles name and only devices see.
+    #[command(subcommand, visible_alias = "secrets")]
+    Secret(secret::Command),
     /// Firmware policies: apply them, and see what each would make of the fleet.
     #[command(subcommand)]
     Firmware(firmware::Command),
@@ -274,6 +277,7 @@ async fn dispatch(command: Command, session: &mut Session<'_>) -> Result<Exit, F
         Command::Fleet(command) => command.run(session).await?,
         Command::Audit(command) => command.run(session).await?,
         Command::Mqtt(command) => command.run(session).await?,
+        Command::Secret(command) => command.run(session).await?,
         Command::Operator(command) => command.run(session).await?,
         Command::Context(command) => command.run(session)?,
         Command::Refusal(command) => command.run(session)?,

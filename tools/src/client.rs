@@ -5,6 +5,7 @@ use muster_proto::v1::{
     access_client::AccessClient, audit_client::AuditClient, catalog_client::CatalogClient,
     certificates_client::CertificatesClient, changes_client::ChangesClient, devices_client::DevicesClient,
     enrollment_client::EnrollmentClient, fleet_client::FleetClient, manifests_client::ManifestsClient,
+    secrets_client::SecretsClient,
 };
 use std::time::Duration;
 use tonic::{
@@ -33,6 +34,8 @@ pub struct Client {
     pub catalog: CatalogClient<Channel>,
     /// Certificates.
     pub certificates: CertificatesClient<Channel>,
+    /// Secrets.
+    pub secrets: SecretsClient<Channel>,
     /// Changes of many devices.
     pub changes: ChangesClient<Channel>,
     /// Claims.
@@ -96,6 +99,7 @@ impl Client {
             devices: DevicesClient::new(channel.clone()).max_decoding_message_size(ANSWER_LIMIT),
             catalog: CatalogClient::new(channel.clone()).max_decoding_message_size(ANSWER_LIMIT),
             certificates: CertificatesClient::new(channel.clone()).max_decoding_message_size(ANSWER_LIMIT),
+            secrets: SecretsClient::new(channel.clone()).max_decoding_message_size(ANSWER_LIMIT),
             changes: ChangesClient::new(channel.clone()).max_decoding_message_size(ANSWER_LIMIT),
             enrollment: EnrollmentClient::new(channel.clone()),
             access: AccessClient::new(channel.clone()),

@@ -24,6 +24,7 @@ pub(crate) fn source_of(wire: v1::Profile) -> ProfileSource {
             .map(|(key, parameter)| (key, parameter_source(parameter)))
             .collect(),
         files: wire.files.into_iter().collect(),
+        secrets: wire.secrets.into_iter().collect(),
     }
 }
 
@@ -240,7 +241,7 @@ mod tests {
             ]
             .into(),
             files: [("a.txt".to_owned(), template.to_owned())].into(),
-            revision: None,
+            ..v1::Profile::default()
         })
     }
 

@@ -12,10 +12,14 @@ use crate::{
     ledger::{Ledger, NotKept},
     machine::{Admission, Stale},
     record::StateError,
+    sealed::{self, ProvenSealed, Secrets},
     testing::{DEVICE, Pki, client, desired},
 };
-use muster_proto::payload::{Binary, ClaimAccepted};
-use std::sync::Arc;
+use muster_proto::payload::{Binary, ClaimAccepted, Desired, Sealed};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
 
 /// One device's life on a disk that may stop: key, identity, two generations. `told` notes what was promised to
 /// the outside before the stop.
@@ -24,6 +28,28 @@ struct Life {
     trust: Trust,
     clock: Clock,
     proven: [Proven; 2],
+    sealed: Mutex<BTreeMap<(u64, Vec<u8>), Sealed>>,
+}
+
+fn value(generation: u64) -> String {
+    format!("value {generation}")
+}
+
+/// Desired state with a secret of its own.
+fn wanting(generation: u64) -> Desired {
+    let mut desired = desired(DEVICE, generation);
+    desired.files[0].content += &format!("psk = \"⧼secret psk@{generation}⧽\"\n");
+    desired
+}
+
+/// What comes of it.
+fn filled(offer: &Proven) -> Desired {
+    let (mut desired, generation) = (offer.desired().clone(), offer.mark().generation);
+    let file = &mut desired.files[0];
+    file.content = file
+        .content
+        .replace(&format!("⧼secret psk@{generation}⧽"), &value(generation));
+    desired
 }
 
 #[derive(Default, Debug)]
@@ -40,21 +66,27 @@ impl Life {
         let clock = Clock::new(Arc::new(|| 1_796_000_000));
         let trust = Trust::from_pem(pki.root.certificate.pem().as_bytes(), clock.clone()).unwrap();
         let device = DeviceId::parse(DEVICE).unwrap();
-        let proven = [1, 2].map(|generation| {
-            prove(
-                &pki.seal(&desired(DEVICE, generation)),
-                &device,
-                &trust,
-                clock.now(),
-            )
-            .unwrap()
-        });
+        let proven = [1, 2]
+            .map(|generation| prove(&pki.seal(&wanting(generation)), &device, &trust, clock.now()).unwrap());
         Self {
             pki,
             trust,
             clock,
             proven,
+            sealed: Mutex::default(),
         }
+    }
+
+    /// Sealed once for each key: thousands of lives ask for it.
+    fn sealed(&self, generation: u64, key: &DeviceKey) -> ProvenSealed {
+        let mut known = self.sealed.lock().unwrap();
+        let sealed = known.entry((generation, key.spki())).or_insert_with(|| {
+            let number = u32::try_from(generation).unwrap();
+            let value = value(generation);
+            let values = [("psk", number, value.as_str())];
+            sealed::tests::sealed(DEVICE, generation, &key.spki(), &values)
+        });
+        ProvenSealed::for_tests(sealed.clone())
     }
 
     fn grant(&self, key: &DeviceKey) -> Identity {
@@ -87,12 +119,16 @@ impl Life {
         let mut ledger = Ledger::open(Arc::clone(disk) as Arc<dyn Disk>, &self.clock)?;
         ledger.revive(&DeviceId::parse(DEVICE).unwrap(), &self.trust);
         for offer in &self.proven {
+            let generation = offer.mark().generation;
+            // As they are sent: secrets first.
+            sealed::keep(&**disk, self.sealed(generation, &key), ledger.held(), &key)?;
             match ledger.keep(offer.clone(), &self.clock) {
                 Ok(_) => told.held = told.held.max(offer.mark().generation),
                 Err(NotKept::Stale(Stale::Older { .. })) => continue,
                 Err(error) => return Err(error.into()),
             }
-            let applied = commit(&**disk, stage(&**disk, offer.desired(), offer.mark())?)?;
+            let secrets = Secrets::open(&**disk, offer.desired(), &key)?;
+            let applied = commit(&**disk, stage(&**disk, offer.desired(), offer.mark(), &secrets)?)?;
             ledger.note_applied(applied)?;
             told.applied = offer.mark().generation;
         }
@@ -119,11 +155,8 @@ impl Life {
                 let fits = [1, 2].into_iter().find(|generation| {
                     let offer = &self.proven[generation - 1];
                     let reference = SimulatedDisk::new();
-                    let applied = commit(
-                        &reference,
-                        stage(&reference, offer.desired(), offer.mark()).unwrap(),
-                    )
-                    .unwrap();
+                    let staged = stage(&reference, &filled(offer), offer.mark(), &Secrets::default());
+                    let applied = commit(&reference, staged.unwrap()).unwrap();
                     inspect(&**disk, &applied).is_none()
                 });
                 let generation = u64::try_from(fits.unwrap_or_else(|| panic!("a mixture {at}"))).unwrap();

@@ -17,7 +17,7 @@ pub(crate) use hook::{Hook, HookError};
 pub(crate) use inspect::inspect;
 pub(crate) use slot::{Staged, commit, stage};
 
-use crate::{machine::Mark, record::StateError};
+use crate::{machine::Mark, record::StateError, sealed::Lacking};
 use muster_proto::payload::Digest;
 use serde::{Deserialize, Serialize};
 use std::io;
@@ -40,12 +40,16 @@ pub(crate) enum ApplyError {
     Name(usize),
     #[error("two files are named {0}")]
     Twice(String),
+    #[error("{0} is too large with its secrets")]
+    TooLarge(String),
     #[error("location cannot be written as JSON")]
     Location,
     #[error("cannot {0}: {1}")]
     Io(&'static str, io::Error),
     #[error("{0} does not read back as it was written")]
     ReadBack(String),
+    #[error(transparent)]
+    Secret(#[from] Lacking),
     #[error(transparent)]
     Hook(#[from] HookError),
     #[error("what is held is not believed any more; waiting for the registry to send it again")]

@@ -4,10 +4,12 @@ use super::{Applied, ApplyError};
 use crate::{
     disk::{Disk, Name, Place, relink},
     machine::Mark,
+    sealed::Secrets,
 };
 use muster_proto::payload::{Desired, Digest, LIMIT};
 use sha2::{Digest as _, Sha256};
 use std::{collections::BTreeMap, io, path::PathBuf};
+use zeroize::Zeroizing;
 
 /// Most files of one desired state.
 pub(super) const FILES_LIMIT: usize = 64;
@@ -75,8 +77,13 @@ pub(super) fn digest(bytes: &[u8]) -> Digest {
 }
 
 /// Writes desired state into the slot that is not in use, durably, and reads it back.
-pub(crate) fn stage(disk: &dyn Disk, desired: &Desired, mark: Mark) -> Result<Staged, ApplyError> {
-    let files = plan(desired)?;
+pub(crate) fn stage(
+    disk: &dyn Disk,
+    desired: &Desired,
+    mark: Mark,
+    secrets: &Secrets,
+) -> Result<Staged, ApplyError> {
+    let files = plan(desired, secrets)?;
     let io = |action| move |error| ApplyError::Io(action, error);
     let slot = Slot::current(disk)
         .map_err(io("read the current slot"))?
@@ -98,7 +105,7 @@ pub(crate) fn stage(disk: &dyn Disk, desired: &Desired, mark: Mark) -> Result<St
         let read = disk
             .read(&place.file(name), FILE_LIMIT)
             .map_err(io("read a file back"))?;
-        if read.as_ref() != Some(content) {
+        if read.map(Zeroizing::new).as_ref() != Some(content) {
             return Err(ApplyError::ReadBack(name.as_str().into()));
         }
         written.push((name.as_str().into(), digest(content)));
@@ -123,7 +130,7 @@ pub(crate) fn commit(disk: &dyn Disk, staged: Staged) -> Result<Applied, ApplyEr
 }
 
 /// Every file of a slot by its name, all names checked, before anything is touched.
-fn plan(desired: &Desired) -> Result<BTreeMap<Name, Vec<u8>>, ApplyError> {
+fn plan(desired: &Desired, secrets: &Secrets) -> Result<BTreeMap<Name, Zeroizing<Vec<u8>>>, ApplyError> {
     if desired.files.len() > FILES_LIMIT {
         return Err(ApplyError::TooMany(desired.files.len()));
     }
@@ -131,14 +138,18 @@ fn plan(desired: &Desired) -> Result<BTreeMap<Name, Vec<u8>>, ApplyError> {
     for (at, file) in desired.files.iter().enumerate() {
         let name = Name::parse(&file.key).filter(|name| name.as_str() != LOCATION);
         let name = name.ok_or(ApplyError::Name(at))?;
-        if files.insert(name, file.content.clone().into_bytes()).is_some() {
+        let content = secrets.fill(&file.content)?;
+        if content.len() > FILE_LIMIT {
+            return Err(ApplyError::TooLarge(file.key.clone()));
+        }
+        if files.insert(name, content).is_some() {
             return Err(ApplyError::Twice(file.key.clone()));
         }
     }
     if let Some(location) = &desired.location {
         let name = Name::parse(LOCATION).ok_or(ApplyError::Location)?;
         let text = serde_json::to_vec_pretty(location).map_err(|_| ApplyError::Location)?;
-        files.insert(name, text);
+        files.insert(name, Zeroizing::new(text));
     }
     Ok(files)
 }

@@ -1,6 +1,7 @@
 //! Slots under hostile names, changes behind the agent's back, and crashes.
 
 use super::*;
+use crate::sealed::Secrets;
 use crate::{
     clock::Believed,
     disk::{Disk, Place, RealDisk, simulated::SimulatedDisk},
@@ -25,7 +26,10 @@ fn real() -> (tempfile::TempDir, RealDisk) {
 }
 
 fn apply(disk: &dyn Disk, desired: &Desired) -> Result<Applied, ApplyError> {
-    commit(disk, stage(disk, desired, mark(desired.generation))?)
+    commit(
+        disk,
+        stage(disk, desired, mark(desired.generation), &Secrets::default())?,
+    )
 }
 
 /// Every file below a directory with its content, links by their targets.

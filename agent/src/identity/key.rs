@@ -3,13 +3,17 @@
 use super::der;
 use crate::{
     disk::{Disk, Place, replace},
+    hpke,
     record::StateError,
 };
+use muster_proto::payload::Digest;
+use p256::{SecretKey, pkcs8::DecodePrivateKey as _};
 use ring::{
     rand::SystemRandom,
     signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _},
 };
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use sha2::{Digest as _, Sha256};
 use std::fmt;
 use zeroize::Zeroizing;
 
@@ -96,6 +100,22 @@ impl DeviceKey {
             .sign(&SystemRandom::new(), &info)
             .map_err(|_| StateError::Random)?;
         Ok(der::request(&info, signature.as_ref()))
+    }
+
+    /// Its name, as the registry says to which key it sealed something.
+    pub(crate) fn digest(&self) -> Digest {
+        Digest(Sha256::digest(self.spki()).into())
+    }
+
+    /// Opens what was sealed to it; `None` when that was another key, another purpose, or damage.
+    pub(crate) fn unseal(
+        &self,
+        encapsulated: &[u8],
+        info: &[u8],
+        ciphertext: &[u8],
+    ) -> Option<Zeroizing<Vec<u8>>> {
+        let key = SecretKey::from_pkcs8_der(&self.pkcs8).ok()?;
+        hpke::open(&key, encapsulated, info, &[], ciphertext)
     }
 
     /// For the TLS library, which keeps a copy of its own.

@@ -1,7 +1,7 @@
 //! What the machine and its driver say to each other.
 
 use super::{Mark, Outcome, Status, Term};
-use crate::{desired::Proven, event::AgentEvent, identity::DeviceId};
+use crate::{desired::Proven, event::AgentEvent, identity::DeviceId, sealed::ProvenSealed};
 use std::time::Duration;
 
 /// What happened.
@@ -37,6 +37,8 @@ pub(crate) enum Event {
     },
     /// Desired state came, and its envelope holds.
     Offered(Box<Proven>),
+    /// Secrets came, and their envelope holds.
+    Sealed(Box<ProvenSealed>),
     /// Something came that is not believed.
     Disbelieved(String),
     /// The registry has a message, durably.
@@ -92,6 +94,8 @@ pub(crate) enum Sent {
 pub(crate) enum Work {
     /// Make desired state durable.
     Keep(Box<Proven>),
+    /// Make sealed secrets durable.
+    KeepSealed(Box<ProvenSealed>),
     /// Apply what is held.
     Apply,
     /// Compare what runs with what was applied, and ask the firmware policy again.

@@ -16,7 +16,7 @@ pub(crate) use message::{Action, Event, Memory, Pace, Role, Sent, Work};
 pub(crate) use renewal::Term;
 pub(crate) use status::{Outcome, Status};
 
-use crate::{desired::Proven, event::AgentEvent, identity::DeviceId};
+use crate::{desired::Proven, event::AgentEvent, identity::DeviceId, sealed::ProvenSealed};
 use renewal::Renewal;
 use std::time::Duration;
 
@@ -75,6 +75,10 @@ pub(crate) struct Machine {
     busy: bool,
     /// Desired state that came meanwhile; the newest only.
     offer: Option<Box<Proven>>,
+    /// Secrets that came meanwhile; the newest only.
+    sealed: Option<Box<ProvenSealed>>,
+    /// What is held lacks secrets, which the registry is asked for.
+    lacks_secrets: bool,
     /// Whether what is held is to be applied next.
     apply: bool,
     inspect_every: Duration,
@@ -99,6 +103,8 @@ impl Machine {
             applied: memory.applied,
             busy: false,
             offer: None,
+            sealed: None,
+            lacks_secrets: false,
             inspect_every: pace.inspect_every,
             inspect_at: Duration::ZERO,
             status: None,
@@ -134,11 +140,12 @@ impl Machine {
             Event::Lost(reason) => self.drop_line(now, reason, &mut actions),
             Event::Granted(device_id) => self.granted(now, device_id, &mut actions),
             Event::Refused { reason, retry_after } => self.refused(now, reason, retry_after, &mut actions),
-            Event::Offered(_) | Event::Disbelieved(_) if self.is_flooded(now) => {
+            Event::Offered(_) | Event::Sealed(_) | Event::Disbelieved(_) if self.is_flooded(now) => {
                 actions.push(Action::Close);
                 self.drop_line(now, "the registry sends too much".into(), &mut actions);
             }
             Event::Offered(offer) => self.offered(now, offer, &mut actions),
+            Event::Sealed(sealed) => self.sealed = Some(sealed),
             Event::Disbelieved(reason) => self.disbelieved(now, reason, &mut actions),
             Event::Acknowledged(sent) => self.acknowledged(sent, &mut actions),
             Event::Done(outcome) => self.done(now, outcome, &mut actions),
@@ -366,9 +373,16 @@ impl Machine {
                     self.apply = true;
                 }
             }
+            Outcome::SealedKept(generation) => {
+                let waits =
+                    self.held != self.applied && self.held.is_some_and(|held| held.generation == generation);
+                self.apply |= waits;
+            }
+            Outcome::SealedKnown => {}
             Outcome::NotKept(reason) => actions.push(Action::Tell(AgentEvent::Failed { reason })),
             Outcome::Applied { status, again_in } => {
                 self.applied = Some(status.mark);
+                self.lacks_secrets = false;
                 self.settle(now, again_in);
                 let generation = status.mark.generation;
                 actions.push(Action::Tell(AgentEvent::Applied { generation }));
@@ -378,7 +392,9 @@ impl Machine {
                 status,
                 reason,
                 again_in,
+                lacks_secrets,
             } => {
+                self.lacks_secrets = lacks_secrets;
                 self.settle(now, again_in);
                 actions.push(Action::Tell(AgentEvent::Failed { reason }));
                 self.status = status;
@@ -434,7 +450,10 @@ impl Machine {
         if self.busy {
             return;
         }
-        let work = if let Some(offer) = self.offer.take() {
+        // Secrets are sent before what needs them.
+        let work = if let Some(sealed) = self.sealed.take() {
+            Work::KeepSealed(sealed)
+        } else if let Some(offer) = self.offer.take() {
             Work::Keep(offer)
         } else if self.held.is_none() {
             return;
@@ -442,6 +461,10 @@ impl Machine {
             self.apply = false;
             Work::Apply
         } else if self.inspect_at <= now {
+            // The registry sends them in answer to a hello. Asked here alone, it is not asked in a tight loop.
+            if self.lacks_secrets && matches!(self.line, Line::Up { .. }) {
+                actions.push(Action::SendHello(self.applied));
+            }
             // What could not be applied is tried again; an inspection of what runs instead would call it well.
             if self.held == self.applied {
                 Work::Inspect

@@ -274,12 +274,14 @@ impl World {
                 }
                 Err(stale) => Outcome::NotKept(stale.to_string()),
             },
+            Some(Work::KeepSealed(_)) => Outcome::SealedKnown,
             Some(Work::Apply | Work::Inspect) if !well => {
                 let failed = Status {
                     config: muster_proto::payload::FacetState::Failed { reason: "no".into() },
                     ..status(self.held.unwrap())
                 };
                 Outcome::NotApplied {
+                    lacks_secrets: false,
                     status: Some(failed),
                     reason: "no".into(),
                     again_in: None,

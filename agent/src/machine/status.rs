@@ -64,6 +64,10 @@ pub(crate) enum Outcome {
     Kept(Mark),
     /// It is not; what was held stays held.
     NotKept(String),
+    /// Secrets of that generation are durable, which were not there before.
+    SealedKept(u64),
+    /// They were there, or there is no use for them.
+    SealedKnown,
     /// Applied and read back; `status.mark` runs.
     Applied {
         status: Status,
@@ -74,6 +78,8 @@ pub(crate) enum Outcome {
         status: Option<Status>,
         reason: String,
         again_in: Option<Duration>,
+        /// A secret has not come, or does not open.
+        lacks_secrets: bool,
     },
     /// What runs is what was applied.
     Inspected {

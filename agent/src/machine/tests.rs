@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::testing::DEVICE;
-use muster_proto::payload::{Digest, FacetState};
+use muster_proto::payload::{Digest, FacetState, Sealed};
 
 pub(super) fn mark(generation: u64, content: u8) -> Mark {
     Mark {
@@ -46,6 +46,16 @@ fn device() -> DeviceId {
     DeviceId::parse(DEVICE).unwrap()
 }
 
+fn sealed(mark: Mark) -> Event {
+    Event::Sealed(Box::new(ProvenSealed::for_tests(Sealed {
+        device_id: DEVICE.into(),
+        generation: mark.generation,
+        digest: mark.digest,
+        recipient: Digest([0; 32]),
+        secrets: Vec::new(),
+    })))
+}
+
 /// Actions in short.
 fn told(actions: &[Action]) -> String {
     let told = actions.iter().map(|action| match action {
@@ -64,6 +74,7 @@ fn told(actions: &[Action]) -> String {
         Action::SendTrusted => "trusted".into(),
         Action::Close => "close".into(),
         Action::Work(Work::Keep(offer)) => format!("keep {}", offer.mark().generation),
+        Action::Work(Work::KeepSealed(sealed)) => format!("keep sealed {}", sealed.generation()),
         Action::Work(Work::Apply) => "apply".into(),
         Action::Work(Work::Inspect) => "inspect".into(),
         Action::Tell(event) => match event {
@@ -230,9 +241,46 @@ fn of_many_offers_the_newest_is_kept_next() {
 }
 
 #[test]
+fn secrets_that_come_late_are_asked_for_and_end_the_wait() {
+    let lacking = || {
+        Event::Done(Outcome::NotApplied {
+            lacks_secrets: true,
+            status: Some(failing(mark(1, 1))),
+            reason: "no secret".into(),
+            again_in: None,
+        })
+    };
+    play(
+        claimed(None, None),
+        vec![
+            (0, Event::Started, "open Device"),
+            (1, Event::Opened, "trusted, hello 0, *connected"),
+            // In the order in which they are sent.
+            (1, sealed(mark(1, 1)), "keep sealed 1"),
+            (1, offer(mark(1, 1)), "*desired 1"),
+            (2, Event::Done(Outcome::SealedKnown), "keep 1"),
+            (2, Event::Done(Outcome::Kept(mark(1, 1))), "apply"),
+            (3, lacking(), "*failed: no secret, report 1 bad"),
+            (4, Event::Acknowledged(Sent::Report), "*reported 1 false"),
+            // The registry is asked as seldom as what failed is tried again.
+            (603, Event::Woke, "hello 0, apply"),
+            (604, lacking(), "*failed: no secret"),
+            (605, sealed(mark(1, 1)), "keep sealed 1"),
+            // The same once more is no reason to try.
+            (606, Event::Done(Outcome::SealedKnown), ""),
+            (607, sealed(mark(2, 1)), "keep sealed 2"),
+            (608, Event::Done(Outcome::SealedKept(2)), ""),
+            (609, sealed(mark(1, 1)), "keep sealed 1"),
+            (610, Event::Done(Outcome::SealedKept(1)), "apply"),
+        ],
+    );
+}
+
+#[test]
 fn what_fails_to_apply_is_reported_and_tried_again() {
     let failed = || {
         Event::Done(Outcome::NotApplied {
+            lacks_secrets: false,
             status: Some(failing(mark(2, 1))),
             reason: "no".into(),
             again_in: None,

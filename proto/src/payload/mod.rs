@@ -9,6 +9,7 @@ mod desired;
 mod presence;
 mod renew;
 mod report;
+mod sealed;
 mod trust;
 
 pub use binary::{Binary, Digest};
@@ -17,6 +18,7 @@ pub use desired::{Coordinates, Desired, File, Firmware, Location};
 pub use presence::{Departure, Presence};
 pub use renew::{CertificateIssued, CertificateUpdate, Renew};
 pub use report::{Facet, FacetState, FacetStatus, Hello, Report};
+pub use sealed::{PLACEHOLDER_CLOSE, PLACEHOLDER_OPEN, PLACEHOLDER_WORD, Sealed, SealedSecret};
 pub use trust::{TrustBundle, TrustVersion, Trusted};
 
 use crate::topic::Encoding;

@@ -2,7 +2,7 @@
 
 use crate::{
     fixture::{golden, hex, pem, unhex},
-    messages::{DEVICE, ISSUED_AT, desired, desired_bare, key, seal, seal_bytes, sign},
+    messages::{DEVICE, ISSUED_AT, desired, desired_bare, key, seal, seal_bytes, seal_secrets, sealed, sign},
     trust::by_root,
 };
 use muster_proto::{
@@ -261,4 +261,22 @@ fn nothing_of_the_payload_is_read_before_certificate_and_signature_hold() {
         )),
         EnvelopeError::KeyId
     );
+}
+
+#[test]
+fn sealed_secrets_and_desired_state_are_never_taken_for_each_other() {
+    for encoding in [Encoding::Postcard, Encoding::Json] {
+        let trust = |der: &[u8]| by_root(der, ISSUED_AT);
+        let secrets = payload::encode(&seal_secrets(encoding), encoding).unwrap();
+        assert_eq!(Envelope::open_sealed(&secrets, encoding, trust), Ok(sealed()));
+        assert_eq!(
+            Envelope::open(&secrets, encoding, trust),
+            Err(EnvelopeError::Signature)
+        );
+        let desired = payload::encode(&seal(&desired(), encoding), encoding).unwrap();
+        assert_eq!(
+            Envelope::open_sealed(&desired, encoding, trust),
+            Err(EnvelopeError::Signature)
+        );
+    }
 }

@@ -1,19 +1,22 @@
 //! The messages of the vectors. None holds a secret: the keys beside them are published.
 
-use crate::{fixture::pem, trust_versions};
+use crate::{
+    fixture::{pem, unhex},
+    trust_versions,
+};
 use muster_firmware_policy::FirmwarePolicy;
 use muster_proto::{
-    envelope::{Envelope, signing_input},
+    envelope::{Envelope, sealed_signing_input, signing_input},
     payload::{
         self, Binary, CertificateIssued, CertificateUpdate, Claim, ClaimAccepted, ClaimRefused, ClaimResult,
         Coordinates, Departure, Desired, Digest, Facet, FacetState, FacetStatus, File, Firmware, Hello,
-        Location, Presence, Renew, Report, Trusted,
+        Location, Presence, Renew, Report, Sealed, SealedSecret, Trusted,
     },
     topic::Encoding,
 };
 use p256::{
     ecdsa::{Signature, SigningKey, signature::Signer as _},
-    pkcs8::DecodePrivateKey as _,
+    pkcs8::{DecodePrivateKey as _, EncodePublicKey as _},
 };
 use serde::{Serialize, de::DeserializeOwned};
 use sha2::Digest as _;
@@ -59,6 +62,9 @@ pub(crate) fn visit(visit: &mut impl Visit) {
     same(visit, "presence_offline", &presence_offline());
     same(visit, "desired_bare", &desired_bare());
     same(visit, "desired", &desired());
+    same(visit, "sealed", &sealed());
+    let [postcard, json] = [Encoding::Postcard, Encoding::Json].map(seal_secrets);
+    visit.message("sealed_envelope", &postcard, &json);
     for (name, content) in [("envelope_bare", desired_bare()), ("envelope", desired())] {
         let [postcard, json] = [Encoding::Postcard, Encoding::Json].map(|encoding| seal(&content, encoding));
         visit.message(name, &postcard, &json);
@@ -258,6 +264,35 @@ pub(crate) fn desired() -> Desired {
             policy: policy(),
         }),
     }
+}
+
+/// The value is `correct horse battery staple`; the library of another language sealed it, to `pki/device.key`.
+pub(crate) fn sealed() -> Sealed {
+    let encapsulated = "0440e724b993fb95865824d7048b83f87cdb87f01a0dae472e462b7831aa09ed18\
+                        b527764778ee3d1630853deaaf4b21e27dbff3c838321bd5f3b8881775a6627c";
+    let ciphertext =
+        "dcc9e4340c9cc2b9766528b54ec7ff23a7cc0a4e9b285b7047471f1f97edbfbf5d6718c6a824120cc9d5cb89";
+    let device = p256::SecretKey::from_pkcs8_der(&pem("device.key")).unwrap();
+    let spki = device.public_key().to_public_key_der().unwrap();
+    Sealed {
+        device_id: DEVICE.into(),
+        generation: 300,
+        digest: digest("content 300"),
+        recipient: Digest(sha2::Sha256::digest(spki.as_bytes()).into()),
+        secrets: vec![SealedSecret {
+            name: "wifi-psk".into(),
+            revision: 3,
+            encapsulated: Binary(unhex(encapsulated)),
+            ciphertext: Binary(unhex(ciphertext)),
+        }],
+    }
+}
+
+/// Sealed secrets in their envelope.
+pub(crate) fn seal_secrets(encoding: Encoding) -> Envelope {
+    let content = payload::encode(&sealed(), encoding).unwrap();
+    let signature = sign(&key("config-signer.key"), &sealed_signing_input(&content));
+    Envelope::new(pem("config-signer.pem"), content, signature)
 }
 
 /// In the canonical form, in which a registry sends it.

@@ -133,6 +133,7 @@ fn every_example_is_what_it_says() {
         "desired",
         "desired_bare",
         "envelope_bare",
+        "sealed",
     ] {
         for json in [false, true] {
             assert!(

@@ -47,6 +47,10 @@ pub enum Action {
     RegistryCreated,
     /// A catalog resource was created or changed.
     CatalogApplied,
+    /// A secret got another revision.
+    SecretPut,
+    /// The value of a revision was erased.
+    SecretRetired,
     /// An import started.
     BatchStarted,
     /// Rows of an import were committed.

@@ -127,6 +127,10 @@ name! {
     NamingRuleName, NAME_LIMIT, b"._-"
 }
 name! {
+    /// A secret.
+    SecretName, NAME_LIMIT, b"._-"
+}
+name! {
     /// A person or machine that operates the registry.
     OperatorName, NAME_LIMIT, b"._@-"
 }

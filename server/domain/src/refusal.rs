@@ -143,6 +143,8 @@ codes! {
     3005 ReferenceMissing Precondition "REFERENCE_MISSING" "The resource refers to another that is not registered. Apply that one first, or both together."
     3006 MappingInvalid Invalid "MAPPING_INVALID" "The mapping cannot be accepted; the field or rule is named."
     3007 NamingRuleInvalid Invalid "NAMING_RULE_INVALID" "The naming rule cannot be accepted; the field is named."
+    3008 SecretInvalid Invalid "SECRET_INVALID" "The secret cannot be accepted; the field is named. A value is text of 1 to 4096 bytes."
+    3009 SecretPinned Precondition "SECRET_PINNED" "Profiles or devices have that revision of the secret; how many is said. Give them another with `muster secret put`, `muster profile apply` and a change, or use --force."
 
     4001 ClaimRefused Denied "CLAIM_REFUSED" "Serial and activation code do not open a claim: one of them is wrong, or the code is used up. Check the label; an operator can issue a new code."
     4002 CsrMalformed Invalid "CSR_MALFORMED" "The certificate request is not well-formed DER of PKCS#10 (RFC 2986), or over 4 KiB."

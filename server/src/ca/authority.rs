@@ -13,6 +13,7 @@ use super::{
     profile::Template,
     profiles::{Life, NO_EXPIRY},
     sealed,
+    secret_key::SecretKey,
     trust::History,
 };
 use crate::random;
@@ -64,6 +65,7 @@ pub struct Ca {
     /// Programs before this key made none.
     pub(super) checkpoint: Option<Generations<Signing>>,
     code_key: CodeKey,
+    pub(super) secret_key: SecretKey,
     /// One for all that follow each other in a process.
     guard: Arc<ClockGuard>,
     issuance: Issuance,
@@ -211,7 +213,8 @@ impl Ca {
             Generations::open(&hierarchy, kind, open)
         };
         let codes = hierarchy.directory.join(files::CODES_KEY);
-        let code_key = sealed::code_key(&sealed::open(&files::read(&codes)?, passphrase, &codes)?, &codes)?;
+        let code_key = sealed::code_key(&files::read(&codes)?, passphrase, &codes)?;
+        let secret_key = SecretKey::open_or_make(&hierarchy.directory, passphrase)?;
         // Nothing was issued before the authority was.
         let newest = hierarchy.of(AuthorityKind::Devices).first();
         let since = newest.map_or(0, |newest| newest.certificate.not_before);
@@ -223,6 +226,7 @@ impl Ca {
                 .ok_or_else(|| missing(&hierarchy, AuthorityKind::Config))?,
             checkpoint: signing(AuthorityKind::Checkpoint)?,
             code_key,
+            secret_key,
             guard: Arc::new(ClockGuard::new(Timestamp::from_seconds(since))),
             roots: hierarchy
                 .roots
@@ -350,8 +354,26 @@ impl Ca {
     ///
     /// [`CaError::Key`] when the provider fails.
     pub fn seal_desired(&self, payload: Vec<u8>, now: Timestamp) -> Result<Envelope, CaError> {
+        self.envelope(payload, envelope::signing_input, now)
+    }
+
+    /// Signs encoded sealed secrets.
+    ///
+    /// # Errors
+    ///
+    /// [`CaError::Key`] when the provider fails.
+    pub fn sign_sealed(&self, payload: Vec<u8>, now: Timestamp) -> Result<Envelope, CaError> {
+        self.envelope(payload, envelope::sealed_signing_input, now)
+    }
+
+    fn envelope(
+        &self,
+        payload: Vec<u8>,
+        signing_input: fn(&[u8]) -> Vec<u8>,
+        now: Timestamp,
+    ) -> Result<Envelope, CaError> {
         let signer = self.config.working(now);
-        let signature = signer.sign(&envelope::signing_input(&payload))?;
+        let signature = signer.sign(&signing_input(&payload))?;
         Ok(Envelope::new(
             signer.certificate.bytes.clone(),
             payload,

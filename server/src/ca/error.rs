@@ -2,7 +2,9 @@
 
 use super::AuthorityKind;
 use crate::random::NoRandom;
-use muster_domain::{Code, Refusal, Timestamp, certificate::AuthorityId};
+use muster_domain::{
+    Code, Refusal, Timestamp, catalog::RevisionNumber, certificate::AuthorityId, names::SecretName,
+};
 use std::{io, path::PathBuf};
 
 /// A fault of the certificate authority.
@@ -110,6 +112,12 @@ pub enum CaError {
     /// The permit is for another device, key, profile or issuer: a mistake of the caller.
     #[error("the permit is not for this device, key, profile and issuer")]
     Permit,
+    /// The value of a secret cannot be sealed, or what is kept does not open.
+    #[error("secrets/{0}@{1} does not open with the key of secrets")]
+    Secret(SecretName, RevisionNumber),
+    /// A value cannot be sealed to a device.
+    #[error("cannot seal a secret to a device")]
+    SealToDevice(#[source] rustls::Error),
     /// Bytes that should be a certificate are not.
     #[error("not a certificate")]
     NotACertificate,

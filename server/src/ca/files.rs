@@ -22,7 +22,9 @@ pub(super) const STAGING: &str = ".ca-init";
 
 /// The key of activation codes, inside [`AUTHORITY`].
 pub(super) const CODES_KEY: &str = "keys/codes.key";
-/// The directory of [`CODES_KEY`].
+/// The key of secrets, inside [`AUTHORITY`].
+pub(super) const SECRETS_KEY: &str = "keys/secrets.key";
+/// The directory of both.
 pub(super) const KEYS: &str = "keys";
 /// Inside the directory with the root key.
 pub(super) const ROOT_KEY: &str = "root.key";

@@ -9,6 +9,7 @@ use super::{
     key::PrivateKey,
     offline::Offline,
     sealed,
+    secret_key::SecretKey,
 };
 use crate::random;
 use muster_domain::{Timestamp, names::OperatorName};
@@ -141,6 +142,6 @@ fn make(
     }
     let codes = sealed::generate_code_key(passphrase)?;
     files::write_new(&directory.join(files::CODES_KEY), codes.as_bytes())?;
-    files::sync_directory(&directory.join(files::KEYS))?;
+    SecretKey::make(directory, passphrase)?;
     files::sync_directory(directory)
 }

@@ -27,6 +27,15 @@ pub fn spki_digest(leaf: &[u8]) -> Result<SpkiDigest, CaError> {
     Ok(SpkiDigest(Sha256::digest(parse(leaf)?.public_key().raw).into()))
 }
 
+/// The point of a certificate's key, as it stands in the SubjectPublicKeyInfo.
+///
+/// # Errors
+///
+/// [`CaError::NotACertificate`].
+pub(super) fn public_key(leaf: &[u8]) -> Result<Vec<u8>, CaError> {
+    Ok(parse(leaf)?.public_key().subject_public_key.data.to_vec())
+}
+
 /// Start and end of a certificate's validity.
 ///
 /// # Errors

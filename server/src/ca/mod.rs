@@ -39,8 +39,10 @@ mod pkcs7;
 mod profile;
 mod profiles;
 mod sealed;
+mod secret_key;
 #[cfg(test)]
 mod tests;
+mod to_device;
 mod trust;
 mod weak;
 
@@ -71,4 +73,5 @@ pub(crate) use offline::{Place, parent};
 pub use passphrase::Passphrase;
 pub use pkcs7::{certs_only, wanted_attributes};
 pub use profiles::{Issuance, ProfileChanges};
+pub use to_device::{Destination, OpenSecret, seal_to_device};
 pub use trust::ListedTrust;

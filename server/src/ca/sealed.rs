@@ -20,9 +20,27 @@ const LABEL: &str = "ENCRYPTED PRIVATE KEY";
 const SCRYPT_COST: u64 = 1 << 14;
 const SCRYPT_BLOCK: u16 = 8;
 const SCRYPT_LANES: u16 = 1;
-/// hmacWithSHA256 (RFC 8018, B.1.2): what the code key is for.
-const HMAC_SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.2.9");
-const CODE_KEY: usize = 32;
+/// Bytes of a key that is random bytes.
+const SYMMETRIC: usize = 32;
+
+/// What a key of random bytes is for; no other use opens it.
+#[derive(Clone, Copy)]
+pub(super) struct Purpose {
+    oid: ObjectIdentifier,
+    /// Said of what is none.
+    wrong: &'static str,
+}
+
+/// Activation codes: hmacWithSHA256 (RFC 8018, B.1.2).
+const CODES: Purpose = Purpose {
+    oid: ObjectIdentifier::new_unwrap("1.2.840.113549.2.9"),
+    wrong: "is not a key of activation codes",
+};
+/// Values of secrets: id-aes256-GCM (RFC 5084, 3.2).
+pub(super) const SECRETS: Purpose = Purpose {
+    oid: ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.1.46"),
+    wrong: "is not a key of secrets",
+};
 
 /// Seals an encoded private key. Fresh salt and vector each time.
 pub(super) fn seal(document: &SecretDocument, passphrase: &Passphrase) -> Result<Zeroizing<String>, CaError> {
@@ -82,29 +100,48 @@ pub(super) fn private_key(path: &Path, passphrase: &Passphrase) -> Result<Privat
 
 /// Makes the key of activation codes, sealed.
 pub(super) fn generate_code_key(passphrase: &Passphrase) -> Result<Zeroizing<String>, CaError> {
-    let key = Zeroizing::new(random::bytes::<CODE_KEY>()?);
+    generate_symmetric(passphrase, CODES)
+}
+
+/// Makes a key that is random bytes, sealed.
+pub(super) fn generate_symmetric(
+    passphrase: &Passphrase,
+    purpose: Purpose,
+) -> Result<Zeroizing<String>, CaError> {
+    let key = Zeroizing::new(random::bytes::<SYMMETRIC>()?);
     // Certificates check the other keys. This one has none, and CBC does not notice damage: its digest goes along.
     let content = Zeroizing::new([&key[..], &Sha256::digest(&key[..])].concat());
     let octets = OctetStringRef::new(&content).map_err(|error| CaError::Seal(error.into()))?;
     let algorithm = AlgorithmIdentifierRef {
-        oid: HMAC_SHA256,
+        oid: purpose.oid,
         parameters: Some(AnyRef::NULL),
     };
     seal_info(&PrivateKeyInfoRef::new(algorithm, octets), passphrase)
 }
 
-/// Reads the opened key of activation codes. `path` is for the error.
-pub(super) fn code_key(document: &SecretDocument, path: &Path) -> Result<CodeKey, CaError> {
-    let damaged = || CaError::damaged(path, "is not a key of activation codes");
+/// Opens what [`generate_symmetric`] made. `path` is for the error.
+pub(super) fn symmetric_key(
+    pem: &str,
+    passphrase: &Passphrase,
+    purpose: Purpose,
+    path: &Path,
+) -> Result<Zeroizing<[u8; SYMMETRIC]>, CaError> {
+    let document = open(pem, passphrase, path)?;
+    let damaged = || CaError::damaged(path, purpose.wrong);
     let info = PrivateKeyInfoRef::try_from(document.as_bytes()).map_err(|_| damaged())?;
     let (key, digest) = info
         .private_key
         .as_bytes()
-        .split_first_chunk::<CODE_KEY>()
+        .split_first_chunk::<SYMMETRIC>()
         .ok_or_else(damaged)?;
     let whole: bool = Sha256::digest(key)[..].ct_eq(digest).into();
-    if info.algorithm.oid != HMAC_SHA256 || !whole {
+    if info.algorithm.oid != purpose.oid || !whole {
         return Err(damaged());
     }
-    Ok(CodeKey::from_bytes(*key))
+    Ok(Zeroizing::new(*key))
+}
+
+/// Opens the key of activation codes. `path` is for the error.
+pub(super) fn code_key(pem: &str, passphrase: &Passphrase, path: &Path) -> Result<CodeKey, CaError> {
+    symmetric_key(pem, passphrase, CODES, path).map(|key| CodeKey::from_bytes(*key))
 }

@@ -46,11 +46,11 @@ where
 }
 
 /// Entries of a map, and the token of the next page.
-type Page<'a, K, V> = (Vec<(&'a K, &'a V)>, String);
+pub(super) type Page<'a, K, V> = (Vec<(&'a K, &'a V)>, String);
 
 impl Api {
     /// One page of an ordered map, and the token of the next.
-    fn page_of<'a, K: Ord + FromStr + AsRef<str>, V>(
+    pub(super) fn page_of<'a, K: Ord + FromStr + AsRef<str>, V>(
         &self,
         map: &'a BTreeMap<K, V>,
         listing: &str,

@@ -15,6 +15,7 @@ mod listen;
 mod manifests;
 mod page;
 mod peer;
+mod secrets;
 mod status;
 mod upload;
 
@@ -26,6 +27,7 @@ use muster_proto::v1::{
     DESCRIPTORS, access_server::AccessServer, audit_server::AuditServer, catalog_server::CatalogServer,
     certificates_server::CertificatesServer, changes_server::ChangesServer, devices_server::DevicesServer,
     enrollment_server::EnrollmentServer, fleet_server::FleetServer, manifests_server::ManifestsServer,
+    secrets_server::SecretsServer,
 };
 use page::Pages;
 use std::sync::Arc;
@@ -43,6 +45,7 @@ const SERVICES: &[&str] = &[
     DevicesServer::<Api>::NAME,
     CertificatesServer::<Api>::NAME,
     CatalogServer::<Api>::NAME,
+    SecretsServer::<Api>::NAME,
     ChangesServer::<Api>::NAME,
     EnrollmentServer::<Api>::NAME,
     AccessServer::<Api>::NAME,
@@ -92,6 +95,7 @@ fn routes(mut routes: RoutesBuilder, service: Service, claims: Arc<Throttle>) ->
         .add_service(DevicesServer::new(api.clone()).max_decoding_message_size(DECODE_LIMIT))
         .add_service(CertificatesServer::new(api.clone()).max_decoding_message_size(DECODE_LIMIT))
         .add_service(CatalogServer::new(api.clone()).max_decoding_message_size(DECODE_LIMIT))
+        .add_service(SecretsServer::new(api.clone()).max_decoding_message_size(DECODE_LIMIT))
         .add_service(ChangesServer::new(api.clone()).max_decoding_message_size(DECODE_LIMIT))
         .add_service(EnrollmentServer::new(api.clone()).max_decoding_message_size(DECODE_LIMIT))
         .add_service(AccessServer::new(api.clone()).max_decoding_message_size(DECODE_LIMIT))

@@ -73,6 +73,7 @@ mod tests {
                 (Channel::Hello, true),
                 (Channel::Report, true),
                 (Channel::Desired, false),
+                (Channel::Sealed, false),
                 (Channel::Certificate, false),
                 (Channel::Trust, false),
             ] {
@@ -101,6 +102,24 @@ mod tests {
             }
             assert_eq!(claim(&name).or_else(|| claim_result(&name)), None, "{name}");
             assert!(interest(&name, Role::Integrator).is_some(), "{name}");
+        }
+    }
+
+    #[test]
+    fn b1_sealed_secrets_are_heard_by_their_device_alone() {
+        let own = DeviceId::from_u128(7);
+        for encoding in [Encoding::Postcard, Encoding::Json] {
+            let name = Topic::Device(&own.to_string(), Channel::Sealed, encoding).to_string();
+            assert_eq!(device(&name, DeviceId::from_u128(8), Direction::Down), None);
+            for role in Role::ALL {
+                assert!(interest(&name, role).is_none(), "{name} {role}");
+            }
+        }
+        for filter in ["muster/v1/+/sealed", "muster/v1/+/sealed/json"] {
+            assert!(
+                Role::ALL.into_iter().all(|role| interest(filter, role).is_none()),
+                "{filter}"
+            );
         }
     }
 

@@ -88,6 +88,8 @@ pub struct RenewalAttempt {
 pub struct Needs {
     /// Its desired state is another than it has.
     pub desired: bool,
+    /// Its desired state has secrets: they are sent anew, for its key may be another than they were sealed to.
+    pub sealed: bool,
     /// It should renew its certificate now.
     pub renewal: bool,
 }
@@ -142,6 +144,13 @@ pub trait Registry: Clone + Send + Sync + 'static {
 
     /// How a device comes to the roots of today, from those by which it said that it trusts; `None` when it has.
     fn trust(&self, device: DeviceId) -> impl Future<Output = Result<Option<TrustBundle>, Failure>> + Send;
+
+    /// The secrets of the device's desired state, sealed to its key: an encoded, signed envelope. `None` when it has none.
+    fn sealed(
+        &self,
+        device: DeviceId,
+        encoding: Encoding,
+    ) -> impl Future<Output = Result<Option<Bytes>, Failure>> + Send;
 
     /// The device's desired state: an encoded, signed envelope. `None` when there is none.
     fn desired(

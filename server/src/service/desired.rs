@@ -86,7 +86,7 @@ fn render(catalog: &Catalog, device: &Device) -> Result<(Content, ContentDigest)
 impl Service {
     /// What the device must be, and its content. Revisions are immutable, sites are not: a device whose site was edited
     /// gets its next generation here, when it is next served.
-    async fn current(&self, mut device: Device) -> Result<Option<(Device, Content)>, Failure> {
+    pub(super) async fn current(&self, mut device: Device) -> Result<Option<(Device, Content)>, Failure> {
         for _ in 0..ATTEMPTS {
             let (catalog, pinned) = (self.store.catalog(), device.clone());
             let rendered = blocking("render desired state", move || render(&catalog, &pinned)).await?;

@@ -18,6 +18,7 @@ mod kept_keys;
 mod keygen;
 mod lists;
 mod renew;
+mod secrets;
 mod session;
 mod watch;
 

@@ -232,7 +232,12 @@ impl Registry for Service {
             HelloAnswer::UpToDate => self.is_outdated(&device).await?,
         };
         let renewal = device.renew_from.is_some_and(|from| from <= self.clock.now());
-        Ok(Needs { desired, renewal })
+        let sealed = !self.secrets_of(&device).is_empty();
+        Ok(Needs {
+            desired,
+            sealed,
+            renewal,
+        })
     }
 
     async fn report(&self, device: DeviceId, wire: payload::Report) -> Result<(), Failure> {
@@ -257,6 +262,10 @@ impl Registry for Service {
     async fn trust(&self, device: DeviceId) -> Result<Option<TrustBundle>, Failure> {
         let device = self.store.device(device).await.or_fault("load a device")?;
         Ok(device.and_then(|device| self.untrusted(device.trust)))
+    }
+
+    async fn sealed(&self, device: DeviceId, encoding: Encoding) -> Result<Option<Bytes>, Failure> {
+        Self::sealed(self, device, encoding).await
     }
 
     async fn desired(&self, device: DeviceId, encoding: Encoding) -> Result<Option<Bytes>, Failure> {

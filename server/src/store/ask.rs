@@ -13,13 +13,14 @@ use muster_domain::{
     activation::Seed,
     audit::Actor,
     batch::{Batch, PartRecord, RetryFile, RowDigest, Slot, UndoBlock},
+    catalog::RevisionNumber,
     certificate::{AuthorityId, CertificateField, CertificateRecord, CertificateSerial, RevocationReason},
     claim::{ClaimPermit, Presented},
     device::{ClaimIntent, Device, LifecycleState, Transition, VerificationState},
     filter::{CheckedFilter, Record},
     ids::{BatchId, DeviceId},
     manifest::{Fresh, Intake, Limits, Problem, RowOutcome, ValidRow},
-    names::{ModelName, OperatorName, Serial, SiteCode},
+    names::{ModelName, OperatorName, SecretName, Serial, SiteCode},
 };
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
@@ -42,6 +43,57 @@ pub struct NewOperator {
     pub operator: Operator,
     /// Their certificate, signed: its serial is that of [`Operator::certificate`].
     pub certificate: CertificateRecord,
+}
+
+/// The next revision of a secret.
+pub struct NewSecret {
+    /// Which.
+    pub name: SecretName,
+    /// The number that its value is sealed for.
+    pub number: RevisionNumber,
+    /// Who.
+    pub author: OperatorName,
+    /// Why.
+    pub message: String,
+    /// As [`Secret::is_tame`](muster_domain::catalog::Secret::is_tame).
+    pub is_tame: bool,
+    /// The value, sealed.
+    pub sealed: Vec<u8>,
+    /// When.
+    pub now: Timestamp,
+}
+
+impl std::fmt::Debug for NewSecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NewSecret")
+            .field("name", &self.name)
+            .field("number", &self.number)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A revision of a secret whose value is to be erased.
+#[derive(Debug, Clone)]
+pub struct SecretRetirement {
+    /// Which.
+    pub name: SecretName,
+    /// Of its revisions.
+    pub number: RevisionNumber,
+    /// Even where something needs it.
+    pub is_forced: bool,
+    /// How many devices have it, for the record.
+    pub devices: u64,
+    /// Who.
+    pub actor: Actor,
+    /// When.
+    pub now: Timestamp,
+}
+
+/// Who has a revision of a secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SecretUse {
+    /// Devices that are not retired and whose profile revision pins it.
+    pub devices: u64,
 }
 
 /// Rows of a manifest that are committed together.

@@ -93,6 +93,10 @@ const TABLE: &[(&str, May)] = &[
     ("muster.v1.Manifests/UndoBatch", May::Write),
     ("muster.v1.Manifests/UploadManifest", May::Write),
     ("muster.v1.Manifests/WatchBatch", May::Write),
+    ("muster.v1.Secrets/ListSecretRevisions", May::Read),
+    ("muster.v1.Secrets/ListSecrets", May::Read),
+    ("muster.v1.Secrets/PutSecret", May::Write),
+    ("muster.v1.Secrets/RetireSecret", May::Admin),
 ];
 
 const fn allows(may: May, role: Role) -> bool {

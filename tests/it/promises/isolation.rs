@@ -48,7 +48,9 @@ const VECTORS: [(&str, Vector); 12] = [
     ("the claimants' topics", claim),
 ];
 
-const CHANNELS: [&str; 7] = ["hello", "desired", "report", "renew", "cert", "trusted", "trust"];
+const CHANNELS: [&str; 8] = [
+    "hello", "desired", "sealed", "report", "renew", "cert", "trusted", "trust",
+];
 
 impl Attack<'_> {
     fn pick<'p>(&mut self, of: &[&'p str]) -> &'p str {
@@ -337,7 +339,7 @@ impl Victim {
     async fn new(world: &World, pair: &Pair, id: &str) -> Self {
         let mut mqtt = world.dial(Some(pair)).await.expect("TLS");
         mqtt.connect(id, None).await.expect("CONNACK");
-        for channel in ["desired", "cert", "trust"] {
+        for channel in ["desired", "sealed", "cert", "trust"] {
             let (code, text) = mqtt
                 .subscribe(&format!("muster/v1/{id}/{channel}/json"))
                 .await

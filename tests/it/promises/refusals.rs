@@ -369,6 +369,35 @@ async fn catalog(stage: &Stage, reached: &mut Reached) {
     }
 }
 
+async fn secrets(stage: &Stage, reached: &mut Reached) {
+    let mut secrets = stage.world.client.secrets.clone();
+    let put = |value: &str| v1::PutSecretRequest {
+        name: "secrets/wifi".into(),
+        value: value.into(),
+        message: String::new(),
+    };
+    reached.status(Code::SecretInvalid, secrets.put_secret(put("")).await);
+    secrets.put_secret(put("a value")).await.unwrap();
+    let profile = v1::Profile {
+        name: "profiles/wifi".into(),
+        files: [("wifi.conf".to_owned(), "{{ secret('wifi') }}".to_owned())].into(),
+        ..v1::Profile::default()
+    };
+    let request = v1::ApplyRequest {
+        resources: vec![v1::Resource {
+            resource: Some(Wire::Profile(profile)),
+        }],
+        validate_only: false,
+    };
+    stage.world.client.catalog.clone().apply(request).await.unwrap();
+    let request = v1::RetireSecretRequest {
+        name: "secrets/wifi".into(),
+        revision: 1,
+        force: false,
+    };
+    reached.status(Code::SecretPinned, secrets.retire_secret(request).await);
+}
+
 async fn claims(stage: &Stage, reached: &mut Reached) {
     let (serial, code) = &stage.open[0];
     let claim = async |serial: &str, code: &str, csr: Vec<u8>| {
@@ -594,6 +623,7 @@ async fn every_refusal_is_reached() {
     rows(&stage, &mut reached).await;
     ruled_rows(&stage, &mut reached).await;
     catalog(&stage, &mut reached).await;
+    secrets(&stage, &mut reached).await;
     reached
         .0
         .extend(refused_credentials::provoked(&stage.world).await);

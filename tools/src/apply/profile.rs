@@ -55,6 +55,7 @@ impl ProfileDocument {
                 message: self.message,
                 ..v1::RevisionInfo::default()
             }),
+            ..v1::Profile::default()
         })
     }
 }

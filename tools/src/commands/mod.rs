@@ -16,6 +16,7 @@ pub(crate) mod mqtt;
 pub(crate) mod operator;
 pub(crate) mod profile;
 pub(crate) mod refusal;
+pub(crate) mod secret;
 mod watch;
 
 use crate::{

@@ -15,6 +15,8 @@ const CONTEXT: usize = 3;
 const NOWHERE: &str = "/dev/null";
 /// The name under which parameters are compared; no file has it, keys hold no blank.
 const PARAMETERS: &str = "(parameters)";
+/// The same for the revisions of secrets.
+const SECRETS: &str = "(secrets)";
 
 /// One side of a comparison.
 #[derive(Debug, Default)]
@@ -24,7 +26,7 @@ pub(crate) struct Side {
 }
 
 impl Side {
-    /// Templates and parameters.
+    /// Templates, parameters, and revisions of secrets.
     pub(crate) fn written(label: String, source: &ProfileSource) -> Self {
         let mut texts = source.files.clone();
         if !source.parameters.is_empty() {
@@ -35,6 +37,11 @@ impl Side {
                 PARAMETERS.to_owned(),
                 parameters.unwrap_or_else(|why| why.to_string()),
             );
+        }
+        if !source.secrets.is_empty() {
+            let pins = source.secrets.iter();
+            let pins = pins.map(|(name, number)| format!("{name} = {number}\n"));
+            texts.insert(SECRETS.to_owned(), pins.collect());
         }
         Self { label, texts }
     }
@@ -60,7 +67,7 @@ impl Side {
 /// A file that differs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct FileDiff {
-    /// Its key, or `(parameters)`.
+    /// Its key, `(parameters)` or `(secrets)`.
     file: String,
     /// `ADDED`, `REMOVED` or `CHANGED`.
     change: &'static str,

@@ -252,6 +252,8 @@ pub struct Profile {
     pub files: BTreeMap<String, String>,
     /// Which revision this is.
     pub revision: Option<Revision>,
+    /// The revisions of the secrets that it names.
+    pub secrets: BTreeMap<String, u32>,
 }
 
 impl From<v1::Profile> for Profile {
@@ -277,6 +279,7 @@ impl From<v1::Profile> for Profile {
                 .collect(),
             files: wire.files.into_iter().collect(),
             revision: wire.revision.map(Revision::from),
+            secrets: wire.secrets.into_iter().collect(),
         }
     }
 }

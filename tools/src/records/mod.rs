@@ -14,6 +14,7 @@ mod forecast;
 mod manifest;
 mod refusal;
 mod row;
+mod secret;
 
 pub use access::Operator;
 pub use audit::AuditEntry;
@@ -29,6 +30,7 @@ pub use forecast::{FirmwareForecast, ForetoldAlike, ForetoldDevice};
 pub use manifest::{Batch, ImportReport, ReportColumn, UndoBlock};
 pub use refusal::KnownRefusal;
 pub use row::{RowProblem, RowReport};
+pub use secret::Secret;
 
 use std::fmt::Write as _;
 

@@ -15,6 +15,7 @@ mod plain;
 mod profile;
 mod proof;
 mod render;
+mod secret;
 mod site;
 mod syntax;
 
@@ -30,14 +31,19 @@ pub use profile::{
     TEMPLATE_LIMIT,
 };
 pub use render::{Facts, OUTPUT_LIMIT, Renderer, TOTAL_LIMIT};
+pub use secret::{
+    OPEN as PLACEHOLDER_OPEN, PLACES_LIMIT, Pins, SECRET_LIMIT, Secret, VALUE_LIMIT, check_value, placeholder,
+};
 pub use site::{Site, SiteSource};
 pub use syntax::{Malformed, Syntax};
 
 use crate::{
-    Timestamp,
+    Refusal, Timestamp,
     certificate::CertificateProfile,
     manifest::CheckedMapping,
-    names::{MappingName, ModelName, NamingRuleName, OperatorName, PolicyName, ProfileName, SiteCode},
+    names::{
+        MappingName, ModelName, NamingRuleName, OperatorName, PolicyName, ProfileName, SecretName, SiteCode,
+    },
 };
 use muster_firmware_policy::FirmwarePolicy;
 use serde::{Deserialize, Serialize};
@@ -119,6 +125,8 @@ pub struct Catalog {
     pub naming_rules: BTreeMap<NamingRuleName, Arc<NamingRule>>,
     /// Every revision, oldest first.
     pub mappings: BTreeMap<MappingName, Vec<Arc<Revision<CheckedMapping>>>>,
+    /// Every revision, oldest first; of the values, only what is told of them.
+    pub secrets: BTreeMap<SecretName, Vec<Arc<Revision<Secret>>>>,
 }
 
 impl Catalog {
@@ -156,6 +164,25 @@ impl Catalog {
             .get(name)?
             .iter()
             .find(|revision| revision.number == number)
+    }
+
+    /// The newest revision of a secret whose value is kept.
+    pub fn secret(&self, name: &str) -> Option<&Arc<Revision<Secret>>> {
+        let revisions = self.secrets.get(name)?.iter();
+        revisions.rev().find(|revision| revision.content.is_held)
+    }
+
+    /// A profile that pins the newest revision of every secret that it names.
+    ///
+    /// # Errors
+    /// At `files.KEY`: [`Code::ReferenceMissing`] for a secret that is not there, [`Code::ProfileInvalid`] for one whose
+    /// value the file cannot hold.
+    pub fn pinned(&self, profile: &Profile) -> Result<Profile, Vec<Refusal>> {
+        let all: Vec<_> = self.secrets.keys().map(SecretName::as_str).collect();
+        profile.pinned(&all, |name| {
+            self.secret(name)
+                .map(|revision| (revision.number, revision.content))
+        })
     }
 
     /// The newest revision of a firmware policy.

@@ -1,11 +1,17 @@
 //! Profiles: named, versioned configuration templates.
 
-use super::{Parameter, ParameterSource, Syntax, check::Problems, render::Renderer};
-use crate::{Code, Refusal, names::ProfileName};
+use super::{
+    Parameter, ParameterSource, Pins, RevisionNumber, SECRET_LIMIT, Secret, Syntax, check::Problems,
+    render::Renderer, secret,
+};
+use crate::{
+    Code, Refusal,
+    names::{ProfileName, SecretName},
+};
 use core::fmt;
 use serde::{Deserialize, Serialize};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, OnceLock},
 };
 
@@ -41,6 +47,9 @@ pub struct ProfileSource {
     pub parameters: BTreeMap<String, ParameterSource>,
     /// Files it renders: file key (such as `network.toml`) to template.
     pub files: BTreeMap<String, String>,
+    /// The revisions of the secrets that its templates name: the registry's to say, when it is applied.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub secrets: BTreeMap<String, RevisionNumber>,
 }
 
 /// A checked profile: keys are plain, templates compile and use nothing that they may not.
@@ -52,6 +61,8 @@ pub struct Profile {
     pub parameters: BTreeMap<String, Parameter>,
     /// Files it renders, by file key.
     pub files: BTreeMap<String, ProfileFile>,
+    /// The revisions of the secrets that its files name; none before it is applied.
+    pub secrets: Pins,
     /// Made on first use and shared by every clone.
     compiled: Compiled,
 }
@@ -67,6 +78,30 @@ impl Profile {
         compiled.as_ref().map_err(|problems| {
             let first = problems.first().cloned();
             first.unwrap_or_else(|| Refusal::new(Code::ProfileInvalid, "does not compile"))
+        })
+    }
+}
+
+impl Profile {
+    /// The same, with the newest revision of every secret that its files name. `known` tells of a name; `all` are the names
+    /// there are, to suggest one.
+    pub(super) fn pinned(
+        &self,
+        all: &[&str],
+        known: impl Fn(&str) -> Option<(RevisionNumber, Secret)>,
+    ) -> Result<Self, Vec<Refusal>> {
+        let mut pins = Pins::new();
+        let files = self.files.iter();
+        let pin =
+            |(key, file): (&String, &ProfileFile)| secret::pin((key, &file.template), &known, all, &mut pins);
+        let problems: Vec<_> = files.flat_map(pin).collect();
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        Ok(Self {
+            secrets: pins,
+            compiled: Compiled::default(),
+            ..self.clone()
         })
     }
 }
@@ -131,7 +166,8 @@ impl ProfileSource {
     /// # Errors
     /// [`Code::ProfileInvalid`] at `name`, `message`, `parameters.KEY`, `parameters.KEY.FIELD` or `files.KEY`.
     pub fn check(&self) -> Result<Profile, Vec<Refusal>> {
-        let malformed = self.malformed();
+        let mut malformed = self.malformed();
+        malformed.extend(self.wrong_secrets());
         match self.restore() {
             Ok(profile) if malformed.is_empty() => Ok(profile),
             Ok(_) => Err(malformed),
@@ -155,6 +191,26 @@ impl ProfileSource {
         wrong.collect()
     }
 
+    /// The secrets that its templates name.
+    pub fn secrets_named(&self) -> BTreeSet<&str> {
+        let templates = self.files.values();
+        templates.flat_map(|template| secret::names(template)).collect()
+    }
+
+    /// What older programs did not know to refuse.
+    fn wrong_secrets(&self) -> Vec<Refusal> {
+        let mut problems = Problems::new(Code::ProfileInvalid);
+        let mut names = BTreeSet::new();
+        for (key, template) in self.files.iter().take(FILE_LIMIT) {
+            secret::check_template(&format!("files.{key}"), template, &mut problems);
+            names.extend(secret::names(template));
+        }
+        if names.len() > SECRET_LIMIT {
+            problems.add("files", format!("name more than {SECRET_LIMIT} secrets"));
+        }
+        problems.into()
+    }
+
     /// Checks a revision that was accepted once, by this program or an older one, which knew fewer rules: only what is
     /// needed to render.
     ///
@@ -168,6 +224,7 @@ impl ProfileSource {
         }
         let parameters = self.check_parameters(&mut problems);
         let files = self.check_files(&mut problems);
+        let secrets = self.check_pins(&mut problems);
         let Some(name) = name else {
             return Err(problems.into());
         };
@@ -175,6 +232,7 @@ impl ProfileSource {
             name,
             parameters,
             files,
+            secrets,
             compiled: Compiled::default(),
         };
         match Renderer::compile(&profile) {
@@ -198,6 +256,15 @@ impl ProfileSource {
             checked.insert(key.clone(), parameter);
         }
         checked
+    }
+
+    fn check_pins(&self, problems: &mut Problems) -> Pins {
+        let pins = self.secrets.iter();
+        pins.filter_map(|(name, number)| {
+            let name: SecretName = problems.take(&format!("secrets.{name}"), name.parse())?;
+            Some((name, *number))
+        })
+        .collect()
     }
 
     fn check_files(&self, problems: &mut Problems) -> BTreeMap<String, ProfileFile> {
@@ -238,6 +305,11 @@ impl From<&Profile> for ProfileSource {
                 .files
                 .iter()
                 .map(|(key, file)| (key.clone(), file.template.clone()))
+                .collect(),
+            secrets: profile
+                .secrets
+                .iter()
+                .map(|(name, number)| (name.to_string(), *number))
                 .collect(),
         }
     }

@@ -4,11 +4,13 @@
 //! `.hardware`, `.firmware` (from the factory), `.position`, `.labels.KEY`; `site.code`, `.name`, `.country`,
 //! `.latitude`, `.longitude`, `.time_zone`; and the parameters of their profile by name. What a device does not
 //! have is undefined: using it fails, `is defined` and the filter `default` ask first. Values are inserted as they
-//! are; write `{{ value | tojson }}` where the file's format needs quotes.
+//! are; write `{{ value | tojson }}` where the file's format needs quotes. `{{ secret("NAME") }}` stands for a value that only
+//! the device sees: `secret.rs`.
 
 use super::{
     Parameter, Profile, Site, Syntax,
     plain::{Plain, Written},
+    secret::{self, Named},
 };
 use crate::{
     Code, Refusal,
@@ -88,6 +90,7 @@ pub struct Renderer {
     environment: Environment<'static>,
     files: Vec<Template>,
     slots: Arc<[Slot]>,
+    secrets: Named,
 }
 
 impl Renderer {
@@ -100,7 +103,8 @@ impl Renderer {
             let mut wrong = |why: String| {
                 problems.push(Refusal::new(Code::ProfileInvalid, why).at(format!("files.{key}")))
             };
-            match environment.add_template_owned(key.clone(), file.template.clone()) {
+            let template = secret::replaced(&file.template, &profile.secrets);
+            match environment.add_template_owned(key.clone(), template) {
                 Ok(()) => {
                     let foreign = foreign_names(&environment, key, known);
                     foreign
@@ -119,6 +123,7 @@ impl Renderer {
             environment,
             files: Vec::new(),
             slots: slots.collect(),
+            secrets: Named::of(profile),
         };
         let kind = |place: usize| renderer.slots.get(place).map(|slot| slot.parameter.source().kind);
         let plain = |key: &str, template: &str| {
@@ -131,7 +136,7 @@ impl Renderer {
             .map(|(key, file)| Template {
                 key: key.clone(),
                 syntax: Syntax::of(key),
-                plain: plain(key, &file.template),
+                plain: plain(key, &secret::replaced(&file.template, &profile.secrets)),
             })
             .collect();
         let renderer = Self { files, ..renderer };
@@ -159,6 +164,7 @@ impl Renderer {
     /// that no reader takes.
     pub fn render(&self, facts: &Facts<'_>) -> Result<BTreeMap<String, String>, Vec<Refusal>> {
         self.files(facts, |template, written| {
+            secret::check_quoted(template.syntax, &written.text)?;
             if written.is_readable {
                 return Ok(());
             }
@@ -183,6 +189,7 @@ impl Renderer {
         approve: impl Fn(&Template, &Written) -> Result<(), String>,
     ) -> Result<BTreeMap<String, String>, Vec<Refusal>> {
         let values = self.values(facts)?;
+        self.secrets.check_facts(facts).map_err(|refusal| vec![refusal])?;
         let mut scope = None;
         let mut problems = Vec::new();
         let mut files = BTreeMap::new();
@@ -208,7 +215,11 @@ impl Renderer {
                 Ok(written) if written.text.len() > OUTPUT_LIMIT => {
                     Err(format!("is rendered to more than {OUTPUT_LIMIT} bytes"))
                 }
-                Ok(written) => approve(template, &written).map(|()| written.text),
+                Ok(written) => self
+                    .secrets
+                    .check_file(&written.text)
+                    .and_then(|()| approve(template, &written))
+                    .map(|()| written.text),
                 Err(error) => Err(explain(&error)),
             };
             match approved {
@@ -347,6 +358,9 @@ fn foreign_names(environment: &Environment<'static>, key: &str, known: impl Fn(&
             }
             ("device" | "site", _) => None,
             (name, _) if known(name) || FUNCTIONS.contains(&name) => None,
+            ("secret", _) => {
+                Some("uses secret in another way than {{ secret(\"NAME\") }}, alone in its tag".to_owned())
+            }
             (name, _) => Some(format!(
                 "uses {name}, which is neither a parameter nor device or site"
             )),

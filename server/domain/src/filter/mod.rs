@@ -112,6 +112,7 @@ pub use expression::Comparator;
 pub use plan::{Bound, Conjunct};
 pub use record::{Record, Short, Value};
 pub use schema::{Field, Kind, Schema};
+pub(crate) use suggest::closest;
 
 use expression::Expression;
 

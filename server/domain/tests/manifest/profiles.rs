@@ -24,6 +24,7 @@ fn source(parameters: &[(&str, ParameterType, Option<&str>)], files: &[(&str, &s
             .iter()
             .map(|&(key, template)| (key.to_owned(), template.to_owned()))
             .collect(),
+        ..ProfileSource::default()
     }
 }
 

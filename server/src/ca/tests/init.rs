@@ -17,9 +17,16 @@ fn only_the_owner_may_look_and_all_is_there() {
         assert_eq!(mode, if path.is_dir() { 0o700 } else { 0o600 }, "{path:?}");
         names.insert(text(path.strip_prefix(root).unwrap()).to_owned());
     }
-    let mut expected: BTreeSet<_> = ["ca", "ca/keys", "ca/keys/codes.key", "ca/roots", "offline"]
-        .map(str::to_owned)
-        .into();
+    let mut expected: BTreeSet<_> = [
+        "ca",
+        "ca/keys",
+        "ca/keys/codes.key",
+        "ca/keys/secrets.key",
+        "ca/roots",
+        "offline",
+    ]
+    .map(str::to_owned)
+    .into();
     for name in ["README.txt", "issued.log", "root.key", "root.pem"] {
         expected.insert(format!("offline/{name}"));
     }
@@ -273,6 +280,11 @@ fn a_missing_or_foreign_part_is_noticed() {
     let devices = place(FIXTURE.directory.path(), "keys/devices.key");
     let spoil = |path: &Path| copy(&devices, path);
     check("keys/codes.key", &spoil, "is not a key of activation codes");
+    check("keys/secrets.key", &spoil, "is not a key of secrets");
+    // Nor is one for the other.
+    let codes = place(FIXTURE.directory.path(), "keys/codes.key");
+    let spoil = |path: &Path| copy(&codes, path);
+    check("keys/secrets.key", &spoil, "is not a key of secrets");
     // What is no generation.
     let copied = copy_of_the_fixture();
     fs::create_dir(copied.path().join("ca/devices/copy")).unwrap();
@@ -285,13 +297,13 @@ fn a_missing_or_foreign_part_is_noticed() {
 
 #[test]
 fn a_damaged_key_is_never_used() {
-    for name in ["keys/codes.key", "keys/devices.key"] {
+    for name in ["keys/codes.key", "keys/secrets.key", "keys/devices.key"] {
         let good = fs::read_to_string(place(FIXTURE.directory.path(), name)).unwrap();
         let (_, good) = SecretDocument::from_pem(&good).unwrap();
         // One bit in each block of the ciphertext, which ends the file: CBC spoils that block and turns one bit of
         // the next.
         let end = good.as_bytes().len();
-        let content = if name == "keys/codes.key" { 96 } else { 144 };
+        let content = if name == "keys/devices.key" { 144 } else { 96 };
         for at in (end - content..end).step_by(16) {
             let mut bytes = good.as_bytes().to_vec();
             bytes[at] ^= 1;

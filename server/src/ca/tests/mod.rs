@@ -13,6 +13,7 @@ mod names;
 mod profiles;
 mod rate;
 mod request;
+mod secrets;
 
 use super::*;
 use muster_domain::{
@@ -84,7 +85,7 @@ fn place(directory: &Path, name: &str) -> PathBuf {
         all.next().unwrap().unwrap().path()
     };
     match name {
-        "keys/codes.key" => authority.join(name),
+        "keys/codes.key" | "keys/secrets.key" => authority.join(name),
         "root.pem" => only("roots").join("certificate.pem"),
         name => match name.strip_prefix("keys/") {
             Some(key) => only(key.strip_suffix(".key").unwrap()).join("private.key"),

@@ -12,6 +12,7 @@ use muster_domain::{
 };
 use muster_firmware_policy::FirmwarePolicy;
 use muster_proto::v1;
+use std::collections::BTreeMap;
 use v1::{apply_response::outcome::Action, profile::parameter::Type, resource::Resource as Wire};
 
 /// A resource of an apply call, and the message of its revision; every mistake at its field.
@@ -190,6 +191,8 @@ fn profile_source(wire: &v1::Profile) -> Result<ProfileSource, Refusal> {
         message: String::new(),
         parameters: parameters.collect::<Result<_, _>>()?,
         files: wire.files.clone().into_iter().collect(),
+        // The registry's to say.
+        secrets: BTreeMap::new(),
     })
 }
 
@@ -230,6 +233,7 @@ pub(crate) fn profile(revision: &Revision<Profile>) -> v1::Profile {
         name: format!("profiles/{}", source.name),
         parameters: parameters.collect(),
         files: source.files.into_iter().collect(),
+        secrets: source.secrets.into_iter().collect(),
         revision: Some(revision_info(revision)),
     }
 }

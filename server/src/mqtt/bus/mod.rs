@@ -79,9 +79,12 @@ impl Spoken {
             Channel::Report => Some(Self::Report),
             Channel::Hello => Some(Self::Hello),
             Channel::Presence => Some(Self::Presence),
-            Channel::Desired | Channel::Renew | Channel::Certificate | Channel::Trusted | Channel::Trust => {
-                None
-            }
+            Channel::Desired
+            | Channel::Sealed
+            | Channel::Renew
+            | Channel::Certificate
+            | Channel::Trusted
+            | Channel::Trust => None,
         }
     }
 

@@ -92,6 +92,7 @@ impl Registry for Anything {
     async fn hello(&self, _: DeviceId, _: Hello) -> Result<Needs, Failure> {
         Ok(Needs {
             desired: true,
+            sealed: true,
             renewal: true,
         })
     }
@@ -105,6 +106,10 @@ impl Registry for Anything {
 
     async fn trusted(&self, _: DeviceId, _: Trusted) -> Result<Option<TrustBundle>, Failure> {
         Ok(None)
+    }
+
+    async fn sealed(&self, _: DeviceId, _: Encoding) -> Result<Option<Bytes>, Failure> {
+        Ok(Some(Bytes::from_static(b"sealed secrets")))
     }
 
     async fn desired(&self, _: DeviceId, _: Encoding) -> Result<Option<Bytes>, Failure> {

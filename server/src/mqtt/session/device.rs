@@ -18,7 +18,8 @@ use super::{
     talk::{End, Talk},
     terms, turn_away,
 };
-use crate::fault::Fault;
+use crate::fault::{Failure, Fault};
+use bytes::Bytes;
 use muster_domain::{Code, Refusal, ids::DeviceId};
 use muster_proto::{
     payload::{self, CertificateUpdate, PayloadError, TrustBundle},
@@ -205,7 +206,10 @@ impl<R: Registry, S: AsyncRead + AsyncWrite + Unpin> Session<'_, R, S> {
     async fn step(&mut self, event: Event) -> Result<(), End> {
         match event {
             Event::Signal(Signal::Cut(cut)) => return Err(cut.into()),
-            Event::Signal(Signal::DesiredChanged) => self.feeds.refresh(Channel::Desired),
+            Event::Signal(Signal::DesiredChanged) => {
+                self.feeds.refresh(Channel::Sealed);
+                self.feeds.refresh(Channel::Desired);
+            }
             Event::Signal(Signal::RenewalOrdered) => self.tell(CertificateUpdate::Due),
             Event::Signal(Signal::TrustChanged) => self.trust_changed().await?,
             Event::Stop => return Err(End::stopping()),
@@ -335,14 +339,10 @@ impl<R: Registry, S: AsyncRead + AsyncWrite + Unpin> Session<'_, R, S> {
                     self.send_own(key, qos, said).await?;
                     continue;
                 }
-                (Channel::Desired, ..) if !self.has_ended() => {}
+                (Channel::Desired | Channel::Sealed, ..) if !self.has_ended() => {}
                 _ => continue,
             }
-            let fetch = async {
-                let _turn = self.parts.seals.acquire().await;
-                self.parts.registry.desired(self.device, encoding).await
-            };
-            match self.ask(fetch).await? {
+            match self.ask(self.fetched(key)).await? {
                 Ok(Some(envelope)) => {
                     // As long as the client takes to read it.
                     let _room = self.ask(self.parts.outbound.extend(None, envelope.len())).await?;
@@ -354,6 +354,22 @@ impl<R: Registry, S: AsyncRead + AsyncWrite + Unpin> Session<'_, R, S> {
             }
         }
         Ok(())
+    }
+
+    /// What the device must be, or the secrets of that. A device that hears nothing of secrets would write placeholders into its
+    /// files, so it is not told what needs them.
+    async fn fetched(&self, (channel, encoding): Key) -> Result<Option<Bytes>, Failure> {
+        let _turn = self.parts.seals.acquire().await;
+        let registry = &self.parts.registry;
+        if channel == Channel::Sealed {
+            return registry.sealed(self.device, encoding).await;
+        }
+        let hears = self.feeds.subscribed((Channel::Sealed, encoding)).is_some();
+        if !hears && registry.sealed(self.device, encoding).await?.is_some() {
+            tracing::warn!(device = %self.device, "it has secrets, and is not subscribed to them: nothing is sent");
+            return Ok(None);
+        }
+        registry.desired(self.device, encoding).await
     }
 
     /// Sends what this session made itself: what cannot be written is our breakage.

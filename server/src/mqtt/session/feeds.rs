@@ -15,11 +15,14 @@ struct Feed {
 /// A topic of the client's own.
 pub(super) type Key = (Channel, Encoding);
 
-/// Topics that can be subscribed: three channels in two encodings.
-const KEYS: [Key; 6] = [
+/// Topics that can be subscribed: four channels in two encodings.
+const KEYS: [Key; 8] = [
     // First: what follows may be signed under a root that it brings.
     (Channel::Trust, Encoding::Postcard),
     (Channel::Trust, Encoding::Json),
+    // Before what needs them.
+    (Channel::Sealed, Encoding::Postcard),
+    (Channel::Sealed, Encoding::Json),
     (Channel::Desired, Encoding::Postcard),
     (Channel::Desired, Encoding::Json),
     (Channel::Certificate, Encoding::Postcard),
@@ -75,9 +78,17 @@ impl Feeds {
         let full = self.under_way() >= usize::from(window);
         self.feeds.iter().zip(KEYS).find_map(|(feed, key)| {
             let qos = feed.subscribed.filter(|_| feed.due)?;
-            let waits = feed.unacknowledged.is_some() || qos == QoS::AtLeastOnce && full;
+            let waits = feed.unacknowledged.is_some()
+                || qos == QoS::AtLeastOnce && full
+                || key.0 == Channel::Desired && self.owes_secrets(key.1);
             (!waits).then_some((key, qos))
         })
+    }
+
+    /// Secrets are still to come, or to be acknowledged: without them the device would fail at what it must be.
+    fn owes_secrets(&self, encoding: Encoding) -> bool {
+        let feed = place((Channel::Sealed, encoding)).and_then(|place| self.feeds.get(place));
+        feed.is_some_and(|feed| feed.unacknowledged.is_some() || feed.due && feed.subscribed.is_some())
     }
 
     /// It is being fetched: what becomes new from here on is due again.

@@ -64,6 +64,71 @@ async fn hello_desired_report_in_both_versions_and_encodings() {
 }
 
 #[tokio::test]
+async fn secrets_come_before_the_desired_state_that_needs_them() {
+    let world = World::new().await;
+    for encoding in [Encoding::Postcard, Encoding::Json] {
+        let device = world.device();
+        world.registry.desire(device.id, "state");
+        world.registry.seal(device.id, "secrets");
+        let mut client = world.session(&device, Version::V5).await;
+        let [state, secrets] =
+            [Channel::Desired, Channel::Sealed].map(|channel| topic(device.id, channel, encoding));
+        client.subscribe(&state).await;
+        client.subscribe(&secrets).await;
+        client
+            .publish(&topic(device.id, Channel::Hello, encoding), &hello(encoding))
+            .await;
+        for round in 0..2 {
+            for (expected_on, expected) in [(&secrets, "secrets"), (&state, "state")] {
+                let said = client.hear().await;
+                let (on, payload, id) = desired(&said);
+                assert_eq!(
+                    (on, payload),
+                    (
+                        expected_on.as_str(),
+                        format!("{encoding:?}:{expected}").as_bytes()
+                    )
+                );
+                client.acknowledge(id).await;
+            }
+            if round == 0 {
+                world.bus.send_down(&Down::DesiredChanged(device.id)).unwrap();
+            }
+        }
+    }
+    world.end().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_device_that_hears_no_secrets_is_not_told_what_needs_them() {
+    let world = World::new().await;
+    let device = world.device();
+    world.registry.desire(device.id, "state");
+    world.registry.seal(device.id, "secrets");
+    let mut client = world.session(&device, Version::V5).await;
+    client
+        .subscribe(&topic(device.id, Channel::Desired, Encoding::Json))
+        .await;
+    let said = client
+        .publish(
+            &topic(device.id, Channel::Hello, Encoding::Json),
+            &hello(Encoding::Json),
+        )
+        .await;
+    assert_eq!(said, Said::PubAck(2, 0, String::new()));
+    // The answer to what was asked later comes, and nothing before it.
+    client.send(&packet(0xc0, &[])).await;
+    assert_eq!(client.hear().await, Said::PingResp);
+    // It learns to.
+    client
+        .subscribe(&topic(device.id, Channel::Sealed, Encoding::Json))
+        .await;
+    world.bus.send_down(&Down::DesiredChanged(device.id)).unwrap();
+    assert_eq!(desired(&client.hear().await).1, b"Json:secrets");
+    world.end().await.unwrap();
+}
+
+#[tokio::test]
 async fn desired_state_waits_for_the_subscription_and_comes_again_on_reconnect() {
     let world = World::new().await;
     let device = world.device();

@@ -55,6 +55,7 @@ struct State {
     stays: Mutex<HashMap<DeviceId, (u64, Option<Departure>)>>,
     ended: Notify,
     desired: Mutex<HashMap<DeviceId, Vec<u8>>>,
+    secrets: Mutex<HashMap<DeviceId, Vec<u8>>>,
     /// By serial.
     codes: Mutex<HashMap<String, Open>>,
     claims: AtomicUsize,
@@ -104,6 +105,11 @@ impl Fake {
     /// Makes hello answer that there is something to send.
     pub(super) fn desire(&self, device: DeviceId, content: &str) {
         self.0.desired.lock().unwrap().insert(device, content.into());
+    }
+
+    /// Gives its desired state secrets.
+    pub(super) fn seal(&self, device: DeviceId, secrets: &str) {
+        self.0.secrets.lock().unwrap().insert(device, secrets.into());
     }
 
     pub(super) fn heard(&self) -> Vec<Heard> {
@@ -329,7 +335,12 @@ impl Registry for Fake {
         self.0.heard.lock().unwrap().push(Heard::Hello(device, hello));
         let desired = self.0.desired.lock().unwrap().contains_key(&device);
         let renewal = self.0.due.lock().unwrap().contains(&device);
-        Ok(Needs { desired, renewal })
+        let sealed = self.0.secrets.lock().unwrap().contains_key(&device);
+        Ok(Needs {
+            desired,
+            sealed,
+            renewal,
+        })
     }
 
     async fn report(&self, device: DeviceId, report: Report) -> Result<(), Failure> {
@@ -356,6 +367,12 @@ impl Registry for Fake {
     async fn trust(&self, device: DeviceId) -> Result<Option<TrustBundle>, Failure> {
         self.check(device)?;
         Ok(self.0.trust.lock().unwrap().clone())
+    }
+
+    async fn sealed(&self, device: DeviceId, encoding: Encoding) -> Result<Option<Bytes>, Failure> {
+        self.check(device)?;
+        let secrets = self.0.secrets.lock().unwrap().get(&device).cloned();
+        Ok(secrets.map(|secrets| [format!("{encoding:?}:").into_bytes(), secrets].concat().into()))
     }
 
     async fn desired(&self, device: DeviceId, encoding: Encoding) -> Result<Option<Bytes>, Failure> {

@@ -3,6 +3,7 @@
 use super::{
     Store,
     record::{MappingText, ProfileText, Record, Replaceable, load_named},
+    secrets,
     tables::{Tables, View},
     txn::Txn,
 };
@@ -43,6 +44,14 @@ impl Store {
             now,
         };
         self.write(move |txn| {
+            // Here, where no other revision of a secret can come in between.
+            let request = match secrets::pin(&request.resources, &txn.catalog) {
+                Ok(resources) => Request {
+                    resources,
+                    ..request.clone()
+                },
+                Err(refusals) => return Ok(Err(refusals)),
+            };
             let (next, applied) = match plan(txn, &request)? {
                 Ok(plan) => plan,
                 Err(refusals) => return Ok(Err(refusals)),
@@ -61,6 +70,7 @@ impl Store {
     }
 }
 
+#[derive(Clone)]
 struct Request {
     resources: Vec<Resource>,
     author: OperatorName,
@@ -397,6 +407,7 @@ pub(super) fn load(view: &View) -> Result<Catalog, StoreError> {
             content,
         }));
     }
+    catalog.secrets = secrets::load(view)?;
     Ok(catalog)
 }
 

@@ -5,7 +5,7 @@ use super::{
     counts::{Count, Deltas},
     index::{state_key, verification_key},
     record::{Record as _, load, load_named},
-    registry,
+    registry, secrets,
     tables::View,
 };
 use crate::store::{Counts, StoreError};
@@ -38,7 +38,10 @@ impl Store {
                 format!("the format is {format:?}")
             });
             // Loading checks every resource again.
-            catalog::load(&view)?;
+            let catalog = catalog::load(&view)?;
+            for problem in secrets::problems(&catalog) {
+                check.expect(false, || problem);
+            }
             check.devices()?;
             check.sizes()?;
             check.presence()?;

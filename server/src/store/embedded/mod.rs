@@ -31,6 +31,7 @@ mod registry;
 mod renewals;
 mod requests;
 mod revocations;
+mod secrets;
 mod survey;
 mod tables;
 mod txn;
@@ -41,7 +42,7 @@ mod writer;
 pub use registry::FORMAT;
 #[cfg(test)]
 pub(super) use {
-    record::{MappingText, ProfileText, Record, Replaceable},
+    record::{MappingText, ProfileText, Record, Replaceable, SecretRecord},
     requests::Asked,
 };
 

@@ -90,6 +90,23 @@ impl ProfileText {
     }
 }
 
+/// A revision of a secret.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::store) struct SecretRecord {
+    /// As [`Secret::is_tame`](muster_domain::catalog::Secret::is_tame).
+    pub(in crate::store) is_tame: bool,
+    /// The value, sealed under a key that is not here; `None` once it is retired.
+    pub(in crate::store) value: Option<Vec<u8>>,
+}
+
+impl std::fmt::Debug for SecretRecord {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SecretRecord")
+            .field("is_tame", &self.is_tame)
+            .finish_non_exhaustive()
+    }
+}
+
 /// `Type: "table" v NEWEST, OLDER => FormerType, ...;` where the newest type is `From<FormerType>`.
 macro_rules! records {
     ($($type:ty: $table:literal v $version:literal $(, $older:literal => $former:ty)*;)*) => {
@@ -121,6 +138,7 @@ records! {
     Revision<ProfileText>: "profiles" v 2, 1 => former::ProfileV1;
     Revision<FirmwarePolicy>: "policies" v 1;
     Revision<MappingText>: "mappings" v 1;
+    Revision<SecretRecord>: "secrets" v 1;
     Operator: "operators" v 2, 1 => former::OperatorV1;
     Entry: "audit" v 1;
     ChangeRecord: "changes" v 1;

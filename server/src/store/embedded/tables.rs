@@ -115,6 +115,8 @@ tables! {
     NAMING_RULES naming_rules: &'static str => &'static [u8];
     /// Revisions of mappings.
     MAPPINGS mappings: (&'static str, u32) => &'static [u8];
+    /// Revisions of secrets, their values sealed.
+    SECRETS secrets: (&'static str, u32) => &'static [u8];
     /// Operators by name.
     OPERATORS operators: &'static str => &'static [u8];
     /// The operator who holds a key.

@@ -2,6 +2,7 @@
 
 mod agents;
 mod hands;
+mod secrets;
 
 use muster_proto::v1::{
     self, Change, ChangeTarget, TargetCounts,

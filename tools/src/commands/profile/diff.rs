@@ -3,7 +3,7 @@
 use super::{from_file, of_device, of_server};
 use crate::{
     cli::Session,
-    commands::device::Named,
+    commands::{device::Named, resource},
     exit::Exit,
     failure::Failure,
     output::{Format, Listing, text},
@@ -35,7 +35,8 @@ pub(crate) struct Diff {
 }
 
 const HELP: &str = "\
-Exits with 0 when both sides say the same, with 9 when they differ. Parameters are compared as TOML.
+Exits with 0 when both sides say the same, with 9 when they differ. Parameters are compared as TOML. A profile of a
+file has the revisions of secrets that applying it would pin.
 
 Examples:
   muster profile diff gateway                       what the newest revision changed
@@ -72,7 +73,8 @@ impl Diff {
                 .old
                 .as_deref()
                 .map(|name| name.split('@').next().unwrap_or(name));
-            let profile = from_file(file, name)?;
+            let mut profile = from_file(file, name)?;
+            pin(session, &mut profile).await?;
             let label = file.display().to_string();
             let kept = self.old.clone().unwrap_or_else(|| profile.name.clone());
             let old = match of_server(session, &kept).await {
@@ -124,6 +126,32 @@ impl Revised {
         let files = subject.render(&kept_profile_of(self.profile)?)?;
         Ok(Side::rendered(self.label, files))
     }
+}
+
+/// Gives a profile of a file the revisions of secrets that applying it would pin.
+async fn pin(session: &Session<'_>, profile: &mut v1::Profile) -> Result<(), Failure> {
+    let source = source_of(profile.clone());
+    let named = source.secrets_named();
+    if named.is_empty() {
+        return Ok(());
+    }
+    let mut secrets = session.client().await?.secrets;
+    for name in named {
+        let request = v1::ListSecretRevisionsRequest {
+            name: resource("secrets", name),
+            ..v1::ListSecretRevisionsRequest::default()
+        };
+        let revisions = match secrets.list_secret_revisions(request).await {
+            Ok(answer) => answer.into_inner().secrets,
+            // Applying it says so, too.
+            Err(status) if status.code() == tonic::Code::NotFound => continue,
+            Err(status) => return Err(status.into()),
+        };
+        if let Some(newest) = revisions.iter().find(|revision| !revision.retired) {
+            profile.secrets.insert(name.to_owned(), newest.revision);
+        }
+    }
+    Ok(())
 }
 
 fn print(session: &mut Session<'_>, diffs: &[FileDiff]) -> Result<(), Failure> {

@@ -89,9 +89,11 @@ impl<R: Registry, S: AsyncRead + AsyncWrite + Unpin> Session<'_, R, S> {
             Channel::Hello => self.hello(publish, encoding).await?,
             Channel::Report => self.report(publish, encoding).await?,
             Channel::Trusted => return self.trusted(publish, encoding).await,
-            Channel::Desired | Channel::Certificate | Channel::Trust | Channel::Presence => {
-                Err(access::forbidden().into())
-            }
+            Channel::Desired
+            | Channel::Sealed
+            | Channel::Certificate
+            | Channel::Trust
+            | Channel::Presence => Err(access::forbidden().into()),
         };
         if accepted.is_ok()
             && let Some(spoken) = Spoken::on(channel)
@@ -115,6 +117,9 @@ impl<R: Registry, S: AsyncRead + AsyncWrite + Unpin> Session<'_, R, S> {
         let Ok(needs) = answer else {
             return Ok(answer.map(|_| ()));
         };
+        if needs.sealed {
+            self.feeds.refresh(Channel::Sealed);
+        }
         if needs.desired {
             self.feeds.refresh(Channel::Desired);
         }

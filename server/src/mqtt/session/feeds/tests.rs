@@ -51,6 +51,35 @@ fn packet_identifiers_skip_zero_and_what_is_under_way() {
 }
 
 #[test]
+fn secrets_are_there_before_what_needs_them() {
+    let sealed = (Channel::Sealed, Encoding::Json);
+    let mut feeds = Feeds::default();
+    for key in [JSON, POSTCARD, sealed] {
+        feeds.subscribe(key, QoS::AtLeastOnce);
+    }
+    let refresh = |feeds: &mut Feeds| {
+        feeds.refresh(Channel::Sealed);
+        feeds.refresh(Channel::Desired);
+    };
+    refresh(&mut feeds);
+    assert_eq!(feeds.next_due(9), Some((sealed, QoS::AtLeastOnce)));
+    feeds.fetch(sealed);
+    let id = feeds.sent(sealed, Instant::now());
+    // Who asked for no secrets in this encoding does not wait for them.
+    assert_eq!(feeds.next_due(9), Some((POSTCARD, QoS::AtLeastOnce)));
+    feeds.fetch(POSTCARD);
+    assert_eq!(feeds.next_due(9), None, "they are under way");
+    // Others by then, which go out before anything else.
+    refresh(&mut feeds);
+    feeds.fetch(POSTCARD);
+    feeds.acknowledged(id);
+    assert_eq!(feeds.next_due(9), Some((sealed, QoS::AtLeastOnce)));
+    // There were none.
+    feeds.fetch(sealed);
+    assert_eq!(feeds.next_due(9), Some((JSON, QoS::AtLeastOnce)));
+}
+
+#[test]
 fn channels_are_sent_each_by_itself() {
     let certificate = (Channel::Certificate, Encoding::Json);
     let mut feeds = Feeds::default();

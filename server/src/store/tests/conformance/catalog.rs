@@ -11,7 +11,7 @@ use muster_domain::{
 };
 use muster_firmware_policy::{FirmwarePolicy, PolicySource};
 
-async fn apply(store: &Store, resources: Vec<Resource>) -> Result<Vec<Applied>, Vec<Refusal>> {
+pub(super) async fn apply(store: &Store, resources: Vec<Resource>) -> Result<Vec<Applied>, Vec<Refusal>> {
     let messages = resources
         .iter()
         .map(|resource| format!("about {}", resource.name()))

@@ -12,6 +12,7 @@ mod presence;
 mod proofs;
 mod records;
 mod renewals;
+mod secrets;
 mod terms;
 mod undo;
 
@@ -47,6 +48,9 @@ conformance! {
         every_revision_of_a_mapping_stays
         revisions_are_appended_only_when_they_differ
         validation_changes_nothing;
+    secrets:
+        revisions_are_put_in_turn_and_pinned
+        a_retired_value_is_gone_and_stays_known;
     imports:
         a_row_becomes_a_device
         each_value_is_counted_on_its_own

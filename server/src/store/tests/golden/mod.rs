@@ -6,7 +6,7 @@ mod changes;
 use super::build::{SOURCE, alice, at, claim, code, info, key, operator, report, row, signed};
 use crate::store::{
     RegistryInfo,
-    embedded::{MappingText, ProfileText, Record, Replaceable},
+    embedded::{MappingText, ProfileText, Record, Replaceable, SecretRecord},
 };
 use muster_domain::{
     access::{Operator, Role},
@@ -405,6 +405,14 @@ fn the_catalog() {
             source: rule,
         },
     );
+    let secret = |value: Option<Vec<u8>>| {
+        revision(SecretRecord {
+            is_tame: value.is_none(),
+            value,
+        })
+    };
+    check("secret_held", &secret(Some(vec![7; 41])));
+    check("secret_retired", &secret(None));
     let mut content = ProfileSource {
         name: "gateway".to_owned(),
         message: String::new(),
@@ -414,6 +422,7 @@ fn the_catalog() {
         )]
         .into(),
         files: [("network.toml".to_owned(), "vlan = {{ vlan }}".to_owned())].into(),
+        secrets: BTreeMap::new(),
     };
     opens("profile", 1, &revision(ProfileText::of(&content)));
     let vlan = ParameterSource {
