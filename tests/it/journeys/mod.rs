@@ -6,6 +6,7 @@ mod credentials;
 mod delivery;
 mod device;
 mod est;
+mod groups;
 mod integrators;
 mod line;
 mod lost_answers;

@@ -1,7 +1,7 @@
 //! Written resources as messages of the wire.
 
 use muster_domain::{
-    catalog::{ModelSource, NamingRuleSource, ParameterSource, ParameterType, SiteSource},
+    catalog::{GroupSource, ModelSource, NamingRuleSource, ParameterSource, ParameterType, SiteSource},
     manifest::MappingSource,
 };
 use muster_firmware_policy::PolicySource;
@@ -84,6 +84,15 @@ pub(super) fn site(source: SiteSource) -> v1::Site {
     }
 }
 
+pub(super) fn group(source: GroupSource) -> v1::Group {
+    v1::Group {
+        name: format!("groups/{}", source.name),
+        description: source.description,
+        rank: source.rank,
+        filter: source.filter,
+    }
+}
+
 pub(super) fn naming_rule(source: NamingRuleSource) -> v1::NamingRule {
     v1::NamingRule {
         name: format!("namingRules/{}", source.name),
@@ -125,6 +134,7 @@ pub(super) fn name(wire: &Wire) -> &str {
     match wire {
         Wire::Model(model) => &model.name,
         Wire::Site(site) => &site.name,
+        Wire::Group(group) => &group.name,
         Wire::Profile(profile) => &profile.name,
         Wire::FirmwarePolicy(policy) => &policy.name,
         Wire::Mapping(mapping) => &mapping.name,

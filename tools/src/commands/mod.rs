@@ -9,6 +9,7 @@ pub(crate) mod change;
 pub(crate) mod context;
 pub(crate) mod device;
 pub(crate) mod fleet;
+pub(crate) mod group;
 pub(crate) mod import;
 pub(crate) mod manifest;
 pub(crate) mod mqtt;

@@ -1,4 +1,4 @@
-//! Models, sites, profiles, firmware policies, naming rules, mappings, and what
+//! Models, sites, groups, profiles, firmware policies, naming rules, mappings, and what
 //! applying them did.
 
 use super::{state, time};
@@ -125,6 +125,45 @@ impl Record for NamingRule {
         Column::shown("required", "REQUIRED", Look::Plain),
         Column::shown("models", "MODELS", Look::Plain),
         Column::shown("example", "EXAMPLE", Look::Plain),
+        Column::shown("description", "DESCRIPTION", Look::Plain),
+    ];
+}
+
+/// Devices under one name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Group {
+    /// `groups/{name}`
+    pub name: String,
+    /// For people.
+    pub description: String,
+    /// Of a device's groups, the values of the one with the highest rank count.
+    pub rank: i32,
+    /// Which devices are in it; empty: those that were added.
+    pub filter: String,
+}
+
+impl From<v1::Group> for Group {
+    fn from(wire: v1::Group) -> Self {
+        let v1::Group {
+            name,
+            description,
+            rank,
+            filter,
+        } = wire;
+        Self {
+            name,
+            description,
+            rank,
+            filter,
+        }
+    }
+}
+
+impl Record for Group {
+    const COLUMNS: &'static [Column] = &[
+        Column::shown("name", "NAME", Look::Name),
+        Column::shown("rank", "RANK", Look::Number),
+        Column::shown("filter", "FILTER", Look::Plain),
         Column::shown("description", "DESCRIPTION", Look::Plain),
     ];
 }

@@ -1,12 +1,13 @@
-//! What devices are measured against: models, sites, profiles, firmware policies, naming rules; and what the columns of
+//! What devices are measured against: models, sites, groups, profiles, firmware policies, naming rules; and what the columns of
 //! manifests mean.
 //!
 //! Each comes in as a *source* (what a person writes, every mistake reported at once) and is kept as a checked
-//! value. Models, sites and naming rules are replaced as a whole; profiles, firmware policies and
+//! value. Models, sites, groups and naming rules are replaced as a whole; profiles, firmware policies and
 //! mappings grow immutable revisions.
 
 pub(crate) mod check;
 mod check_digit;
+mod group;
 mod model;
 mod naming;
 mod parameter;
@@ -19,6 +20,7 @@ mod site;
 mod syntax;
 
 pub use check_digit::{CheckDigit, CheckDigitError, UnknownCheckDigit};
+pub use group::{Group, GroupRule, GroupSource};
 pub use model::{Model, ModelSource};
 pub use naming::{NamingRule, NamingRuleSource, RuledField};
 pub use parameter::{
@@ -37,7 +39,9 @@ use crate::{
     Timestamp,
     certificate::CertificateProfile,
     manifest::CheckedMapping,
-    names::{MappingName, ModelName, NamingRuleName, OperatorName, PolicyName, ProfileName, SiteCode},
+    names::{
+        GroupName, MappingName, ModelName, NamingRuleName, OperatorName, PolicyName, ProfileName, SiteCode,
+    },
 };
 use muster_firmware_policy::FirmwarePolicy;
 use serde::{Deserialize, Serialize};
@@ -68,6 +72,8 @@ pub enum Resource {
     Model(Model),
     /// A place.
     Site(Site),
+    /// Devices under one name.
+    Group(Group),
     /// A configuration template.
     Profile(Profile),
     /// A firmware rule set.
@@ -84,6 +90,7 @@ impl Resource {
         match self {
             Self::Model(model) => format!("models/{}", model.name),
             Self::Site(site) => format!("sites/{}", site.code),
+            Self::Group(group) => format!("groups/{}", group.name),
             Self::Profile(profile) => format!("profiles/{}", profile.name),
             Self::FirmwarePolicy(name, _) => format!("firmwarePolicies/{name}"),
             Self::NamingRule(rule) => format!("namingRules/{}", rule.name),
@@ -111,6 +118,8 @@ pub struct Catalog {
     pub models: BTreeMap<ModelName, Arc<Model>>,
     /// By code.
     pub sites: BTreeMap<SiteCode, Arc<Site>>,
+    /// By name.
+    pub groups: BTreeMap<GroupName, Arc<Group>>,
     /// Every revision, oldest first.
     pub profiles: BTreeMap<ProfileName, Vec<Arc<Revision<Profile>>>>,
     /// Every revision, oldest first.
@@ -126,6 +135,19 @@ impl Catalog {
     pub fn certificate_profile(&self, model: &ModelName) -> CertificateProfile {
         let model = self.models.get(model);
         model.map_or(CertificateProfile::Device, |model| model.certificate)
+    }
+
+    /// A site and those that it is part of, up to the root of their tree.
+    pub fn way_up<'c>(&'c self, code: &'c SiteCode) -> impl Iterator<Item = &'c Arc<Site>> {
+        let first = self.sites.get(code);
+        let way = std::iter::successors(first, |site| self.sites.get(site.parent.as_ref()?));
+        // No site is part of itself; the bound ends the walk all the same.
+        way.take(self.sites.len())
+    }
+
+    /// Whether a site is another, or a part of it.
+    pub fn is_within(&self, site: &SiteCode, whole: &SiteCode) -> bool {
+        self.way_up(site).any(|above| above.code == *whole)
     }
 
     /// The newest revision of a profile.

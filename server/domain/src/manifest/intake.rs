@@ -16,7 +16,11 @@ use crate::{
     ids::DeviceId,
     names::{ModelName, SiteCode},
 };
-use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// What a new device gets from outside.
 #[derive(Debug, Clone, Copy)]
@@ -460,6 +464,7 @@ fn created(row: &DeviceRow, target: &desired::Target, fresh: &Fresh, lifecycle: 
         alarm: None,
         renew_from: None,
         trust: 0,
+        groups: BTreeSet::new(),
         presence: None,
     }
 }

@@ -1,11 +1,11 @@
-//! Models, sites, profiles, firmware policies, naming rules, mappings.
+//! Models, sites, groups, profiles, firmware policies, naming rules, mappings.
 
 use super::{name, optional_name, timestamp};
 use muster_domain::{
     Code, Refusal,
     catalog::{
-        Applied, Model, ModelSource, NamingRule, NamingRuleSource, ParameterSource, ParameterType, Profile,
-        ProfileSource, Resource, Revision, Site, SiteSource,
+        Applied, Group, GroupSource, Model, ModelSource, NamingRule, NamingRuleSource, ParameterSource,
+        ParameterType, Profile, ProfileSource, Resource, Revision, Site, SiteSource,
     },
     manifest::{CheckedMapping, MAPPING_SOURCE_LIMIT, MappingSource},
     names::PolicyName,
@@ -24,6 +24,10 @@ pub(crate) fn resource(wire: &v1::Resource) -> Result<(Resource, String), Vec<Re
         )),
         Some(Wire::Site(site)) => Ok((
             Resource::Site(site_source(site).map_err(one)?.check()?),
+            String::new(),
+        )),
+        Some(Wire::Group(group)) => Ok((
+            Resource::Group(group_source(group).map_err(one)?.check()?),
             String::new(),
         )),
         Some(Wire::Profile(profile)) => {
@@ -154,6 +158,25 @@ pub(crate) fn site(site: &Site) -> v1::Site {
         latitude: site.coordinates.map(|(latitude, _)| latitude),
         longitude: site.coordinates.map(|(_, longitude)| longitude),
         time_zone: site.time_zone.clone(),
+    }
+}
+
+fn group_source(wire: &v1::Group) -> Result<GroupSource, Refusal> {
+    Ok(GroupSource {
+        name: name(&wire.name, "groups", "name")?.to_owned(),
+        description: wire.description.clone(),
+        rank: wire.rank,
+        filter: wire.filter.clone(),
+    })
+}
+
+pub(crate) fn group(group: &Group) -> v1::Group {
+    let source = GroupSource::from(group);
+    v1::Group {
+        name: format!("groups/{}", source.name),
+        description: source.description,
+        rank: source.rank,
+        filter: source.filter,
     }
 }
 

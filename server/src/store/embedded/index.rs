@@ -54,6 +54,12 @@ pub(super) fn replace(txn: &mut Txn<'_>, before: &Device, after: &Device) -> Res
             tables.by_site.insert((site.as_str(), id), ())?;
         }
     }
+    for group in before.groups.difference(&after.groups) {
+        tables.by_group.remove((group.as_str(), id))?;
+    }
+    for group in after.groups.difference(&before.groups) {
+        tables.by_group.insert((group.as_str(), id), ())?;
+    }
     let [old, new] = [before, after].map(|device| state_key(device.lifecycle.state()));
     if old != new {
         tables.by_state.remove((old, id))?;
@@ -83,6 +89,9 @@ pub(super) fn remove(txn: &mut Txn<'_>, device: &Device) -> Result<(), StoreErro
     tables.by_model.remove((device.model.as_str(), id))?;
     if let Some(site) = &device.site {
         tables.by_site.remove((site.as_str(), id))?;
+    }
+    for group in &device.groups {
+        tables.by_group.remove((group.as_str(), id))?;
     }
     let state = state_key(device.lifecycle.state());
     tables.by_state.remove((state, id))?;
@@ -164,6 +173,11 @@ fn create_groups(tables: &mut Tables<'_>, devices: &[&Device]) -> Result<(), Sto
         .iter()
         .filter_map(|device| Some((device.site.as_ref()?.as_str(), device.id.as_u128())));
     insert_group("by_site", &mut tables.by_site, sites.collect())?;
+    let groups = devices.iter().flat_map(|device| {
+        let id = device.id.as_u128();
+        device.groups.iter().map(move |group| (group.as_str(), id))
+    });
+    insert_group("by_group", &mut tables.by_group, groups.collect())?;
     let states = devices
         .iter()
         .map(|device| (state_key(device.lifecycle.state()), device.id.as_u128()));
@@ -260,6 +274,7 @@ fn count(txn: &mut Txn<'_>, devices: &[&Device]) {
     let alike = |a: &Device, b: &Device| {
         a.model == b.model
             && a.site == b.site
+            && a.groups == b.groups
             && a.lifecycle.state() == b.lifecycle.state()
             && a.verification.state() == b.verification.state()
     };

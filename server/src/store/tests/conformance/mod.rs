@@ -6,6 +6,7 @@ mod certificates;
 mod changes;
 mod claims;
 mod devices;
+mod groups;
 mod imports;
 mod listing;
 mod presence;
@@ -47,6 +48,10 @@ conformance! {
         every_revision_of_a_mapping_stays
         revisions_are_appended_only_when_they_differ
         validation_changes_nothing;
+    groups:
+        members_are_added_and_removed_one_by_one
+        only_static_groups_take_members
+        a_device_is_in_a_few_groups;
     imports:
         a_row_becomes_a_device
         each_value_is_counted_on_its_own
