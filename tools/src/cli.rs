@@ -45,6 +45,22 @@ Example, groups.toml, for `muster group apply -f groups.toml`:
 Filters of groups ask serial, mac, model, hardware, factory_firmware, site, position, batch, create_time, labels.KEY and
 variables.KEY. Every filter of devices can name a group: `muster device list --filter 'group = canary'`. A profile has values
 for groups (`muster profile --help`); of a device's groups, the one with the highest rank wins, of equal ranks the last by name.";
+const PROFILE: &str = "\
+Example, gateway.toml, for `muster profile apply -f gateway.toml`:
+  name = \"gateway\"
+  [parameters.ntp]
+  type = \"string\"
+  default = \"pool.example\"        # without it, and without a layer that gives one, every row needs a value
+  [values.organisation]            # layers, each above the one before, all below the device's own value
+  ntp = \"ntp.example\"
+  [values.models.GW-200]
+  ntp = \"gateways.example\"
+  [values.sites.DE]                # for the sites in it, too; the nearer wins
+  ntp = \"de.example\"
+  [values.groups.canary]           # the higher rank wins
+  ntp = \"next.example\"
+  [files]
+  \"network.toml\" = 'ntp = {{ ntp | tojson }}'";
 const MAPPING: &str = "\
 Example, line-7.toml, for `muster mapping apply -f line-7.toml`:
   name = \"line-7\"
@@ -124,7 +140,7 @@ enum Command {
     #[command(subcommand, visible_alias = "mappings", after_long_help = MAPPING)]
     Mapping(catalog::Command<catalog::Mappings>),
     /// Configuration templates: apply, compare, render, look through and test them.
-    #[command(subcommand, visible_alias = "profiles")]
+    #[command(subcommand, visible_alias = "profiles", after_long_help = PROFILE)]
     Profile(profile::Command),
     /// Firmware policies.
     #[command(subcommand)]

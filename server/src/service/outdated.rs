@@ -48,6 +48,8 @@ impl Edited {
                 let below = after.sites.keys().filter(|site| after.is_within(site, code));
                 below.map(|site| (format!("site = \"{site}\""), after)).collect()
             }
+            // No value of a profile asks who its members are.
+            Self::Group(name) if !is_valued(after, name) => Vec::new(),
             Self::Group(name) => [before, after]
                 .map(|catalog| (format!("group = \"{name}\""), catalog))
                 .into(),
@@ -60,6 +62,12 @@ impl Edited {
         });
         filters.collect()
     }
+}
+
+/// Has some revision of a profile values for this group?
+fn is_valued(catalog: &Catalog, group: &GroupName) -> bool {
+    let mut revisions = catalog.profiles.values().flatten();
+    revisions.any(|revision| revision.content.values.names_group(group))
 }
 
 /// Of these devices, those that are not to be what they were told.

@@ -7,7 +7,7 @@ use muster_proto::v1::{
 use muster_tests::{World, grpc};
 use tonic::Status;
 
-pub(super) const GROUPS: &str = r#"
+const GROUPS: &str = r#"
 [[groups]]
 name = "canary"
 description = "First to get anything"

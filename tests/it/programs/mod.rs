@@ -7,6 +7,7 @@ mod cli;
 mod crash;
 mod demo;
 mod est;
+mod groups;
 mod grpcio;
 mod mosquitto;
 mod openssl;

@@ -9,7 +9,7 @@ mod wire;
 
 pub use read::{FileFormat, read_path, read_text};
 pub use send::{ApplyOptions, send};
-pub(crate) use wire::parameter_source;
+pub(crate) use wire::{parameter_source, values_source};
 
 use muster_proto::v1;
 

@@ -16,6 +16,9 @@ const NOWHERE: &str = "/dev/null";
 /// The name under which parameters are compared; no file has it, keys hold no blank.
 const PARAMETERS: &str = "(parameters)";
 
+/// The name under which layered values are.
+const VALUES: &str = "(values)";
+
 /// One side of a comparison.
 #[derive(Debug, Default)]
 pub(crate) struct Side {
@@ -24,7 +27,7 @@ pub(crate) struct Side {
 }
 
 impl Side {
-    /// Templates and parameters.
+    /// Templates, parameters and layered values.
     pub(crate) fn written(label: String, source: &ProfileSource) -> Self {
         let mut texts = source.files.clone();
         if !source.parameters.is_empty() {
@@ -35,6 +38,10 @@ impl Side {
                 PARAMETERS.to_owned(),
                 parameters.unwrap_or_else(|why| why.to_string()),
             );
+        }
+        if !source.values.is_empty() {
+            let values = toml::to_string(&source.values);
+            texts.insert(VALUES.to_owned(), values.unwrap_or_else(|why| why.to_string()));
         }
         Self { label, texts }
     }
@@ -60,7 +67,7 @@ impl Side {
 /// A file that differs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct FileDiff {
-    /// Its key, or `(parameters)`.
+    /// Its key, `(parameters)` or `(values)`.
     file: String,
     /// `ADDED`, `REMOVED` or `CHANGED`.
     change: &'static str,

@@ -19,7 +19,7 @@ pub use audit::AuditEntry;
 pub(crate) use audit::actor;
 pub use catalog::{
     FirmwarePolicy, Group, Mapping, Model, NamingRule, Outcome, Parameter, Profile, RenderedFile, Revision,
-    Site,
+    Site, SourcedValue,
 };
 pub use certificate::{Certificate, Expiry, RevocationList};
 pub use change::{Change, ChangeTarget, Counts as ChangeCounts, Stage};

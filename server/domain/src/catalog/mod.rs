@@ -8,6 +8,7 @@
 pub(crate) mod check;
 mod check_digit;
 mod group;
+mod layers;
 mod model;
 mod naming;
 mod parameter;
@@ -21,6 +22,9 @@ mod syntax;
 
 pub use check_digit::{CheckDigit, CheckDigitError, UnknownCheckDigit};
 pub use group::{Group, GroupRule, GroupSource};
+pub use layers::{
+    LayerSource, Origin, Sourced, Stack, Underlay, VALUE_LIMIT, VALUED_GROUPS_LIMIT, Values, ValuesSource,
+};
 pub use model::{Model, ModelSource};
 pub use naming::{NamingRule, NamingRuleSource, RuledField};
 pub use parameter::{
@@ -36,7 +40,7 @@ pub use site::{Site, SiteSource};
 pub use syntax::{Malformed, Syntax};
 
 use crate::{
-    Timestamp,
+    Code, Refusal, Timestamp,
     certificate::CertificateProfile,
     manifest::CheckedMapping,
     names::{
@@ -131,6 +135,18 @@ pub struct Catalog {
 }
 
 impl Catalog {
+    /// What a profile gives values for that is not there, each at its field.
+    ///
+    /// # Errors
+    /// [`Code::ReferenceMissing`] at paths such as `values.sites.MUC-01`.
+    pub fn values_fit(&self, profile: &Profile) -> Result<(), Vec<Refusal>> {
+        let missing = profile.values.missing(self).into_iter();
+        let missing: Vec<_> = missing
+            .map(|(field, why)| Refusal::new(Code::ReferenceMissing, why).at(field))
+            .collect();
+        if missing.is_empty() { Ok(()) } else { Err(missing) }
+    }
+
     /// The form of certificates of devices of this model. A model that is not there makes no gateways.
     pub fn certificate_profile(&self, model: &ModelName) -> CertificateProfile {
         let model = self.models.get(model);

@@ -1,6 +1,6 @@
 //! Profiles: named, versioned configuration templates.
 
-use super::{Parameter, ParameterSource, Syntax, check::Problems, render::Renderer};
+use super::{Parameter, ParameterSource, Syntax, Values, ValuesSource, check::Problems, render::Renderer};
 use crate::{Code, Refusal, names::ProfileName};
 use core::fmt;
 use serde::{Deserialize, Serialize};
@@ -39,6 +39,9 @@ pub struct ProfileSource {
     /// Values it takes, by variable name.
     #[serde(default)]
     pub parameters: BTreeMap<String, ParameterSource>,
+    /// What layers give the parameters: the organisation, models, sites and groups.
+    #[serde(default, skip_serializing_if = "ValuesSource::is_empty")]
+    pub values: ValuesSource,
     /// Files it renders: file key (such as `network.toml`) to template.
     pub files: BTreeMap<String, String>,
 }
@@ -50,6 +53,8 @@ pub struct Profile {
     pub name: ProfileName,
     /// Values it takes, by variable name.
     pub parameters: BTreeMap<String, Parameter>,
+    /// What layers give them.
+    pub values: Arc<Values>,
     /// Files it renders, by file key.
     pub files: BTreeMap<String, ProfileFile>,
     /// Made on first use and shared by every clone.
@@ -129,7 +134,8 @@ impl ProfileSource {
     /// Checks everything and reports every mistake, each at its field.
     ///
     /// # Errors
-    /// [`Code::ProfileInvalid`] at `name`, `message`, `parameters.KEY`, `parameters.KEY.FIELD` or `files.KEY`.
+    /// [`Code::ProfileInvalid`] at `name`, `message`, `parameters.KEY`, `parameters.KEY.FIELD`, `values.KIND.NAME.KEY` or
+    /// `files.KEY`.
     pub fn check(&self) -> Result<Profile, Vec<Refusal>> {
         let malformed = self.malformed();
         match self.restore() {
@@ -167,6 +173,7 @@ impl ProfileSource {
             problems.add("message", format!("is longer than {MESSAGE_LIMIT} bytes"));
         }
         let parameters = self.check_parameters(&mut problems);
+        let values = self.values.check(&parameters, &mut problems);
         let files = self.check_files(&mut problems);
         let Some(name) = name else {
             return Err(problems.into());
@@ -174,6 +181,7 @@ impl ProfileSource {
         let profile = Profile {
             name,
             parameters,
+            values: Arc::new(values),
             files,
             compiled: Compiled::default(),
         };
@@ -234,6 +242,7 @@ impl From<&Profile> for ProfileSource {
                 .iter()
                 .map(|(key, parameter)| (key.clone(), parameter.source().clone()))
                 .collect(),
+            values: ValuesSource::from(&*profile.values),
             files: profile
                 .files
                 .iter()

@@ -117,6 +117,7 @@ pub use schema::{Field, Kind, Schema};
 pub use sets::{Set, Sets};
 
 use expression::Expression;
+pub(crate) use suggest::closest;
 
 /// The longest filter, as written and in canonical form, in bytes. It travels in query strings
 /// and page tokens, where proxies commonly stop at 8 KiB.

@@ -5,7 +5,7 @@ const LONGEST_WORD: usize = 64;
 
 /// The candidate with the fewest edits from `word`, at most one for every three characters; a
 /// different case is none.
-pub(super) fn closest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn closest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let length = word.chars().count();
     if length > LONGEST_WORD {
         return None;

@@ -4,6 +4,7 @@
 mod claims;
 mod explained;
 mod filters;
+mod layered;
 mod lives;
 mod presence;
 mod reports;

@@ -248,7 +248,12 @@ fn references(next: &Catalog, resource: &Resource, wrong: &mut impl FnMut(Code, 
         },
         Resource::NamingRule(rule) => models_exist(next, &rule.models, wrong),
         Resource::Mapping(mapping) => models_exist(next, mapping.models(), wrong),
-        Resource::Group(_) | Resource::Profile(_) | Resource::FirmwarePolicy(..) => {}
+        Resource::Profile(profile) => {
+            for refusal in next.values_fit(profile).err().unwrap_or_default() {
+                wrong(refusal.code, &refusal.field, refusal.message);
+            }
+        }
+        Resource::Group(_) | Resource::FirmwarePolicy(..) => {}
     }
 }
 

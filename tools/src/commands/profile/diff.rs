@@ -35,7 +35,7 @@ pub(crate) struct Diff {
 }
 
 const HELP: &str = "\
-Exits with 0 when both sides say the same, with 9 when they differ. Parameters are compared as TOML.
+Exits with 0 when both sides say the same, with 9 when they differ. Parameters and layered values are compared as TOML.
 
 Examples:
   muster profile diff gateway                       what the newest revision changed

@@ -32,6 +32,7 @@ impl From<ProfileV1> for Revision<ProfileText> {
             message: profile.message,
             parameters: profile.parameters.into_iter().map(parameter).collect(),
             files: profile.files,
+            ..ProfileSource::default()
         };
         Self {
             number: former.number,

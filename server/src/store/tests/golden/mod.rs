@@ -12,8 +12,8 @@ use muster_domain::{
     access::{Operator, Role},
     audit::{Action, Event},
     catalog::{
-        GroupSource, ModelSource, NamingRuleSource, ParameterSource, ParameterType, ProfileSource, Revision,
-        SiteSource,
+        GroupSource, LayerSource, ModelSource, NamingRuleSource, ParameterSource, ParameterType,
+        ProfileSource, Revision, SiteSource, ValuesSource,
     },
     certificate::{
         AuthorityId, CertificateHolder, CertificateProfile, CertificateRecord, CertificateState,
@@ -443,6 +443,7 @@ fn the_catalog() {
         )]
         .into(),
         files: [("network.toml".to_owned(), "vlan = {{ vlan }}".to_owned())].into(),
+        ..ProfileSource::default()
     };
     opens("profile", 1, &revision(ProfileText::of(&content)));
     let vlan = ParameterSource {
@@ -462,6 +463,14 @@ fn the_catalog() {
         .parameters
         .extend([("vlan".to_owned(), vlan), ("apn".to_owned(), apn)]);
     check("profile", &revision(ProfileText::of(&content)));
+    let vlan = |text: &str| LayerSource([("vlan".to_owned(), text.to_owned())].into());
+    content.values = ValuesSource {
+        organisation: vlan("1"),
+        models: [("GW-200".to_owned(), vlan("12"))].into(),
+        sites: [("MUC-01".to_owned(), vlan("1"))].into(),
+        groups: [("canary".to_owned(), vlan("12"))].into(),
+    };
+    check("profile_layered", &revision(ProfileText::of(&content)));
     let text = r#"{"name":"line-7","unmapped":"keep","fields":[{"field":"serial","columns":["SN"]}]}"#;
     check("mapping", &revision(MappingText(text.to_owned())));
     let target = ArtifactSource {
