@@ -142,7 +142,7 @@ impl Findings<'_> {
             let field = format!("parameters.{key}");
             if parameter.source().default.is_none() && !profile.values.gives_all(key) {
                 let message = format!(
-                    "has no default, so every row needs a value that no layer gives ({})",
+                    "has no default, so every row needs a value ({})",
                     parameter.rule()
                 );
                 self.add(Lint::RequiredParameter, &field, message);
