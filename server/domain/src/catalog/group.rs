@@ -98,17 +98,19 @@ fn rule(text: &str) -> Result<GroupRule, String> {
 
 /// Says of a field that listings have and groups have not why that is so.
 fn passing(error: &FilterError) -> String {
-    match error.problem() {
-        Problem::UnknownField(name) if schema().names().any(|known| known == name) => {
-            let fields: Vec<_> = lasting_schema().names().collect();
-            format!(
-                "{name} at byte {} is nothing that a group can go by; there are {}",
-                error.offset(),
-                fields.join(", ")
-            )
-        }
-        _ => error.to_string(),
+    let is_listed = |name: &String| schema().names().any(|known| known == name);
+    let Problem::UnknownField(name) = error.problem() else {
+        return error.to_string();
+    };
+    if !is_listed(name) {
+        return error.to_string();
     }
+    let fields: Vec<_> = lasting_schema().names().collect();
+    format!(
+        "{name} at byte {} is nothing that a group can go by; there are {}",
+        error.offset(),
+        fields.join(", ")
+    )
 }
 
 impl From<&Group> for GroupSource {

@@ -275,7 +275,7 @@ impl Renderer {
                 None => facts
                     .underlay
                     .and_then(|underlay| underlay.value(place))
-                    .or(slot.parameter.default())
+                    .or_else(|| slot.parameter.default())
                     .cloned()
                     .ok_or_else(|| "is missing, and its parameter has no default".to_owned()),
             };

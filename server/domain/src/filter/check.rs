@@ -51,10 +51,8 @@ fn nodes<F: Copy>(parts: &[Expression], scope: &mut Scope<'_, F>) -> Result<Vec<
 
 fn test<F: Copy>(comparison: &Comparison, scope: &mut Scope<'_, F>) -> Result<Node<F>, FilterError> {
     let test = match resolve(&comparison.path, scope.schema)? {
-        Place::Scalar(field) => match field.kind {
-            Kind::Set(_) => set(comparison, field, scope)?,
-            kind => Node::Test(Target::Field(field.id), predicate(comparison, kind)?),
-        },
+        Place::Scalar(field) if matches!(field.kind, Kind::Set(_)) => set(comparison, field, scope)?,
+        Place::Scalar(field) => Node::Test(Target::Field(field.id), predicate(comparison, field.kind)?),
         Place::Label(field, key) => Node::Test(
             Target::Label(field.id, key.to_owned()),
             predicate(comparison, Kind::Text)?,

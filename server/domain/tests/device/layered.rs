@@ -139,7 +139,11 @@ proptest! {
 /// What layers cost the fast way. Not a test: run by hand, and read the numbers.
 #[test]
 #[ignore = "a measurement"]
-#[expect(clippy::print_stderr, reason = "a measurement is for whoever runs it")]
+#[expect(
+    clippy::disallowed_methods,
+    clippy::print_stderr,
+    reason = "a measurement is for whoever runs it"
+)]
 fn digests_a_second() {
     const DEVICES: u32 = 100_000;
     let layer = |text: &str| LayerSource([("a".to_owned(), text.to_owned())].into());
