@@ -308,6 +308,8 @@ impl BareAgent {
                 self.kept = Some(*proven);
                 Outcome::Kept(mark)
             }
+            // It has no key that could open them, and keeps none.
+            Work::KeepSealed(_) => Outcome::SealedKnown,
             Work::Apply => self.apply(),
             Work::Inspect => match self.applied {
                 Some(mark) => Outcome::Inspected {
@@ -340,6 +342,7 @@ impl BareAgent {
                     status: Some(status(mark, &failed)),
                     reason,
                     again_in: None,
+                    lacks_secrets: false,
                 }
             }
         }
@@ -396,6 +399,7 @@ fn unproven() -> Outcome {
         status: None,
         reason: "nothing is kept that could be applied".into(),
         again_in: None,
+        lacks_secrets: false,
     }
 }
 

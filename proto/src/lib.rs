@@ -21,6 +21,7 @@ pub mod trust;
     unused_qualifications,
     clippy::allow_attributes_without_reason,
     clippy::allow_attributes,
+    clippy::large_enum_variant,
     reason = "generated code"
 )]
 pub mod v1 {

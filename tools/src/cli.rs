@@ -5,7 +5,7 @@ use crate::{bench, demo};
 use crate::{
     client::Client,
     commands::{
-        apply, audit, batch, catalog, certificate, change, context, device, firmware, fleet, import,
+        apply, audit, batch, catalog, certificate, change, context, device, firmware, fleet, group, import,
         manifest, mqtt, operator, profile, refusal, secret,
     },
     context::{Context, Contexts},
@@ -31,6 +31,36 @@ Example, rooms.toml, for `muster naming apply -f rooms.toml`:
   required = true
 
 Rows that break a rule are refused with M2167, rows without a required value with M2165.";
+const GROUP: &str = "\
+Example, groups.toml, for `muster group apply -f groups.toml`:
+  [[groups]]
+  name = \"canary\"                 # static: `muster group add canary GW2-7000001`
+  description = \"First to get anything\"
+  rank = 100
+  [[groups]]
+  name = \"early-bavaria\"          # dynamic: whatever matches is in it, new devices too
+  filter = 'site = \"MUC-*\" AND labels.ring = early'
+  rank = 10
+
+Filters of groups ask serial, mac, model, hardware, factory_firmware, site, position, batch, create_time, labels.KEY and
+variables.KEY. Every filter of devices can name a group: `muster device list --filter 'group = canary'`. A profile has values
+for groups (`muster profile --help`); of a device's groups, the one with the highest rank wins, of equal ranks the last by name.";
+const PROFILE: &str = "\
+Example, gateway.toml, for `muster profile apply -f gateway.toml`:
+  name = \"gateway\"
+  [parameters.ntp]
+  type = \"string\"
+  default = \"pool.example\"        # without it, and without a layer that gives one, every row needs a value
+  [values.organisation]            # layers, each above the one before, all below the device's own value
+  ntp = \"ntp.example\"
+  [values.models.GW-200]
+  ntp = \"gateways.example\"
+  [values.sites.DE]                # for the sites in it, too; the nearer wins
+  ntp = \"de.example\"
+  [values.groups.canary]           # the higher rank wins
+  ntp = \"next.example\"
+  [files]
+  \"network.toml\" = 'ntp = {{ ntp | tojson }}'";
 const MAPPING: &str = "\
 Example, line-7.toml, for `muster mapping apply -f line-7.toml`:
   name = \"line-7\"
@@ -100,6 +130,9 @@ enum Command {
     /// Places.
     #[command(subcommand, visible_alias = "sites")]
     Site(catalog::Command<catalog::Sites>),
+    /// Groups: devices under one name, by hand or by a filter.
+    #[command(subcommand, visible_alias = "groups", after_long_help = GROUP)]
+    Group(group::Command),
     /// Naming rules: what serials, positions, labels and other values look like.
     #[command(subcommand, visible_alias = "naming-rules", after_long_help = NAMING)]
     Naming(catalog::Command<catalog::NamingRules>),
@@ -107,7 +140,7 @@ enum Command {
     #[command(subcommand, visible_alias = "mappings", after_long_help = MAPPING)]
     Mapping(catalog::Command<catalog::Mappings>),
     /// Configuration templates: apply, compare, render, look through and test them.
-    #[command(subcommand, visible_alias = "profiles")]
+    #[command(subcommand, visible_alias = "profiles", after_long_help = PROFILE)]
     Profile(profile::Command),
     /// Values that profiles name and only devices see.
     #[command(subcommand, visible_alias = "secrets")]
@@ -270,6 +303,7 @@ async fn dispatch(command: Command, session: &mut Session<'_>) -> Result<Exit, F
         Command::Apply(command) => command.run(session).await?,
         Command::Model(command) => command.run(session).await?,
         Command::Site(command) => command.run(session).await?,
+        Command::Group(command) => return command.run(session).await,
         Command::Naming(command) => command.run(session).await?,
         Command::Mapping(command) => command.run(session).await?,
         Command::Profile(command) => return command.run(session).await,

@@ -1,18 +1,24 @@
 //! Rendering a profile here: the registry's own renderer, with values of a device, of the command line, or both.
 
 use crate::{
-    apply::parameter_source,
+    apply::{parameter_source, values_source},
     failure::{Answer, Failure},
-    records::RenderedFile,
+    records::{RenderedFile, SourcedValue},
 };
 use muster_domain::{
-    Refusal,
-    catalog::{Facts, Profile, ProfileSource, SiteSource},
+    Refusal, Timestamp,
+    catalog::{Catalog, Facts, Group, GroupSource, Profile, ProfileSource, Site, SiteSource, Stack},
+    ids::BatchId,
     mac::Mac,
-    names::{ModelName, Serial},
+    names::{GroupName, ModelName, Serial},
 };
 use muster_proto::v1;
-use std::{collections::BTreeMap, fmt::Display, str::FromStr};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    fmt::Display,
+    str::FromStr,
+    sync::Arc,
+};
 
 /// A profile as it travels, as it was written.
 pub(crate) fn source_of(wire: v1::Profile) -> ProfileSource {
@@ -23,6 +29,7 @@ pub(crate) fn source_of(wire: v1::Profile) -> ProfileSource {
         parameters: parameters
             .map(|(key, parameter)| (key, parameter_source(parameter)))
             .collect(),
+        values: wire.values.map(values_source).unwrap_or_default(),
         files: wire.files.into_iter().collect(),
         secrets: wire.secrets.into_iter().collect(),
     }
@@ -67,31 +74,105 @@ pub(crate) fn refused(refusals: Vec<Refusal>) -> Failure {
 pub(crate) struct Subject {
     device: v1::Device,
     site: Option<SiteSource>,
+    /// The sites above its own and the groups that there are, as far as they are known.
+    around: Catalog,
+    /// The static groups that it is in.
+    groups: BTreeSet<GroupName>,
+}
+
+fn site_source(site: v1::Site) -> SiteSource {
+    SiteSource {
+        code: bare(site.name),
+        name: site.display_name,
+        country: site.country,
+        parent: bare(site.parent),
+        latitude: site.latitude,
+        longitude: site.longitude,
+        time_zone: site.time_zone,
+    }
 }
 
 impl Subject {
     /// A device and its site.
     pub(crate) fn of(device: v1::Device, site: Option<v1::Site>) -> Self {
-        let site = site.map(|site| SiteSource {
-            code: bare(site.name),
-            name: site.display_name,
-            country: site.country,
-            // Templates do not see it.
-            parent: String::new(),
-            latitude: site.latitude,
-            longitude: site.longitude,
-            time_zone: site.time_zone,
-        });
+        let groups = device.groups.iter().cloned();
         let device = v1::Device {
             model: bare(device.model),
+            groups: groups.map(bare).collect(),
             ..device
         };
-        Self { device, site }
+        Self::at(device, site.map(site_source))
     }
 
     /// A made-up device at a site.
-    pub(crate) const fn at(device: v1::Device, site: Option<SiteSource>) -> Self {
-        Self { device, site }
+    pub(crate) fn at(device: v1::Device, site: Option<SiteSource>) -> Self {
+        // A name that is none is no group's.
+        let groups = device
+            .groups
+            .iter()
+            .filter_map(|name| name.parse().ok())
+            .collect();
+        Self {
+            device,
+            site,
+            around: Catalog::default(),
+            groups,
+        }
+    }
+
+    /// A site that its own is a part of, as the registry has it.
+    pub(crate) fn is_below(&mut self, site: v1::Site) -> Result<(), Failure> {
+        let site = site_source(site).check().map_err(refused)?;
+        self.around.sites.insert(site.code.clone(), Arc::new(site));
+        Ok(())
+    }
+
+    /// The sites that its own is a part of, the nearest first.
+    pub(crate) fn is_within(&mut self, codes: &[String]) -> Result<(), Failure> {
+        let parent = |place: usize| codes.get(place).cloned().unwrap_or_default();
+        if let Some(site) = &mut self.site {
+            site.parent = parent(0);
+        }
+        for (place, code) in codes.iter().enumerate() {
+            let source = SiteSource {
+                code: code.clone(),
+                parent: parent(place + 1),
+                ..SiteSource::default()
+            };
+            let site = source.check().map_err(refused)?;
+            self.around.sites.insert(site.code.clone(), Arc::new(site));
+        }
+        Ok(())
+    }
+
+    /// A group, as the registry has it.
+    pub(crate) fn knows(&mut self, group: v1::Group) -> Result<(), Failure> {
+        let source = GroupSource {
+            name: bare(group.name),
+            description: group.description,
+            rank: group.rank,
+            filter: group.filter,
+        };
+        let group = source.check().map_err(refused)?;
+        self.around.groups.insert(group.name.clone(), Arc::new(group));
+        Ok(())
+    }
+
+    /// Is a member of a group, whatever its filter says; one that is not known is above those before it.
+    pub(crate) fn joins(&mut self, name: &str) -> Result<(), Failure> {
+        let name: GroupName = read("group", name)?;
+        let groups = &mut self.around.groups;
+        let above = groups.values().map(|group| group.rank.saturating_add(1)).max();
+        let known = groups.get(&name).map(|group| group.rank);
+        let group = Group {
+            name: name.clone(),
+            description: String::new(),
+            rank: known.or(above).unwrap_or_default(),
+            rule: None,
+        };
+        groups.insert(name.clone(), Arc::new(group));
+        self.groups.insert(name);
+        Ok(())
     }
 
     /// Takes `name=value`, where the name is one that templates use.
@@ -152,6 +233,24 @@ impl Subject {
 
     /// The files, in order of their keys.
     pub(crate) fn render(&self, profile: &Profile) -> Result<Vec<RenderedFile>, Failure> {
+        let renderer = profile.renderer().map_err(|refusal| refused(vec![refusal]))?;
+        let files = self
+            .with_facts(profile, |facts| renderer.render(facts))?
+            .map_err(refused)?;
+        Ok(files
+            .into_iter()
+            .map(|(file, content)| RenderedFile { file, content })
+            .collect())
+    }
+
+    /// For each parameter its value, and where that comes from.
+    pub(crate) fn explain(&self, profile: &Profile) -> Result<Vec<SourcedValue>, Failure> {
+        let sourced = self.with_facts(profile, |facts| profile.explain(facts))?;
+        Ok(sourced.into_iter().map(SourcedValue::from).collect())
+    }
+
+    /// What is known of the device, its layers among it.
+    fn with_facts<T>(&self, profile: &Profile, then: impl FnOnce(&Facts<'_>) -> T) -> Result<T, Failure> {
         let device = &self.device;
         for (name, value) in [("device.serial", &device.serial), ("device.model", &device.model)] {
             if value.is_empty() {
@@ -165,14 +264,12 @@ impl Subject {
         let model: ModelName = read("device.model", &device.model)?;
         let mac: Option<Mac> = read_some("device.mac", &device.mac)?;
         let firmware = read_some("device.firmware", &device.factory_firmware)?;
-        let site = self.site.as_ref().map(SiteSource::check).transpose();
-        let site = site.map_err(|mut refusals| {
-            for refusal in &mut refusals {
-                refusal.field = format!("site.{}", refusal.field);
-            }
-            refused(refusals)
-        })?;
-        let sorted = |map: &std::collections::HashMap<String, String>| -> BTreeMap<String, String> {
+        let site = self.checked_site()?;
+        let mut around = self.around.clone();
+        if let Some(site) = &site {
+            around.sites.insert(site.code.clone(), Arc::new(site.clone()));
+        }
+        let sorted = |map: &HashMap<String, String>| -> BTreeMap<String, String> {
             map.iter()
                 .map(|(key, value)| (key.clone(), value.clone()))
                 .collect()
@@ -187,14 +284,40 @@ impl Subject {
             position: some(&device.position),
             labels: &sorted(&device.labels),
             variables: &sorted(&device.variables),
+            groups: &self.groups,
+            birth: birth(device),
+            underlay: None,
         };
-        let renderer = profile.renderer().map_err(|refusal| refused(vec![refusal]))?;
-        let files = renderer.render(&facts).map_err(refused)?;
-        Ok(files
-            .into_iter()
-            .map(|(file, content)| RenderedFile { file, content })
-            .collect())
+        let way = site.iter().flat_map(|site| around.way_up(&site.code));
+        let way: Vec<_> = way.map(|site| site.code.clone()).collect();
+        let underlay = Stack::new(&around, profile).map(|stack| stack.underlay(&facts, &way));
+        Ok(then(&Facts {
+            underlay: underlay.as_deref(),
+            ..facts
+        }))
     }
+
+    fn checked_site(&self) -> Result<Option<Site>, Failure> {
+        let site = self.site.as_ref().map(SiteSource::check).transpose();
+        site.map_err(|mut refusals| {
+            for refusal in &mut refusals {
+                refusal.field = format!("site.{}", refusal.field);
+            }
+            refused(refusals)
+        })
+    }
+}
+
+/// When, and by which import, a device was registered; nothing of a made-up one.
+fn birth(device: &v1::Device) -> Option<(BatchId, Timestamp)> {
+    let batch = bare(device.batch.clone()).parse().ok()?;
+    let at = device.create_time.as_ref()?;
+    let seconds = u64::try_from(at.seconds).ok()?;
+    let millis = u64::try_from(at.nanos).ok()? / 1_000_000;
+    Some((
+        batch,
+        Timestamp::from_millis(seconds.checked_mul(1000)?.checked_add(millis)?),
+    ))
 }
 
 fn some(text: &str) -> Option<&str> {

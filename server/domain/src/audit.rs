@@ -85,6 +85,10 @@ pub enum Action {
     DeviceActivated,
     /// A device must become another content, since what its revisions are rendered with changed.
     DeviceRetargeted,
+    /// An operator added a device to a group.
+    GroupJoined,
+    /// An operator removed a device from a group.
+    GroupLeft,
     /// A device was suspended.
     DeviceSuspended,
     /// A device was resumed.

@@ -2,7 +2,7 @@
 
 use crate::{
     Code, Refusal,
-    catalog::{Catalog, Facts, Model, Profile, Renderer, Revision, RevisionNumber, Site, Syntax},
+    catalog::{Catalog, Facts, Model, Profile, Renderer, Revision, RevisionNumber, Site, Stack, Syntax},
     device::Device,
     names::{PolicyName, ProfileName, SiteCode},
 };
@@ -199,6 +199,9 @@ pub(crate) fn facts(device: &Device) -> Facts<'_> {
         position: device.position.as_deref(),
         labels: &device.labels,
         variables: &device.variables,
+        groups: &device.groups,
+        birth: Some((device.origin.batch, device.created)),
+        underlay: None,
     }
 }
 
@@ -206,6 +209,8 @@ pub(crate) fn facts(device: &Device) -> Facts<'_> {
 #[derive(Debug, Clone)]
 pub(crate) struct Place {
     site: Arc<Site>,
+    /// The site and those that it is a part of, the nearest first.
+    way: Vec<SiteCode>,
     /// A [`Location`] up to the value of its last field, the position.
     prefix: Vec<u8>,
 }
@@ -214,11 +219,13 @@ pub(crate) struct Place {
 const NO_POSITION: &[u8] = b"null}";
 
 impl Place {
-    pub(crate) fn new(site: &Arc<Site>) -> Self {
+    pub(crate) fn new(catalog: &Catalog, site: &Arc<Site>) -> Self {
         let mut prefix = json(&location(site, None));
         prefix.truncate(prefix.len().saturating_sub(NO_POSITION.len()));
+        let way = catalog.way_up(&site.code).map(|site| site.code.clone());
         Self {
             site: Arc::clone(site),
+            way: way.collect(),
             prefix,
         }
     }
@@ -227,7 +234,7 @@ impl Place {
         catalog
             .sites
             .get(code)
-            .map(Self::new)
+            .map(|site| Self::new(catalog, site))
             .ok_or_else(|| missing(&format!("sites/{code}")))
     }
 }
@@ -252,6 +259,8 @@ fn missing(name: &str) -> Refusal {
 pub(crate) struct Recipe {
     profile: Option<Arc<Revision<Profile>>>,
     policy: Option<(PolicyName, Arc<Revision<FirmwarePolicy>>)>,
+    /// The layers of the profile, where it has values.
+    stack: Option<Arc<Stack>>,
     /// The JSON texts of what is the same for every device.
     profile_json: Vec<u8>,
     firmware_json: Vec<u8>,
@@ -270,7 +279,7 @@ impl Recipe {
                 .map(|found| (name.clone(), found))
                 .ok_or_else(|| missing(&format!("firmwarePolicies/{name}")))
         });
-        Self::new(profile.transpose()?, policy.transpose()?)
+        Self::new(catalog, profile.transpose()?, policy.transpose()?)
     }
 
     /// By the revisions that a target pins.
@@ -285,7 +294,7 @@ impl Recipe {
                 .map(|found| (name.clone(), found))
                 .ok_or_else(|| missing(&format!("firmwarePolicies/{name}@{number}")))
         });
-        Self::new(profile.transpose()?, policy.transpose()?)
+        Self::new(catalog, profile.transpose()?, policy.transpose()?)
     }
 
     /// By what a target pins, and where it pins nothing, as `self` does.
@@ -303,15 +312,20 @@ impl Recipe {
     }
 
     fn new(
+        catalog: &Catalog,
         profile: Option<Arc<Revision<Profile>>>,
         policy: Option<(PolicyName, Arc<Revision<FirmwarePolicy>>)>,
     ) -> Result<Self, Refusal> {
         if let Some(profile) = &profile {
             profile.content.renderer()?;
         }
+        let stack = profile
+            .as_ref()
+            .and_then(|revision| Stack::new(catalog, &revision.content));
         let mut recipe = Self {
             profile,
             policy,
+            stack: stack.map(Arc::new),
             profile_json: Vec::new(),
             firmware_json: Vec::new(),
         };
@@ -363,9 +377,20 @@ impl Recipe {
             Some(revision) => {
                 let renderer = revision.content.renderer().map_err(|refusal| vec![refusal])?;
                 let site = place.map(|place| &*place.site);
-                render(renderer, &Facts { site, ..*facts })
+                let facts = Facts { site, ..*facts };
+                let underlay = self.stack.as_ref().map(|stack| {
+                    let way = place.map(|place| place.way.as_slice());
+                    stack.underlay(&facts, way.unwrap_or_default())
+                });
+                let underlay = underlay.as_deref();
+                render(renderer, &Facts { underlay, ..facts })
             }
         }
+    }
+
+    /// Does what a device gets depend on when, or by which import, it was registered?
+    pub(crate) fn asks_birth(&self) -> bool {
+        self.stack.as_ref().is_some_and(|stack| stack.asks_birth())
     }
 
     /// All that the value of a variable must be, in one line; `None` when no parameter asks for it.

@@ -131,6 +131,10 @@ name! {
     SecretName, NAME_LIMIT, b"._-"
 }
 name! {
+    /// A group of devices, such as `canary`.
+    GroupName, NAME_LIMIT, b"._-"
+}
+name! {
     /// A person or machine that operates the registry.
     OperatorName, NAME_LIMIT, b"._@-"
 }

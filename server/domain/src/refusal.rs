@@ -145,6 +145,8 @@ codes! {
     3007 NamingRuleInvalid Invalid "NAMING_RULE_INVALID" "The naming rule cannot be accepted; the field is named."
     3008 SecretInvalid Invalid "SECRET_INVALID" "The secret cannot be accepted; the field is named. A value is text of 1 to 4096 bytes."
     3009 SecretPinned Precondition "SECRET_PINNED" "Profiles or devices have that revision of the secret; how many is said. Give them another with `muster secret put`, `muster profile apply` and a change, or use --force."
+    3021 GroupInvalid Invalid "GROUP_INVALID" "The group cannot be accepted; the field, or the place in its filter, is named."
+    3022 GroupRuled Precondition "GROUP_RULED" "The group has a filter: devices join and leave it by what they are. Change its filter, or the devices."
 
     4001 ClaimRefused Denied "CLAIM_REFUSED" "Serial and activation code do not open a claim: one of them is wrong, or the code is used up. Check the label; an operator can issue a new code."
     4002 CsrMalformed Invalid "CSR_MALFORMED" "The certificate request is not well-formed DER of PKCS#10 (RFC 2986), or over 4 KiB."
@@ -159,6 +161,7 @@ codes! {
 
     5001 TransitionForbidden Precondition "TRANSITION_FORBIDDEN" "The device's state does not allow this; the state is named."
     5002 GenerationUnknown Invalid "GENERATION_UNKNOWN" "The device reports a generation that was never issued to it."
+    5021 GroupsFull Precondition "GROUPS_FULL" "The device is in as many static groups as it may be. Remove it from one of them, or make one of them a group with a filter."
 
     6001 NotAuthenticated Unauthenticated "NOT_AUTHENTICATED" "The call needs an operator certificate. Choose a context with one."
     6002 NotPermitted Denied "NOT_PERMITTED" "Your role does not allow this call; the roles that do are named."

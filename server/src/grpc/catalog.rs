@@ -11,7 +11,7 @@ use crate::service::APPLY_LIMIT;
 use muster_domain::{
     Code, Refusal,
     catalog::{Resource, Revision, RevisionNumber},
-    names::{MappingName, ModelName, NamingRuleName, PolicyName, ProfileName, SiteCode},
+    names::{GroupName, MappingName, ModelName, NamingRuleName, PolicyName, ProfileName, SiteCode},
 };
 use muster_proto::v1::{self, catalog_server::Catalog};
 use std::{collections::BTreeMap, ops::Bound, str::FromStr, sync::Arc};
@@ -201,6 +201,35 @@ impl Catalog for Api {
         let sites = page.into_iter().map(|(_, site)| catalog::site(site)).collect();
         Ok(Response::new(v1::ListSitesResponse {
             sites,
+            next_page_token,
+        }))
+    }
+
+    async fn get_group(&self, request: Request<v1::GetGroupRequest>) -> Result<Response<v1::Group>, Status> {
+        permit(&request)?;
+        let name: GroupName =
+            convert::id(&request.get_ref().name, "groups", "name").map_err(|refusal| refused(&refusal))?;
+        let known = self.service.store().catalog();
+        let group = known
+            .groups
+            .get(&name)
+            .ok_or_else(|| missing(&request.get_ref().name))?;
+        Ok(Response::new(catalog::group(group)))
+    }
+
+    async fn list_groups(
+        &self,
+        request: Request<v1::ListGroupsRequest>,
+    ) -> Result<Response<v1::ListGroupsResponse>, Status> {
+        permit(&request)?;
+        let known = self.service.store().catalog();
+        let asked = request.get_ref();
+        let (page, next_page_token) = self
+            .page_of(&known.groups, "groups", asked.page_size, &asked.page_token)
+            .map_err(|refusal| refused(&refusal))?;
+        let groups = page.into_iter().map(|(_, group)| catalog::group(group)).collect();
+        Ok(Response::new(v1::ListGroupsResponse {
+            groups,
             next_page_token,
         }))
     }

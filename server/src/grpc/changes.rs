@@ -16,8 +16,8 @@ use futures_util::{Stream, StreamExt as _};
 use muster_domain::{
     Code, Refusal,
     batch::PlanHash,
+    catalog::Catalog,
     change::{ChangeRecord, Standing},
-    device::schema,
     ids::ChangeId,
 };
 use muster_proto::v1::{self, change_target::State, changes_server::Changes};
@@ -55,8 +55,8 @@ fn plan(hash: &[u8]) -> Result<PlanHash, Status> {
 }
 
 /// What is asked for, if all of it can be read.
-fn new_change(asked: &v1::CreateChangeRequest) -> Result<NewChange, Refusal> {
-    page::filter(&asked.filter, schema())?;
+fn new_change(asked: &v1::CreateChangeRequest, catalog: &Catalog) -> Result<NewChange, Refusal> {
+    page::device_filter(&asked.filter, catalog)?;
     Ok(NewChange {
         request_id: asked.request_id.clone(),
         title: asked.title.clone(),
@@ -174,7 +174,8 @@ impl Changes for Api {
     ) -> Result<Response<v1::Change>, Status> {
         let permit = permit(&request)?;
         let asked = request.get_ref();
-        let new = new_change(asked).map_err(|refusal| refused(&refusal))?;
+        let catalog = self.service.store().catalog();
+        let new = new_change(asked, &catalog).map_err(|refusal| refused(&refusal))?;
         let created = self
             .service
             .create_change(&permit, new, asked.validate_only)

@@ -7,15 +7,17 @@ use super::{
 };
 use crate::{
     fault::Failure,
-    service::{DeviceName, Told, Watched, Witness},
-    store::DeviceQuery,
+    service::{Told, Watched, Witness},
+    store::{DeviceName, DeviceQuery},
     tls::{Peer, Shown},
 };
 use muster_domain::{
     Code, Refusal,
     certificate::SpkiDigest,
-    device::{ClaimWindow, Device, KeyChoice, Transition, schema},
+    device::{ClaimWindow, Device, KeyChoice, Membership, Transition},
+    filter::evaluate,
     ids::DeviceId,
+    names::GroupName,
 };
 use muster_proto::v1::{self, devices_server::Devices};
 use std::{pin::Pin, sync::Arc, time::Duration};
@@ -29,6 +31,9 @@ const SCAN_LIMIT: usize = 20_000;
 
 /// Longest time over which an order of renewals is spread: a tenth of a certificate's life.
 const SPREAD_LIMIT: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// Most devices of one change of a group's members.
+const MEMBER_LIMIT: usize = 1000;
 
 /// Changes made and not yet sent: a slow watcher does not grow our memory.
 const CHANGES_AHEAD: usize = 16;
@@ -89,10 +94,43 @@ fn key_choice(wire: Option<&[u8]>) -> Result<KeyChoice, Refusal> {
     }
 }
 
+/// Devices by name, and what becomes of them in a group.
+fn members(
+    asked: &v1::UpdateGroupMembersRequest,
+) -> Result<(GroupName, Membership, Vec<DeviceName>), Refusal> {
+    use v1::update_group_members_request::Step;
+    let group = convert::id(&asked.group, "groups", "group")?;
+    let membership = match asked.step() {
+        Step::Add => Membership::Joined,
+        Step::Remove => Membership::Left,
+        Step::Unspecified => return Err(Refusal::new(Code::RequestInvalid, "names no step").at("step")),
+    };
+    if asked.devices.len() > MEMBER_LIMIT {
+        let why = format!(
+            "holds {} devices; at most {MEMBER_LIMIT} fit one call",
+            asked.devices.len()
+        );
+        return Err(Refusal::new(Code::TooLarge, why).at("devices"));
+    }
+    let named = asked.devices.iter().enumerate();
+    let named = named
+        .map(|(place, text)| device_name(text).map_err(|refusal| refusal.at(format!("devices[{place}]"))));
+    Ok((group, membership, named.collect::<Result<_, _>>()?))
+}
+
 impl Api {
-    fn shown(device: &Device) -> v1::Device {
+    fn shown(&self, device: &Device) -> v1::Device {
+        let catalog = self.service.store().catalog();
+        let rules = catalog
+            .groups
+            .values()
+            .filter_map(|group| Some((group, group.rule.as_ref()?)));
+        let matching = rules.filter(|(_, rule)| evaluate(rule.filter(), device));
         v1::Device {
             kept: device.kept.clone().into_iter().collect(),
+            matching_groups: matching
+                .map(|(group, _)| format!("groups/{}", group.name))
+                .collect(),
             ..convert::device::device(device)
         }
     }
@@ -112,7 +150,7 @@ impl Api {
             .change_device(&permit, &name, transition, revision)
             .await;
         let device = device.map_err(|failure| failed(&failure))?;
-        Ok(Response::new(Self::shown(&device)))
+        Ok(Response::new(self.shown(&device)))
     }
 
     async fn page_of_devices(
@@ -120,7 +158,7 @@ impl Api {
         request: &v1::ListDevicesRequest,
     ) -> Result<v1::ListDevicesResponse, Failure> {
         let size = page::size(request.page_size)?;
-        let filter = page::filter(&request.filter, schema())?;
+        let filter = page::device_filter(&request.filter, &self.service.store().catalog())?;
         let arguments = format!("devices|{}", request.filter.trim());
         let after = self
             .pages
@@ -164,7 +202,8 @@ impl Devices for Api {
     ) -> Result<Response<Self::WatchDevicesStream>, Status> {
         let (permit, witness) = (permit(&request)?, witness(&request)?);
         let asked = request.into_inner();
-        let filter = page::filter(&asked.filter, schema()).map_err(|refusal| refused(&refusal))?;
+        let filter = page::device_filter(&asked.filter, &self.service.store().catalog())
+            .map_err(|refusal| refused(&refusal))?;
         let watched = Watched {
             filter,
             text: asked.filter,
@@ -192,7 +231,7 @@ impl Devices for Api {
             .device(&name)
             .await
             .map_err(|failure| failed(&failure))?;
-        Ok(Response::new(Self::shown(&device)))
+        Ok(Response::new(self.shown(&device)))
     }
 
     async fn list_devices(
@@ -260,7 +299,7 @@ impl Devices for Api {
         let key = key_choice(asked.spki_sha256.as_deref()).map_err(|refusal| refused(&refusal))?;
         let issued = self.service.reissue_code(&permit, &name, revision, ttl, key);
         let (device, code) = issued.await.map_err(|failure| failed(&failure))?;
-        let device = Some(Self::shown(&device));
+        let device = Some(self.shown(&device));
         Ok(Response::new(v1::ReissueCodeResponse {
             device,
             activation_code: code.reveal(),
@@ -273,7 +312,8 @@ impl Devices for Api {
     ) -> Result<Response<v1::OrderRenewalsResponse>, Status> {
         let permit = permit(&request)?;
         let asked = request.into_inner();
-        let filter = page::filter(&asked.filter, schema()).map_err(|refusal| refused(&refusal))?;
+        let filter = page::device_filter(&asked.filter, &self.service.store().catalog())
+            .map_err(|refusal| refused(&refusal))?;
         let over = Duration::from_secs(asked.spread_seconds);
         if over > SPREAD_LIMIT {
             let refusal = Refusal::new(Code::RequestInvalid, "is over 30 days").at("spread_seconds");
@@ -319,6 +359,26 @@ impl Devices for Api {
             .clear_clone_alarm(&permit, &name, revision, asked.reason)
             .await;
         let device = cleared.map_err(|failure| failed(&failure))?;
-        Ok(Response::new(Self::shown(&device)))
+        Ok(Response::new(self.shown(&device)))
+    }
+
+    async fn update_group_members(
+        &self,
+        request: Request<v1::UpdateGroupMembersRequest>,
+    ) -> Result<Response<v1::UpdateGroupMembersResponse>, Status> {
+        let permit = permit(&request)?;
+        let asked = request.into_inner();
+        let (group, membership, devices) = members(&asked).map_err(|refusal| refused(&refusal))?;
+        let updated = self
+            .service
+            .update_group(&permit, group, membership, devices)
+            .await;
+        let updated = updated.map_err(|failure| failed(&failure))?;
+        let outcomes = asked.devices.into_iter().zip(updated);
+        Ok(Response::new(v1::UpdateGroupMembersResponse {
+            outcomes: outcomes
+                .map(|(device, outcome)| convert::device::membership(device, &outcome))
+                .collect(),
+        }))
     }
 }

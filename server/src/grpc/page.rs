@@ -4,7 +4,9 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use muster_domain::{
     Code, Refusal,
-    filter::{CheckedFilter, Filter, Schema},
+    catalog::Catalog,
+    device::{DeviceField, check_filter},
+    filter::{CheckedFilter, Filter, FilterError, Schema},
 };
 use sha2::Sha256;
 
@@ -39,6 +41,22 @@ pub(super) fn filter<F: Copy>(
         return Ok(None);
     }
     let checked = Filter::parse(text).and_then(|filter| filter.check(schema));
+    read(checked)
+}
+
+/// The filter of a listing of devices, its groups being those of the catalog; `None` for an empty one.
+pub(super) fn device_filter(
+    text: &str,
+    catalog: &Catalog,
+) -> Result<Option<CheckedFilter<DeviceField>>, Refusal> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Ok(None);
+    }
+    read(Filter::parse(text).and_then(|filter| check_filter(&filter, catalog)))
+}
+
+fn read<F>(checked: Result<CheckedFilter<F>, FilterError>) -> Result<Option<CheckedFilter<F>>, Refusal> {
     checked
         .map(Some)
         .map_err(|error| Refusal::new(Code::FilterInvalid, error.to_string()).at("filter"))

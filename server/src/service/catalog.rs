@@ -1,14 +1,11 @@
-//! Applying models, sites, profiles, firmware policies and naming rules.
+//! Applying models, sites, groups, profiles, firmware policies and naming rules.
 
-use super::{OrFault as _, Service, operator};
-use crate::{fault::Failure, mqtt::bus::Down, store::DeviceQuery};
+use super::{OrFault as _, Service, operator, outdated::Edited};
+use crate::fault::Failure;
 use muster_domain::{
     Code, Refusal,
     access::Permit,
     catalog::{Applied, Resource},
-    device::schema,
-    filter::Filter,
-    names::SiteCode,
 };
 
 /// Most resources of one call.
@@ -37,7 +34,8 @@ impl Service {
             return Ok(Err(problems));
         }
         let author = operator(permit)?.name.clone();
-        let sites: Vec<Option<SiteCode>> = resources.iter().map(|(resource, _)| site(resource)).collect();
+        let before = self.store.catalog();
+        let named: Vec<_> = resources.iter().map(|(resource, _)| resource.clone()).collect();
         let (resources, messages) = resources.into_iter().unzip();
         let applied = self
             .store
@@ -46,70 +44,16 @@ impl Service {
         if let Ok(applied) = &applied
             && !validate_only
         {
-            let edited = sites
-                .into_iter()
-                .zip(applied)
-                .filter_map(|(site, applied)| match applied {
-                    Applied::Updated(_) => site,
-                    Applied::Created(_) | Applied::Unchanged(_) => None,
-                });
-            tokio::spawn(tell_devices_of(self.clone(), edited.collect()));
+            let edits = named.iter().zip(applied);
+            let edits: Vec<_> = edits
+                .filter_map(|(resource, applied)| Edited::of(resource, *applied))
+                .collect();
+            if !edits.is_empty() {
+                // Watchers whose filters name a group look at what it is now.
+                self.store.wake_watchers();
+                tokio::spawn(self.clone().tell_of_edits(edits, before));
+            }
         }
         Ok(applied)
-    }
-}
-
-fn site(resource: &Resource) -> Option<SiteCode> {
-    match resource {
-        Resource::Site(site) => Some(site.code.clone()),
-        Resource::Model(_)
-        | Resource::Profile(_)
-        | Resource::FirmwarePolicy(..)
-        | Resource::Mapping(_)
-        | Resource::NamingRule(_) => None,
-    }
-}
-
-/// Devices looked at in one step.
-const STEP: usize = 1000;
-
-/// Tells the connected devices of edited sites to fetch their new location; the others learn it when they connect.
-async fn tell_devices_of(service: Service, sites: Vec<SiteCode>) {
-    for site in sites {
-        let filter = Filter::parse(&format!("site = \"{site}\"")).and_then(|filter| filter.check(schema()));
-        let filter = match filter {
-            Ok(filter) => filter,
-            Err(error) => {
-                tracing::error!(%site, %error, "devices of a site cannot be found");
-                continue;
-            }
-        };
-        let mut after = None;
-        loop {
-            let query = DeviceQuery {
-                filter: Some(filter.clone()),
-                after,
-                limit: STEP,
-                scan_limit: STEP,
-            };
-            let page = match service.store.list_devices(query).await {
-                Ok(page) => page,
-                Err(error) => {
-                    tracing::error!(%site, %error, "devices of a site cannot be listed");
-                    break;
-                }
-            };
-            for device in page
-                .devices
-                .iter()
-                .filter(|device| service.bus.is_connected(device.id))
-            {
-                service.tell(Down::DesiredChanged(device.id));
-            }
-            match page.next {
-                Some(next) if !service.stopping.is_cancelled() => after = Some(next),
-                Some(_) | None => break,
-            }
-        }
     }
 }

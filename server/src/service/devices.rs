@@ -5,25 +5,15 @@ use crate::{
     fault::Failure,
     mqtt::bus::Down,
     random,
-    store::{AlarmChange, DeviceChange},
+    store::{AlarmChange, DeviceChange, DeviceName},
 };
 use muster_domain::{
     Code, Refusal,
     access::Permit,
     activation::ActivationCode,
     device::{ClaimWindow, Device, KeyChoice, Transition},
-    ids::DeviceId,
 };
 use std::time::Duration;
-
-/// How a caller names a device.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum DeviceName {
-    /// By the id that the registry assigned.
-    Id(DeviceId),
-    /// By the manufacturer's serial.
-    Serial(String),
-}
 
 /// Longest reason an operator may give, in bytes.
 pub(super) const REASON_LIMIT: usize = 512;
@@ -35,13 +25,9 @@ impl Service {
             DeviceName::Id(id) => self.store.device(*id).await,
             DeviceName::Serial(serial) => self.store.device_by_serial(serial).await,
         };
-        let missing = || match name {
-            DeviceName::Id(id) => format!("no device has the id {id}"),
-            DeviceName::Serial(serial) => format!("no device has the serial {serial:?}"),
-        };
         Ok(found
             .or_fault("load a device")?
-            .ok_or_else(|| Refusal::new(Code::NotFound, missing()).at("name"))?)
+            .ok_or_else(|| name.missing().at("name"))?)
     }
 
     /// Suspends, resumes or retires a device. Shutting out cuts its session before this returns to the caller's

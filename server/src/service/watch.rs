@@ -14,8 +14,9 @@ use crate::{
 use muster_domain::{
     Code, Refusal, Timestamp,
     access::{Operator, Permit},
-    device::{Device, DeviceField},
-    filter::{self, CheckedFilter},
+    catalog::Catalog,
+    device::{Device, DeviceField, check_filter},
+    filter::{self, CheckedFilter, Filter},
     ids::DeviceId,
     watch::{Change, Known, Sight},
 };
@@ -76,7 +77,8 @@ pub enum Told {
         /// What matched at the beginning was told; said once, if it was asked for.
         is_current: bool,
     },
-    /// More changed than is remembered, while the watcher was slow: what it has is to be listed anew.
+    /// More changed than is remembered, while the watcher was slow, or a group that its filter names is another: what it has
+    /// is to be listed anew.
     Resync,
 }
 
@@ -109,6 +111,8 @@ struct Watch {
     /// What changed before is told; `None` while what is there at the beginning is not.
     told_until: Option<Timestamp>,
     telling: Telling,
+    /// The groups that the filter was read with.
+    catalog: Arc<Catalog>,
 }
 
 impl Service {
@@ -157,6 +161,7 @@ impl Service {
             known,
             told_until: since,
             telling,
+            catalog: self.store.catalog(),
         };
         tokio::spawn(watch.run(since, include_current));
         Ok(())
@@ -203,6 +208,7 @@ impl Watch {
         loop {
             self.wait(checkpoint).await?;
             self.may_watch().await?;
+            self.read_again().await?;
             // What is committed before the look is marked before it: what is told then is all until now.
             let now = self.service.clock.now();
             self.look().await?;
@@ -234,6 +240,28 @@ impl Watch {
         }
         let why = "the operator who watches may not any more";
         Err(Refusal::new(Code::OperatorDisabled, why).into())
+    }
+
+    /// Reads the filter again when the catalog is another: a group of it may have other members now, of whom nothing changed
+    /// but that.
+    async fn read_again(&mut self) -> Result<(), Stop> {
+        let catalog = self.service.store.catalog();
+        if Arc::ptr_eq(&catalog, &self.catalog) {
+            return Ok(());
+        }
+        self.catalog = catalog;
+        let text = self.text.trim();
+        if text.is_empty() {
+            return Ok(());
+        }
+        let read = Filter::parse(text).and_then(|filter| check_filter(&filter, &self.catalog));
+        let read = read.map_err(|why| Refusal::new(Code::FilterInvalid, why.to_string()).at("filter"))?;
+        if self.filter.as_ref() == Some(&read) {
+            return Ok(());
+        }
+        self.filter = Some(read);
+        self.known = Known::anything();
+        self.tell(Told::Resync).await
     }
 
     async fn look(&mut self) -> Result<(), Stop> {

@@ -8,7 +8,7 @@ pub use changes::{
 };
 
 use muster_domain::{
-    Refusal, Timestamp,
+    Code, Refusal, Timestamp,
     access::Operator,
     activation::Seed,
     audit::Actor,
@@ -16,11 +16,11 @@ use muster_domain::{
     catalog::RevisionNumber,
     certificate::{AuthorityId, CertificateField, CertificateRecord, CertificateSerial, RevocationReason},
     claim::{ClaimPermit, Presented},
-    device::{ClaimIntent, Device, LifecycleState, Transition, VerificationState},
+    device::{ClaimIntent, Device, LifecycleState, Membership, Transition, VerificationState},
     filter::{CheckedFilter, Record},
     ids::{BatchId, DeviceId},
     manifest::{Fresh, Intake, Limits, Problem, RowOutcome, ValidRow},
-    names::{ModelName, OperatorName, SecretName, Serial, SiteCode},
+    names::{GroupName, ModelName, OperatorName, SecretName, Serial, SiteCode},
 };
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
@@ -341,6 +341,44 @@ pub struct DeviceChange {
     pub now: Timestamp,
 }
 
+/// How a caller names a device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DeviceName {
+    /// By the id that the registry assigned.
+    Id(DeviceId),
+    /// By the manufacturer's serial.
+    Serial(String),
+}
+
+impl DeviceName {
+    /// Nothing is registered under it.
+    pub fn missing(&self) -> Refusal {
+        let why = match self {
+            Self::Id(id) => format!("no device has the id {id}"),
+            Self::Serial(serial) => format!("no device has the serial {serial:?}"),
+        };
+        Refusal::new(Code::NotFound, why)
+    }
+}
+
+/// What becomes of devices in a static group.
+#[derive(Debug, Clone)]
+pub struct GroupUpdate {
+    /// Which group.
+    pub group: GroupName,
+    /// What.
+    pub membership: Membership,
+    /// Of which devices.
+    pub devices: Vec<DeviceName>,
+    /// Who asks.
+    pub actor: Actor,
+    /// When.
+    pub now: Timestamp,
+}
+
+/// What became of one device in a group: as it is now, `None` where it was so already; or why it cannot be.
+pub type GroupOutcome = Result<Option<Device>, Refusal>;
+
 /// Operators have looked into a possible clone.
 #[derive(Debug, Clone)]
 pub struct AlarmChange {
@@ -478,4 +516,6 @@ pub struct Counts {
     pub models: BTreeMap<ModelName, u64>,
     /// By site.
     pub sites: BTreeMap<SiteCode, u64>,
+    /// By static group.
+    pub groups: BTreeMap<GroupName, u64>,
 }

@@ -118,6 +118,7 @@ mod device {
             alarm: None,
             renew_from: None,
             trust: 0,
+            groups: std::collections::BTreeSet::new(),
             presence: None,
         };
         let (not_before, not_after) =

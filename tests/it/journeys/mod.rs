@@ -7,6 +7,7 @@ mod delivery;
 mod device;
 mod est;
 mod firmware;
+mod groups;
 mod integrators;
 mod line;
 mod lost_answers;

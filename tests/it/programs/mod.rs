@@ -8,6 +8,7 @@ mod crash;
 mod demo;
 mod est;
 mod fleet;
+mod groups;
 mod grpcio;
 mod mosquitto;
 mod openssl;

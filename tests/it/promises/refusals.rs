@@ -5,7 +5,7 @@ use super::{
     refused_batches::batches, refused_changes::changes, refused_credentials, refused_subscribers,
     upload::Upload,
 };
-use muster_domain::{Code, access::Role};
+use muster_domain::{Code, access::Role, device::GROUPS_LIMIT};
 use muster_proto::{
     payload::{self, ClaimResult, Digest, Facet, FacetState, FacetStatus, Report},
     topic::{Channel, Encoding, Topic},
@@ -349,7 +349,13 @@ async fn catalog(stage: &Stage, reached: &mut Reached) {
         pattern: "x".into(),
         ..v1::NamingRule::default()
     };
+    let group = v1::Group {
+        name: "groups/g".into(),
+        filter: "online = true".into(),
+        ..v1::Group::default()
+    };
     for (code, resource) in [
+        (Code::GroupInvalid, Wire::Group(group)),
         (Code::MappingInvalid, Wire::Mapping(mapping)),
         (Code::ModelInvalid, model("M", "[", "")),
         (Code::SiteInvalid, Wire::Site(site)),
@@ -396,6 +402,32 @@ async fn secrets(stage: &Stage, reached: &mut Reached) {
         force: false,
     };
     reached.status(Code::SecretPinned, secrets.retire_secret(request).await);
+}
+
+/// Groups that take nobody, and a device that is in as many as it may.
+async fn groups(stage: &Stage, reached: &mut Reached) {
+    let (world, serial) = (&stage.world, &stage.open[2].0);
+    let mut text = "[[groups]]\nname = 'ruled'\nfilter = 'site = A'\n".to_owned();
+    for place in 0..=GROUPS_LIMIT {
+        writeln!(text, "[[groups]]\nname = 'g{place}'").unwrap();
+    }
+    world.apply_text(&text).await;
+    let join = async |group: &str| {
+        let request = v1::UpdateGroupMembersRequest {
+            group: format!("groups/{group}"),
+            step: v1::update_group_members_request::Step::Add.into(),
+            devices: vec![Stage::name(serial)],
+        };
+        world.client.devices.clone().update_group_members(request).await
+    };
+    reached.status(Code::GroupRuled, join("ruled").await);
+    for place in 0..=GROUPS_LIMIT {
+        let answer = join(&format!("g{place}")).await.unwrap().into_inner();
+        if let Some(refusal) = &answer.outcomes[0].refusal {
+            assert_eq!(place, GROUPS_LIMIT);
+            reached.row(Code::try_from(u16::try_from(refusal.code).unwrap()).unwrap());
+        }
+    }
 }
 
 async fn claims(stage: &Stage, reached: &mut Reached) {
@@ -627,6 +659,7 @@ async fn every_refusal_is_reached() {
     reached
         .0
         .extend(refused_credentials::provoked(&stage.world).await);
+    groups(&stage, &mut reached).await;
     claims(&stage, &mut reached).await;
     operators(&stage, &mut reached).await;
     clock(&stage, &mut reached).await;

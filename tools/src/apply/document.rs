@@ -2,7 +2,7 @@
 
 use super::{Kind, Resource, profile::ProfileDocument, wire};
 use muster_domain::{
-    catalog::{ModelSource, NamingRuleSource, SiteSource, Syntax},
+    catalog::{GroupSource, ModelSource, NamingRuleSource, SiteSource, Syntax},
     manifest::MappingSource,
 };
 use muster_firmware_policy::PolicySource;
@@ -12,9 +12,10 @@ use serde_json::Value;
 use std::path::Path;
 
 /// The keys of a file that names kinds.
-const PLURALS: [&str; 6] = [
+const PLURALS: [&str; 7] = [
     "models",
     "sites",
+    "groups",
     "profiles",
     "firmware_policies",
     "naming_rules",
@@ -29,6 +30,8 @@ struct Mixed {
     models: Vec<ModelSource>,
     #[serde(default)]
     sites: Vec<SiteSource>,
+    #[serde(default)]
+    groups: Vec<GroupSource>,
     #[serde(default)]
     profiles: Vec<ProfileDocument>,
     #[serde(default)]
@@ -60,10 +63,11 @@ impl Document<'_> {
         let present = [
             (Kind::Models, PLURALS[0], mixed.models.len()),
             (Kind::Sites, PLURALS[1], mixed.sites.len()),
-            (Kind::Profiles, PLURALS[2], mixed.profiles.len()),
-            (Kind::FirmwarePolicies, PLURALS[3], mixed.firmware_policies.len()),
-            (Kind::NamingRules, PLURALS[4], mixed.naming_rules.len()),
-            (Kind::Mappings, PLURALS[5], mixed.mappings.len()),
+            (Kind::Groups, PLURALS[2], mixed.groups.len()),
+            (Kind::Profiles, PLURALS[3], mixed.profiles.len()),
+            (Kind::FirmwarePolicies, PLURALS[4], mixed.firmware_policies.len()),
+            (Kind::NamingRules, PLURALS[5], mixed.naming_rules.len()),
+            (Kind::Mappings, PLURALS[6], mixed.mappings.len()),
         ];
         let foreign = present
             .iter()
@@ -101,6 +105,12 @@ impl Document<'_> {
         );
         resources.extend(
             mixed
+                .groups
+                .into_iter()
+                .map(|group| Ok(self.resource(Wire::Group(wire::group(group))))),
+        );
+        resources.extend(
+            mixed
                 .naming_rules
                 .into_iter()
                 .map(|rule| Ok(self.resource(Wire::NamingRule(wire::naming_rule(rule))))),
@@ -125,6 +135,7 @@ impl Document<'_> {
             }
             Kind::Models => Wire::Model(wire::model(read.read()?)),
             Kind::Sites => Wire::Site(wire::site(read.read()?)),
+            Kind::Groups => Wire::Group(wire::group(read.read()?)),
             Kind::Profiles => Wire::Profile(read.read::<ProfileDocument>()?.into_wire(self.base)?),
             Kind::FirmwarePolicies => wire::policy(&read.read::<PolicySource>()?)?,
             Kind::NamingRules => Wire::NamingRule(wire::naming_rule(read.read()?)),

@@ -1,4 +1,4 @@
-//! From files of models, sites, profiles, firmware policies, naming rules and mappings to the
+//! From files of models, sites, groups, profiles, firmware policies, naming rules and mappings to the
 //! registry.
 
 mod document;
@@ -9,7 +9,7 @@ mod wire;
 
 pub use read::{FileFormat, read_path, read_text};
 pub use send::{ApplyOptions, send};
-pub(crate) use wire::parameter_source;
+pub(crate) use wire::{parameter_source, values_source};
 
 use muster_proto::v1;
 
@@ -22,6 +22,8 @@ pub enum Kind {
     Models,
     /// Sites only.
     Sites,
+    /// Groups only.
+    Groups,
     /// Profiles only.
     Profiles,
     /// Firmware policies only.
@@ -52,8 +54,8 @@ Files are TOML, JSON, YAML or, for sites, CSV; the ending of the name decides, a
   - one resource:            name = \"GW-200\" ...
   - several of one kind:     [[models]] name = ... [[models]] name = ...     (JSON: an array, or one object after another;
                              YAML: a list, or several documents)
-  - several kinds:           [[models]] [[sites]] [[profiles]] [[firmware_policies]] [[naming_rules]] [[mappings]]
-                             (`muster apply` only)
+  - several kinds:           [[models]] [[sites]] [[groups]] [[profiles]] [[firmware_policies]] [[naming_rules]]
+                             [[mappings]] (`muster apply` only)
 A CSV of sites has the columns code, name, country, parent, latitude, longitude, time_zone, in any order.
 A profile's template is written in place, or read from a file beside it: files.\"network.toml\" = { file = \"network.toml.j2\" }
 Up to 1000 resources are applied in one step, all or none; they may refer to each other in any order.";

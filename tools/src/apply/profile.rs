@@ -2,7 +2,7 @@
 
 use super::wire;
 use crate::context::read_small;
-use muster_domain::catalog::ParameterSource;
+use muster_domain::catalog::{ParameterSource, ValuesSource};
 use muster_proto::v1;
 use serde::{Deserialize, Deserializer, de};
 use std::{
@@ -22,6 +22,8 @@ pub(super) struct ProfileDocument {
     message: String,
     #[serde(default)]
     parameters: BTreeMap<String, ParameterSource>,
+    #[serde(default)]
+    values: ValuesSource,
     files: BTreeMap<String, Template>,
 }
 
@@ -50,6 +52,7 @@ impl ProfileDocument {
         Ok(v1::Profile {
             name: format!("profiles/{}", self.name),
             parameters: parameters.collect(),
+            values: wire::values(self.values),
             files: files?,
             revision: Some(v1::RevisionInfo {
                 message: self.message,

@@ -56,7 +56,7 @@ fn explain(resource: &mut v1::Resource, message: &str) {
         Some(Wire::Profile(profile)) => &mut profile.revision,
         Some(Wire::FirmwarePolicy(policy)) => &mut policy.revision,
         Some(Wire::Mapping(mapping)) => &mut mapping.revision,
-        Some(Wire::Model(_) | Wire::Site(_) | Wire::NamingRule(_)) | None => return,
+        Some(Wire::Model(_) | Wire::Site(_) | Wire::Group(_) | Wire::NamingRule(_)) | None => return,
     };
     let revision = revision.get_or_insert_default();
     if revision.message.is_empty() {
@@ -94,7 +94,7 @@ fn prost_size(resource: &v1::Resource) -> usize {
     prost::Message::encoded_len(resource)
 }
 
-/// What others refer to first: policies and profiles, models, then sites from the root of their tree down.
+/// What others refer to first: policies and groups, sites from the root of their tree down, profiles, models.
 fn ordered(mut resources: Vec<Resource>) -> Vec<Resource> {
     let parents: HashMap<String, String> = resources
         .iter()
@@ -113,11 +113,11 @@ fn ordered(mut resources: Vec<Resource>) -> Vec<Resource> {
         seen.len()
     };
     resources.sort_by_cached_key(|resource| match &resource.wire.resource {
-        Some(Wire::FirmwarePolicy(_)) | None => (0, 0),
+        Some(Wire::FirmwarePolicy(_) | Wire::Group(_)) | None => (0, 0),
         Some(Wire::Mapping(_) | Wire::NamingRule(_)) => (4, 0),
-        Some(Wire::Profile(_)) => (1, 0),
-        Some(Wire::Model(_)) => (2, 0),
-        Some(wire @ Wire::Site(_)) => (3, depth(wire::name(wire))),
+        Some(wire @ Wire::Site(_)) => (1, depth(wire::name(wire))),
+        Some(Wire::Profile(_)) => (2, 0),
+        Some(Wire::Model(_)) => (3, 0),
     });
     resources
 }
@@ -200,9 +200,9 @@ mod tests {
         all.push(model("m"));
         let calls = split(all);
         assert_eq!(calls.iter().map(Vec::len).collect::<Vec<_>>(), [CALL_LIMIT, 1]);
-        assert_eq!(calls[0][0].origin, "m");
-        assert_eq!(calls[0][1].origin, format!("s{}", CALL_LIMIT - 1));
-        assert_eq!(calls[1][0].origin, "s0");
+        assert_eq!(calls[0][0].origin, format!("s{}", CALL_LIMIT - 1));
+        assert_eq!(calls[0][CALL_LIMIT - 1].origin, "s0");
+        assert_eq!(calls[1][0].origin, "m");
     }
 
     #[test]

@@ -1,11 +1,15 @@
 //! Written resources as messages of the wire.
 
 use muster_domain::{
-    catalog::{ModelSource, NamingRuleSource, ParameterSource, ParameterType, SiteSource},
+    catalog::{
+        GroupSource, LayerSource, ModelSource, NamingRuleSource, ParameterSource, ParameterType, SiteSource,
+        ValuesSource,
+    },
     manifest::MappingSource,
 };
 use muster_firmware_policy::PolicySource;
 use muster_proto::v1::{self, profile::parameter::Type, resource::Resource as Wire};
+use std::collections::{BTreeMap, HashMap};
 
 /// `collection/name`, or empty where nothing is named.
 fn named(collection: &str, name: &str) -> String {
@@ -72,6 +76,44 @@ pub(crate) fn parameter_source(wire: v1::profile::Parameter) -> ParameterSource 
     }
 }
 
+/// Layers as they travel; `None` where there are none.
+pub(super) fn values(source: ValuesSource) -> Option<v1::profile::Values> {
+    if source.is_empty() {
+        return None;
+    }
+    let layers = |layers: BTreeMap<String, LayerSource>| {
+        let layers = layers.into_iter();
+        layers
+            .map(|(name, layer)| {
+                let values = layer.0.into_iter().collect();
+                (name, v1::profile::Layer { values })
+            })
+            .collect()
+    };
+    Some(v1::profile::Values {
+        organisation: source.organisation.0.into_iter().collect(),
+        models: layers(source.models),
+        sites: layers(source.sites),
+        groups: layers(source.groups),
+    })
+}
+
+/// The way back.
+pub(crate) fn values_source(wire: v1::profile::Values) -> ValuesSource {
+    let layers = |wire: HashMap<String, v1::profile::Layer>| {
+        let layers = wire.into_iter();
+        layers
+            .map(|(name, layer)| (name, LayerSource(layer.values.into_iter().collect())))
+            .collect()
+    };
+    ValuesSource {
+        organisation: LayerSource(wire.organisation.into_iter().collect()),
+        models: layers(wire.models),
+        sites: layers(wire.sites),
+        groups: layers(wire.groups),
+    }
+}
+
 pub(super) fn site(source: SiteSource) -> v1::Site {
     v1::Site {
         name: format!("sites/{}", source.code),
@@ -81,6 +123,15 @@ pub(super) fn site(source: SiteSource) -> v1::Site {
         latitude: source.latitude,
         longitude: source.longitude,
         time_zone: source.time_zone,
+    }
+}
+
+pub(super) fn group(source: GroupSource) -> v1::Group {
+    v1::Group {
+        name: format!("groups/{}", source.name),
+        description: source.description,
+        rank: source.rank,
+        filter: source.filter,
     }
 }
 
@@ -125,6 +176,7 @@ pub(super) fn name(wire: &Wire) -> &str {
     match wire {
         Wire::Model(model) => &model.name,
         Wire::Site(site) => &site.name,
+        Wire::Group(group) => &group.name,
         Wire::Profile(profile) => &profile.name,
         Wire::FirmwarePolicy(policy) => &policy.name,
         Wire::Mapping(mapping) => &mapping.name,

@@ -115,6 +115,7 @@ fn device(now: Timestamp) -> anyhow::Result<Device> {
         alarm: None,
         renew_from: None,
         trust: 0,
+        groups: std::collections::BTreeSet::new(),
         presence: None,
     })
 }

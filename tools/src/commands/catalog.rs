@@ -1,4 +1,4 @@
-//! `muster model|site|profile|firmware|naming|mapping`: apply, list, get.
+//! `muster model|site|group|profile|firmware|naming|mapping`: apply, list, get.
 
 use super::{apply::Apply, list, resource};
 use crate::{
@@ -99,6 +99,7 @@ macro_rules! nouns {
 nouns! {
     Models Models "models" Model get_model(GetModelRequest) list_models(ListModelsRequest) models
     Sites Sites "sites" Site get_site(GetSiteRequest) list_sites(ListSitesRequest) sites
+    Groups Groups "groups" Group get_group(GetGroupRequest) list_groups(ListGroupsRequest) groups
     Profiles Profiles "profiles" Profile get_profile(GetProfileRequest) list_profiles(ListProfilesRequest) profiles
     FirmwarePolicies FirmwarePolicies "firmwarePolicies" FirmwarePolicy get_firmware_policy(GetFirmwarePolicyRequest) list_firmware_policies(ListFirmwarePoliciesRequest) firmware_policies
     Mappings Mappings "mappings" Mapping get_mapping(GetMappingRequest) list_mappings(ListMappingsRequest) mappings

@@ -163,7 +163,7 @@ Filters compare fields with = != < <= > >=, joined by AND, OR, NOT and parenthes
 stands for anything; FIELD:* asks whether there is a value.
 Fields: id, serial, mac, model, hardware, firmware, factory_firmware, site, position, state, verification, batch, row,
 generation, create_time, update_time, clone_suspected, certificate_not_after, trust_version, online, presence_time,
-labels.KEY, variables.KEY.
+group, labels.KEY, variables.KEY.
 
 Examples:
   muster device list --filter 'model = \"GW-200\" AND state = ACTIVE'

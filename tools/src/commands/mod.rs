@@ -10,6 +10,7 @@ pub(crate) mod context;
 pub(crate) mod device;
 pub(crate) mod firmware;
 pub(crate) mod fleet;
+pub(crate) mod group;
 pub(crate) mod import;
 pub(crate) mod manifest;
 pub(crate) mod mqtt;

@@ -8,7 +8,7 @@ use crate::{
     records::Secret,
 };
 use clap::{Args, Subcommand};
-use muster_domain::catalog::VALUE_LIMIT;
+use muster_domain::catalog::SECRET_VALUE_LIMIT;
 use muster_proto::v1;
 use std::{
     fs::File,
@@ -139,7 +139,7 @@ impl Put {
 
 /// The value: what is read without a line break at its end. More than may be is cut, so that the server says what is wrong.
 fn read(from: impl Read) -> io::Result<Zeroizing<Vec<u8>>> {
-    let most = VALUE_LIMIT + 3;
+    let most = SECRET_VALUE_LIMIT + 3;
     let mut value = Zeroizing::new(Vec::with_capacity(most));
     from.take(most as u64).read_to_end(&mut value)?;
     for line_break in [&b"\r\n"[..], b"\n"] {
@@ -176,6 +176,6 @@ mod tests {
         check(b"psk\r\n", b"psk");
         check(b"psk\n\n", b"psk\n");
         check(b"", b"");
-        assert!(read(&[b'x'; 9000][..]).unwrap().len() > VALUE_LIMIT);
+        assert!(read(&[b'x'; 9000][..]).unwrap().len() > SECRET_VALUE_LIMIT);
     }
 }

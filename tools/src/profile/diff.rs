@@ -18,6 +18,9 @@ const PARAMETERS: &str = "(parameters)";
 /// The same for the revisions of secrets.
 const SECRETS: &str = "(secrets)";
 
+/// The name under which layered values are.
+const VALUES: &str = "(values)";
+
 /// One side of a comparison.
 #[derive(Debug, Default)]
 pub(crate) struct Side {
@@ -26,7 +29,7 @@ pub(crate) struct Side {
 }
 
 impl Side {
-    /// Templates, parameters, and revisions of secrets.
+    /// Templates, parameters, layered values, and revisions of secrets.
     pub(crate) fn written(label: String, source: &ProfileSource) -> Self {
         let mut texts = source.files.clone();
         if !source.parameters.is_empty() {
@@ -42,6 +45,10 @@ impl Side {
             let pins = source.secrets.iter();
             let pins = pins.map(|(name, number)| format!("{name} = {number}\n"));
             texts.insert(SECRETS.to_owned(), pins.collect());
+        }
+        if !source.values.is_empty() {
+            let values = toml::to_string(&source.values);
+            texts.insert(VALUES.to_owned(), values.unwrap_or_else(|why| why.to_string()));
         }
         Self { label, texts }
     }
@@ -67,7 +74,7 @@ impl Side {
 /// A file that differs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct FileDiff {
-    /// Its key, `(parameters)` or `(secrets)`.
+    /// Its key, `(parameters)`, `(values)` or `(secrets)`.
     file: String,
     /// `ADDED`, `REMOVED` or `CHANGED`.
     change: &'static str,

@@ -41,7 +41,7 @@ lints! {
     RenderFails "render-fails" "It cannot be rendered with sample values made from types, defaults and choices, or a file is then not what its name says."
     UnquotedText "unquoted-text" "A text is inserted without `tojson` into JSON, YAML or TOML: a quote in it breaks the file, or says something else."
     MaybeMissing "maybe-missing" "What not every device has is compared without `is defined`: a device without it is refused."
-    RequiredParameter "required-parameter" "A parameter has no default: every row of a manifest needs a value."
+    RequiredParameter "required-parameter" "A parameter has no default and no value of the organisation: rows of a manifest need one where no layer gives it."
     UnusedParameter "unused-parameter" "No file uses the parameter."
     EmptyFile "empty-file" "A file is empty with sample values."
     TrailingSpace "trailing-space" "A line ends in blanks, which nobody sees and every diff shows."
@@ -140,7 +140,7 @@ impl Findings<'_> {
         }
         for (key, parameter) in &profile.parameters {
             let field = format!("parameters.{key}");
-            if parameter.source().default.is_none() {
+            if parameter.source().default.is_none() && !profile.values.gives_all(key) {
                 let message = format!(
                     "has no default, so every row needs a value ({})",
                     parameter.rule()

@@ -6,7 +6,7 @@ use muster_domain::{
     catalog::{Facts, Profile, Site, SiteSource},
     mac::Mac,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A text that every format but plain text must quote. It has no letters, so that filters leave it alone.
 pub(super) const HOSTILE: &str = "\"\\'";
@@ -69,6 +69,9 @@ impl Probe {
             position: Some(&self.position),
             labels: &self.labels,
             variables: &self.variables,
+            groups: &BTreeSet::new(),
+            birth: None,
+            underlay: None,
         };
         let renderer = profile.renderer().map_err(|refusal| vec![refusal])?;
         match reading {

@@ -1,8 +1,12 @@
-//! Models, sites, profiles, firmware policies, naming rules, mappings, and what
+//! Models, sites, groups, profiles, firmware policies, naming rules, mappings, and what
 //! applying them did.
 
 use super::{state, time};
-use crate::output::{Column, Look, Record};
+use crate::{
+    apply::values_source,
+    output::{Column, Look, Record},
+};
+use muster_domain::catalog::{Sourced, ValuesSource};
 use muster_proto::v1;
 use serde::Serialize;
 use serde_json::Value;
@@ -129,6 +133,45 @@ impl Record for NamingRule {
     ];
 }
 
+/// Devices under one name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Group {
+    /// `groups/{name}`
+    pub name: String,
+    /// For people.
+    pub description: String,
+    /// Of a device's groups, the values of the one with the highest rank count.
+    pub rank: i32,
+    /// Which devices are in it; empty: those that were added.
+    pub filter: String,
+}
+
+impl From<v1::Group> for Group {
+    fn from(wire: v1::Group) -> Self {
+        let v1::Group {
+            name,
+            description,
+            rank,
+            filter,
+        } = wire;
+        Self {
+            name,
+            description,
+            rank,
+            filter,
+        }
+    }
+}
+
+impl Record for Group {
+    const COLUMNS: &'static [Column] = &[
+        Column::shown("name", "NAME", Look::Name),
+        Column::shown("rank", "RANK", Look::Number),
+        Column::shown("filter", "FILTER", Look::Plain),
+        Column::shown("description", "DESCRIPTION", Look::Plain),
+    ];
+}
+
 /// A place.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Site {
@@ -216,6 +259,36 @@ impl Record for Revision {
     ];
 }
 
+/// The value of a parameter that a device has, and where it comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SourcedValue {
+    /// The parameter.
+    pub parameter: String,
+    /// As it was written; nothing where no layer gives one.
+    pub value: Option<String>,
+    /// `default`, `organisation`, `models/{name}`, `sites/{code}`, `groups/{name}` or `device`; nothing where there is no value.
+    pub layer: Option<String>,
+}
+
+impl From<Sourced> for SourcedValue {
+    fn from(sourced: Sourced) -> Self {
+        let (value, layer) = sourced.value.unzip();
+        Self {
+            parameter: sourced.parameter,
+            value,
+            layer: layer.map(|origin| origin.to_string()),
+        }
+    }
+}
+
+impl Record for SourcedValue {
+    const COLUMNS: &'static [Column] = &[
+        Column::shown("parameter", "PARAMETER", Look::Plain),
+        Column::shown("value", "VALUE", Look::Plain),
+        Column::shown("layer", "LAYER", Look::Plain),
+    ];
+}
+
 /// A value that a profile takes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Parameter {
@@ -248,6 +321,9 @@ pub struct Profile {
     pub name: String,
     /// By variable name.
     pub parameters: BTreeMap<String, Parameter>,
+    /// What layers give them.
+    #[serde(skip_serializing_if = "ValuesSource::is_empty")]
+    pub values: ValuesSource,
     /// File key to template.
     pub files: BTreeMap<String, String>,
     /// Which revision this is.
@@ -277,6 +353,7 @@ impl From<v1::Profile> for Profile {
                 .into_iter()
                 .map(|(key, value)| (key, parameter(value)))
                 .collect(),
+            values: wire.values.map(values_source).unwrap_or_default(),
             files: wire.files.into_iter().collect(),
             revision: wire.revision.map(Revision::from),
             secrets: wire.secrets.into_iter().collect(),

@@ -1,6 +1,6 @@
 //! Devices, where they stand, and their codes.
 
-use super::{hex, state, time};
+use super::{RowProblem, hex, state, time};
 use crate::output::{Column, Look, Record};
 use muster_proto::v1;
 use serde::Serialize;
@@ -67,9 +67,45 @@ pub struct Device {
     pub presence: Option<Presence>,
     /// The certificate that is to take the place of its own.
     pub successor: Option<Successor>,
+    /// `groups/{name}` of each static group that it was added to.
+    pub groups: Vec<String>,
+    /// `groups/{name}` of each group whose filter it matches; only of a device that is asked for alone.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub matching_groups: Vec<String>,
     /// What else its row held, by column; only of a device that is asked for alone.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub kept: BTreeMap<String, String>,
+}
+
+/// What became of a device in a group.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct MemberOutcome {
+    /// As it was named.
+    pub device: String,
+    /// `UPDATED`, `UNCHANGED` or `FAILED`.
+    pub result: String,
+    /// Why it failed.
+    pub problem: Option<RowProblem>,
+}
+
+impl From<v1::update_group_members_response::Outcome> for MemberOutcome {
+    fn from(wire: v1::update_group_members_response::Outcome) -> Self {
+        use v1::update_group_members_response::outcome::Result as Became;
+        Self {
+            device: wire.device,
+            result: state(wire.result, Became::as_str_name, "RESULT_"),
+            problem: wire.refusal.as_ref().map(RowProblem::from),
+        }
+    }
+}
+
+impl Record for MemberOutcome {
+    const COLUMNS: &'static [Column] = &[
+        Column::shown("device", "DEVICE", Look::Name),
+        Column::shown("result", "RESULT", Look::Plain),
+        Column::shown("problem.code", "CODE", Look::Plain),
+        Column::shown("problem.message", "PROBLEM", Look::Plain),
+    ];
 }
 
 /// What a device must be, by reference.
@@ -291,6 +327,8 @@ impl From<v1::Device> for Device {
             claim_window: wire.claim_window.map(ClaimWindow::from),
             claim_spki_sha256: hex(&wire.claim_spki_sha256),
             successor: wire.successor.map(Successor::from),
+            groups: wire.groups,
+            matching_groups: wire.matching_groups,
             kept: wire.kept.into_iter().collect(),
         }
     }
@@ -312,6 +350,7 @@ impl Record for Device {
         Column::extra("factory_firmware", Look::Plain),
         Column::extra("position", Look::Plain),
         Column::extra("labels", Look::Plain),
+        Column::extra("groups", Look::Plain),
         Column::extra("variables", Look::Plain),
         Column::extra("batch", Look::Name),
         Column::extra("row", Look::Number),

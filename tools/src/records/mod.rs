@@ -20,11 +20,12 @@ pub use access::Operator;
 pub use audit::AuditEntry;
 pub(crate) use audit::actor;
 pub use catalog::{
-    FirmwarePolicy, Mapping, Model, NamingRule, Outcome, Parameter, Profile, RenderedFile, Revision, Site,
+    FirmwarePolicy, Group, Mapping, Model, NamingRule, Outcome, Parameter, Profile, RenderedFile, Revision,
+    Site, SourcedValue,
 };
 pub use certificate::{Certificate, Expiry, RevocationList};
 pub use change::{Change, ChangeTarget, Counts as ChangeCounts, Stage};
-pub use device::{Device, Explanation, OrderedRenewals, ReissuedCode, Step};
+pub use device::{Device, Explanation, MemberOutcome, OrderedRenewals, ReissuedCode, Step};
 pub use fleet::Counts;
 pub use forecast::{FirmwareForecast, ForetoldAlike, ForetoldDevice};
 pub use manifest::{Batch, ImportReport, ReportColumn, UndoBlock};

@@ -207,7 +207,10 @@ fn parameters(sources: &Sources) -> Vec<Column> {
         return Vec::new();
     };
     let sorted: BTreeMap<_, _> = profile.parameters.iter().collect();
+    let organisation = profile.values.as_ref().map(|values| &values.organisation);
     let column = |(name, wire): (&String, &v1::profile::Parameter)| {
+        let shared = organisation.and_then(|values| values.get(name));
+        let default = shared.or(wire.default.as_ref());
         let (kind, rule) = match wire.r#type() {
             _ if !wire.choices.is_empty() => (Kind::Choice(wire.choices.clone()), ""),
             Type::Unspecified | Type::String => (Kind::Text, ""),
@@ -221,9 +224,9 @@ fn parameters(sources: &Sources) -> Vec<Column> {
         };
         Column {
             kind,
-            required: wire.default.is_none(),
+            required: default.is_none(),
             example: example::value(&parameter_source(wire.clone())),
-            default: wire.default.clone().unwrap_or_default(),
+            default: default.cloned().unwrap_or_default(),
             ..Column::new(&format!("variables.{name}"), &meaning).with_rule(bounds(wire, rule))
         }
     };

@@ -1,12 +1,14 @@
-//! What devices are measured against: models, sites, profiles, firmware policies, naming rules; and what the columns of
+//! What devices are measured against: models, sites, groups, profiles, firmware policies, naming rules; and what the columns of
 //! manifests mean.
 //!
 //! Each comes in as a *source* (what a person writes, every mistake reported at once) and is kept as a checked
-//! value. Models, sites and naming rules are replaced as a whole; profiles, firmware policies and
+//! value. Models, sites, groups and naming rules are replaced as a whole; profiles, firmware policies and
 //! mappings grow immutable revisions.
 
 pub(crate) mod check;
 mod check_digit;
+mod group;
+mod layers;
 mod model;
 mod naming;
 mod parameter;
@@ -20,6 +22,10 @@ mod site;
 mod syntax;
 
 pub use check_digit::{CheckDigit, CheckDigitError, UnknownCheckDigit};
+pub use group::{Group, GroupRule, GroupSource};
+pub use layers::{
+    LayerSource, Origin, Sourced, Stack, Underlay, VALUE_LIMIT, VALUED_GROUPS_LIMIT, Values, ValuesSource,
+};
 pub use model::{Model, ModelSource};
 pub use naming::{NamingRule, NamingRuleSource, RuledField};
 pub use parameter::{
@@ -32,17 +38,19 @@ pub use profile::{
 };
 pub use render::{Facts, OUTPUT_LIMIT, Renderer, TOTAL_LIMIT};
 pub use secret::{
-    OPEN as PLACEHOLDER_OPEN, PLACES_LIMIT, Pins, SECRET_LIMIT, Secret, VALUE_LIMIT, check_value, placeholder,
+    OPEN as PLACEHOLDER_OPEN, PLACES_LIMIT, Pins, SECRET_LIMIT, Secret, VALUE_LIMIT as SECRET_VALUE_LIMIT,
+    check_value, placeholder,
 };
 pub use site::{Site, SiteSource};
 pub use syntax::{Malformed, Syntax};
 
 use crate::{
-    Refusal, Timestamp,
+    Code, Refusal, Timestamp,
     certificate::CertificateProfile,
     manifest::CheckedMapping,
     names::{
-        MappingName, ModelName, NamingRuleName, OperatorName, PolicyName, ProfileName, SecretName, SiteCode,
+        GroupName, MappingName, ModelName, NamingRuleName, OperatorName, PolicyName, ProfileName, SecretName,
+        SiteCode,
     },
 };
 use muster_firmware_policy::FirmwarePolicy;
@@ -74,6 +82,8 @@ pub enum Resource {
     Model(Model),
     /// A place.
     Site(Site),
+    /// Devices under one name.
+    Group(Group),
     /// A configuration template.
     Profile(Profile),
     /// A firmware rule set.
@@ -90,6 +100,7 @@ impl Resource {
         match self {
             Self::Model(model) => format!("models/{}", model.name),
             Self::Site(site) => format!("sites/{}", site.code),
+            Self::Group(group) => format!("groups/{}", group.name),
             Self::Profile(profile) => format!("profiles/{}", profile.name),
             Self::FirmwarePolicy(name, _) => format!("firmwarePolicies/{name}"),
             Self::NamingRule(rule) => format!("namingRules/{}", rule.name),
@@ -117,6 +128,8 @@ pub struct Catalog {
     pub models: BTreeMap<ModelName, Arc<Model>>,
     /// By code.
     pub sites: BTreeMap<SiteCode, Arc<Site>>,
+    /// By name.
+    pub groups: BTreeMap<GroupName, Arc<Group>>,
     /// Every revision, oldest first.
     pub profiles: BTreeMap<ProfileName, Vec<Arc<Revision<Profile>>>>,
     /// Every revision, oldest first.
@@ -130,10 +143,35 @@ pub struct Catalog {
 }
 
 impl Catalog {
+    /// What a profile gives values for that is not there, each at its field.
+    ///
+    /// # Errors
+    /// [`Code::ReferenceMissing`] at paths such as `values.sites.MUC-01`.
+    pub fn values_fit(&self, profile: &Profile) -> Result<(), Vec<Refusal>> {
+        let missing = profile.values.missing(self).into_iter();
+        let missing: Vec<_> = missing
+            .map(|(field, why)| Refusal::new(Code::ReferenceMissing, why).at(field))
+            .collect();
+        if missing.is_empty() { Ok(()) } else { Err(missing) }
+    }
+
     /// The form of certificates of devices of this model. A model that is not there makes no gateways.
     pub fn certificate_profile(&self, model: &ModelName) -> CertificateProfile {
         let model = self.models.get(model);
         model.map_or(CertificateProfile::Device, |model| model.certificate)
+    }
+
+    /// A site and those that it is part of, up to the root of their tree.
+    pub fn way_up<'c>(&'c self, code: &'c SiteCode) -> impl Iterator<Item = &'c Arc<Site>> {
+        let first = self.sites.get(code);
+        let way = std::iter::successors(first, |site| self.sites.get(site.parent.as_ref()?));
+        // No site is part of itself; the bound ends the walk all the same.
+        way.take(self.sites.len())
+    }
+
+    /// Whether a site is another, or a part of it.
+    pub fn is_within(&self, site: &SiteCode, whole: &SiteCode) -> bool {
+        self.way_up(site).any(|above| above.code == *whole)
     }
 
     /// The newest revision of a profile.

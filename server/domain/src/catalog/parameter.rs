@@ -6,6 +6,7 @@ use super::{Pattern, check::Problems};
 use core::fmt;
 use minijinja::Value;
 use serde::{Deserialize, Deserializer, Serialize, de};
+use std::collections::BTreeMap;
 
 /// Longest default, choice or bound of a parameter, in bytes.
 pub const DEFAULT_LIMIT: usize = 4 << 10;
@@ -224,6 +225,11 @@ impl Parameter {
         Ok(value.into())
     }
 
+    /// The value of a text of the profile itself.
+    pub(super) fn read_short(&self, text: &str) -> Result<Value, String> {
+        self.source.short(text, self).map(Value::from)
+    }
+
     fn allow(&self, value: &Typed) -> Result<(), WrongValue<'_>> {
         let source = &self.source;
         if !self.choices.is_empty() && !self.choices.contains(value) {
@@ -382,6 +388,14 @@ impl<'de> Deserialize<'de> for Plain {
 
 fn plain<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     Plain::deserialize(deserializer).map(|plain| Some(plain.0))
+}
+
+/// Texts by name.
+pub(super) fn plain_map<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<BTreeMap<String, String>, D::Error> {
+    let plains = BTreeMap::<String, Plain>::deserialize(deserializer)?;
+    Ok(plains.into_iter().map(|(name, plain)| (name, plain.0)).collect())
 }
 
 fn plains<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {

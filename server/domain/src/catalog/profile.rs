@@ -1,8 +1,8 @@
 //! Profiles: named, versioned configuration templates.
 
 use super::{
-    Parameter, ParameterSource, Pins, RevisionNumber, SECRET_LIMIT, Secret, Syntax, check::Problems,
-    render::Renderer, secret,
+    Parameter, ParameterSource, Pins, RevisionNumber, SECRET_LIMIT, Secret, Syntax, Values, ValuesSource,
+    check::Problems, render::Renderer, secret,
 };
 use crate::{
     Code, Refusal,
@@ -45,6 +45,9 @@ pub struct ProfileSource {
     /// Values it takes, by variable name.
     #[serde(default)]
     pub parameters: BTreeMap<String, ParameterSource>,
+    /// What layers give the parameters: the organisation, models, sites and groups.
+    #[serde(default, skip_serializing_if = "ValuesSource::is_empty")]
+    pub values: ValuesSource,
     /// Files it renders: file key (such as `network.toml`) to template.
     pub files: BTreeMap<String, String>,
     /// The revisions of the secrets that its templates name: the registry's to say, when it is applied.
@@ -59,6 +62,8 @@ pub struct Profile {
     pub name: ProfileName,
     /// Values it takes, by variable name.
     pub parameters: BTreeMap<String, Parameter>,
+    /// What layers give them.
+    pub values: Arc<Values>,
     /// Files it renders, by file key.
     pub files: BTreeMap<String, ProfileFile>,
     /// The revisions of the secrets that its files name; none before it is applied.
@@ -164,7 +169,8 @@ impl ProfileSource {
     /// Checks everything and reports every mistake, each at its field.
     ///
     /// # Errors
-    /// [`Code::ProfileInvalid`] at `name`, `message`, `parameters.KEY`, `parameters.KEY.FIELD` or `files.KEY`.
+    /// [`Code::ProfileInvalid`] at `name`, `message`, `parameters.KEY`, `parameters.KEY.FIELD`, `values.KIND.NAME.KEY` or
+    /// `files.KEY`.
     pub fn check(&self) -> Result<Profile, Vec<Refusal>> {
         let mut malformed = self.malformed();
         malformed.extend(self.wrong_secrets());
@@ -223,6 +229,7 @@ impl ProfileSource {
             problems.add("message", format!("is longer than {MESSAGE_LIMIT} bytes"));
         }
         let parameters = self.check_parameters(&mut problems);
+        let values = self.values.check(&parameters, &mut problems);
         let files = self.check_files(&mut problems);
         let secrets = self.check_pins(&mut problems);
         let Some(name) = name else {
@@ -231,6 +238,7 @@ impl ProfileSource {
         let profile = Profile {
             name,
             parameters,
+            values: Arc::new(values),
             files,
             secrets,
             compiled: Compiled::default(),
@@ -301,6 +309,7 @@ impl From<&Profile> for ProfileSource {
                 .iter()
                 .map(|(key, parameter)| (key.clone(), parameter.source().clone()))
                 .collect(),
+            values: ValuesSource::from(&*profile.values),
             files: profile
                 .files
                 .iter()

@@ -8,14 +8,15 @@
 //! the device sees: `secret.rs`.
 
 use super::{
-    Parameter, Profile, Site, Syntax,
+    Parameter, Profile, Site, Syntax, Underlay,
     plain::{Plain, Written},
     secret::{self, Named},
 };
 use crate::{
-    Code, Refusal,
+    Code, Refusal, Timestamp,
+    ids::BatchId,
     mac::Mac,
-    names::{ModelName, Serial},
+    names::{GroupName, ModelName, Serial},
 };
 use minijinja::{
     Environment, ErrorKind, UndefinedBehavior, Value,
@@ -66,6 +67,12 @@ pub struct Facts<'a> {
     pub labels: &'a BTreeMap<String, String>,
     /// Values for parameters.
     pub variables: &'a BTreeMap<String, String>,
+    /// The static groups that it is in.
+    pub groups: &'a BTreeSet<GroupName>,
+    /// The import that registered it, and when; not known of one that is about to be.
+    pub birth: Option<(BatchId, Timestamp)>,
+    /// What the layers of its profile give it, below its own values; `None`: nothing.
+    pub underlay: Option<&'a Underlay>,
 }
 
 /// A parameter and its name.
@@ -268,7 +275,7 @@ impl Renderer {
     fn values(&self, facts: &Facts<'_>) -> Result<Vec<Value>, Vec<Refusal>> {
         let mut problems = Vec::new();
         let mut values = Vec::with_capacity(self.slots.len());
-        for slot in &*self.slots {
+        for (place, slot) in self.slots.iter().enumerate() {
             let value = match facts
                 .variables
                 .get(&slot.key)
@@ -276,9 +283,10 @@ impl Renderer {
                 .filter(|text| !text.is_empty())
             {
                 Some(text) => slot.parameter.read(text).map_err(|why| why.to_string()),
-                None => slot
-                    .parameter
-                    .default()
+                None => facts
+                    .underlay
+                    .and_then(|underlay| underlay.value(place))
+                    .or_else(|| slot.parameter.default())
                     .cloned()
                     .ok_or_else(|| "is missing, and its parameter has no default".to_owned()),
             };

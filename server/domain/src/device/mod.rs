@@ -3,6 +3,7 @@
 mod alarm;
 mod delivery;
 mod explain;
+mod groups;
 mod hear;
 mod lifecycle;
 mod presence;
@@ -13,13 +14,14 @@ mod terms;
 pub use alarm::CloneAlarm;
 pub use delivery::{Delivery, Sending};
 pub use explain::{Explanation, Step, StepState, explain};
+pub use groups::{GROUPS_LIMIT, Membership};
 pub use hear::HelloAnswer;
 pub use lifecycle::{
     ClaimIntent, ClaimWindow, Credential, HeldCertificate, Identity, Lifecycle, LifecycleState, PinnedKey,
     Standing, Successor, Transition,
 };
 pub use presence::{Departure, Presence};
-pub use record::{DeviceField, schema};
+pub use record::{DeviceField, check_filter, lasting_schema, schema};
 pub use report::{Facet, FacetState, FacetStatus, Hello, Report, Reported, Verification, VerificationState};
 pub use terms::{ClaimTerms, KeyChoice};
 
@@ -28,11 +30,11 @@ use crate::{
     desired::Target,
     ids::{BatchId, DeviceId},
     mac::Mac,
-    names::{ModelName, Serial, SiteCode},
+    names::{GroupName, ModelName, Serial, SiteCode},
 };
 use semver::Version;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Where a device came from: file and row, for the auditor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,6 +92,8 @@ pub struct Device {
     pub renew_from: Option<Timestamp>,
     /// The version of the trusted roots that it says it has; 0 for those that it was made with.
     pub trust: u64,
+    /// The static groups that operators added it to; at most [`GROUPS_LIMIT`].
+    pub groups: BTreeSet<GroupName>,
     /// Is it connected; `None` for one that never was. Kept apart from the record: it changes with each connection, and is
     /// only there on devices that were loaded to be looked at.
     #[serde(skip)]

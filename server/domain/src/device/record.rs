@@ -1,7 +1,11 @@
 //! A device as the filter language sees it.
 
 use super::{Device, LifecycleState, VerificationState};
-use crate::filter::{Field, Kind, Record, Schema, Short, Value};
+use crate::{
+    catalog::Catalog,
+    filter::{CheckedFilter, Field, Filter, FilterError, Kind, Record, Schema, Short, Value},
+    names::GroupName,
+};
 
 /// The fields that devices can be filtered by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -48,6 +52,8 @@ pub enum DeviceField {
     Online,
     /// `presence_time`: when it last came or went.
     PresenceTime,
+    /// `group`: the groups that it is in.
+    Group,
     /// `labels.KEY`.
     Labels,
     /// `variables.KEY`.
@@ -106,10 +112,38 @@ pub const fn schema() -> &'static Schema<DeviceField> {
         Field::new(DeviceField::TrustVersion, "trust_version", Kind::Int),
         Field::new(DeviceField::Online, "online", Kind::Bool),
         Field::new(DeviceField::PresenceTime, "presence_time", Kind::Timestamp),
+        Field::new(DeviceField::Group, "group", Kind::Set("a group")),
         Field::new(DeviceField::Labels, "labels", Kind::Labels),
         Field::new(DeviceField::Variables, "variables", Kind::Labels),
     ]);
     &SCHEMA
+}
+
+/// What the filter of a group may ask: what a device is by its record alone, and what only an operator's hand or the
+/// factory's moves. So what the device must be does not depend on what it says or when it was heard.
+pub const fn lasting_schema() -> &'static Schema<DeviceField> {
+    const SCHEMA: Schema<DeviceField> = Schema::new(&[
+        Field::new(DeviceField::Serial, "serial", Kind::Text),
+        Field::new(DeviceField::Mac, "mac", Kind::Mac),
+        Field::new(DeviceField::Model, "model", Kind::Text),
+        Field::new(DeviceField::Hardware, "hardware", Kind::Text),
+        Field::new(DeviceField::FactoryFirmware, "factory_firmware", Kind::Version),
+        Field::new(DeviceField::Site, "site", Kind::Text),
+        Field::new(DeviceField::Position, "position", Kind::Text),
+        Field::new(DeviceField::Batch, "batch", Kind::Text),
+        Field::new(DeviceField::CreateTime, "create_time", Kind::Timestamp),
+        Field::new(DeviceField::Labels, "labels", Kind::Labels),
+        Field::new(DeviceField::Variables, "variables", Kind::Labels),
+    ]);
+    &SCHEMA
+}
+
+/// Checks a filter of devices, its groups being those of the catalog.
+///
+/// # Errors
+/// As [`Filter::check_with`].
+pub fn check_filter(filter: &Filter, catalog: &Catalog) -> Result<CheckedFilter<DeviceField>, FilterError> {
+    filter.check_with(schema(), catalog)
 }
 
 impl Record for Device {
@@ -138,16 +172,36 @@ impl Record for Device {
             DeviceField::TrustVersion => i64::try_from(self.trust).ok().map(Value::Int),
             DeviceField::Online => Some(Value::Bool(self.is_online())),
             DeviceField::PresenceTime => self.presence.map(|presence| Value::Timestamp(presence.since)),
-            DeviceField::Labels | DeviceField::Variables => None,
+            DeviceField::Group | DeviceField::Labels | DeviceField::Variables => None,
         }
     }
 
     fn label(&self, field: DeviceField, key: &str) -> Option<&str> {
-        let map = if field == DeviceField::Variables {
-            &self.variables
-        } else {
-            &self.labels
-        };
-        map.get(key).map(String::as_str)
+        match field {
+            DeviceField::Group => self.groups.get(key).map(GroupName::as_str),
+            DeviceField::Variables => self.variables.get(key).map(String::as_str),
+            DeviceField::Labels => self.labels.get(key).map(String::as_str),
+            DeviceField::Id
+            | DeviceField::Serial
+            | DeviceField::Mac
+            | DeviceField::Model
+            | DeviceField::Hardware
+            | DeviceField::Firmware
+            | DeviceField::FactoryFirmware
+            | DeviceField::Site
+            | DeviceField::Position
+            | DeviceField::State
+            | DeviceField::Verification
+            | DeviceField::Batch
+            | DeviceField::Row
+            | DeviceField::Generation
+            | DeviceField::CreateTime
+            | DeviceField::UpdateTime
+            | DeviceField::CloneSuspected
+            | DeviceField::CertificateNotAfter
+            | DeviceField::TrustVersion
+            | DeviceField::Online
+            | DeviceField::PresenceTime => None,
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! Expression + schema = checked filter.
 
+use super::MAX_COMPARISONS;
 use super::checked::{CheckedFilter, Node, Target};
 use super::convert;
 use super::error::{FilterError, Problem};
@@ -8,43 +9,59 @@ use super::mac;
 use super::pattern::Pattern;
 use super::predicate::{Predicate, Relation};
 use super::schema::{Field, Kind, Schema};
+use super::sets::{Set, Sets};
 use super::span::Spanned;
+use super::suggest::closest;
+
+/// What names mean in one filter.
+struct Scope<'s, F: 'static> {
+    schema: &'s Schema<F>,
+    sets: &'s dyn Sets<F>,
+    /// Comparisons that the rules of its sets may still ask: what one record can cost.
+    left: usize,
+}
 
 pub(super) fn check<F: Copy>(
     root: Option<&Expression>,
     schema: &Schema<F>,
+    sets: &dyn Sets<F>,
 ) -> Result<CheckedFilter<F>, FilterError> {
+    let mut scope = Scope {
+        schema,
+        sets,
+        left: MAX_COMPARISONS,
+    };
     Ok(CheckedFilter {
-        root: root.map(|root| node(root, schema)).transpose()?,
+        root: root.map(|root| node(root, &mut scope)).transpose()?,
     })
 }
 
-fn node<F: Copy>(expression: &Expression, schema: &Schema<F>) -> Result<Node<F>, FilterError> {
+fn node<F: Copy>(expression: &Expression, scope: &mut Scope<'_, F>) -> Result<Node<F>, FilterError> {
     Ok(match expression {
-        Expression::All(parts) => Node::All(nodes(parts, schema)?),
-        Expression::Any(parts) => Node::Any(nodes(parts, schema)?),
-        Expression::Not(inner) => Node::Not(Box::new(node(inner, schema)?)),
-        Expression::Compare(comparison) => test(comparison, schema)?,
+        Expression::All(parts) => Node::All(nodes(parts, scope)?),
+        Expression::Any(parts) => Node::Any(nodes(parts, scope)?),
+        Expression::Not(inner) => Node::Not(Box::new(node(inner, scope)?)),
+        Expression::Compare(comparison) => test(comparison, scope)?,
     })
 }
 
-fn nodes<F: Copy>(parts: &[Expression], schema: &Schema<F>) -> Result<Vec<Node<F>>, FilterError> {
-    parts.iter().map(|part| node(part, schema)).collect()
+fn nodes<F: Copy>(parts: &[Expression], scope: &mut Scope<'_, F>) -> Result<Vec<Node<F>>, FilterError> {
+    parts.iter().map(|part| node(part, scope)).collect()
 }
 
-fn test<F: Copy>(comparison: &Comparison, schema: &Schema<F>) -> Result<Node<F>, FilterError> {
-    let (target, predicate) = match resolve(&comparison.path, schema)? {
-        Place::Scalar(field) => (Target::Field(field.id), predicate(comparison, field.kind)?),
-        Place::Label(field, key) => (
+fn test<F: Copy>(comparison: &Comparison, scope: &mut Scope<'_, F>) -> Result<Node<F>, FilterError> {
+    let test = match resolve(&comparison.path, scope.schema)? {
+        Place::Scalar(field) if matches!(field.kind, Kind::Set(_)) => set(comparison, field, scope)?,
+        Place::Scalar(field) => Node::Test(Target::Field(field.id), predicate(comparison, field.kind)?),
+        Place::Label(field, key) => Node::Test(
             Target::Label(field.id, key.to_owned()),
             predicate(comparison, Kind::Text)?,
         ),
-        Place::Map(field) => (
+        Place::Map(field) => Node::Test(
             Target::Label(field.id, key(comparison, field.name)?),
             Predicate::Present,
         ),
     };
-    let test = Node::Test(target, predicate);
     Ok(match comparison.comparator.value {
         Comparator::NotEqual => Node::Not(Box::new(test)),
         Comparator::Equal
@@ -54,6 +71,42 @@ fn test<F: Copy>(comparison: &Comparison, schema: &Schema<F>) -> Result<Node<F>,
         | Comparator::GreaterOrEqual
         | Comparator::Has => test,
     })
+}
+
+/// Being in a set: the name on the record, or the rule of the set.
+fn set<F: Copy>(
+    comparison: &Comparison,
+    field: &'static Field<F>,
+    scope: &mut Scope<'_, F>,
+) -> Result<Node<F>, FilterError> {
+    equality_only(comparison, field.kind)?;
+    let argument = &comparison.argument;
+    let name = argument.value.exact().ok_or_else(|| {
+        FilterError::new(Problem::WildcardNotApplicable, argument.span)
+            .with_hint(format!("{} is named in full", field.kind.noun()))
+    })?;
+    let listed = || {
+        let target = Target::Label(field.id, name.to_owned());
+        Node::Test(target, Predicate::Matches(argument.value.clone()))
+    };
+    match scope.sets.find(field.id, name) {
+        Some(Set::Listed) => Ok(listed()),
+        Some(Set::Ruled(rule)) => {
+            let problem = || {
+                FilterError::new(Problem::TooManyComparisons, argument.span)
+                    .with_hint("those of its sets are counted, too")
+            };
+            scope.left = scope.left.checked_sub(rule.comparisons()).ok_or_else(problem)?;
+            Ok(rule.root.clone().unwrap_or_else(|| Node::All(Vec::new())))
+        }
+        None => {
+            let error = convert::invalid(argument, field.kind);
+            Err(match closest(name, scope.sets.names(field.id).into_iter()) {
+                Some(closest) => error.with_hint(format!("did you mean {closest}?")),
+                None => error,
+            })
+        }
+    }
 }
 
 /// What a path leads to.
@@ -125,10 +178,12 @@ fn predicate(comparison: &Comparison, kind: Kind) -> Result<Predicate, FilterErr
     }
     let relation = relation(comparison.comparator.value);
     Ok(match kind {
-        Kind::Text | Kind::Labels if relation == Relation::Equal => {
+        Kind::Text | Kind::Labels | Kind::Set(_) if relation == Relation::Equal => {
             Predicate::Matches(argument.value.clone())
         }
-        Kind::Text | Kind::Labels => Predicate::Text(relation, convert::exact(argument)?.to_owned()),
+        Kind::Text | Kind::Labels | Kind::Set(_) => {
+            Predicate::Text(relation, convert::exact(argument)?.to_owned())
+        }
         Kind::Mac if relation == Relation::Equal => Predicate::Matches(mac::pattern(argument)?),
         Kind::Mac => Predicate::Text(relation, mac::exact(argument)?),
         Kind::Enum(names) => {

@@ -36,8 +36,38 @@ pub fn evaluate<R: Record>(filter: &CheckedFilter<R::Field>, record: &R) -> bool
     filter.root.as_ref().is_none_or(|root| root.holds(record))
 }
 
+impl<F> CheckedFilter<F> {
+    /// How many comparisons it makes of one record, at most.
+    pub(super) fn comparisons(&self) -> usize {
+        self.root.as_ref().map_or(0, Node::comparisons)
+    }
+
+    /// Whether it asks any of these fields.
+    pub fn asks(&self, mut is_one: impl FnMut(&F) -> bool) -> bool {
+        self.root.as_ref().is_some_and(|root| root.asks(&mut is_one))
+    }
+}
+
+impl<F> Node<F> {
+    fn comparisons(&self) -> usize {
+        match self {
+            Self::All(parts) | Self::Any(parts) => parts.iter().map(Self::comparisons).sum(),
+            Self::Not(inner) => inner.comparisons(),
+            Self::Test(..) => 1,
+        }
+    }
+
+    fn asks(&self, is_one: &mut impl FnMut(&F) -> bool) -> bool {
+        match self {
+            Self::All(parts) | Self::Any(parts) => parts.iter().any(|part| part.asks(is_one)),
+            Self::Not(inner) => inner.asks(is_one),
+            Self::Test(Target::Field(field) | Target::Label(field, _), _) => is_one(field),
+        }
+    }
+}
+
 impl<F: Copy> Node<F> {
-    /// The recursion is bounded by the depth that the parser allows.
+    /// The recursion is bounded by the depth that the parser allows, once more for the rule of a set.
     fn holds<R: Record<Field = F>>(&self, record: &R) -> bool {
         match self {
             Self::All(parts) => parts.iter().all(|part| part.holds(record)),

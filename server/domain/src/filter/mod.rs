@@ -76,6 +76,7 @@
 //! - **Missing values.** A comparison with a missing value is false, except `!=`, which AIP-160
 //!   defines as "true unless equal": `a != b` is always the same as `NOT a = b`. So
 //!   `labels.env != prod` matches what has no such label; add `labels:env` to exclude it.
+//! - `group = canary`: it is in that set of records. A set is named in full, and only `=`, `!=` and `:` apply.
 //! - Not supported: values without a field (`prod`), functions, and groups of values
 //!   (`a = (b OR c)`). Each is refused with a hint.
 //!
@@ -97,6 +98,7 @@ mod plan;
 mod predicate;
 mod record;
 mod schema;
+mod sets;
 mod span;
 mod suggest;
 pub(crate) mod timestamp;
@@ -112,9 +114,10 @@ pub use expression::Comparator;
 pub use plan::{Bound, Conjunct};
 pub use record::{Record, Short, Value};
 pub use schema::{Field, Kind, Schema};
-pub(crate) use suggest::closest;
+pub use sets::{Set, Sets};
 
 use expression::Expression;
+pub(crate) use suggest::closest;
 
 /// The longest filter, as written and in canonical form, in bytes. It travels in query strings
 /// and page tokens, where proxies commonly stop at 8 KiB.
@@ -152,7 +155,19 @@ impl Filter {
     /// The first comparison that makes no sense for this listing: an unknown field, an operator
     /// its type does not have, or a value it cannot have.
     pub fn check<F: Copy>(&self, schema: &Schema<F>) -> Result<CheckedFilter<F>, FilterError> {
-        check::check(self.root.as_ref(), schema)
+        self.check_with(schema, &sets::AllListed)
+    }
+
+    /// The same, where `sets` says what the names of sets mean: of a set with a rule, the rule takes the place of the name.
+    ///
+    /// # Errors
+    /// As [`Filter::check`]; and a set that is not there, or sets that ask more comparisons than a filter may have.
+    pub fn check_with<F: Copy>(
+        &self,
+        schema: &Schema<F>,
+        sets: &dyn Sets<F>,
+    ) -> Result<CheckedFilter<F>, FilterError> {
+        check::check(self.root.as_ref(), schema, sets)
     }
 }
 

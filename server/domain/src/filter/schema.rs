@@ -36,6 +36,8 @@ pub enum Kind {
     Timestamp,
     /// A semantic version in precedence order, so build metadata never counts. Every operator.
     Version,
+    /// Sets of records, by their names; what one is called, such as `a group`. `=`, `!=`, `:`.
+    Set(&'static str),
     /// Text under keys: `labels:KEY`, `labels.KEY = VALUE` and all else that text can do.
     Labels,
 }
@@ -84,6 +86,7 @@ impl Kind {
             Self::Int => "a whole number",
             Self::Timestamp => "a time",
             Self::Version => "a version",
+            Self::Set(noun) => noun,
             Self::Labels => "labels",
         }
     }

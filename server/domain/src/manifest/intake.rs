@@ -16,7 +16,11 @@ use crate::{
     ids::DeviceId,
     names::{ModelName, SiteCode},
 };
-use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// What a new device gets from outside.
 #[derive(Debug, Clone, Copy)]
@@ -177,7 +181,7 @@ impl Intake {
         let places = catalog
             .sites
             .iter()
-            .map(|(code, site)| (code.clone(), Place::new(site)))
+            .map(|(code, site)| (code.clone(), Place::new(&catalog, site)))
             .collect();
         Self {
             catalog,
@@ -245,11 +249,22 @@ impl Intake {
         mac_is_free(row, holders, None)?;
         let lifecycle = expected(row.claim.as_deref(), fresh)?;
         match &valid.target {
-            Rendered::Whole(target) => Ok(RowOutcome::Created(Box::new(created(
-                row, target, fresh, lifecycle,
-            )))),
+            Rendered::Whole(target) => {
+                let device = created(row, target, fresh, lifecycle);
+                Ok(RowOutcome::Created(Box::new(self.born(device)?)))
+            }
             Rendered::Lacking(problems) => Err(problems.clone()),
         }
+    }
+
+    /// A new device, which may be in groups by its birth: of that a row knew nothing when it was checked.
+    fn born(&self, mut device: Device) -> Result<Device, Vec<Problem>> {
+        if let Some(plan) = self.plan(device.model.as_str())
+            && plan.recipe().is_ok_and(Recipe::asks_birth)
+        {
+            device.target = self.retarget(&device, plan)?;
+        }
+        Ok(device)
     }
 
     fn update(
@@ -460,6 +475,7 @@ fn created(row: &DeviceRow, target: &desired::Target, fresh: &Fresh, lifecycle: 
         alarm: None,
         renew_from: None,
         trust: 0,
+        groups: BTreeSet::new(),
         presence: None,
     }
 }

@@ -8,7 +8,7 @@ use muster_domain::{
     device::{ClaimWindow, Credential, Device, Lifecycle, Origin, Verification},
     ids::{BatchId, DeviceId},
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub(crate) fn at(seconds: u64) -> Timestamp {
     Timestamp::from_seconds(1000 + seconds)
@@ -71,6 +71,7 @@ pub(crate) fn device() -> Device {
         alarm: None,
         renew_from: None,
         trust: 0,
+        groups: BTreeSet::new(),
         presence: None,
     }
 }

@@ -5,6 +5,7 @@ mod claims;
 mod explained;
 mod filters;
 mod forecast;
+mod layered;
 mod lives;
 mod presence;
 mod reports;

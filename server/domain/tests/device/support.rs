@@ -8,7 +8,7 @@ use muster_domain::{
     device::{ClaimIntent, ClaimWindow, Credential, Device, Lifecycle, Origin, Transition, Verification},
     ids::{BatchId, DeviceId},
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub(crate) const EXPIRY: Timestamp = Timestamp::from_seconds(1000);
 
@@ -72,6 +72,7 @@ pub(crate) fn registered() -> Device {
         alarm: None,
         renew_from: None,
         trust: 0,
+        groups: BTreeSet::new(),
         presence: None,
     }
 }

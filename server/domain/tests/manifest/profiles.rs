@@ -7,7 +7,7 @@ use muster_domain::{
         SiteSource, TEMPLATE_LIMIT,
     },
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 fn source(parameters: &[(&str, ParameterType, Option<&str>)], files: &[(&str, &str)]) -> ProfileSource {
     let parameter = |&(key, kind, default): &(&str, ParameterType, Option<&str>)| {
@@ -237,6 +237,9 @@ fn render(
         position: Some("Hall \"1\""),
         labels: &texts(&[("env", "lab")]),
         variables: &texts(&[("port", "8080"), ("on", "False"), ("rate", "2"), ("empty", "")]),
+        groups: &BTreeSet::new(),
+        birth: None,
+        underlay: None,
     };
     let rendered = profile.renderer().unwrap().render(&facts);
     rendered
@@ -345,6 +348,9 @@ fn rendered(key: &str, template: &str) -> Result<String, String> {
         position: Some("Hall \"1\""),
         labels: &labels,
         variables: &variables,
+        groups: &BTreeSet::new(),
+        birth: None,
+        underlay: None,
     };
     let renderer = profile.renderer().unwrap();
     // Whatever it is, a device whose desired state is on record gets it again.

@@ -15,7 +15,13 @@ use muster_domain::{
         RowOutcome,
     },
 };
-use std::{collections::BTreeMap, fmt::Write as _, io::Cursor, sync::Arc, time::Instant};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+    io::Cursor,
+    sync::Arc,
+    time::Instant,
+};
 
 const ROWS: u32 = 500_000;
 
@@ -200,6 +206,9 @@ fn files_a_second() {
         position: Some("Hall 1"),
         labels: &labels,
         variables: &variables,
+        groups: &BTreeSet::new(),
+        birth: None,
+        underlay: None,
     };
     let times = |render: &dyn Fn() -> usize| {
         (0..ROWS / 10)

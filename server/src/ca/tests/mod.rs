@@ -171,6 +171,7 @@ fn device(number: u32) -> Device {
         alarm: None,
         renew_from: None,
         trust: 0,
+        groups: std::collections::BTreeSet::new(),
         presence: None,
     }
 }

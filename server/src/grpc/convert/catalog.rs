@@ -1,18 +1,19 @@
-//! Models, sites, profiles, firmware policies, naming rules, mappings.
+//! Models, sites, groups, profiles, firmware policies, naming rules, mappings.
 
 use super::{name, optional_name, timestamp};
 use muster_domain::{
     Code, Refusal,
     catalog::{
-        Applied, Model, ModelSource, NamingRule, NamingRuleSource, ParameterSource, ParameterType, Profile,
-        ProfileSource, Resource, Revision, Site, SiteSource,
+        Applied, Group, GroupSource, LayerSource, Model, ModelSource, NamingRule, NamingRuleSource,
+        ParameterSource, ParameterType, Profile, ProfileSource, Resource, Revision, Site, SiteSource,
+        ValuesSource,
     },
     manifest::{CheckedMapping, MAPPING_SOURCE_LIMIT, MappingSource},
     names::PolicyName,
 };
 use muster_firmware_policy::FirmwarePolicy;
 use muster_proto::v1;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use v1::{apply_response::outcome::Action, profile::parameter::Type, resource::Resource as Wire};
 
 /// A resource of an apply call, and the message of its revision; every mistake at its field.
@@ -25,6 +26,10 @@ pub(crate) fn resource(wire: &v1::Resource) -> Result<(Resource, String), Vec<Re
         )),
         Some(Wire::Site(site)) => Ok((
             Resource::Site(site_source(site).map_err(one)?.check()?),
+            String::new(),
+        )),
+        Some(Wire::Group(group)) => Ok((
+            Resource::Group(group_source(group).map_err(one)?.check()?),
             String::new(),
         )),
         Some(Wire::Profile(profile)) => {
@@ -158,6 +163,25 @@ pub(crate) fn site(site: &Site) -> v1::Site {
     }
 }
 
+fn group_source(wire: &v1::Group) -> Result<GroupSource, Refusal> {
+    Ok(GroupSource {
+        name: name(&wire.name, "groups", "name")?.to_owned(),
+        description: wire.description.clone(),
+        rank: wire.rank,
+        filter: wire.filter.clone(),
+    })
+}
+
+pub(crate) fn group(group: &Group) -> v1::Group {
+    let source = GroupSource::from(group);
+    v1::Group {
+        name: format!("groups/{}", source.name),
+        description: source.description,
+        rank: source.rank,
+        filter: source.filter,
+    }
+}
+
 fn profile_source(wire: &v1::Profile) -> Result<ProfileSource, Refusal> {
     let parameters = wire.parameters.iter().map(|(key, parameter)| {
         let kind = match Type::try_from(parameter.r#type) {
@@ -190,10 +214,44 @@ fn profile_source(wire: &v1::Profile) -> Result<ProfileSource, Refusal> {
         name: name(&wire.name, "profiles", "name")?.to_owned(),
         message: String::new(),
         parameters: parameters.collect::<Result<_, _>>()?,
+        values: wire.values.clone().map(values_source).unwrap_or_default(),
         files: wire.files.clone().into_iter().collect(),
         // The registry's to say.
         secrets: BTreeMap::new(),
     })
+}
+
+fn values_source(wire: v1::profile::Values) -> ValuesSource {
+    let layers = |wire: HashMap<String, v1::profile::Layer>| {
+        let layers = wire.into_iter();
+        layers
+            .map(|(name, layer)| (name, LayerSource(layer.values.into_iter().collect())))
+            .collect()
+    };
+    ValuesSource {
+        organisation: LayerSource(wire.organisation.into_iter().collect()),
+        models: layers(wire.models),
+        sites: layers(wire.sites),
+        groups: layers(wire.groups),
+    }
+}
+
+fn values(source: ValuesSource) -> v1::profile::Values {
+    let layers = |layers: BTreeMap<String, LayerSource>| {
+        let layers = layers.into_iter();
+        layers
+            .map(|(name, layer)| {
+                let values = layer.0.into_iter().collect();
+                (name, v1::profile::Layer { values })
+            })
+            .collect()
+    };
+    v1::profile::Values {
+        organisation: source.organisation.0.into_iter().collect(),
+        models: layers(source.models),
+        sites: layers(source.sites),
+        groups: layers(source.groups),
+    }
 }
 
 pub(crate) fn revision_info<T>(revision: &Revision<T>) -> v1::RevisionInfo {
@@ -232,6 +290,7 @@ pub(crate) fn profile(revision: &Revision<Profile>) -> v1::Profile {
     v1::Profile {
         name: format!("profiles/{}", source.name),
         parameters: parameters.collect(),
+        values: (!source.values.is_empty()).then(|| values(source.values)),
         files: source.files.into_iter().collect(),
         secrets: source.secrets.into_iter().collect(),
         revision: Some(revision_info(revision)),

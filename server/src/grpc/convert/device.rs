@@ -1,7 +1,7 @@
 //! Devices.
 
 use super::timestamp;
-use crate::service::Told;
+use crate::{service::Told, store::GroupOutcome};
 use muster_domain::{
     desired::Target,
     device::{
@@ -76,8 +76,33 @@ pub(crate) fn device(device: &Device) -> v1::Device {
             not_after: Some(timestamp(successor.intent.not_after)),
             issued: successor.issued,
         }),
+        groups: device
+            .groups
+            .iter()
+            .map(|group| format!("groups/{group}"))
+            .collect(),
+        // Looked for where one device is asked for.
+        matching_groups: Vec::new(),
         // Cells of a row can be 64 KiB: pages of devices go without.
         kept: HashMap::new(),
+    }
+}
+
+/// What became of a device in a group, under the name that the request has for it.
+pub(crate) fn membership(
+    device: String,
+    outcome: &GroupOutcome,
+) -> v1::update_group_members_response::Outcome {
+    use v1::update_group_members_response::outcome::Result as Became;
+    let (result, refusal) = match outcome {
+        Ok(Some(_)) => (Became::Updated, None),
+        Ok(None) => (Became::Unchanged, None),
+        Err(refusal) => (Became::Failed, Some(super::refusal(refusal))),
+    };
+    v1::update_group_members_response::Outcome {
+        device,
+        result: result.into(),
+        refusal,
     }
 }
 

@@ -17,8 +17,8 @@ use muster_domain::{
         Planner, Standing, Tally, Target, TargetDigest, TargetState, spread,
     },
     desired::Digests,
-    device::{Device, schema},
-    filter::Filter,
+    device::{Device, DeviceField, check_filter},
+    filter::{CheckedFilter, Filter},
     ids::{ChangeId, DeviceId},
     names::{ModelName, SiteCode},
 };
@@ -135,7 +135,7 @@ impl Service {
         };
         let catalog = self.store.catalog();
         let mut query = DeviceQuery {
-            filter: filter(&change.filter)?,
+            filter: filter(&change.filter, &catalog)?,
             after: None,
             limit: PAGE,
             scan_limit: SCANNED,
@@ -224,14 +224,12 @@ impl Service {
     }
 }
 
-/// The filter of a change, which was read when the change was made.
-fn filter(
-    text: &str,
-) -> Result<Option<muster_domain::filter::CheckedFilter<muster_domain::device::DeviceField>>, Refusal> {
+/// The filter of a change, which was read when the change was made; its groups are those of now.
+fn filter(text: &str, catalog: &Catalog) -> Result<Option<CheckedFilter<DeviceField>>, Refusal> {
     if text.is_empty() {
         return Ok(None);
     }
-    let read = Filter::parse(text).and_then(|filter| filter.check(schema()));
+    let read = Filter::parse(text).and_then(|filter| check_filter(&filter, catalog));
     read.map(Some)
         .map_err(|why| Refusal::new(Code::FilterInvalid, why.to_string()).at("filter"))
 }

@@ -12,8 +12,8 @@ use muster_domain::{
     Code, Refusal, Timestamp,
     audit::{Action, Actor, Event},
     catalog::{
-        Applied, Catalog, ModelSource, NamingRuleSource, Profile, ProfileSource, Resource, Revision,
-        RevisionNumber, Site, SiteSource,
+        Applied, Catalog, Group, GroupSource, ModelSource, NamingRuleSource, Profile, ProfileSource,
+        Resource, Revision, RevisionNumber, Site, SiteSource,
     },
     manifest::{CheckedMapping, MappingSource},
     names::{ModelName, OperatorName},
@@ -113,6 +113,11 @@ fn plan(txn: &Txn<'_>, request: &Request) -> Result<Planned, StoreError> {
             );
         }
         references(&next, resource, &mut wrong);
+        if let Resource::Group(group) = resource
+            && let Some(why) = has_members(txn.tables(), group)?
+        {
+            wrong(Code::GroupInvalid, "filter", why);
+        }
     }
     Ok(if problems.is_empty() {
         Ok((next, applied))
@@ -139,6 +144,11 @@ fn add(
             let before = next.sites.insert(site.code.clone(), Arc::new(site.clone()));
             let changes = changes::<SiteSource>(&tables.sites, site.code.as_str())?;
             replaced(before.map(|before| *before == *site), changes)
+        }
+        Resource::Group(group) => {
+            let before = next.groups.insert(group.name.clone(), Arc::new(group.clone()));
+            let changes = changes::<GroupSource>(&tables.groups, group.name.as_str())?;
+            replaced(before.map(|before| *before == *group), changes)
         }
         Resource::Profile(profile) => {
             let revisions = next.profiles.entry(profile.name.clone()).or_default();
@@ -248,7 +258,12 @@ fn references(next: &Catalog, resource: &Resource, wrong: &mut impl FnMut(Code, 
         },
         Resource::NamingRule(rule) => models_exist(next, &rule.models, wrong),
         Resource::Mapping(mapping) => models_exist(next, mapping.models(), wrong),
-        Resource::Profile(_) | Resource::FirmwarePolicy(..) => {}
+        Resource::Profile(profile) => {
+            for refusal in next.values_fit(profile).err().unwrap_or_default() {
+                wrong(refusal.code, &refusal.field, refusal.message);
+            }
+        }
+        Resource::Group(_) | Resource::FirmwarePolicy(..) => {}
     }
 }
 
@@ -258,6 +273,17 @@ fn models_exist(next: &Catalog, models: &[ModelName], wrong: &mut impl FnMut(Cod
         let why = format!("there is no models/{model}");
         wrong(Code::ReferenceMissing, &format!("models[{place}]"), why);
     }
+}
+
+/// Why a group cannot go by a filter: devices are in it that operators added.
+fn has_members(tables: &Tables<'_>, group: &Group) -> Result<Option<String>, StoreError> {
+    let name = group.name.as_str();
+    let mut members = tables.by_group.range((name, 0)..=(name, u128::MAX))?;
+    let is_kept = group.rule.is_some() && members.next().is_some();
+    Ok(
+        is_kept
+            .then(|| "cannot be given to a group that devices were added to; remove them first".to_owned()),
+    )
 }
 
 /// Does the way up from this site come back to it?
@@ -299,6 +325,15 @@ fn record(txn: &mut Txn<'_>, request: &Request, applied: &[Applied]) -> Result<(
                 tables
                     .sites
                     .insert(site.code.as_str(), record.encode()?.as_slice())?;
+            }
+            Resource::Group(group) => {
+                let record = Replaceable {
+                    changes: number,
+                    source: GroupSource::from(group),
+                };
+                tables
+                    .groups
+                    .insert(group.name.as_str(), record.encode()?.as_slice())?;
             }
             Resource::Profile(profile) => {
                 let text = ProfileText::of(&ProfileSource::from(profile));
@@ -349,6 +384,11 @@ pub(super) fn load(view: &View) -> Result<Catalog, StoreError> {
         let record = Replaceable::<SiteSource>::from_guard(entry?.1)?;
         let site = record.source.check().map_err(|why| unsound("sites", &why))?;
         catalog.sites.insert(site.code.clone(), Arc::new(site));
+    }
+    for entry in view.groups.iter()? {
+        let record = Replaceable::<GroupSource>::from_guard(entry?.1)?;
+        let group = record.source.check().map_err(|why| unsound("groups", &why))?;
+        catalog.groups.insert(group.name.clone(), Arc::new(group));
     }
     for entry in view.naming_rules.iter()? {
         let record = Replaceable::<NamingRuleSource>::from_guard(entry?.1)?;

@@ -69,6 +69,7 @@ pub(super) struct Expected {
     counts: Deltas,
     macs: u64,
     sites: u64,
+    groups: u64,
     keys: u64,
     identities: u64,
     pub(super) batches: BTreeMap<BatchId, u64>,
@@ -111,6 +112,12 @@ impl Check<'_> {
             self.expected.sites += 1;
             let indexed = view.by_site.get((site.as_str(), id))?.is_some();
             self.expect(indexed, || format!("{}: site index", device.id));
+        }
+        for group in &device.groups {
+            self.expected.groups += 1;
+            let indexed = view.by_group.get((group.as_str(), id))?.is_some();
+            let is_there = view.groups.get(group.as_str())?.is_some();
+            self.expect(indexed && is_there, || format!("{}: group index", device.id));
         }
         let state = state_key(device.lifecycle.state());
         let verification = verification_key(device.verification.state());
@@ -168,6 +175,7 @@ impl Check<'_> {
             ("address index", view.macs.len()?, self.expected.macs),
             ("model index", view.by_model.len()?, devices),
             ("site index", view.by_site.len()?, self.expected.sites),
+            ("group index", view.by_group.len()?, self.expected.groups),
             ("state index", view.by_state.len()?, devices),
             ("verification index", view.by_verification.len()?, devices),
             ("batch index", view.by_batch.len()?, devices),

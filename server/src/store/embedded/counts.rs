@@ -3,7 +3,7 @@
 use crate::store::{Counts, StoreError};
 use muster_domain::{
     device::{Device, LifecycleState, VerificationState},
-    names::{ModelName, SiteCode},
+    names::{GroupName, ModelName, SiteCode},
 };
 use redb::{ReadableTable, Table};
 use std::collections::BTreeMap;
@@ -16,6 +16,7 @@ pub(super) enum Count {
     Verification(VerificationState),
     Model(ModelName),
     Site(SiteCode),
+    Group(GroupName),
 }
 
 impl Count {
@@ -26,6 +27,7 @@ impl Count {
             Self::Verification(state) => (2, state.as_str()),
             Self::Model(model) => (3, model.as_str()),
             Self::Site(site) => (4, site.as_str()),
+            Self::Group(group) => (5, group.as_str()),
         }
     }
 
@@ -43,6 +45,7 @@ impl Count {
                 .map(Self::Verification),
             3 => name.parse().ok().map(Self::Model),
             4 => name.parse().ok().map(Self::Site),
+            5 => name.parse().ok().map(Self::Group),
             _ => None,
         }
         .ok_or_else(unknown)
@@ -56,7 +59,9 @@ impl Count {
             Self::Verification(device.verification.state()),
             Self::Model(device.model.clone()),
         ];
-        always.into_iter().chain(device.site.clone().map(Self::Site))
+        let groups = device.groups.iter().cloned().map(Self::Group);
+        let site = device.site.clone().map(Self::Site);
+        always.into_iter().chain(site).chain(groups)
     }
 }
 
@@ -122,6 +127,7 @@ impl Deltas {
                 Count::Verification(state) => change(&mut counts.verifications, state, by),
                 Count::Model(model) => change(&mut counts.models, model, by),
                 Count::Site(site) => change(&mut counts.sites, site, by),
+                Count::Group(group) => change(&mut counts.groups, group, by),
             }
         }
     }

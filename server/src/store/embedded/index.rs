@@ -49,6 +49,7 @@ pub(super) fn replace_all(txn: &mut Txn<'_>, changes: &[(&Device, &Device)]) -> 
         tables.devices.insert(after.id.as_u128(), record.as_slice())?;
     }
     replace_macs(tables, changes)?;
+    replace_groups(tables, changes)?;
     let (old, new) = moved(changes, |device| Some(device.model.as_str()));
     move_group("by_model", &mut tables.by_model, old, new)?;
     let (old, new) = moved(changes, |device| device.site.as_ref().map(SiteCode::as_str));
@@ -69,6 +70,19 @@ fn replace_macs(tables: &mut Tables<'_>, changes: &[(&Device, &Device)]) -> Resu
     for (_, after) in moved() {
         if let Some(mac) = after.mac {
             insert_new("macs", &mut tables.macs, mac.key(), after.id.as_u128())?;
+        }
+    }
+    Ok(())
+}
+
+fn replace_groups(tables: &mut Tables<'_>, changes: &[(&Device, &Device)]) -> Result<(), StoreError> {
+    for (before, after) in changes {
+        let id = after.id.as_u128();
+        for group in before.groups.difference(&after.groups) {
+            tables.by_group.remove((group.as_str(), id))?;
+        }
+        for group in after.groups.difference(&before.groups) {
+            tables.by_group.insert((group.as_str(), id), ())?;
         }
     }
     Ok(())
@@ -122,6 +136,9 @@ pub(super) fn remove(txn: &mut Txn<'_>, device: &Device) -> Result<(), StoreErro
     tables.by_model.remove((device.model.as_str(), id))?;
     if let Some(site) = &device.site {
         tables.by_site.remove((site.as_str(), id))?;
+    }
+    for group in &device.groups {
+        tables.by_group.remove((group.as_str(), id))?;
     }
     let state = state_key(device.lifecycle.state());
     tables.by_state.remove((state, id))?;
@@ -203,6 +220,11 @@ fn create_groups(tables: &mut Tables<'_>, devices: &[&Device]) -> Result<(), Sto
         .iter()
         .filter_map(|device| Some((device.site.as_ref()?.as_str(), device.id.as_u128())));
     insert_group("by_site", &mut tables.by_site, sites.collect())?;
+    let groups = devices.iter().flat_map(|device| {
+        let id = device.id.as_u128();
+        device.groups.iter().map(move |group| (group.as_str(), id))
+    });
+    insert_group("by_group", &mut tables.by_group, groups.collect())?;
     let states = devices
         .iter()
         .map(|device| (state_key(device.lifecycle.state()), device.id.as_u128()));
@@ -306,6 +328,7 @@ fn count(txn: &mut Txn<'_>, devices: &[&Device]) {
     let alike = |a: &Device, b: &Device| {
         a.model == b.model
             && a.site == b.site
+            && a.groups == b.groups
             && a.lifecycle.state() == b.lifecycle.state()
             && a.verification.state() == b.verification.state()
     };

@@ -39,6 +39,7 @@ enum Plan<'q> {
     Online,
     Model(&'q str),
     Site(&'q str),
+    Group(&'q str),
     State(LifecycleState),
     Verification(VerificationState),
     Batch(BatchId),
@@ -108,7 +109,9 @@ fn plan<'q>(
 ) -> Result<Plan<'q>, StoreError> {
     let mut best = (counts.devices, Plan::All);
     for Conjunct { target, bound } in filter.conjuncts() {
-        let Target::Field(field) = target else { continue };
+        let (Target::Field(field) | Target::Label(field @ DeviceField::Group, _)) = target else {
+            continue;
+        };
         let text = match bound {
             Bounds::Equal(Value::Text(text) | Value::Enum(text)) => text,
             Bounds::Prefix(prefix) if *field == DeviceField::Serial => {
@@ -134,6 +137,7 @@ fn plan<'q>(
             DeviceField::Mac => (1, few(by_mac(view, text)?)),
             DeviceField::Model => (counts.models.get(text).copied().unwrap_or(0), Plan::Model(text)),
             DeviceField::Site => (counts.sites.get(text).copied().unwrap_or(0), Plan::Site(text)),
+            DeviceField::Group => (counts.groups.get(text).copied().unwrap_or(0), Plan::Group(text)),
             DeviceField::State => {
                 let state = LifecycleState::ALL
                     .into_iter()
@@ -224,6 +228,7 @@ fn ids<'v>(
         }
         Plan::Model(model) => range!(by_model, *model),
         Plan::Site(site) => range!(by_site, *site),
+        Plan::Group(group) => range!(by_group, *group),
         Plan::State(state) => range!(by_state, state_key(*state)),
         Plan::Verification(state) => range!(by_verification, verification_key(*state)),
         Plan::Batch(batch) => range!(by_batch, batch.as_u128()),

@@ -14,6 +14,7 @@ mod decide;
 mod devices;
 mod file;
 mod former;
+mod groups;
 mod imports;
 mod index;
 mod inventory;

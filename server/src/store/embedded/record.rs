@@ -10,7 +10,7 @@ use muster_domain::{
     access::Operator,
     audit::Entry,
     batch::{Batch, PartRecord},
-    catalog::{ModelSource, NamingRuleSource, ProfileSource, Revision, SiteSource},
+    catalog::{GroupSource, ModelSource, NamingRuleSource, ProfileSource, Revision, SiteSource},
     certificate::CertificateRecord,
     change::{ChangeRecord, Exclusion, Target},
     device::{Device, Presence},
@@ -61,7 +61,7 @@ fn whole<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
     }
 }
 
-/// Models, sites and naming rules are replaced as a whole; the record counts how often.
+/// Models, sites, groups and naming rules are replaced as a whole; the record counts how often.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(in crate::store) struct Replaceable<T> {
     /// From 1.
@@ -126,7 +126,7 @@ macro_rules! records {
 }
 
 records! {
-    Device: "devices" v 4, 1 => former::DeviceV1, 2 => former::DeviceV2, 3 => former::DeviceV3;
+    Device: "devices" v 5, 1 => former::DeviceV1, 2 => former::DeviceV2, 3 => former::DeviceV3, 4 => former::DeviceV4;
     Presence: "presence" v 1;
     CertificateRecord: "certificates" v 2, 1 => former::CertificateV1;
     Batch: "batches" v 2, 1 => former::BatchV1;
@@ -134,6 +134,7 @@ records! {
     PartRecord: "parts" v 1;
     Replaceable<ModelSource>: "models" v 3, 1 => Replaceable<former::ModelV1>, 2 => Replaceable<former::ModelV2>;
     Replaceable<SiteSource>: "sites" v 1;
+    Replaceable<GroupSource>: "groups" v 1;
     Replaceable<NamingRuleSource>: "naming_rules" v 1;
     Revision<ProfileText>: "profiles" v 2, 1 => former::ProfileV1;
     Revision<FirmwarePolicy>: "policies" v 1;

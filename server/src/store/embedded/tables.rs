@@ -63,6 +63,8 @@ tables! {
     MODELS_INDEX by_model: (&'static str, u128) => ();
     /// Devices by site.
     SITES_INDEX by_site: (&'static str, u128) => ();
+    /// Devices by static group.
+    GROUPS_INDEX by_group: (&'static str, u128) => ();
     /// Devices by standing.
     STATES_INDEX by_state: (u8, u128) => ();
     /// Devices by verdict.
@@ -107,6 +109,8 @@ tables! {
     MODELS models: &'static str => &'static [u8];
     /// Sites by code.
     SITES sites: &'static str => &'static [u8];
+    /// Groups by name.
+    GROUPS groups: &'static str => &'static [u8];
     /// Revisions of profiles.
     PROFILES profiles: (&'static str, u32) => &'static [u8];
     /// Revisions of firmware policies.

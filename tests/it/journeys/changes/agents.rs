@@ -13,7 +13,7 @@ use muster_tests::{Running, World, grpc, until};
 use std::time::Duration;
 
 /// Gateways with agents; what a profile says with the word BROKEN in it, they refuse.
-async fn agents(world: &World, count: u32) -> Vec<(String, Running)> {
+pub(super) async fn agents(world: &World, count: u32) -> Vec<(String, Running)> {
     let mut running = Vec::new();
     for (serial, code) in world.gateways(count).await {
         let settings = world

@@ -2,6 +2,7 @@
 
 mod agents;
 mod hands;
+mod layers;
 mod secrets;
 
 use muster_proto::v1::{

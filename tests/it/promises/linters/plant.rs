@@ -78,6 +78,7 @@ fn device(id: DeviceId, now: Timestamp, identity: Identity) -> Device {
         alarm: None,
         renew_from: None,
         trust: 0,
+        groups: std::collections::BTreeSet::new(),
         presence: None,
     }
 }

@@ -35,8 +35,8 @@ pub(crate) struct Diff {
 }
 
 const HELP: &str = "\
-Exits with 0 when both sides say the same, with 9 when they differ. Parameters are compared as TOML. A profile of a
-file has the revisions of secrets that applying it would pin.
+Exits with 0 when both sides say the same, with 9 when they differ. Parameters and layered values are compared as TOML. A profile of
+a file has the revisions of secrets that applying it would pin.
 
 Examples:
   muster profile diff gateway                       what the newest revision changed

@@ -1,6 +1,7 @@
 //! `muster profile`: what other kinds have, and what shows what a profile does before it does it.
 
 mod diff;
+mod explain;
 mod history;
 mod lint;
 mod render;
@@ -14,6 +15,7 @@ use super::{
 use crate::{
     apply::{Kind, read_path},
     cli::Session,
+    client::Client,
     exit::Exit,
     failure::Failure,
     render::Subject,
@@ -30,6 +32,7 @@ pub(crate) enum Command {
     History(history::History),
     Diff(diff::Diff),
     Render(render::Render),
+    Explain(explain::Explain),
     Lint(lint::Lints),
     Test(test::Test),
 }
@@ -40,6 +43,7 @@ impl Command {
             Self::Catalog(command) => command.run(session).await?,
             Self::History(history) => history.run(session).await?,
             Self::Render(render) => render.run(session).await?,
+            Self::Explain(explain) => explain.run(session).await?,
             Self::Diff(diff) => return diff.run(session).await,
             Self::Lint(lint) => return lint.run(session).await,
             Self::Test(test) => return test.run(session),
@@ -89,26 +93,43 @@ fn from_file(file: &Path, name: Option<&str>) -> Result<v1::Profile, Failure> {
     }
 }
 
+/// A device with all that its layers depend on: its site and those above, and the groups that there are.
 async fn of_device(session: &Session<'_>, device: Named) -> Result<Subject, Failure> {
     let mut client = session.client().await?;
     let name = device.resource();
-    let device = client
-        .devices
-        .get_device(v1::GetDeviceRequest { name })
-        .await?
-        .into_inner();
-    let site = match device.site.as_str() {
-        "" => None,
-        site => {
-            let name = site.to_owned();
-            Some(
-                client
-                    .catalog
-                    .get_site(v1::GetSiteRequest { name })
-                    .await?
-                    .into_inner(),
-            )
+    let device = client.devices.get_device(v1::GetDeviceRequest { name }).await?;
+    let device = device.into_inner();
+    let mut way = way_up(&mut client, device.site.clone()).await?.into_iter();
+    let mut subject = Subject::of(device, way.next());
+    way.try_for_each(|site| subject.is_below(site))?;
+    let mut page_token = String::new();
+    loop {
+        let request = v1::ListGroupsRequest {
+            page_size: 1000,
+            page_token,
+        };
+        let page = client.catalog.list_groups(request).await?.into_inner();
+        page.groups
+            .into_iter()
+            .try_for_each(|group| subject.knows(group))?;
+        if page.next_page_token.is_empty() {
+            return Ok(subject);
         }
-    };
-    Ok(Subject::of(device, site))
+        page_token = page.next_page_token;
+    }
+}
+
+/// A site and those that it is a part of.
+async fn way_up(client: &mut Client, mut name: String) -> Result<Vec<v1::Site>, Failure> {
+    let mut way: Vec<v1::Site> = Vec::new();
+    while !name.is_empty() && way.iter().all(|site| site.name != name) {
+        let site = client
+            .catalog
+            .get_site(v1::GetSiteRequest { name })
+            .await?
+            .into_inner();
+        name = site.parent.clone();
+        way.push(site);
+    }
+    Ok(way)
 }

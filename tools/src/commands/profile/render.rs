@@ -10,6 +10,7 @@ use crate::{
     render::{Subject, kept_profile_of, profile_of},
 };
 use clap::Args;
+use muster_domain::catalog::Profile;
 use std::path::PathBuf;
 
 /// Show the files that a device gets of a profile; nothing is changed.
@@ -24,25 +25,35 @@ Examples:
   muster profile render -f gateway.toml --device serial:GW2-7000001 --set report_seconds=30
   muster profile render -f gateway.toml --set device.serial=GW2-1 --set device.model=GW-200 --set site.code=MUC-01")]
 pub(crate) struct Render {
+    #[command(flatten)]
+    rendered: Rendered,
+    /// Only this file, as it is.
+    #[arg(long, value_name = "KEY")]
+    only: Option<String>,
+}
+
+/// Which profile, and for what.
+#[derive(Debug, Args)]
+pub(crate) struct Rendered {
     /// Its name; NAME@N for an older revision. With a file that holds one profile, it may be left out.
     #[arg(required_unless_present = "file")]
     name: Option<String>,
     /// Take it from this file of resources, as `muster apply` reads it, before it is applied.
     #[arg(short, long, value_name = "FILE")]
     file: Option<PathBuf>,
-    /// The device whose values, site and labels are used: its id, or serial:SERIAL.
+    /// The device whose values, site, groups and labels are used: its id, or serial:SERIAL.
     #[arg(long, value_name = "ID|serial:SERIAL")]
     device: Option<String>,
     /// A value instead of the device's, or where there is no device; may be given several times.
     #[arg(long = "set", value_name = "NAME=VALUE")]
     values: Vec<String>,
-    /// Only this file, as it is.
-    #[arg(long, value_name = "KEY")]
-    only: Option<String>,
+    /// As if it were in this group, too; may be given several times.
+    #[arg(long = "group", value_name = "NAME")]
+    groups: Vec<String>,
 }
 
-impl Render {
-    pub(super) async fn run(self, session: &mut Session<'_>) -> Result<(), Failure> {
+impl Rendered {
+    pub(super) async fn read(&self, session: &Session<'_>) -> Result<(Profile, Subject), Failure> {
         let profile = match &self.file {
             Some(file) => profile_of(from_file(file, self.name.as_deref())?)?,
             None => kept_profile_of(of_server(session, self.name.as_deref().unwrap_or_default()).await?)?,
@@ -54,6 +65,16 @@ impl Render {
         for value in &self.values {
             subject.set(value, &profile)?;
         }
+        for group in &self.groups {
+            subject.joins(group)?;
+        }
+        Ok((profile, subject))
+    }
+}
+
+impl Render {
+    pub(super) async fn run(self, session: &mut Session<'_>) -> Result<(), Failure> {
+        let (profile, subject) = self.rendered.read(session).await?;
         let mut files = subject.render(&profile)?;
         if let Some(only) = &self.only {
             files.retain(|file| file.file == *only);

@@ -1,6 +1,6 @@
 //! What is known of a device in a test.
 
-use crate::render::Subject;
+use crate::{failure::Failure, render::Subject};
 use muster_domain::catalog::{Profile, SiteSource};
 use muster_proto::v1;
 use serde::Deserialize;
@@ -11,6 +11,10 @@ use std::collections::BTreeMap;
 pub(super) struct Given {
     device: Device,
     site: Option<SiteSource>,
+    /// The sites that its own is a part of, the nearest first.
+    above: Vec<String>,
+    /// The groups that it is in, the lowest rank first.
+    groups: Vec<String>,
     variables: BTreeMap<String, toml::Value>,
 }
 
@@ -60,7 +64,14 @@ impl Given {
                 .collect(),
             ..v1::Device::default()
         };
-        Ok(Subject::at(device, self.site))
+        let mut subject = Subject::at(device, self.site);
+        let told = |failure: Failure| format!("given: {}", failure.to_string().trim_start_matches("error: "));
+        subject.is_within(&self.above).map_err(told)?;
+        self.groups
+            .iter()
+            .try_for_each(|name| subject.joins(name))
+            .map_err(told)?;
+        Ok(subject)
     }
 }
 

@@ -98,6 +98,9 @@ proptest! {
             position: position.as_deref(),
             labels: &labels,
             variables: &variables,
+            groups: &BTreeSet::new(),
+            birth: None,
+            underlay: None,
         };
         // Pieces side by side may make a template that is none.
         if let Some([engine, ours]) = both(&pieces.concat(), &facts) {
@@ -120,6 +123,9 @@ fn every_two_pieces_say_what_the_engine_says() {
         position: None,
         labels: &labels,
         variables: &BTreeMap::new(),
+        groups: &BTreeSet::new(),
+        birth: None,
+        underlay: None,
     };
     let mut rendered = 0;
     for pair in PIECES
@@ -167,6 +173,9 @@ proptest! {
             position: Some(&position),
             labels: &BTreeMap::new(),
             variables: &[("text".to_owned(), value), ("count".to_owned(), count.to_owned())].into(),
+            groups: &BTreeSet::new(),
+            birth: None,
+            underlay: None,
         };
         let renderer = profile.renderer().unwrap();
         let text = renderer.render_again(&facts).unwrap().remove(&key).unwrap();

@@ -62,6 +62,9 @@ fn rendered(profile: &Profile, note: &str) -> Result<BTreeMap<String, String>, V
         position: None,
         labels: &BTreeMap::new(),
         variables: &variables,
+        groups: &BTreeSet::new(),
+        birth: None,
+        underlay: None,
     })
 }
 

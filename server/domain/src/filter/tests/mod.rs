@@ -12,6 +12,7 @@ mod grammar;
 mod meaning;
 mod planning;
 mod properties;
+mod sets;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Key {

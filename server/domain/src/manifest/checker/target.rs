@@ -6,8 +6,9 @@ use crate::{
     Refusal,
     catalog::Facts,
     desired::{Place, Recipe, Target},
+    names::GroupName,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What the device must be if the row creates it; or what the row should have for that and has not, which a registered
 /// device may have: `lacking`, and what the profile misses. `None` when something is wrong.
@@ -62,6 +63,9 @@ fn misfit(refusal: Refusal, value: &str) -> Misfit {
     }
 }
 
+/// A row adds its device to none.
+static NO_GROUPS: BTreeSet<GroupName> = BTreeSet::new();
+
 /// What templates may know of a device that a row creates.
 fn facts(row: &DeviceRow) -> Facts<'_> {
     Facts {
@@ -74,5 +78,8 @@ fn facts(row: &DeviceRow) -> Facts<'_> {
         position: row.position.as_deref(),
         labels: &row.labels,
         variables: &row.variables,
+        groups: &NO_GROUPS,
+        birth: None,
+        underlay: None,
     }
 }

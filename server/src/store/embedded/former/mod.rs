@@ -6,4 +6,4 @@ mod records;
 
 pub(super) use model::{ModelV1, ModelV2};
 pub(super) use profile::ProfileV1;
-pub(super) use records::{BatchV1, CertificateV1, DeviceV1, DeviceV2, DeviceV3, OperatorV1};
+pub(super) use records::{BatchV1, CertificateV1, DeviceV1, DeviceV2, DeviceV3, DeviceV4, OperatorV1};

@@ -32,7 +32,7 @@ impl From<ProfileV1> for Revision<ProfileText> {
             message: profile.message,
             parameters: profile.parameters.into_iter().map(parameter).collect(),
             files: profile.files,
-            secrets: BTreeMap::new(),
+            ..ProfileSource::default()
         };
         Self {
             number: former.number,

@@ -20,7 +20,7 @@ use muster_domain::{
 };
 use semver::Version;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Every device had earned its identity with a code, and kept no columns.
 #[derive(Debug, Serialize, Deserialize)]
@@ -148,6 +148,7 @@ impl From<DeviceV1> for Device {
             alarm: None,
             renew_from: None,
             trust: 0,
+            groups: BTreeSet::new(),
             presence: None,
         }
     }
@@ -338,6 +339,7 @@ impl From<DeviceV2> for Device {
             alarm: None,
             renew_from: None,
             trust: 0,
+            groups: BTreeSet::new(),
             presence: None,
         }
     }
@@ -394,6 +396,65 @@ impl From<DeviceV3> for Device {
             alarm: former.alarm,
             renew_from: former.renew_from,
             trust: 0,
+            groups: BTreeSet::new(),
+            presence: None,
+        }
+    }
+}
+
+/// No device was in a group.
+#[derive(Debug, Serialize, Deserialize)]
+pub(in crate::store::embedded) struct DeviceV4 {
+    id: DeviceId,
+    serial: Serial,
+    mac: Option<Mac>,
+    model: ModelName,
+    hardware: Option<String>,
+    factory_firmware: Option<Version>,
+    site: Option<SiteCode>,
+    position: Option<String>,
+    labels: BTreeMap<String, String>,
+    variables: BTreeMap<String, String>,
+    kept: BTreeMap<String, String>,
+    origin: Origin,
+    created: Timestamp,
+    updated: Timestamp,
+    revision: u64,
+    lifecycle: Lifecycle,
+    target: Target,
+    reported: Option<Reported>,
+    verification: Verification,
+    alarm: Option<CloneAlarm>,
+    renew_from: Option<Timestamp>,
+    trust: u64,
+}
+
+impl From<DeviceV4> for Device {
+    fn from(former: DeviceV4) -> Self {
+        Self {
+            id: former.id,
+            serial: former.serial,
+            mac: former.mac,
+            model: former.model,
+            hardware: former.hardware,
+            factory_firmware: former.factory_firmware,
+            site: former.site,
+            position: former.position,
+            labels: former.labels,
+            variables: former.variables,
+            kept: former.kept,
+            origin: former.origin,
+            created: former.created,
+            updated: former.updated,
+            revision: former.revision,
+            lifecycle: former.lifecycle,
+            target: former.target,
+            reported: former.reported,
+            verification: former.verification,
+            alarm: former.alarm,
+            renew_from: former.renew_from,
+            trust: former.trust,
+            groups: BTreeSet::new(),
             presence: None,
         }
     }

@@ -6,6 +6,7 @@ mod certificates;
 mod changes;
 mod claims;
 mod devices;
+mod groups;
 mod imports;
 mod listing;
 mod presence;
@@ -51,6 +52,10 @@ conformance! {
     secrets:
         revisions_are_put_in_turn_and_pinned
         a_retired_value_is_gone_and_stays_known;
+    groups:
+        members_are_added_and_removed_one_by_one
+        only_static_groups_take_members
+        a_device_is_in_a_few_groups;
     imports:
         a_row_becomes_a_device
         each_value_is_counted_on_its_own

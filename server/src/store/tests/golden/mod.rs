@@ -12,7 +12,8 @@ use muster_domain::{
     access::{Operator, Role},
     audit::{Action, Event},
     catalog::{
-        ModelSource, NamingRuleSource, ParameterSource, ParameterType, ProfileSource, Revision, SiteSource,
+        GroupSource, LayerSource, ModelSource, NamingRuleSource, ParameterSource, ParameterType,
+        ProfileSource, Revision, SiteSource, ValuesSource,
     },
     certificate::{
         AuthorityId, CertificateHolder, CertificateProfile, CertificateRecord, CertificateState,
@@ -25,7 +26,12 @@ use muster_domain::{
     },
 };
 use muster_firmware_policy::{ArtifactSource, FirmwarePolicy, PolicySource, UpdateSource};
-use std::{collections::BTreeMap, fmt::Debug, fs, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Debug,
+    fs,
+    path::PathBuf,
+};
 
 fn path(name: &str, version: u8) -> PathBuf {
     let file = format!("{name}_v{version}.bin");
@@ -117,6 +123,7 @@ fn device() -> Device {
         alarm: None,
         renew_from: None,
         trust: 0,
+        groups: BTreeSet::new(),
         presence: None,
     }
 }
@@ -224,6 +231,7 @@ fn devices() {
     check("device_certified", &certified);
     opens("device_certified", 2, &certified);
     opens("device_certified", 3, &certified);
+    opens("device_certified", 4, &certified);
 }
 
 /// What devices had not in version 2.
@@ -255,6 +263,7 @@ fn renewing_devices() {
     };
     check("device_renewing", &renewing);
     opens("device_renewing", 3, &renewing);
+    opens("device_renewing", 4, &renewing);
     let credential = Credential::Code {
         hash: code(1),
         window: ClaimWindow {
@@ -270,8 +279,14 @@ fn renewing_devices() {
     };
     check("device_armed", &armed);
     opens("device_armed", 3, &armed);
+    opens("device_armed", 4, &armed);
     // What devices had not in version 3.
-    check("device_trusting", &Device { trust: 2, ..armed });
+    let trusting = Device { trust: 2, ..armed };
+    check("device_trusting", &trusting);
+    opens("device_trusting", 4, &trusting);
+    // What devices had not in version 4.
+    let groups = ["canary", "lab"].map(|name| name.parse().unwrap()).into();
+    check("device_grouped", &Device { groups, ..trusting });
 }
 
 #[test]
@@ -296,6 +311,7 @@ fn device_check(name: &str, value: &Device) {
     opens(name, 1, value);
     opens(name, 2, value);
     opens(name, 3, value);
+    opens(name, 4, value);
 }
 
 #[test]
@@ -413,6 +429,19 @@ fn the_catalog() {
     };
     check("secret_held", &secret(Some(vec![7; 41])));
     check("secret_retired", &secret(None));
+    let group = GroupSource {
+        name: "canary".to_owned(),
+        description: "First to get anything".to_owned(),
+        rank: -7,
+        filter: "site = \"MUC-01\"".to_owned(),
+    };
+    check(
+        "group",
+        &Replaceable {
+            changes: 2,
+            source: group,
+        },
+    );
     let mut content = ProfileSource {
         name: "gateway".to_owned(),
         message: String::new(),
@@ -422,7 +451,7 @@ fn the_catalog() {
         )]
         .into(),
         files: [("network.toml".to_owned(), "vlan = {{ vlan }}".to_owned())].into(),
-        secrets: BTreeMap::new(),
+        ..ProfileSource::default()
     };
     opens("profile", 1, &revision(ProfileText::of(&content)));
     let vlan = ParameterSource {
@@ -442,6 +471,14 @@ fn the_catalog() {
         .parameters
         .extend([("vlan".to_owned(), vlan), ("apn".to_owned(), apn)]);
     check("profile", &revision(ProfileText::of(&content)));
+    let vlan = |text: &str| LayerSource([("vlan".to_owned(), text.to_owned())].into());
+    content.values = ValuesSource {
+        organisation: vlan("1"),
+        models: [("GW-200".to_owned(), vlan("12"))].into(),
+        sites: [("MUC-01".to_owned(), vlan("1"))].into(),
+        groups: [("canary".to_owned(), vlan("12"))].into(),
+    };
+    check("profile_layered", &revision(ProfileText::of(&content)));
     let text = r#"{"name":"line-7","unmapped":"keep","fields":[{"field":"serial","columns":["SN"]}]}"#;
     check("mapping", &revision(MappingText(text.to_owned())));
     let target = ArtifactSource {
