@@ -20,10 +20,10 @@ mod watch;
 pub use ask::{
     Advance, AlarmChange, Began, CertificatePage, CertificateQuery, ChangeOrder, ClaimBegun, ClaimStart,
     CommittedPart, Counts, DeviceChange, DevicePage, DeviceQuery, FinishedClaim, Holder, ImportPart,
-    KnownCertificate, ListDraft, ListEntry, ListInfo, ListedTarget, NewOperator, PartRow, PlanPart,
-    PlanTotals, PreviewedPart, PublishedList, RecordedPart, RegistryInfo, RenewalStart, Retry, Revocation,
-    RevokedCertificate, TargetCursor, TargetPage, TargetQuery, Turn, UNDO_BLOCK_LIMIT, UnconfirmedPage,
-    UndoAnswer, Work,
+    KnownCertificate, ListDraft, ListEntry, ListInfo, ListedRow, ListedTarget, NewOperator, PartRow,
+    PlanPart, PlanTotals, PreviewedPart, PublishedList, RecordedPart, RegistryInfo, RenewalStart, Retry,
+    Revocation, RevokedCertificate, TargetCursor, TargetPage, TargetQuery, Turn, UNDO_BLOCK_LIMIT,
+    UnconfirmedPage, UndoAnswer, Work,
 };
 pub use embedded::{FORMAT, Store};
 pub use error::StoreError;

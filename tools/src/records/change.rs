@@ -17,6 +17,8 @@ pub struct Change {
     pub action: String,
     /// Which devices.
     pub filter: String,
+    /// Of the list that it was made for.
+    pub list: Option<ListCounts>,
     /// `operators/{name}`
     pub author: String,
     /// When it was made.
@@ -65,6 +67,17 @@ pub struct Counts {
     pub skipped: u32,
     pub reverting: u32,
     pub reverted: u32,
+}
+
+/// The list of a change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ListCounts {
+    /// Its rows.
+    pub rows: u32,
+    /// Of these, rows that name no device.
+    pub unknown: u32,
+    /// Of these, rows whose device a row before them names.
+    pub repeated: u32,
 }
 
 /// A stage of a change.
@@ -153,6 +166,11 @@ impl From<v1::Change> for Change {
             name: wire.name,
             title: wire.title,
             filter: wire.filter,
+            list: wire.list.map(|list| ListCounts {
+                rows: list.rows,
+                unknown: list.unknown,
+                repeated: list.repeated,
+            }),
             author: wire.author,
             etag: wire.etag,
             stage: wire.stage,

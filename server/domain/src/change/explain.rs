@@ -1,6 +1,6 @@
 //! What a change waits for, and what to do next.
 
-use super::{ChangeRecord, ChangeState, Priority, Standing, Target, TargetState};
+use super::{ChangeRecord, ChangeState, DeviceList, Priority, Standing, Target, TargetState};
 use crate::Timestamp;
 
 /// The answer.
@@ -31,7 +31,13 @@ pub fn explain(record: &ChangeRecord, now: Timestamp) -> ChangeExplanation {
         filled.collect()
     };
     let (summary, next) = match &change.state {
-        ChangeState::Draft => ("its targets are not listed yet".into(), commands(&["plan ID"])),
+        ChangeState::Draft => match change.list.filter(|list| !list.is_whole()) {
+            Some(DeviceList { announced, rows, .. }) => (
+                format!("{rows} of the {announced} rows of its list are there"),
+                Vec::new(),
+            ),
+            None => ("its targets are not listed yet".into(), commands(&["plan ID"])),
+        },
         ChangeState::Planned { plan } => {
             let missing = usize::from(change.approvals_needed).saturating_sub(change.approvals.len());
             let listed = format!(

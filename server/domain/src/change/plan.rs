@@ -24,6 +24,8 @@ pub enum Exclusion {
     Unfit(String),
     /// What it would become does not render; the reasons.
     Unrenderable(String),
+    /// It is listed, and does not match the filter.
+    Unmatched,
 }
 
 impl Exclusion {
@@ -35,6 +37,7 @@ impl Exclusion {
             Self::Away(_) => ExclusionKind::Away,
             Self::Unfit(_) => ExclusionKind::Unfit,
             Self::Unrenderable(_) => ExclusionKind::Unrenderable,
+            Self::Unmatched => ExclusionKind::Unmatched,
         }
     }
 }
@@ -48,6 +51,7 @@ pub enum ExclusionKind {
     Away,
     Unfit,
     Unrenderable,
+    Unmatched,
 }
 
 impl ExclusionKind {
@@ -59,6 +63,7 @@ impl ExclusionKind {
             Self::Away => "away for too long",
             Self::Unfit => "not in a fit state",
             Self::Unrenderable => "does not render",
+            Self::Unmatched => "does not match the filter",
         }
     }
 }
@@ -70,6 +75,7 @@ impl fmt::Display for Exclusion {
             Self::Taken(change) => write!(f, "change {change} is about it"),
             Self::Away(since) => write!(f, "it was not connected since {since}"),
             Self::Unfit(why) | Self::Unrenderable(why) => f.write_str(why),
+            Self::Unmatched => f.write_str("it does not match the filter"),
         }
     }
 }

@@ -50,6 +50,7 @@ pub(crate) fn draft() -> Change {
         created: at(0),
         action: publish(2),
         filter: "model = \"GW-200\"".into(),
+        list: None,
         strategy: strategy(),
         priority: Priority::Normal,
         approvals_needed: 0,

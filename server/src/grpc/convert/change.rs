@@ -1,12 +1,12 @@
 //! Changes.
 
 use super::{id, timestamp};
-use crate::store::ListedTarget;
+use crate::store::{ListedRow, ListedTarget};
 use muster_domain::{
     Code, Refusal, Timestamp,
     change::{
-        Action, Change, ChangeRecord, ChangeState, Halt, OnHalt, Priority, Share, Stage, Standing, Strategy,
-        Tally, TargetState, explain,
+        Action, Change, ChangeRecord, ChangeState, Halt, Listed, OnHalt, Priority, Share, Stage, Standing,
+        Strategy, Tally, TargetState, explain,
     },
     names::Serial,
 };
@@ -239,6 +239,12 @@ pub(crate) fn change(record: &ChangeRecord, now: Timestamp) -> v1::Change {
         summary: explained.summary,
         next: explained.next,
         over: record.closed,
+        list: change.list.map(|list| v1::ChangeList {
+            announced: list.announced,
+            rows: list.rows,
+            unknown: list.unknown,
+            repeated: list.repeated,
+        }),
     }
 }
 
@@ -255,7 +261,36 @@ pub(crate) const fn standing(wire: v1::change_target::State) -> Option<Standing>
         State::Skipped => Some(Standing::Skipped),
         State::Reverting => Some(Standing::Reverting),
         State::Reverted => Some(Standing::Reverted),
-        State::Unspecified | State::Excluded => None,
+        State::Unspecified | State::Excluded | State::Unknown | State::Repeated => None,
+    }
+}
+
+/// A row of a list, with what became of it.
+pub(crate) fn row(row: &ListedRow) -> v1::TargetRowResult {
+    use v1::change_target::State;
+    let bare = |state: State, reason: String| v1::ChangeTarget {
+        device: row
+            .listed
+            .device()
+            .map(|device| format!("devices/{device}"))
+            .unwrap_or_default(),
+        serial: row.serial.as_ref().map(ToString::to_string).unwrap_or_default(),
+        state: state.into(),
+        reason,
+        ..v1::ChangeTarget::default()
+    };
+    let target = match (&row.listed, &row.found) {
+        (Listed::Unknown(text), _) => bare(State::Unknown, format!("no device has the serial {text}")),
+        (Listed::Repeated(_, first), _) => bare(State::Repeated, format!("duplicate of row {first}")),
+        (Listed::Device(_), Some(found)) => target(&(found.clone(), row.serial.clone())),
+        (Listed::Device(_), None) if row.serial.is_none() => {
+            bare(State::Unknown, "it is not registered any more".into())
+        }
+        (Listed::Device(_), None) => bare(State::Unspecified, "it is not planned".into()),
+    };
+    v1::TargetRowResult {
+        row: row.row,
+        target: Some(target),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Changes of many devices: described and planned when operators ask for it, performed by one worker.
 
 mod create;
+mod list;
 mod orders;
 mod perform;
 mod plan;

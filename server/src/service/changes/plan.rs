@@ -3,7 +3,10 @@
 //! The order: void what an earlier plan left, look at all devices (those that are left out are written down at once), deal the
 //! targets out to stages, write them down, and only then say that this is the plan.
 
-use super::super::{OrFault as _, Service, actor, blocking};
+use super::{
+    super::{OrFault as _, Service, actor, blocking},
+    list::Settled,
+};
 use crate::{
     fault::{Failure, Fault},
     store::{DeviceQuery, PlanPart, PlanTotals, StoreError},
@@ -13,8 +16,8 @@ use muster_domain::{
     access::Permit,
     catalog::Catalog,
     change::{
-        Candidate, Change, ChangePlanHasher, ChangeRecord, Exclusion, ExclusionKind, Former, Planned,
-        Planner, Standing, Tally, Target, TargetDigest, TargetState, spread,
+        Candidate, Change, ChangePlanHasher, ChangeRecord, DeviceList, Exclusion, ExclusionKind, Former,
+        Planned, Planner, Standing, Tally, Target, TargetDigest, TargetState, spread,
     },
     desired::Digests,
     device::{Device, schema},
@@ -29,14 +32,14 @@ use std::{
 };
 
 /// Devices of one look.
-const PAGE: usize = 8192;
+pub(super) const PAGE: usize = 8192;
 /// Devices looked at for them.
 const SCANNED: usize = 32_768;
 /// Targets of one transaction.
 const PART: usize = 32_768;
 
 /// What a device is that was judged.
-type Judged = (DeviceId, Option<SiteCode>, ModelName, Result<Planned, Exclusion>);
+pub(super) type Judged = (DeviceId, Option<SiteCode>, ModelName, Result<Planned, Exclusion>);
 
 /// What is kept of a target until all are found.
 struct Entry {
@@ -77,7 +80,7 @@ impl<T: Clone + Eq + Hash> Interned<T> {
 }
 
 /// All devices that match, in the order of their ids.
-struct Survey {
+pub(super) struct Survey {
     entries: Vec<Entry>,
     kinds: Interned<(Option<SiteCode>, ModelName)>,
     formers: Interned<Former>,
@@ -115,8 +118,16 @@ impl Service {
             .await
             .or_fault("void a plan")??
         {}
-        let survey = self.survey(&change, attempt, now).await?;
-        let dealt = blocking("deal out targets", move || deal(&change, survey)).await?;
+        let (survey, list) = match change.list {
+            None => (self.survey(&change, attempt, now).await?, None),
+            Some(list) => {
+                let Settled { devices, mut list } = self.settle(id, attempt, list).await?;
+                let (survey, gone) = self.survey_listed(&change, attempt, devices, now).await?;
+                list.unknown += gone;
+                (survey, Some(list))
+            }
+        };
+        let dealt = blocking("deal out targets", move || deal(&change, survey, list)).await?;
         self.write_targets(id, attempt, &dealt).await?;
         let finished = self
             .store
@@ -127,12 +138,7 @@ impl Service {
 
     /// Looks at every device that matches: while two threads judge those of one page, the next one is read.
     async fn survey(&self, change: &Arc<Change>, attempt: u32, now: Timestamp) -> Result<Survey, Failure> {
-        let mut survey = Survey {
-            entries: Vec::new(),
-            kinds: Interned::new(),
-            formers: Interned::new(),
-            excluded: Vec::new(),
-        };
+        let mut survey = Survey::new();
         let catalog = self.store.catalog();
         let mut query = DeviceQuery {
             filter: filter(&change.filter)?,
@@ -154,14 +160,7 @@ impl Service {
             };
             let (judged, next) = tokio::try_join!(self.judge(change, &catalog, page.0, now), next)?;
             let excluded = survey.note(judged);
-            if !excluded.is_empty() {
-                let part = PlanPart {
-                    targets: Vec::new(),
-                    excluded,
-                };
-                let written = self.store.write_plan(change.id, attempt, part).await;
-                written.or_fault("write a plan")??;
-            }
+            self.write_excluded(change.id, attempt, excluded).await?;
             match next {
                 Some(next) => page = next,
                 None => return Ok(survey),
@@ -175,7 +174,7 @@ impl Service {
         Ok((page.devices, page.next))
     }
 
-    async fn judge(
+    pub(super) async fn judge(
         &self,
         change: &Arc<Change>,
         catalog: &Arc<Catalog>,
@@ -214,6 +213,23 @@ impl Service {
         self.write_part(id, attempt, targets).await
     }
 
+    pub(super) async fn write_excluded(
+        &self,
+        id: ChangeId,
+        attempt: u32,
+        excluded: Vec<(DeviceId, Exclusion)>,
+    ) -> Result<(), Failure> {
+        if excluded.is_empty() {
+            return Ok(());
+        }
+        let part = PlanPart {
+            targets: Vec::new(),
+            excluded,
+        };
+        let written = self.store.write_plan(id, attempt, part).await;
+        Ok(written.or_fault("write a plan")??)
+    }
+
     async fn write_part(&self, id: ChangeId, attempt: u32, targets: Vec<Target>) -> Result<(), Failure> {
         let part = PlanPart {
             targets,
@@ -225,7 +241,7 @@ impl Service {
 }
 
 /// The filter of a change, which was read when the change was made.
-fn filter(
+pub(super) fn filter(
     text: &str,
 ) -> Result<Option<muster_domain::filter::CheckedFilter<muster_domain::device::DeviceField>>, Refusal> {
     if text.is_empty() {
@@ -254,8 +270,33 @@ fn judged(
 }
 
 impl Survey {
+    pub(super) fn new() -> Self {
+        Self {
+            entries: Vec::new(),
+            kinds: Interned::new(),
+            formers: Interned::new(),
+            excluded: Vec::new(),
+        }
+    }
+
+    /// Notes devices that are left out, and gives them on.
+    pub(super) fn leave_out(
+        &mut self,
+        excluded: impl Iterator<Item = (DeviceId, Exclusion)>,
+    ) -> Vec<(DeviceId, Exclusion)> {
+        let excluded: Vec<_> = excluded.collect();
+        let kinds = excluded.iter().map(|(device, why)| (*device, why.kind()));
+        self.excluded.extend(kinds);
+        excluded
+    }
+
+    /// Brings what is left out back into the order of ids.
+    pub(super) fn sort(&mut self) {
+        self.excluded.sort_unstable_by_key(|(device, _)| *device);
+    }
+
     /// Keeps what has to be kept; gives those back that are left out, with the reasons.
-    fn note(&mut self, judged: Vec<Judged>) -> Vec<(DeviceId, Exclusion)> {
+    pub(super) fn note(&mut self, judged: Vec<Judged>) -> Vec<(DeviceId, Exclusion)> {
         let mut excluded = Vec::new();
         for (device, site, model, judged) in judged {
             match judged {
@@ -277,7 +318,7 @@ impl Survey {
 }
 
 /// Gives every target its stage, and the plan its name.
-fn deal(change: &Change, survey: Survey) -> Dealt {
+fn deal(change: &Change, survey: Survey, list: Option<DeviceList>) -> Dealt {
     let stages = &change.strategy.stages;
     let last = u16::try_from(stages.len().saturating_sub(1)).unwrap_or(u16::MAX);
     let able: Vec<_> = survey
@@ -308,6 +349,7 @@ fn deal(change: &Change, survey: Survey) -> Dealt {
         plan: name(change, &survey, &placed),
         tallies,
         excluded: counts,
+        list,
     };
     Dealt {
         survey,

@@ -2,7 +2,7 @@
 
 use muster_domain::{
     batch::PlanHash,
-    change::{Exclusion, ExclusionKind, Standing, Tally, Target},
+    change::{DeviceList, Exclusion, ExclusionKind, Listed, Standing, Tally, Target},
     desired::ContentDigest,
     ids::{ChangeId, DeviceId},
     names::{OperatorName, Serial},
@@ -27,6 +27,8 @@ pub struct PlanTotals {
     pub tallies: Vec<Tally>,
     /// Of the devices that are left out.
     pub excluded: BTreeMap<ExclusionKind, u32>,
+    /// Of the list, where there is one.
+    pub list: Option<DeviceList>,
 }
 
 /// What operators say to a change.
@@ -108,6 +110,19 @@ pub enum ListedTarget {
     Target(Target),
     /// One that is left out.
     Excluded(DeviceId, Exclusion),
+}
+
+/// A row of the list of a change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedRow {
+    /// As its author counts it.
+    pub row: u32,
+    /// What it names.
+    pub listed: Listed,
+    /// What the plan made of its device; none without a plan, or when the device was gone then.
+    pub found: Option<ListedTarget>,
+    /// Of its device, if it is still there.
+    pub serial: Option<Serial>,
 }
 
 /// Targets by stage, standing and device, then those that are left out; each with its serial, if it is still there.

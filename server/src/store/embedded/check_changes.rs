@@ -21,6 +21,7 @@ struct Sums {
     dues: u64,
     targets: u64,
     excluded: u64,
+    listed: u64,
 }
 
 impl Check<'_> {
@@ -41,12 +42,20 @@ impl Check<'_> {
             sums.open += u64::from(open);
             self.targets(&record, &mut sums)?;
             self.excluded(&record, &mut sums)?;
+            let list = record.change.list.unwrap_or_default();
+            sums.listed += u64::from(list.rows);
+            let rows = view.listed.range((id.as_u128(), 0)..=(id.as_u128(), u32::MAX))?;
+            let rows = rows.count();
+            self.expect(u32::try_from(rows) == Ok(list.rows), || {
+                format!("change {id}: its list has {rows} rows, not {}", list.rows)
+            });
         }
         for (name, found, expected) in [
             ("open changes", view.open_changes.len()?, sums.open),
             ("due targets", view.dues.len()?, sums.dues),
             ("targets", view.targets.len()?, sums.targets),
             ("excluded devices", view.excluded.len()?, sums.excluded),
+            ("listed rows", view.listed.len()?, sums.listed),
         ] {
             self.expect(found == expected, || {
                 format!("{name} has {found} entries, not {expected}")

@@ -133,6 +133,8 @@ tables! {
     DUES dues: (u64, u128, u128) => (u16, u8);
     /// Devices that match a change and are no targets of it, by change and device: why.
     EXCLUDED excluded: (u128, u128) => &'static [u8];
+    /// What the rows of the list of a change name, by change and row.
+    LISTED listed: (u128, u32) => &'static [u8];
     /// The audit log by index, contiguous from 0.
     AUDIT audit: u64 => &'static [u8];
     /// Counted devices by kind of count and value.

@@ -50,6 +50,7 @@ pub(super) fn change(number: u32) -> Change {
         created: at(number.into()),
         action: to("HAM-1"),
         filter: String::new(),
+        list: None,
         strategy: strategy(),
         priority: Priority::Normal,
         approvals_needed: 0,
@@ -116,6 +117,7 @@ async fn listed(store: &Store, record: &ChangeRecord, devices: &[DeviceId]) -> (
         plan: PLAN,
         tallies,
         excluded,
+        list: change.list,
     };
     (part, totals)
 }

@@ -168,6 +168,7 @@ async fn targets_of_a_change() {
             Tally::of(vec![Standing::Waiting; targets.len()]),
         ],
         excluded: std::collections::BTreeMap::new(),
+        list: None,
     };
     let finished = store.finish_plan(id, attempt, totals, alice(), at(2)).await;
     finished.unwrap().unwrap();

@@ -2,6 +2,7 @@
 
 mod agents;
 mod hands;
+mod lists;
 
 use muster_proto::v1::{
     self, Change, ChangeTarget, TargetCounts,

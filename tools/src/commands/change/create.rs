@@ -1,6 +1,6 @@
 //! `muster change create`: a change from its options, planned at once.
 
-use super::Changes;
+use super::{Changes, list::DeviceFile};
 use crate::{
     cli::Session,
     commands::{import::Ttl, resource, with_caret},
@@ -13,7 +13,7 @@ use muster_proto::v1::{
     change_action::{Action, Assign, Move, Resume, Retire, RotateCertificate, Suspend},
     change_strategy, share,
 };
-use std::str::FromStr;
+use std::{path::PathBuf, str::FromStr};
 
 /// Describe a change and list what it would do. Nothing happens before it is started.
 ///
@@ -28,6 +28,7 @@ Examples:
       --max-failures 2% --max-silent 5% --on-halt rollback
   muster change create --firmware gw-200-stable --filter 'site = MUC-01' --per-site 5 --per-minute 600
   muster change create --move-to BER-02 --filter 'labels.rack = \"7\"' --stages ''
+  muster change create --move-to BER-02 --file serials.csv
   muster change create --suspend 'stolen vans' --filter 'labels.fleet = \"vans\"' --emergency")]
 pub(crate) struct Create {
     #[command(flatten)]
@@ -35,6 +36,10 @@ pub(crate) struct Create {
     /// Which devices, such as 'model = \"GW-200\" AND state = ACTIVE'; without it, all.
     #[arg(long, default_value = "", hide_default_value = true, value_name = "FILTER")]
     filter: String,
+    /// Only the devices in this CSV file: its column `serial`, or else its first one, has serials or ids. Of these, those that
+    /// match --filter.
+    #[arg(long, value_name = "CSV")]
+    file: Option<PathBuf>,
     /// What it is for, for whoever looks at it.
     #[arg(long, default_value = "", hide_default_value = true, value_name = "TEXT")]
     title: String,
@@ -289,6 +294,7 @@ impl Create {
         session: &mut Session<'_>,
         changes: &mut Changes,
     ) -> Result<v1::Change, Failure> {
+        let file = self.file.as_deref().map(DeviceFile::read).transpose()?;
         let priority = if self.emergency {
             v1::change::Priority::Emergency
         } else {
@@ -303,6 +309,7 @@ impl Create {
             priority: priority.into(),
             approvals_needed: self.approvals,
             validate_only: self.dry_run,
+            listed: file.as_ref().map_or(0, DeviceFile::len),
         };
         let made = changes.create_change(request).await;
         let made = made
@@ -315,6 +322,9 @@ impl Create {
         // What the same request made before is shown as it is.
         if made.state() != v1::change::State::Draft {
             return Ok(made);
+        }
+        if let Some(file) = file {
+            file.send(session, changes, &made.name).await?;
         }
         let request = v1::PlanChangeRequest {
             name: made.name,

@@ -25,6 +25,7 @@ fn request(change: &Change) -> Result<Asked<ChangeId>, StoreError> {
         &change.title,
         &change.action,
         &change.filter,
+        change.list.map(|list| list.announced),
         &change.strategy,
         change.priority,
         change.approvals_needed,
@@ -117,6 +118,7 @@ fn create(
             .with("title", &change.title)
             .with("action", &change.action)
             .with("filter", &change.filter)
+            .with("listed", change.list.map_or(0, |list| list.announced))
             .with("priority", change.priority),
     )?;
     Ok(Ok(record))

@@ -9,6 +9,7 @@ mod book;
 mod create;
 mod due;
 mod hear;
+mod list;
 mod listing;
 mod plan;
 mod reserve;

@@ -118,6 +118,13 @@ fn begin(
     if let Err(refusal) = super::step::expect(&record, expected_revision) {
         return Ok(Err(refusal));
     }
+    if let Some(list) = record.change.list.filter(|list| !list.is_whole()) {
+        let why = format!(
+            "{} of the {} rows of its list are there",
+            list.rows, list.announced
+        );
+        return Ok(Err(Refusal::new(Code::ChangeState, why)));
+    }
     let change = match record.change.step(ChangeStep::PlanBegun, now) {
         Ok(change) => change,
         Err(refusal) => return Ok(Err(refusal)),
@@ -131,7 +138,11 @@ fn begin(
 }
 
 /// The change, as long as this is the attempt at its plan.
-fn attempted(txn: &Txn<'_>, id: ChangeId, attempt: u32) -> Result<Result<ChangeRecord, Refusal>, StoreError> {
+pub(super) fn attempted(
+    txn: &Txn<'_>,
+    id: ChangeId,
+    attempt: u32,
+) -> Result<Result<ChangeRecord, Refusal>, StoreError> {
     Ok(find(txn, id)?.and_then(|record| {
         if record.attempt == attempt && record.change.state == ChangeState::Draft {
             return Ok(record);
@@ -212,10 +223,11 @@ fn finish(
         Ok(record) => record,
         Err(refusal) => return Ok(Err(refusal)),
     };
-    let change = match record.change.clone().step(ChangeStep::Plan(totals.plan), now) {
+    let mut change = match record.change.clone().step(ChangeStep::Plan(totals.plan), now) {
         Ok(change) => change,
         Err(refusal) => return Ok(Err(refusal)),
     };
+    change.list = totals.list;
     let record = ChangeRecord {
         change,
         tallies: totals.tallies.clone(),

@@ -294,6 +294,7 @@ async fn plan_flat(store: &Store, id: muster_domain::ids::ChangeId, devices: &[D
         plan: PLAN,
         tallies: vec![Tally::of(vec![Standing::Waiting; devices.len()])],
         excluded: Default::default(),
+        list: None,
     };
     store.write_plan(id, record.attempt, part).await.unwrap().unwrap();
     let finished = store

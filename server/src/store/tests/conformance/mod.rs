@@ -8,6 +8,7 @@ mod claims;
 mod devices;
 mod imports;
 mod listing;
+mod lists;
 mod presence;
 mod proofs;
 mod records;
@@ -130,6 +131,8 @@ conformance! {
         a_device_that_moved_on_has_its_turn_again
         targets_are_listed_page_by_page
         a_device_that_is_taken_back_is_left_out;
+    lists:
+        a_list_is_taken_in_parts;
     proofs:
         failures_halt_a_change_and_devices_get_back_what_they_had
         the_silent_are_timed_out_and_tried_again

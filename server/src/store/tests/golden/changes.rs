@@ -1,6 +1,6 @@
 //! Changes, their targets, and why devices are left out.
 
-use super::check;
+use super::{check, opens};
 use crate::store::{
     embedded::Asked,
     tests::{
@@ -9,8 +9,8 @@ use crate::store::{
     },
 };
 use muster_domain::change::{
-    Accepted, Action, Approval, Change, ChangeRecord, ChangeState, Exclusion, ExclusionKind, Former, Halt,
-    Priority, Reserved, Skipped, Standing, Tally, Target, TargetState,
+    Accepted, Action, Approval, Change, ChangeRecord, ChangeState, DeviceList, Exclusion, ExclusionKind,
+    Former, Halt, Listed, Priority, Reserved, Skipped, Standing, Tally, Target, TargetState,
 };
 
 #[test]
@@ -43,6 +43,7 @@ fn changes() {
         ..ChangeRecord::new(running)
     };
     check("change_running", &record);
+    opens("change_running", 1, &record);
     let why = Halt::Failures {
         stage: 0,
         count: 3,
@@ -57,6 +58,7 @@ fn changes() {
         why,
     };
     check("change_halted", &record);
+    opens("change_halted", 1, &record);
     record.change.state = ChangeState::RolledBack {
         at: at(9),
         why: Some(Halt::Silence {
@@ -67,7 +69,18 @@ fn changes() {
     };
     record.change.action = Action::Suspend("theft".into());
     check("change_rolled_back", &record);
-    check("change_draft", &ChangeRecord::new(change(2)));
+    opens("change_rolled_back", 1, &record);
+    let mut draft = ChangeRecord::new(change(2));
+    check("change_draft", &draft);
+    opens("change_draft", 1, &draft);
+    // What changes had not in version 1.
+    draft.change.list = Some(DeviceList {
+        announced: 9,
+        rows: 8,
+        unknown: 2,
+        repeated: 1,
+    });
+    check("change_listed", &draft);
     let request = Asked {
         made: change_id(1),
         digest: [4; 32],
@@ -136,4 +149,13 @@ fn targets() {
     check("excluded_taken", &Exclusion::Taken(change_id(3)));
     check("excluded_away", &Exclusion::Away(at));
     check("excluded_unfit", &Exclusion::Unfit("it is retired".into()));
+    check("excluded_unmatched", &Exclusion::Unmatched);
+}
+
+#[test]
+fn rows_of_a_list() {
+    let device = fresh(1, 1).id;
+    check("listed_device", &Listed::Device(device));
+    check("listed_repeated", &Listed::Repeated(device, 300));
+    check("listed_unknown", &Listed::Unknown("GW-1".into()));
 }
