@@ -134,6 +134,18 @@ fn words(action: Option<v1::ChangeAction>) -> String {
         Some(Action::Resume(_)) => "resume".into(),
         Some(Action::Retire(retire)) => format!("retire: {}", retire.reason),
         Some(Action::RotateCertificate(_)) => "rotate certificates".into(),
+        Some(Action::Relabel(labels)) => {
+            let mut set: Vec<_> = labels
+                .set
+                .iter()
+                .map(|(key, value)| format!("{key}={value}"))
+                .collect();
+            set.sort();
+            set.extend(labels.remove.iter().map(|key| format!("no {key}")));
+            format!("labels {}", set.join(", "))
+        }
+        Some(Action::Place(to)) if to.position.is_empty() => "no position".into(),
+        Some(Action::Place(to)) => format!("position {}", to.position),
         None => String::new(),
     }
 }

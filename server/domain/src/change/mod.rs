@@ -14,6 +14,7 @@ mod list;
 mod plan;
 mod progress;
 mod record;
+mod relabel;
 mod spread;
 mod strategy;
 mod tally;
@@ -26,6 +27,7 @@ pub use list::{DeviceList, LIST_LIMIT, LIST_PART, LISTED_LIMIT, Listed, settled}
 pub use plan::{ChangePlanHasher, Exclusion, ExclusionKind, Planned, Planner, TargetDigest, can_prove};
 pub use progress::{Accepted, Halt, Next};
 pub use record::{ChangeRecord, Reserved};
+pub use relabel::{Relabel, plain};
 pub use spread::{Candidate, sizes, spread};
 pub use strategy::{IN_FLIGHT_LIMIT, LONGEST, OnHalt, STAGE_LIMIT, Share, Stage, Strategy, WHOLE};
 pub use tally::Tally;

@@ -160,22 +160,20 @@ impl<'c> Planner<'c> {
         if *action == Action::RotateCertificate && device.lifecycle.identity().is_none() {
             return Err(Exclusion::Unfit("it has no certificate that is in use".into()));
         }
-        let can_prove = !action.wants_proof() || can_prove(device);
-        if let Some(since) = self
-            .away_since(device)
-            .filter(|_| can_prove && action.wants_proof())
-        {
-            return Err(Exclusion::Away(since));
-        }
         let after = match action.pins(device) {
             Some(pinned) => self.digests.of(&pinned),
             None => Ok(device.target.digest),
         };
+        let after = after.map_err(|refusals| Exclusion::Unrenderable(reasons(&refusals)))?;
+        let has_to_prove = action.wants_proof_of(device, &after);
+        if let Some(since) = self.away_since(device).filter(|_| has_to_prove) {
+            return Err(Exclusion::Away(since));
+        }
         Ok(Planned {
             former: action.former(device),
             before: device.target.digest,
-            after: after.map_err(|refusals| Exclusion::Unrenderable(reasons(&refusals)))?,
-            can_prove,
+            after,
+            can_prove: has_to_prove || !action.wants_proof(),
         })
     }
 
@@ -195,8 +193,29 @@ impl Action {
             Self::Suspend(reason) => Some(Transition::Suspend(reason.clone())),
             Self::Resume => Some(Transition::Resume),
             Self::Retire(reason) => Some(Transition::Retire(reason.clone())),
-            Self::RotateCertificate | Self::Profile(..) | Self::FirmwarePolicy(..) | Self::Move(_) => None,
+            Self::RotateCertificate
+            | Self::Profile(..)
+            | Self::FirmwarePolicy(..)
+            | Self::Move(_)
+            | Self::Relabel(_)
+            | Self::Place(_) => None,
         }
+    }
+
+    /// Whether this device has to prove it, once its content is this: not if nobody can hear it, nor if its content says nothing
+    /// of what changes.
+    pub fn wants_proof_of(&self, device: &Device, after: &ContentDigest) -> bool {
+        let shows = match self {
+            Self::Relabel(_) | Self::Place(_) => device.target.digest != *after,
+            Self::Profile(..)
+            | Self::FirmwarePolicy(..)
+            | Self::Move(_)
+            | Self::Suspend(_)
+            | Self::Resume
+            | Self::Retire(_)
+            | Self::RotateCertificate => self.wants_proof(),
+        };
+        shows && can_prove(device)
     }
 
     /// The device with what it is to pin; none where its content stays.
@@ -208,6 +227,8 @@ impl Action {
                 device.target.firmware_policy = Some((name.clone(), *number))
             }
             Self::Move(site) => device.site = Some(site.clone()),
+            Self::Relabel(relabel) => relabel.apply(&mut device.labels),
+            Self::Place(position) => device.position.clone_from(position),
             Self::Suspend(_) | Self::Resume | Self::Retire(_) | Self::RotateCertificate => return None,
         }
         Some(device)
@@ -222,6 +243,8 @@ impl Former {
             Self::Profile(profile) => device.target.profile.clone_from(profile),
             Self::FirmwarePolicy(policy) => device.target.firmware_policy.clone_from(policy),
             Self::Site(site) => device.site.clone_from(site),
+            Self::Labels(_) => self.give_labels_back(&mut device.labels),
+            Self::Position(position) => device.position.clone_from(position),
             Self::Admitted | Self::Suspended(_) | Self::Gone => return None,
         }
         Some(device)
@@ -232,7 +255,12 @@ impl Former {
         match self {
             Self::Admitted => Some(Transition::Resume),
             Self::Suspended(reason) => Some(Transition::Suspend(reason.clone())),
-            Self::Profile(_) | Self::FirmwarePolicy(_) | Self::Site(_) | Self::Gone => None,
+            Self::Profile(_)
+            | Self::FirmwarePolicy(_)
+            | Self::Site(_)
+            | Self::Gone
+            | Self::Labels(_)
+            | Self::Position(_) => None,
         }
     }
 }

@@ -172,7 +172,7 @@ impl fmt::Display for Standing {
     }
 }
 
-/// What a report says of the facet of a change.
+/// What a report says of the facets of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Word<'a> {
     /// Nothing, or not yet.
@@ -183,14 +183,25 @@ enum Word<'a> {
     Wrong(&'a str),
 }
 
-fn word(report: &Report, facet: Facet, generation: u64) -> Word<'_> {
+/// Of all facets that a change is about, the worst: one that is wrong is enough, and one that waits keeps the others waiting.
+fn word<'r>(report: &'r Report, facets: &[Facet], generation: u64) -> Word<'r> {
     if report.generation < generation {
         return Word::Nothing;
     }
-    match facet_state(report, facet) {
-        Some(FacetState::Applied) => Word::Applied,
-        Some(FacetState::Failed(reason) | FacetState::Drifted(reason)) => Word::Wrong(reason),
-        Some(FacetState::Waiting(_)) | None => Word::Nothing,
+    let states = facets.iter().filter_map(|facet| facet_state(report, *facet));
+    let mut word = Word::Nothing;
+    for state in states.clone() {
+        match state {
+            FacetState::Failed(reason) | FacetState::Drifted(reason) => return Word::Wrong(reason),
+            FacetState::Applied => word = Word::Applied,
+            FacetState::Waiting(_) => {}
+        }
+    }
+    let waits = |state: &FacetState| matches!(state, FacetState::Waiting(_));
+    if states.into_iter().any(waits) {
+        Word::Nothing
+    } else {
+        word
     }
 }
 
@@ -264,11 +275,17 @@ impl TargetState {
 
     /// The device reports. What is older than the change says nothing of it, and what is said twice changes nothing.
     #[must_use]
-    pub fn heard(self, report: &Report, facet: Facet, soak: core::time::Duration, now: Timestamp) -> Self {
+    pub fn heard(
+        self,
+        report: &Report,
+        facets: &[Facet],
+        soak: core::time::Duration,
+        now: Timestamp,
+    ) -> Self {
         let Some(generation) = self.generation() else {
             return self;
         };
-        match (self, word(report, facet, generation)) {
+        match (self, word(report, facets, generation)) {
             (before, Word::Nothing) => before,
             (before @ (Self::Sent { .. } | Self::Failed { .. } | Self::TimedOut { .. }), Word::Applied) => {
                 before.proved(soak, now)

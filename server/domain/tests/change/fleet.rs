@@ -228,10 +228,10 @@ impl Fleet {
         else {
             return;
         };
-        let facet = running.change.action.facet();
+        let facets = running.change.action.facets();
         let stage = usize::from(running.targets[&device].stage);
         let soak = running.change.strategy.stages[stage].soak;
-        running.moved(device, |state| state.heard(report, facet, soak, now));
+        running.moved(device, |state| state.heard(report, facets, soak, now));
     }
 
     /// What an operator may say to a change; whether it was allowed.

@@ -53,20 +53,20 @@ fn what_a_report_makes_of_each() {
     ] {
         let report = report(generation, state);
         for (standing, expected) in Standing::ALL.into_iter().zip(expected) {
-            let heard = in_standing(standing).heard(&report, Facet::Config, SOAK, at(60));
+            let heard = in_standing(standing).heard(&report, &[Facet::Config], SOAK, at(60));
             assert_eq!(heard.standing(), expected, "{standing} hears {report:?}");
             // The same word again changes nothing, not even the time.
-            let again = heard.clone().heard(&report, Facet::Config, SOAK, at(99));
+            let again = heard.clone().heard(&report, &[Facet::Config], SOAK, at(99));
             assert_eq!(again, heard);
         }
     }
     // What a device says of its own life proves nothing.
     let report = report(5, FacetState::Applied);
-    let heard = in_standing(Sent).heard(&report, Facet::Lifecycle, SOAK, at(60));
+    let heard = in_standing(Sent).heard(&report, &[Facet::Lifecycle], SOAK, at(60));
     assert_eq!(heard, in_standing(Sent));
     assert_eq!(
         in_standing(TimedOut)
-            .heard(&report, Facet::Config, Duration::ZERO, at(60))
+            .heard(&report, &[Facet::Config], Duration::ZERO, at(60))
             .standing(),
         Done
     );

@@ -5,8 +5,8 @@ use crate::store::{ListedRow, ListedTarget};
 use muster_domain::{
     Code, Refusal, Timestamp,
     change::{
-        Action, Change, ChangeRecord, ChangeState, Halt, Listed, OnHalt, Priority, Share, Stage, Standing,
-        Strategy, Tally, TargetState, explain,
+        Action, Change, ChangeRecord, ChangeState, Halt, Listed, OnHalt, Priority, Relabel, Share, Stage,
+        Standing, Strategy, Tally, TargetState, explain,
     },
     names::Serial,
 };
@@ -40,6 +40,11 @@ pub(crate) fn action(wire: Option<&v1::ChangeAction>) -> Result<Action, Refusal>
         Wire::Resume(_) => Action::Resume,
         Wire::Retire(retire) => Action::Retire(retire.reason.clone()),
         Wire::RotateCertificate(_) => Action::RotateCertificate,
+        Wire::Relabel(relabel) => Action::Relabel(Relabel {
+            set: relabel.set.clone().into_iter().collect(),
+            remove: relabel.remove.iter().cloned().collect(),
+        }),
+        Wire::Place(place) => Action::Place((!place.position.is_empty()).then(|| place.position.clone())),
     })
 }
 
@@ -61,6 +66,13 @@ fn wire_action(action: &Action) -> v1::ChangeAction {
             reason: reason.clone(),
         }),
         Action::RotateCertificate => Wire::RotateCertificate(change_action::RotateCertificate {}),
+        Action::Relabel(relabel) => Wire::Relabel(change_action::Relabel {
+            set: relabel.set.clone().into_iter().collect(),
+            remove: relabel.remove.iter().cloned().collect(),
+        }),
+        Action::Place(position) => Wire::Place(change_action::Place {
+            position: position.clone().unwrap_or_default(),
+        }),
     };
     v1::ChangeAction { action: Some(action) }
 }

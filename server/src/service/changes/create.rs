@@ -8,7 +8,8 @@ use muster_domain::{
     batch::REQUEST_ID_LIMIT,
     catalog::Catalog,
     change::{
-        APPROVAL_LIMIT, Action, Change, ChangeRecord, ChangeState, DeviceList, LIST_LIMIT, Priority, Strategy,
+        APPROVAL_LIMIT, Action, Change, ChangeRecord, ChangeState, DeviceList, LIST_LIMIT, Priority,
+        Strategy, plain,
     },
     ids::ChangeId,
 };
@@ -102,6 +103,14 @@ fn check(catalog: &Catalog, new: &NewChange) -> (Action, Vec<Refusal>) {
     {
         wrong(format!("is longer than {REASON_LIMIT} bytes"), "action.reason");
     }
+    if let Action::Relabel(relabel) = &new.action {
+        problems.extend(relabel.check().err().unwrap_or_default());
+    }
+    if let Action::Place(Some(position)) = &new.action
+        && let Err(why) = plain(position)
+    {
+        problems.push(Refusal::new(Code::ChangeInvalid, why).at("action.position"));
+    }
     match resolved(catalog, &new.action) {
         Ok(action) => (action, problems),
         Err(refusal) => {
@@ -144,6 +153,8 @@ fn resolved(catalog: &Catalog, action: &Action) -> Result<Action, Refusal> {
         | Action::Suspend(_)
         | Action::Resume
         | Action::Retire(_)
-        | Action::RotateCertificate => Ok(action.clone()),
+        | Action::RotateCertificate
+        | Action::Relabel(_)
+        | Action::Place(_) => Ok(action.clone()),
     }
 }

@@ -93,7 +93,11 @@ impl Service {
                 // It was let in, and is shut out again.
                 Action::Resume => self.tell(Down::Kick(device)),
                 Action::Suspend(_) | Action::Retire(_) | Action::RotateCertificate => {}
-                Action::Profile(..) | Action::FirmwarePolicy(..) | Action::Move(_) => {
+                Action::Profile(..)
+                | Action::FirmwarePolicy(..)
+                | Action::Move(_)
+                | Action::Relabel(_)
+                | Action::Place(_) => {
                     self.tell(Down::DesiredChanged(device));
                 }
             }
@@ -104,7 +108,11 @@ impl Service {
     /// Tells the gates what a change made of a device.
     fn tell_of(&self, action: &Action, device: DeviceId) {
         match action {
-            Action::Profile(..) | Action::FirmwarePolicy(..) | Action::Move(_) => {
+            Action::Profile(..)
+            | Action::FirmwarePolicy(..)
+            | Action::Move(_)
+            | Action::Relabel(_)
+            | Action::Place(_) => {
                 self.tell(Down::DesiredChanged(device));
             }
             Action::Suspend(_) | Action::Retire(_) => self.tell(Down::Kick(device)),

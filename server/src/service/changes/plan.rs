@@ -188,7 +188,7 @@ impl Service {
             async move {
                 let judged = blocking(doing, move || {
                     let ids: Vec<_> = part.iter().map(|device| device.id).collect();
-                    let holders = store.holders(&ids, change.action.facet(), change.priority)?;
+                    let holders = store.holders(&ids, change.action.facets(), change.priority)?;
                     Ok::<_, StoreError>(judged(&change, &catalog, part, &holders, now))
                 });
                 judged.await?.or_fault(doing)

@@ -121,16 +121,21 @@ impl Check<'_> {
         let under_way = [Standing::Sent, Standing::Proved, Standing::Reverting];
         let under_way = under_way.contains(&target.state.standing());
         let device = target.device.as_u128();
-        let held = view.holders.get((device, facet_key(change.action.facet())))?;
-        let held = held.map(|held| held.value().0);
-        let fits = match held {
-            Some(holder) if holder == change.id.as_u128() => true,
-            // A change that was over may go on without those that others took meanwhile; it meets them when their turn comes.
-            Some(_) | None => !under_way || view.devices.get(device)?.is_none(),
-        };
-        self.expect(fits, || {
-            format!("change {}: {} is held by {held:?}", change.id, target.device)
-        });
+        for facet in change.action.facets() {
+            let held = view.holders.get((device, facet_key(*facet)))?;
+            let held = held.map(|held| held.value().0);
+            let fits = match held {
+                Some(holder) if holder == change.id.as_u128() => true,
+                // A change that was over may go on without those that others took meanwhile; it meets them when their turn comes.
+                Some(_) | None => !under_way || view.devices.get(device)?.is_none(),
+            };
+            self.expect(fits, || {
+                format!(
+                    "change {}: {facet} of {} is held by {held:?}",
+                    change.id, target.device
+                )
+            });
+        }
         Ok(())
     }
 
@@ -157,7 +162,10 @@ impl Check<'_> {
             let (key, value) = entry?;
             let ((device, facet), (change, stage, standing)) = (key.value(), value.value());
             let record = load::<ChangeRecord>(&view.changes, change)?;
-            let about = record.is_some_and(|record| facet_key(record.change.action.facet()) == facet);
+            let about = record.is_some_and(|record| {
+                let mut facets = record.change.action.facets().iter();
+                facets.any(|one| facet_key(*one) == facet)
+            });
             let there = view.targets.get((change, stage, standing, device))?.is_some();
             self.expect(about && there, || {
                 let (device, change) = (DeviceId::from_u128(device), ChangeId::from_u128(change));

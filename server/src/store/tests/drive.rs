@@ -84,7 +84,7 @@ pub(super) async fn plan(store: &Store, id: ChangeId, devices: &[DeviceId]) -> C
 async fn listed(store: &Store, record: &ChangeRecord, devices: &[DeviceId]) -> (PlanPart, PlanTotals) {
     let (change, catalog) = (&record.change, store.catalog());
     let holders = store
-        .holders(devices, change.action.facet(), change.priority)
+        .holders(devices, change.action.facets(), change.priority)
         .unwrap();
     let mut found = Vec::new();
     for device in devices {

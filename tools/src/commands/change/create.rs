@@ -10,7 +10,7 @@ use clap::{Args, ValueEnum};
 use muster_domain::device::schema;
 use muster_proto::v1::{
     self,
-    change_action::{Action, Assign, Move, Resume, Retire, RotateCertificate, Suspend},
+    change_action::{Action, Assign, Move, Place, Relabel, Resume, Retire, RotateCertificate, Suspend},
     change_strategy, share,
 };
 use std::{path::PathBuf, str::FromStr};
@@ -29,6 +29,7 @@ Examples:
   muster change create --firmware gw-200-stable --filter 'site = MUC-01' --per-site 5 --per-minute 600
   muster change create --move-to BER-02 --filter 'labels.rack = \"7\"' --stages ''
   muster change create --move-to BER-02 --file serials.csv
+  muster change create --label ring=canary --unlabel trial --filter 'labels.rack = \"7\"'
   muster change create --suspend 'stolen vans' --filter 'labels.fleet = \"vans\"' --emergency")]
 pub(crate) struct Create {
     #[command(flatten)]
@@ -61,7 +62,7 @@ pub(crate) struct Create {
 
 /// What every target becomes.
 #[derive(Debug, Args)]
-#[group(required = true, multiple = false)]
+#[group(required = true, multiple = true)]
 pub(crate) struct ActionArgs {
     /// It is configured by this profile: NAME, or NAME@REVISION; without a revision, the newest.
     #[arg(long, value_name = "NAME[@REV]")]
@@ -84,6 +85,15 @@ pub(crate) struct ActionArgs {
     /// It gets another certificate, with another key.
     #[arg(long)]
     rotate_certificates: bool,
+    /// It gets this label; several at once, beside --unlabel.
+    #[arg(long, value_name = "KEY=VALUE", value_parser = label)]
+    label: Vec<(String, String)>,
+    /// It loses this label, where it has it.
+    #[arg(long, value_name = "KEY")]
+    unlabel: Vec<String>,
+    /// It is there in its site; '' for no position.
+    #[arg(long, value_name = "TEXT")]
+    position: Option<String>,
 }
 
 /// How the change goes through the fleet.
@@ -228,37 +238,50 @@ impl From<Size> for v1::Share {
     }
 }
 
+/// `KEY=VALUE`.
+fn label(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        Some(_) | None => Err(format!("{text:?} is not written KEY=VALUE")),
+    }
+}
+
 impl ActionArgs {
-    fn wire(self) -> v1::ChangeAction {
-        let action = match self {
-            Self {
-                profile: Some(profile),
-                ..
-            } => Some(Action::Profile(profile.assign("profiles"))),
-            Self {
-                firmware: Some(policy),
-                ..
-            } => Some(Action::FirmwarePolicy(policy.assign("firmwarePolicies"))),
-            Self {
-                move_to: Some(site), ..
-            } => Some(Action::Move(Move {
-                site: resource("sites", &site),
-            })),
-            Self {
-                suspend: Some(reason),
-                ..
-            } => Some(Action::Suspend(Suspend { reason })),
-            Self {
-                retire: Some(reason), ..
-            } => Some(Action::Retire(Retire { reason })),
-            Self { resume: true, .. } => Some(Action::Resume(Resume {})),
-            Self {
-                rotate_certificates: true,
-                ..
-            } => Some(Action::RotateCertificate(RotateCertificate {})),
-            Self { .. } => None,
-        };
-        v1::ChangeAction { action }
+    /// What was asked for; one thing alone.
+    fn wire(self) -> Result<v1::ChangeAction, Failure> {
+        let labels = (!self.label.is_empty() || !self.unlabel.is_empty()).then(|| {
+            Action::Relabel(Relabel {
+                set: self.label.into_iter().collect(),
+                remove: self.unlabel,
+            })
+        });
+        let asked = [
+            self.profile.map(|to| Action::Profile(to.assign("profiles"))),
+            self.firmware
+                .map(|to| Action::FirmwarePolicy(to.assign("firmwarePolicies"))),
+            self.move_to.map(|site| {
+                Action::Move(Move {
+                    site: resource("sites", &site),
+                })
+            }),
+            self.suspend.map(|reason| Action::Suspend(Suspend { reason })),
+            self.resume.then_some(Action::Resume(Resume {})),
+            self.retire.map(|reason| Action::Retire(Retire { reason })),
+            self.rotate_certificates
+                .then_some(Action::RotateCertificate(RotateCertificate {})),
+            labels,
+            self.position.map(|position| Action::Place(Place { position })),
+        ];
+        let mut asked = asked.into_iter().flatten();
+        let action = asked.next();
+        if asked.next().is_some() {
+            let why = "a change does one thing, and more was asked for";
+            return Err(Failure::usage(
+                why,
+                "make a change for each; only --label and --unlabel go together",
+            ));
+        }
+        Ok(v1::ChangeAction { action })
     }
 }
 
@@ -303,7 +326,7 @@ impl Create {
         let request = v1::CreateChangeRequest {
             request_id: self.request_id,
             title: self.title,
-            action: Some(self.action.wire()),
+            action: Some(self.action.wire()?),
             filter: self.filter.clone(),
             strategy: Some(self.strategy.wire()),
             priority: priority.into(),

@@ -1,6 +1,6 @@
 //! Devices whose turn has come become what their change wants.
 
-use super::book::{self, Book, hold, holder, place};
+use super::book::{self, Book, hold, others, place};
 use crate::store::{
     Began, StoreError, Turn,
     embedded::{
@@ -166,9 +166,9 @@ fn begun(
     let Some(device) = devices::find(txn, target.device)? else {
         return left(Skipped::Unfit("it is not registered any more".into()));
     };
-    let held = holder(&txn.tables().holders, target.device, action.facet())?;
-    if let Some((other, ..)) = held.filter(|(holder, ..)| *holder != id) {
-        return left(Skipped::Taken(other));
+    let (others, is_held) = others(&txn.tables().holders, target.device, action.facets(), id)?;
+    if let Some((other, ..)) = others.first() {
+        return left(Skipped::Taken(*other));
     }
     if device.revision != turn.revision {
         return Ok(None);
@@ -183,9 +183,12 @@ fn begun(
     } else {
         target.former.clone()
     };
-    let wants_proof = action.wants_proof() && can_prove(&device);
-    if held.is_none() {
-        hold(txn, id, action.facet(), target)?;
+    let wants_proof = match &turn.content {
+        Ok(content) if is_first => action.wants_proof_of(&device, content),
+        Ok(_) | Err(_) => action.wants_proof() && can_prove(&device),
+    };
+    if !is_held {
+        hold(txn, id, action.facets(), target)?;
     }
     let generation = match make(txn, id, action, &device, &turn.content, now)? {
         Ok(after) => after.target.generation,
@@ -216,7 +219,7 @@ fn make(
         return Ok(Err(why));
     }
     match (action.pins(device), content) {
-        (Some(pinned), Ok(digest)) => retarget(txn, id, device, pinned, *digest, now).map(Ok),
+        (Some(pinned), Ok(digest)) => become_of(txn, id, device, pinned, *digest, now).map(Ok),
         (Some(_), Err(why)) => Ok(Err(why.clone())),
         (None, _) => renew(txn, id, device, now),
     }
@@ -230,8 +233,29 @@ pub(super) fn fit(txn: &Txn<'_>, device: &Device) -> Result<Result<(), String>, 
     Ok(is_staying(txn, device)?.map_err(|Refusal { message, .. }| message))
 }
 
+/// Gives a device what it is to pin. Nothing is sent where its content says nothing of that, as of most labels: a fleet that is
+/// relabelled is not told the same a million times.
+pub(super) fn become_of(
+    txn: &mut Txn<'_>,
+    id: ChangeId,
+    before: &Device,
+    pinned: Device,
+    digest: ContentDigest,
+    now: Timestamp,
+) -> Result<Device, StoreError> {
+    if digest != before.target.digest || pinned.labels == before.labels && pinned.position == before.position
+    {
+        return retarget(txn, id, before, pinned, digest, now);
+    }
+    let after = pinned.touched(now);
+    index::replace(txn, before, &after)?;
+    let event = Event::new(now, Actor::System, Audited::DeviceUpdated, after.name());
+    txn.audit(&event.with("change", id))?;
+    Ok(after)
+}
+
 /// Gives a device another content, under the next generation.
-pub(super) fn retarget(
+fn retarget(
     txn: &mut Txn<'_>,
     id: ChangeId,
     before: &Device,

@@ -78,16 +78,39 @@ pub(super) fn holder(
     }))
 }
 
+/// The other changes that were last about any of these facets of a device, each once, with the places of their targets; and whether
+/// `change` holds all of them.
+pub(super) fn others(
+    table: &impl ReadableTable<(u128, u8), (u128, u16, u8)>,
+    device: DeviceId,
+    facets: &[Facet],
+    change: ChangeId,
+) -> Result<(Vec<(ChangeId, u16, u8)>, bool), StoreError> {
+    let (mut others, mut is_held) = (Vec::new(), true);
+    for facet in facets {
+        let held = holder(table, device, *facet)?;
+        is_held &= held.is_some_and(|(holder, ..)| holder == change);
+        if let Some(other) = held.filter(|(holder, ..)| *holder != change)
+            && !others.contains(&other)
+        {
+            others.push(other);
+        }
+    }
+    Ok((others, is_held))
+}
+
 /// Takes a device that no change is about any more.
 pub(super) fn hold(
     txn: &mut Txn<'_>,
     change: ChangeId,
-    facet: Facet,
+    facets: &[Facet],
     target: &Target,
 ) -> Result<(), StoreError> {
     let (change, stage, standing, device) = place(change, target);
-    let key = (device, facet_key(facet));
-    txn.write().holders.insert(key, (change, stage, standing))?;
+    for facet in facets {
+        let key = (device, facet_key(*facet));
+        txn.write().holders.insert(key, (change, stage, standing))?;
+    }
     Ok(())
 }
 
@@ -155,7 +178,7 @@ impl Book {
     ) -> Result<(), StoreError> {
         let record = self.record(txn.tables(), change)?;
         let (old, new) = (place(change, before), place(change, after));
-        let facet = facet_key(record.change.action.facet());
+        let facets = record.change.action.facets();
         let dues = (due(record, before), due(record, after));
         if let Some(tally) = record.tallies.get_mut(usize::from(after.stage)) {
             tally.moved(before.state.standing(), after.state.standing());
@@ -174,8 +197,11 @@ impl Book {
             let key = (at.millis(), change.as_u128(), device);
             tables.dues.insert(key, (after.stage, new.2))?;
         }
-        let held = tables.holders.get((device, facet))?.map(|held| held.value());
-        if held == Some((change.as_u128(), before.stage, old.2)) {
+        for facet in facets.iter().map(|facet| facet_key(*facet)) {
+            let held = tables.holders.get((device, facet))?.map(|held| held.value());
+            if held != Some((change.as_u128(), before.stage, old.2)) {
+                continue;
+            }
             // What is left out is anybody's.
             if after.state.standing() == Standing::Skipped {
                 tables.holders.remove((device, facet))?;

@@ -67,12 +67,12 @@ impl Store {
             .await
     }
 
-    /// For each of these devices, in the order of their ids, the change that holds the facet and does not give way. A look into
+    /// For each of these devices, in the order of their ids, the change that holds one of these facets and does not give way. A look into
     /// the cache, for threads that may wait.
     pub fn holders(
         &self,
         devices: &[DeviceId],
-        facet: Facet,
+        facets: &[Facet],
         priority: Priority,
     ) -> Result<Vec<Option<ChangeId>>, StoreError> {
         let txn = self.read()?;
@@ -80,21 +80,24 @@ impl Store {
         let mut stays = BTreeMap::new();
         let mut found = Vec::with_capacity(devices.len());
         for device in devices {
-            let held = holders.get((device.as_u128(), facet_key(facet)))?;
-            let Some(held) = held.map(|held| held.value().0) else {
-                found.push(None);
-                continue;
-            };
-            let known = match stays.get(&held) {
-                Some(known) => *known,
-                None => {
-                    let record = load::<ChangeRecord>(&changes, held)?;
-                    let known = record.is_some_and(|record| !gives_way(&record, priority));
-                    stays.insert(held, known);
-                    known
-                }
-            };
-            found.push(known.then_some(ChangeId::from_u128(held)));
+            let mut holder = None;
+            for facet in facets {
+                let held = holders.get((device.as_u128(), facet_key(*facet)))?;
+                let Some(held) = held.map(|held| held.value().0) else {
+                    continue;
+                };
+                let known = match stays.get(&held) {
+                    Some(known) => *known,
+                    None => {
+                        let record = load::<ChangeRecord>(&changes, held)?;
+                        let known = record.is_some_and(|record| !gives_way(&record, priority));
+                        stays.insert(held, known);
+                        known
+                    }
+                };
+                holder = holder.or_else(|| known.then_some(ChangeId::from_u128(held)));
+            }
+            found.push(holder);
         }
         Ok(found)
     }

@@ -1,7 +1,7 @@
 //! What operators say to a change.
 
 use super::{
-    book::{self, Book, holder},
+    book::{self, Book, others},
     create::find,
 };
 use crate::store::{
@@ -134,8 +134,9 @@ fn to_retry(txn: &Txn<'_>, record: &ChangeRecord) -> Result<Vec<Target>, StoreEr
             let range = (id, stage, standing, 0)..=(id, stage, standing, u128::MAX);
             for entry in tables.targets.range(range)?.take(left) {
                 let target = Target::from_guard(entry?.1)?;
-                let held = holder(&tables.holders, target.device, change.action.facet())?;
-                if held.is_none_or(|(holder, ..)| holder == change.id) {
+                let facets = change.action.facets();
+                let (others, _) = others(&tables.holders, target.device, facets, change.id)?;
+                if others.is_empty() {
                     found.push(target);
                 }
             }
