@@ -57,13 +57,16 @@ fn plan(hash: &[u8]) -> Result<PlanHash, Status> {
 /// What is asked for, if all of it can be read.
 fn new_change(asked: &v1::CreateChangeRequest) -> Result<NewChange, Refusal> {
     page::filter(&asked.filter, schema())?;
+    let strategy = change::strategy(asked.strategy.as_ref())?;
+    page::filter(strategy.canary.as_deref().unwrap_or_default(), schema())
+        .map_err(|refusal| refusal.at("strategy.canary"))?;
     Ok(NewChange {
         request_id: asked.request_id.clone(),
         title: asked.title.clone(),
         action: change::action(asked.action.as_ref())?,
         filter: asked.filter.trim().to_owned(),
         listed: asked.listed,
-        strategy: change::strategy(asked.strategy.as_ref())?,
+        strategy,
         priority: change::priority(asked.priority()),
         approvals_needed: u8::try_from(asked.approvals_needed).unwrap_or(u8::MAX),
     })

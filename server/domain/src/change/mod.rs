@@ -19,6 +19,7 @@ mod spread;
 mod strategy;
 mod tally;
 mod target;
+mod when;
 
 pub use action::{Action, Facet, Former};
 pub use explain::{ChangeExplanation, explain, explain_target};
@@ -32,6 +33,7 @@ pub use spread::{Candidate, sizes, spread};
 pub use strategy::{IN_FLIGHT_LIMIT, LONGEST, OnHalt, STAGE_LIMIT, Share, Stage, Strategy, WHOLE};
 pub use tally::Tally;
 pub use target::{Skipped, Standing, Target, TargetState};
+pub use when::{WINDOW_LIMIT, Windows, Zones};
 
 use crate::device::{FacetState, Report};
 

@@ -20,6 +20,8 @@ pub struct Target {
     pub stage: u16,
     /// Where it was when it was planned.
     pub site: Option<SiteCode>,
+    /// Of its time zone, the place among the zones of its change.
+    pub zone: u16,
     /// What a rollback brings back.
     pub former: Former,
     /// How far it is.

@@ -126,6 +126,7 @@ impl Fleet {
                     device,
                     stage,
                     site: None,
+                    zone: 0,
                     former,
                     state,
                 },
@@ -315,6 +316,9 @@ pub(crate) fn strategies() -> impl proptest::strategy::Strategy<Value = Strategy
                     watch: Duration::from_secs(300),
                     on_halt: if back { OnHalt::RollBack } else { OnHalt::Wait },
                     away_limit: None,
+                    start_at: None,
+                    windows: Default::default(),
+                    canary: None,
                 }
             },
         )

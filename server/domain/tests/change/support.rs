@@ -35,6 +35,9 @@ pub(crate) fn strategy() -> Strategy {
         watch: Duration::from_secs(1000),
         on_halt: OnHalt::Wait,
         away_limit: None,
+        start_at: None,
+        windows: Default::default(),
+        canary: None,
     }
 }
 

@@ -136,3 +136,27 @@ fn commands_move_only_what_they_mean() {
         &touched.map(|standing| (standing, Standing::Reverted)),
     );
 }
+
+#[test]
+fn of_two_facets_the_worse_one_counts() {
+    use FacetState::{Applied, Failed, Waiting};
+    let check = |config: FacetState, location: FacetState, expected: Standing| {
+        let status = |facet, state| muster_domain::device::FacetStatus { facet, state };
+        let report = muster_domain::device::Report {
+            facets: vec![
+                status(muster_domain::device::Facet::Config, config),
+                status(muster_domain::device::Facet::Location, location),
+            ],
+            ..report(5, Applied)
+        };
+        let facets = [Facet::Config, Facet::Location];
+        let heard = in_standing(Standing::Sent).heard(&report, &facets, SOAK, at(60));
+        assert_eq!(heard.standing(), expected, "{report:?}");
+    };
+    let no = || Failed("no".into());
+    let later = || Waiting("later".into());
+    check(Applied, Applied, Standing::Proved);
+    check(Applied, later(), Standing::Sent);
+    check(later(), no(), Standing::Failed);
+    check(no(), Applied, Standing::Failed);
+}

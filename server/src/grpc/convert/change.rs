@@ -1,12 +1,15 @@
 //! Changes.
 
-use super::{id, timestamp};
-use crate::store::{ListedRow, ListedTarget};
+use super::{id, instant, timestamp};
+use crate::{
+    store::{ListedRow, ListedTarget},
+    zone,
+};
 use muster_domain::{
     Code, Refusal, Timestamp,
     change::{
         Action, Change, ChangeRecord, ChangeState, Halt, Listed, OnHalt, Priority, Relabel, Share, Stage,
-        Standing, Strategy, Tally, TargetState, explain,
+        Standing, Strategy, Tally, TargetState, Windows, explain,
     },
     names::Serial,
 };
@@ -127,6 +130,11 @@ pub(crate) fn strategy(wire: Option<&v1::ChangeStrategy>) -> Result<Strategy, Re
         Some(0) => None,
         Some(seconds) => Some(Duration::from_secs(seconds)),
     };
+    let start_at = wire.start_time.as_ref();
+    let start_at = start_at.map(|at| {
+        let early = || wrong("is before 1970, or after the end of time", "strategy.start_time");
+        instant(at).ok_or_else(early)
+    });
     Ok(Strategy {
         stages,
         in_flight: some(wire.in_flight).unwrap_or(usual.in_flight),
@@ -142,6 +150,21 @@ pub(crate) fn strategy(wire: Option<&v1::ChangeStrategy>) -> Result<Strategy, Re
             v1::change_strategy::OnHalt::RollBack => OnHalt::RollBack,
         },
         away_limit,
+        start_at: start_at.transpose()?,
+        windows: windows(&wire.windows)?,
+        canary: some_text(&wire.canary),
+    })
+}
+
+fn some_text(text: &str) -> Option<String> {
+    let text = text.trim();
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+fn windows(texts: &[String]) -> Result<Windows, Refusal> {
+    Windows::parse(texts).map_err(|problems| {
+        let (place, why) = problems.into_iter().next().unwrap_or_default();
+        wrong(why, format!("strategy.windows[{place}]"))
     })
 }
 
@@ -165,6 +188,9 @@ fn wire_strategy(strategy: &Strategy) -> v1::ChangeStrategy {
         watch_seconds: Some(strategy.watch.as_secs()),
         on_halt: on_halt.into(),
         away_limit_seconds: Some(strategy.away_limit.map_or(0, |limit| limit.as_secs())),
+        start_time: strategy.start_at.map(timestamp),
+        windows: strategy.windows.texts(),
+        canary: strategy.canary.clone().unwrap_or_default(),
     }
 }
 
@@ -213,7 +239,7 @@ fn counts(tally: &Tally) -> v1::TargetCounts {
 pub(crate) fn change(record: &ChangeRecord, now: Timestamp) -> v1::Change {
     let change = &record.change;
     let (state, halt) = state(&change.state);
-    let explained = explain(record, now);
+    let explained = explain(record, &zone::zones(record, now), now);
     let approvals = change.approvals.iter().map(|approval| v1::change::Approval {
         operator: format!("operators/{}", approval.operator),
         time: Some(timestamp(approval.at)),

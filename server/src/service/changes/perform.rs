@@ -65,7 +65,7 @@ impl Service {
         let record = self.change(id).await?;
         let action = record.change.action.clone();
         let most = usize::try_from(most).unwrap_or(AT_ONCE).min(AT_ONCE);
-        let found = self.store.next_turns(record, stage, most).await;
+        let found = self.store.next_turns(record, stage, most, self.clock.now()).await;
         let found = found.or_fault("look for targets")?;
         if found.is_empty() {
             return Ok(false);

@@ -20,8 +20,8 @@ use muster_domain::{
         Planned, Planner, Standing, Tally, Target, TargetDigest, TargetState, spread,
     },
     desired::Digests,
-    device::{Device, schema},
-    filter::Filter,
+    device::{Device, DeviceField, schema},
+    filter::{CheckedFilter, Filter, evaluate},
     ids::{ChangeId, DeviceId},
     names::{ModelName, SiteCode},
 };
@@ -39,7 +39,13 @@ const SCANNED: usize = 32_768;
 const PART: usize = 32_768;
 
 /// What a device is that was judged.
-pub(super) type Judged = (DeviceId, Option<SiteCode>, ModelName, Result<Planned, Exclusion>);
+pub(super) struct Judged {
+    device: DeviceId,
+    site: Option<SiteCode>,
+    model: ModelName,
+    is_canary: bool,
+    judged: Result<Planned, Exclusion>,
+}
 
 /// What is kept of a target until all are found.
 struct Entry {
@@ -48,6 +54,7 @@ struct Entry {
     former: u32,
     digest: TargetDigest,
     can_prove: bool,
+    is_canary: bool,
 }
 
 /// Equal values, each kept once.
@@ -91,6 +98,8 @@ pub(super) struct Survey {
 struct Dealt {
     survey: Survey,
     stages: Vec<u16>,
+    /// Of each kind.
+    zones: Vec<u16>,
     totals: PlanTotals,
 }
 
@@ -127,7 +136,9 @@ impl Service {
                 (survey, Some(list))
             }
         };
-        let dealt = blocking("deal out targets", move || deal(&change, survey, list)).await?;
+        let catalog = self.store.catalog();
+        let dealt = blocking("deal out targets", move || deal(&change, &catalog, survey, list));
+        let dealt = dealt.await??;
         self.write_targets(id, attempt, &dealt).await?;
         let finished = self
             .store
@@ -181,15 +192,17 @@ impl Service {
         mut devices: Vec<Device>,
         now: Timestamp,
     ) -> Result<Vec<Judged>, Failure> {
+        let canary = filter(change.strategy.canary.as_deref().unwrap_or_default())?;
         let rest = devices.split_off(devices.len() / 2);
         let half = |part: Vec<Device>| {
             let (store, change, catalog) = (self.store.clone(), Arc::clone(change), Arc::clone(catalog));
+            let canary = canary.clone();
             let doing = "judge devices of a change";
             async move {
                 let judged = blocking(doing, move || {
                     let ids: Vec<_> = part.iter().map(|device| device.id).collect();
                     let holders = store.holders(&ids, change.action.facets(), change.priority)?;
-                    Ok::<_, StoreError>(judged(&change, &catalog, part, &holders, now))
+                    Ok::<_, StoreError>(judged(&change, &catalog, canary.as_ref(), part, &holders, now))
                 });
                 judged.await?.or_fault(doing)
             }
@@ -241,9 +254,7 @@ impl Service {
 }
 
 /// The filter of a change, which was read when the change was made.
-pub(super) fn filter(
-    text: &str,
-) -> Result<Option<muster_domain::filter::CheckedFilter<muster_domain::device::DeviceField>>, Refusal> {
+pub(super) fn filter(text: &str) -> Result<Option<CheckedFilter<DeviceField>>, Refusal> {
     if text.is_empty() {
         return Ok(None);
     }
@@ -255,6 +266,7 @@ pub(super) fn filter(
 fn judged(
     change: &Change,
     catalog: &Catalog,
+    canary: Option<&CheckedFilter<DeviceField>>,
     devices: Vec<Device>,
     holders: &[Option<ChangeId>],
     now: Timestamp,
@@ -264,7 +276,13 @@ fn judged(
     devices
         .map(|(device, holder)| {
             let judged = planner.judge(&device, *holder);
-            (device.id, device.site, device.model, judged)
+            Judged {
+                is_canary: canary.is_some_and(|canary| evaluate(canary, &device)),
+                device: device.id,
+                site: device.site,
+                model: device.model,
+                judged,
+            }
         })
         .collect()
 }
@@ -298,13 +316,17 @@ impl Survey {
     /// Keeps what has to be kept; gives those back that are left out, with the reasons.
     pub(super) fn note(&mut self, judged: Vec<Judged>) -> Vec<(DeviceId, Exclusion)> {
         let mut excluded = Vec::new();
-        for (device, site, model, judged) in judged {
-            match judged {
+        for one in judged {
+            let Judged {
+                device, site, model, ..
+            } = one;
+            match one.judged {
                 Ok(planned) => self.entries.push(Entry {
                     device,
                     kind: self.kinds.place((site, model)),
                     digest: planned.digest(),
                     can_prove: planned.can_prove,
+                    is_canary: one.is_canary,
                     former: self.formers.place(planned.former),
                 }),
                 Err(why) => {
@@ -318,44 +340,84 @@ impl Survey {
 }
 
 /// Gives every target its stage, and the plan its name.
-fn deal(change: &Change, survey: Survey, list: Option<DeviceList>) -> Dealt {
+fn deal(
+    change: &Change,
+    catalog: &Catalog,
+    survey: Survey,
+    list: Option<DeviceList>,
+) -> Result<Dealt, Refusal> {
     let stages = &change.strategy.stages;
-    let last = u16::try_from(stages.len().saturating_sub(1)).unwrap_or(u16::MAX);
-    let able: Vec<_> = survey
-        .entries
-        .iter()
-        .filter(|entry| entry.can_prove)
+    let placed = placed(change, &survey.entries)?;
+    let mut tallies = vec![Tally::default(); stages.len()];
+    for stage in &placed {
+        if let Some(tally) = tallies.get_mut(usize::from(*stage)) {
+            tally.add(Standing::Waiting);
+        }
+    }
+    let mut counts = BTreeMap::<_, u32>::new();
+    for (_, kind) in &survey.excluded {
+        *counts.entry(*kind).or_default() += 1;
+    }
+    let (zones, names) = zones(change, catalog, &survey.kinds.values);
+    let totals = PlanTotals {
+        plan: name(change, &survey, &placed),
+        tallies,
+        excluded: counts,
+        zones: names,
+        list,
+    };
+    Ok(Dealt {
+        survey,
+        stages: placed,
+        zones,
+        totals,
+    })
+}
+
+/// The stage of each target: canaries first, where there are any, then the others as a picture of all of them. Who can prove nothing
+/// shows nothing in a pilot, and comes last.
+fn placed(change: &Change, entries: &[Entry]) -> Result<Vec<u16>, Refusal> {
+    let (stages, has_canary) = (&change.strategy.stages, change.strategy.canary.is_some());
+    let first = usize::from(has_canary);
+    let spread_out = stages.get(first..).unwrap_or_default();
+    let able = entries.iter().filter(|entry| entry.can_prove && !entry.is_canary);
+    let able: Vec<_> = able
         .map(|entry| Candidate {
             device: entry.device,
             kind: entry.kind,
         })
         .collect();
-    let mut spread = spread(change.id, &able, stages).into_iter();
-    let mut tallies = vec![Tally::default(); stages.len()];
-    let placed = survey.entries.iter().map(|entry| {
-        // Who can prove nothing shows nothing in a pilot.
-        let stage = entry.can_prove.then(|| spread.next()).flatten().unwrap_or(last);
-        if let Some(tally) = tallies.get_mut(usize::from(stage)) {
-            tally.add(Standing::Waiting);
-        }
-        stage
-    });
-    let placed: Vec<u16> = placed.collect();
-    let mut counts = BTreeMap::<_, u32>::new();
-    for (_, kind) in &survey.excluded {
-        *counts.entry(*kind).or_default() += 1;
+    if has_canary && !entries.iter().any(|entry| entry.can_prove && entry.is_canary) {
+        let why = "matches no target that could prove the change: nothing would come before all others";
+        return Err(Refusal::new(Code::ChangeInvalid, why).at("strategy.canary"));
     }
-    let totals = PlanTotals {
-        plan: name(change, &survey, &placed),
-        tallies,
-        excluded: counts,
-        list,
+    let last = u16::try_from(stages.len().saturating_sub(1)).unwrap_or(u16::MAX);
+    let mut spread = spread(change.id, &able, spread_out).into_iter();
+    let stage = |entry: &Entry| match (entry.can_prove, entry.is_canary) {
+        (false, _) => last,
+        (true, true) => 0,
+        (true, false) => spread.next().map_or(last, |stage| stage + u16::from(has_canary)),
     };
-    Dealt {
-        survey,
-        stages: placed,
-        totals,
+    Ok(entries.iter().map(stage).collect())
+}
+
+/// The time zone of each kind of target, and their names; of changes without windows none is asked for.
+fn zones(
+    change: &Change,
+    catalog: &Catalog,
+    kinds: &[(Option<SiteCode>, ModelName)],
+) -> (Vec<u16>, Vec<String>) {
+    if change.strategy.windows.is_empty() {
+        return (vec![0; kinds.len()], Vec::new());
     }
+    let mut names = Interned::new();
+    let zone = |(site, _): &(Option<SiteCode>, ModelName)| {
+        let site = site.as_ref().and_then(|site| catalog.sites.get(site));
+        let name = site.map(|site| site.time_zone.clone()).unwrap_or_default();
+        u16::try_from(names.place(name)).unwrap_or_default()
+    };
+    let zones = kinds.iter().map(zone).collect();
+    (zones, names.values)
 }
 
 /// The hash of all of it, in the order of the ids.
@@ -385,6 +447,10 @@ impl Dealt {
                     device: entry.device,
                     stage,
                     site: kind.and_then(|(site, _)| site.clone()),
+                    zone: usize::try_from(entry.kind)
+                        .ok()
+                        .and_then(|kind| self.zones.get(kind).copied())
+                        .unwrap_or_default(),
                     // Every place was given with its value.
                     former: former.unwrap_or(Former::Gone),
                     state: TargetState::Waiting { reached: None },

@@ -27,6 +27,8 @@ pub struct PlanTotals {
     pub tallies: Vec<Tally>,
     /// Of the devices that are left out.
     pub excluded: BTreeMap<ExclusionKind, u32>,
+    /// Time zones of the targets, where the strategy has windows.
+    pub zones: Vec<String>,
     /// Of the list, where there is one.
     pub list: Option<DeviceList>,
 }

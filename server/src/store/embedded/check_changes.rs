@@ -22,6 +22,7 @@ struct Sums {
     targets: u64,
     excluded: u64,
     listed: u64,
+    zoned: u64,
 }
 
 impl Check<'_> {
@@ -56,6 +57,7 @@ impl Check<'_> {
             ("targets", view.targets.len()?, sums.targets),
             ("excluded devices", view.excluded.len()?, sums.excluded),
             ("listed rows", view.listed.len()?, sums.listed),
+            ("waiting targets by zone", view.zoned.len()?, sums.zoned),
         ] {
             self.expect(found == expected, || {
                 format!("{name} has {found} entries, not {expected}")
@@ -89,6 +91,16 @@ impl Check<'_> {
             });
             if let Some(tally) = tallies.get_mut(usize::from(stage)) {
                 tally.add(target.state.standing());
+            }
+            if !record.change.strategy.windows.is_empty() && target.state.standing() == Standing::Waiting {
+                sums.zoned += 1;
+                let found = view
+                    .zoned
+                    .get((id.as_u128(), stage, target.zone, device))?
+                    .is_some();
+                self.expect(found, || {
+                    format!("change {id}: {} is not found by its zone", target.device)
+                });
             }
             if let Some(at) = due(record, &target) {
                 sums.dues += 1;

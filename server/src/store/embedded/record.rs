@@ -125,7 +125,7 @@ records! {
     Entry: "audit" v 1;
     ChangeRecord: "changes" v 2, 1 => former::ChangeV1;
     Asked<ChangeId>: "change_requests" v 1;
-    Target: "targets" v 1;
+    Target: "targets" v 2, 1 => former::TargetV1;
     Exclusion: "excluded" v 1;
     Listed: "listed" v 1;
     crate::store::RegistryInfo: "registry" v 1;

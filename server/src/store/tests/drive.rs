@@ -38,6 +38,9 @@ pub(super) fn strategy() -> Strategy {
         watch: Duration::from_secs(3600),
         on_halt: OnHalt::Wait,
         away_limit: None,
+        start_at: None,
+        windows: Default::default(),
+        canary: None,
     }
 }
 
@@ -103,6 +106,7 @@ async fn listed(store: &Store, record: &ChangeRecord, devices: &[DeviceId]) -> (
                     device: device.id,
                     stage,
                     site: device.site.clone(),
+                    zone: u16::try_from(part.targets.len() % 2).unwrap(),
                     former: planned.former,
                     state: TargetState::Waiting { reached: None },
                 });
@@ -117,6 +121,7 @@ async fn listed(store: &Store, record: &ChangeRecord, devices: &[DeviceId]) -> (
         plan: PLAN,
         tallies,
         excluded,
+        zones: vec![String::new(), "Asia/Tokyo".to_owned()],
         list: change.list,
     };
     (part, totals)
@@ -168,7 +173,7 @@ pub(super) async fn step(store: &Store, id: ChangeId, now: Timestamp) -> bool {
             let record = record().await;
             let action = record.change.action.clone();
             let most = usize::try_from(most).unwrap();
-            let found = store.next_turns(record, stage, most).await.unwrap();
+            let found = store.next_turns(record, stage, most, now).await.unwrap();
             let turns = turns(store, found, |_, device| action.pins(device)).await;
             store.begin_targets(id, turns, now).await.unwrap()
         }

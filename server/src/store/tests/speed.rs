@@ -150,6 +150,7 @@ async fn targets_of_a_change() {
             device: fresh(1, *number).id,
             stage: 1,
             site: site.clone(),
+            zone: 0,
             former: Former::Site(site.clone()),
             state: TargetState::Waiting { reached: None },
         };
@@ -168,6 +169,7 @@ async fn targets_of_a_change() {
             Tally::of(vec![Standing::Waiting; targets.len()]),
         ],
         excluded: std::collections::BTreeMap::new(),
+        zones: Vec::new(),
         list: None,
     };
     let finished = store.finish_plan(id, attempt, totals, alice(), at(2)).await;
@@ -189,7 +191,7 @@ async fn targets_of_a_change() {
         let record = store.change(id).await.unwrap().unwrap();
         let action = record.change.action.clone();
         let most = usize::try_from(most).unwrap();
-        let found = store.next_turns(record, stage, most).await.unwrap();
+        let found = store.next_turns(record, stage, most, at(200)).await.unwrap();
         let turns = turns(&store, found, |_, device| action.pins(device)).await;
         rendering += start.elapsed();
         let start = Instant::now();

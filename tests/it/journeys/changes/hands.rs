@@ -16,14 +16,14 @@ use std::sync::{
 };
 
 /// Devices that do what they are told to, in a world whose clock is set by hand.
-struct Hands {
-    world: World,
+pub(super) struct Hands {
+    pub(super) world: World,
     millis: Arc<AtomicU64>,
-    devices: Vec<(String, Pair)>,
+    pub(super) devices: Vec<(String, Pair)>,
 }
 
 impl Hands {
-    async fn start(count: u32) -> Self {
+    pub(super) async fn start(count: u32) -> Self {
         let millis = Arc::new(AtomicU64::new(Clock::System.now().millis()));
         let world = World::builder()
             .clock(Clock::Manual(Arc::clone(&millis)))
@@ -41,13 +41,13 @@ impl Hands {
         }
     }
 
-    async fn pass(&self, seconds: u64) {
+    pub(super) async fn pass(&self, seconds: u64) {
         self.millis.fetch_add(seconds * 1000, Ordering::Relaxed);
         self.world.service().work_changes().await.unwrap();
     }
 
     /// Connects, takes its desired state and reports it as applied; the generation.
-    async fn prove(&self, device: usize) -> u64 {
+    pub(super) async fn prove(&self, device: usize) -> u64 {
         let (serial, pair) = &self.devices[device];
         let id = self.world.device(serial).await.name;
         let id = id.trim_start_matches("devices/");

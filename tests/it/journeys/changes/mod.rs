@@ -3,6 +3,7 @@
 mod agents;
 mod hands;
 mod lists;
+mod when;
 
 use muster_proto::v1::{
     self, Change, ChangeTarget, TargetCounts,

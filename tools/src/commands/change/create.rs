@@ -26,6 +26,8 @@ Sizes and limits are counts (100) or percentages (2%, 0.5%).
 Examples:
   muster change create --profile gateway@3 --filter 'model = \"GW-200\"' --pilot 100 --stages 1%,10% --soak 15m \\
       --max-failures 2% --max-silent 5% --on-halt rollback
+  muster change create --profile gateway@3 --canary 'labels.ring = \"canary\"' --stages 10%
+  muster change create --profile gateway@3 --start-at 2027-03-01T22:00:00+01:00 --window 'Mon-Fri 01:00-05:00'
   muster change create --firmware gw-200-stable --filter 'site = MUC-01' --per-site 5 --per-minute 600
   muster change create --move-to BER-02 --filter 'labels.rack = \"7\"' --stages ''
   muster change create --move-to BER-02 --file serials.csv
@@ -111,6 +113,16 @@ pub(crate) struct StrategyArgs {
         value_parser = optional_size
     )]
     stages: Vec<Option<Size>>,
+    /// Targets that match this filter come before all others, in a stage of their own, such as 'labels.ring = "canary"'.
+    #[arg(long, value_name = "FILTER", default_value = "", hide_default_value = true)]
+    canary: String,
+    /// Begin nothing before, such as 2027-03-01T22:00:00+01:00.
+    #[arg(long, value_name = "TIME")]
+    start_at: Option<jiff::Timestamp>,
+    /// Begin a target only then, by the clock of its site (UTC without one), such as 01:00-05:00 or 'Mon-Fri 22:00-05:00'; several
+    /// times for several.
+    #[arg(long, value_name = "WINDOW")]
+    window: Vec<String>,
     /// How long a target must stand by what it proved; 0s for not at all.
     #[arg(long, value_name = "TIME", default_value = "15m", value_parser = time)]
     soak: u64,
@@ -293,13 +305,19 @@ impl StrategyArgs {
             failures: Some(self.max_failures.into()),
             silent: Some(self.max_silent.into()),
         };
+        let canary = (!self.canary.is_empty()).then_some(None);
         let bounded = self.pilot.into_iter().chain(self.stages.into_iter().flatten());
         let on_halt = match self.on_halt {
             OnHalt::Wait => change_strategy::OnHalt::Wait,
             OnHalt::Rollback => change_strategy::OnHalt::RollBack,
         };
         v1::ChangeStrategy {
-            stages: bounded.map(Some).chain([None]).map(stage).collect(),
+            stages: canary
+                .into_iter()
+                .chain(bounded.map(Some))
+                .chain([None])
+                .map(stage)
+                .collect(),
             in_flight: self.in_flight,
             in_flight_per_site: self.per_site,
             per_minute: self.per_minute,
@@ -307,6 +325,12 @@ impl StrategyArgs {
             watch_seconds: Some(self.watch_for),
             on_halt: on_halt.into(),
             away_limit_seconds: Some(self.away_limit),
+            start_time: self.start_at.map(|at| prost_types::Timestamp {
+                seconds: at.as_second(),
+                nanos: 0,
+            }),
+            windows: self.window,
+            canary: self.canary,
         }
     }
 }

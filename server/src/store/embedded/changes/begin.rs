@@ -1,16 +1,22 @@
 //! Devices whose turn has come become what their change wants.
 
-use super::book::{self, Book, hold, others, place};
-use crate::store::{
-    Began, StoreError, Turn,
-    embedded::{
-        Store,
-        devices::{self, is_staying, live_on},
-        index,
-        record::{Record as _, load},
-        tables::{DEVICES, TARGETS},
-        txn::Txn,
+use super::{
+    book::{self, Book, hold, others, place},
+    zoned,
+};
+use crate::{
+    store::{
+        Began, StoreError, Turn,
+        embedded::{
+            Store,
+            devices::{self, is_staying, live_on},
+            index,
+            record::{Record as _, load},
+            tables::{DEVICES, TARGETS, ZONED},
+            txn::Txn,
+        },
     },
+    zone,
 };
 use muster_domain::{
     Refusal, Timestamp,
@@ -30,18 +36,32 @@ const LOOK_LIMIT: usize = 50_000;
 
 impl Store {
     /// The next targets of a stage whose turn it is, each with its device, if it is still there. No site gets more under way
-    /// than it may.
+    /// than it may, and where there are windows, only those come whose zone is open.
     pub async fn next_turns(
         &self,
         record: ChangeRecord,
         stage: u16,
         most: usize,
+        now: Timestamp,
     ) -> Result<Vec<(Target, Option<Device>)>, StoreError> {
         self.blocking(move |txn| {
             let (targets, devices) = (txn.open_table(TARGETS)?, txn.open_table(DEVICES)?);
             let mut room = Room::new(&record, &targets)?;
             let waiting = range(&record, stage, Standing::Waiting);
             let mut found = Vec::new();
+            if zoned::is_zoned(&record) {
+                let (zones, mut looked) = (zone::zones(&record, now), 0);
+                zoned::open(&txn.open_table(ZONED)?, &record, stage, &zones, |device| {
+                    let place = (record.change.id.as_u128(), stage, waiting.start().2, device);
+                    let target = book::target(&targets, place)?;
+                    if room.admits(target.site.as_ref()) {
+                        found.push((target, load(&devices, device)?));
+                    }
+                    looked += 1;
+                    Ok(found.len() < most && looked < LOOK_LIMIT)
+                })?;
+                return Ok(found);
+            }
             for entry in targets.range(waiting)?.take(LOOK_LIMIT) {
                 if found.len() == most {
                     break;
@@ -123,10 +143,14 @@ fn begin(txn: &mut Txn<'_>, id: ChangeId, turns: &[Turn], now: Timestamp) -> Res
         Next::Send(most) if !record.is_reserving() => most,
         _ => 0,
     };
+    let zones = zone::zones(record, now);
     let (open, mut sent) = (record.change.state.opened(), 0);
     for turn in turns.iter().take(usize::try_from(most).unwrap_or(usize::MAX)) {
         let target = &turn.target;
-        if open != Some(target.stage) || txn.tables().targets.get(place(id, target))?.is_none() {
+        if open != Some(target.stage)
+            || !zones.admits(target.zone)
+            || txn.tables().targets.get(place(id, target))?.is_none()
+        {
             continue;
         }
         let Some((after, changed)) = begun(txn, id, &action, turn, now)? else {

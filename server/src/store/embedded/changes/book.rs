@@ -1,5 +1,6 @@
 //! Records of the changes that a command works on: each read once and written once.
 
+use super::zoned;
 use crate::store::{
     StoreError,
     embedded::{
@@ -182,6 +183,10 @@ impl Book {
         let dues = (due(record, before), due(record, after));
         if let Some(tally) = record.tallies.get_mut(usize::from(after.stage)) {
             tally.moved(before.state.standing(), after.state.standing());
+        }
+        let is_zoned = zoned::is_zoned(record);
+        if is_zoned {
+            zoned::moved(txn, change, before, after)?;
         }
         let bytes = after.encode()?;
         let tables = txn.write();

@@ -15,6 +15,7 @@ mod plan;
 mod reserve;
 mod revert;
 mod step;
+mod zoned;
 
 pub(super) use {
     book::{due, facet_key, standing_key},

@@ -4,6 +4,7 @@ use super::{
     PART,
     book::{self, facet_key, place},
     create::find,
+    zoned,
 };
 use crate::store::{
     PlanPart, PlanTotals, StoreError,
@@ -170,7 +171,12 @@ fn void(txn: &mut Txn<'_>, id: ChangeId, attempt: u32) -> Result<Result<bool, Re
     for entry in tables.excluded.range((id, 0)..=(id, u128::MAX))?.take(PART) {
         excluded.push(entry?.0.value());
     }
-    if targets.is_empty() && excluded.is_empty() {
+    let mut zoned = Vec::new();
+    let all = (id, 0, 0, 0)..=(id, u16::MAX, u16::MAX, u128::MAX);
+    for entry in tables.zoned.range(all)?.take(PART) {
+        zoned.push(entry?.0.value());
+    }
+    if targets.is_empty() && excluded.is_empty() && zoned.is_empty() {
         return Ok(Ok(false));
     }
     let tables = txn.write();
@@ -179,6 +185,9 @@ fn void(txn: &mut Txn<'_>, id: ChangeId, attempt: u32) -> Result<Result<bool, Re
     }
     for key in excluded {
         tables.excluded.remove(key)?;
+    }
+    for key in zoned {
+        tables.zoned.remove(key)?;
     }
     Ok(Ok(true))
 }
@@ -189,9 +198,11 @@ fn write(
     attempt: u32,
     part: &PlanPart,
 ) -> Result<Result<(), Refusal>, StoreError> {
-    if let Err(refusal) = attempted(txn, id, attempt)? {
-        return Ok(Err(refusal));
-    }
+    let record = match attempted(txn, id, attempt)? {
+        Ok(record) => record,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    zoned::add(txn, &record, &part.targets)?;
     let mut targets = Vec::with_capacity(part.targets.len());
     for target in &part.targets {
         targets.push((place(id, target), target.encode()?));
@@ -235,6 +246,7 @@ fn finish(
         change,
         tallies: totals.tallies.clone(),
         excluded: totals.excluded.clone(),
+        zones: totals.zones.clone(),
         ..record
     };
     book::put(txn, &record)?;

@@ -15,6 +15,7 @@ mod records;
 mod renewals;
 mod terms;
 mod undo;
+mod when;
 
 macro_rules! conformance {
     ($($noun:ident: $($name:ident)*;)*) => {
@@ -133,6 +134,10 @@ conformance! {
         a_device_that_is_taken_back_is_left_out;
     lists:
         a_list_is_taken_in_parts;
+    when:
+        nothing_is_begun_before_its_time
+        a_target_is_begun_within_its_own_window
+        labels_are_about_configuration_and_firmware;
     proofs:
         failures_halt_a_change_and_devices_get_back_what_they_had
         the_silent_are_timed_out_and_tried_again

@@ -10,7 +10,8 @@ use crate::store::{
 };
 use muster_domain::change::{
     Accepted, Action, Approval, Change, ChangeRecord, ChangeState, DeviceList, Exclusion, ExclusionKind,
-    Former, Halt, Listed, Priority, Reserved, Skipped, Standing, Tally, Target, TargetState,
+    Former, Halt, Listed, Priority, Relabel, Reserved, Skipped, Standing, Tally, Target, TargetState,
+    Windows,
 };
 
 #[test]
@@ -80,7 +81,18 @@ fn changes() {
         unknown: 2,
         repeated: 1,
     });
+    draft.zones = vec![String::new(), "Europe/Berlin".into()];
+    draft.change.strategy.start_at = Some(at(9));
+    draft.change.strategy.windows = Windows::parse(&["Mon-Fri 01:00-05:00"]).unwrap();
+    draft.change.strategy.canary = Some("labels.ring = \"canary\"".into());
     check("change_listed", &draft);
+    draft.change.action = Action::Relabel(Relabel {
+        set: [("ring".to_owned(), "a".to_owned())].into(),
+        remove: ["rack".to_owned()].into(),
+    });
+    check("change_relabelling", &draft);
+    draft.change.action = Action::Place(Some("Hall 1".into()));
+    check("change_placing", &draft);
     let request = Asked {
         made: change_id(1),
         digest: [4; 32],
@@ -94,6 +106,7 @@ fn targets() {
         device: fresh(1, 1).id,
         stage: 2,
         site: Some("BER-1".parse().unwrap()),
+        zone: 0,
         former,
         state,
     };
@@ -144,8 +157,23 @@ fn targets() {
             TargetState::Reverted { generation, at },
         ),
     ] {
-        check(&format!("target_{name}"), &target(former, state));
+        let target = target(former, state);
+        check(&format!("target_{name}"), &target);
+        opens(&format!("target_{name}"), 1, &target);
     }
+    // What targets had not in version 1.
+    let labels = [
+        ("rack".to_owned(), None),
+        ("ring".to_owned(), Some("a".to_owned())),
+    ];
+    let mut zoned = target(
+        Former::Labels(labels.into()),
+        TargetState::Waiting { reached: None },
+    );
+    zoned.zone = 3;
+    check("target_relabelled", &zoned);
+    zoned.former = Former::Position(Some("Hall 1".into()));
+    check("target_placed", &zoned);
     check("excluded_taken", &Exclusion::Taken(change_id(3)));
     check("excluded_away", &Exclusion::Away(at));
     check("excluded_unfit", &Exclusion::Unfit("it is retired".into()));
