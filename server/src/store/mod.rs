@@ -25,6 +25,6 @@ pub use ask::{
     Revocation, RevokedCertificate, TargetCursor, TargetPage, TargetQuery, Turn, UNDO_BLOCK_LIMIT,
     UnconfirmedPage, UndoAnswer, Work,
 };
-pub use embedded::{FORMAT, Store};
+pub use embedded::{FORMAT, RETRY_PART, Store};
 pub use error::StoreError;
 pub use watch::{Changed, WATCHER_LIMIT, Watcher};

@@ -296,11 +296,15 @@ impl Change {
                 }
             }
             (
-                ChangeState::Running { plan, .. }
-                | ChangeState::Halted { plan, .. }
-                | ChangeState::Done { plan, .. },
-                ChangeStep::Retry(stage),
+                ChangeState::Running { plan, stage, .. } | ChangeState::Halted { plan, stage, .. },
+                ChangeStep::Retry(first),
             ) => ChangeState::Running {
+                plan,
+                // Of a part that was told before, some may still wait in an earlier stage.
+                stage: stage.min(first),
+                paused: None,
+            },
+            (ChangeState::Done { plan, .. }, ChangeStep::Retry(stage)) => ChangeState::Running {
                 plan,
                 stage,
                 paused: None,

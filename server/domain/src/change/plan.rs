@@ -4,7 +4,7 @@ use super::{Action, Change, Former};
 use crate::{
     Refusal, Timestamp,
     batch::{Fields, PlanHash},
-    desired::{ContentDigest, Digests, json},
+    desired::{ContentDigest, Digests, PartDigest, json},
     device::{Device, Lifecycle, LifecycleState, Transition},
     ids::{ChangeId, DeviceId},
 };
@@ -89,6 +89,8 @@ pub struct Planned {
     pub before: ContentDigest,
     /// Of what it must become; the same for steps of its life.
     pub after: ContentDigest,
+    /// Of what it must become, what the facets of the change are; none for steps of its life.
+    pub becomes: Option<PartDigest>,
     /// Whether it can prove it, where it has to: one that was never claimed, or is shut out, comes last and is done when it is
     /// on record.
     pub can_prove: bool,
@@ -165,6 +167,7 @@ impl<'c> Planner<'c> {
             None => Ok(device.target.digest),
         };
         let after = after.map_err(|refusals| Exclusion::Unrenderable(reasons(&refusals)))?;
+        let becomes = action.has_content().then(|| self.digests.part(action.facets()));
         let has_to_prove = action.wants_proof_of(device, &after);
         if let Some(since) = self.away_since(device).filter(|_| has_to_prove) {
             return Err(Exclusion::Away(since));
@@ -173,6 +176,7 @@ impl<'c> Planner<'c> {
             former: action.former(device),
             before: device.target.digest,
             after,
+            becomes,
             can_prove: has_to_prove || !action.wants_proof(),
         })
     }
@@ -216,6 +220,18 @@ impl Action {
             | Self::RotateCertificate => self.wants_proof(),
         };
         shows && can_prove(device)
+    }
+
+    /// Whether it gives devices something to pin.
+    pub const fn has_content(&self) -> bool {
+        match self {
+            Self::Profile(..)
+            | Self::FirmwarePolicy(..)
+            | Self::Move(_)
+            | Self::Relabel(_)
+            | Self::Place(_) => true,
+            Self::Suspend(_) | Self::Resume | Self::Retire(_) | Self::RotateCertificate => false,
+        }
     }
 
     /// The device with what it is to pin; none where its content stays.

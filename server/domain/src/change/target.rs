@@ -4,6 +4,7 @@ use super::{Former, Stage, Strategy, facet_state};
 use crate::{
     Timestamp,
     change::Facet,
+    desired::PartDigest,
     device::{FacetState, Report},
     ids::{ChangeId, DeviceId},
     names::SiteCode,
@@ -22,6 +23,8 @@ pub struct Target {
     pub site: Option<SiteCode>,
     /// Of its time zone, the place among the zones of its change.
     pub zone: u16,
+    /// What the facets of the change become of it, as it was planned; none where nothing of its content does.
+    pub becomes: Option<PartDigest>,
     /// What a rollback brings back.
     pub former: Former,
     /// How far it is.
@@ -109,6 +112,8 @@ pub enum Skipped {
     RolledBack,
     /// The change ended before its turn came.
     Aborted,
+    /// It would become something else than was planned, since the catalog or the device was edited.
+    NotAsPlanned,
 }
 
 impl fmt::Display for Skipped {
@@ -119,6 +124,9 @@ impl fmt::Display for Skipped {
             Self::AlreadyThere => f.write_str("it is so already"),
             Self::RolledBack => f.write_str("the change was rolled back before its turn came"),
             Self::Aborted => f.write_str("the change was aborted before its turn came"),
+            Self::NotAsPlanned => {
+                f.write_str("it would become something else than was planned: its site, its labels or its variables were edited")
+            }
         }
     }
 }

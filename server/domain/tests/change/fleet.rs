@@ -127,6 +127,7 @@ impl Fleet {
                     stage,
                     site: None,
                     zone: 0,
+                    becomes: None,
                     former,
                     state,
                 },

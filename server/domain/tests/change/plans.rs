@@ -154,6 +154,7 @@ fn another_plan_has_another_name() {
             former: Former::Admitted,
             before: [1; 32],
             after: [after; 32],
+            becomes: None,
             can_prove: true,
         };
         let mut hasher = ChangePlanHasher::new(change);

@@ -13,7 +13,7 @@ use muster_domain::{
     change::Action,
     ids::{ChangeId, DeviceId},
 };
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::atomic::Ordering};
 
 /// Targets that are begun together: few enough that a halt comes soon after what caused it.
 const AT_ONCE: usize = 2000;
@@ -55,6 +55,10 @@ impl Service {
         let advanced = self.store.advance_change(id, self.clock.now()).await;
         match advanced.or_fault("take a change further")? {
             Advance::Stepped => Ok(true),
+            Advance::Halted => {
+                self.changes_done().halts.fetch_add(1, Ordering::Relaxed);
+                Ok(true)
+            }
             Advance::Begin(stage, most) => self.begin(id, stage, most).await,
             Advance::Revert => self.revert(id).await,
             Advance::Wait => Ok(false),
@@ -73,6 +77,8 @@ impl Service {
         let turns = self.turns(Goal::Action(action.clone()), found).await?;
         let began = self.store.begin_targets(id, turns, self.clock.now()).await;
         let Began { devices, moved } = began.or_fault("begin targets")?;
+        let begun = u64::try_from(devices.len()).unwrap_or(u64::MAX);
+        self.changes_done().begun.fetch_add(begun, Ordering::Relaxed);
         for device in devices {
             self.tell_of(&action, device);
         }

@@ -19,7 +19,7 @@ use muster_domain::{
         Candidate, Change, ChangePlanHasher, ChangeRecord, DeviceList, Exclusion, ExclusionKind, Former,
         Planned, Planner, Standing, Tally, Target, TargetDigest, TargetState, spread,
     },
-    desired::Digests,
+    desired::{Digests, PartDigest},
     device::{Device, DeviceField, schema},
     filter::{CheckedFilter, Filter, evaluate},
     ids::{ChangeId, DeviceId},
@@ -53,6 +53,7 @@ struct Entry {
     kind: u32,
     former: u32,
     digest: TargetDigest,
+    becomes: Option<PartDigest>,
     can_prove: bool,
     is_canary: bool,
 }
@@ -325,6 +326,7 @@ impl Survey {
                     device,
                     kind: self.kinds.place((site, model)),
                     digest: planned.digest(),
+                    becomes: planned.becomes,
                     can_prove: planned.can_prove,
                     is_canary: one.is_canary,
                     former: self.formers.place(planned.former),
@@ -451,6 +453,7 @@ impl Dealt {
                         .ok()
                         .and_then(|kind| self.zones.get(kind).copied())
                         .unwrap_or_default(),
+                    becomes: entry.becomes,
                     // Every place was given with its value.
                     former: former.unwrap_or(Former::Gone),
                     state: TargetState::Waiting { reached: None },

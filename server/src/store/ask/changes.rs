@@ -3,7 +3,7 @@
 use muster_domain::{
     batch::PlanHash,
     change::{DeviceList, Exclusion, ExclusionKind, Listed, Standing, Tally, Target},
-    desired::ContentDigest,
+    desired::{ContentDigest, PartDigest},
     ids::{ChangeId, DeviceId},
     names::{OperatorName, Serial},
 };
@@ -57,6 +57,8 @@ pub enum ChangeOrder {
 pub enum Advance {
     /// It took a step, or a part of one; there may be more to do at once.
     Stepped,
+    /// Its thresholds stopped it; there may be more to do at once.
+    Halted,
     /// Targets of this stage are to be begun, so many at most.
     Begin(u16, u32),
     /// Devices are to be given back what they had.
@@ -74,6 +76,8 @@ pub struct Turn {
     pub revision: u64,
     /// Of what it is to be; why it cannot be that.
     pub content: Result<ContentDigest, String>,
+    /// Of that, what the facets of the change are; none where its content stays, and where it gets back what it had.
+    pub becomes: Option<PartDigest>,
 }
 
 /// What became of turns.

@@ -6,7 +6,7 @@ use muster_domain::{
     Refusal, Timestamp,
     batch::PlanHash,
     change::{
-        Action, Change, ChangeRecord, ChangeState, OnHalt, Planner, Priority, Share, Stage, Standing,
+        Action, Change, ChangeRecord, ChangeState, Facet, OnHalt, Planner, Priority, Share, Stage, Standing,
         Strategy, Tally, Target, TargetState,
     },
     desired::Digests,
@@ -107,6 +107,7 @@ async fn listed(store: &Store, record: &ChangeRecord, devices: &[DeviceId]) -> (
                     stage,
                     site: device.site.clone(),
                     zone: u16::try_from(part.targets.len() % 2).unwrap(),
+                    becomes: planned.becomes,
                     former: planned.former,
                     state: TargetState::Waiting { reached: None },
                 });
@@ -142,6 +143,7 @@ pub(super) async fn started(store: &Store, change: Change, devices: &[DeviceId])
 pub(super) async fn turns(
     store: &Store,
     found: Vec<(Target, Option<Device>)>,
+    facets: &[Facet],
     pins: impl Fn(&Target, &Device) -> Option<Device>,
 ) -> Vec<Turn> {
     let catalog = store.catalog();
@@ -155,6 +157,7 @@ pub(super) async fn turns(
             None => Err("gone".to_owned()),
         };
         Turn {
+            becomes: target.becomes.map(|_| digests.part(facets)),
             target,
             revision: device.map_or(0, |device| device.revision),
             content,
@@ -167,19 +170,19 @@ pub(super) async fn turns(
 pub(super) async fn step(store: &Store, id: ChangeId, now: Timestamp) -> bool {
     let record = async || store.change(id).await.unwrap().unwrap();
     let Began { moved, .. } = match store.advance_change(id, now).await.unwrap() {
-        Advance::Stepped => return true,
+        Advance::Stepped | Advance::Halted => return true,
         Advance::Wait => return false,
         Advance::Begin(stage, most) => {
             let record = record().await;
             let action = record.change.action.clone();
             let most = usize::try_from(most).unwrap();
             let found = store.next_turns(record, stage, most, now).await.unwrap();
-            let turns = turns(store, found, |_, device| action.pins(device)).await;
+            let turns = turns(store, found, action.facets(), |_, device| action.pins(device)).await;
             store.begin_targets(id, turns, now).await.unwrap()
         }
         Advance::Revert => {
             let found = store.next_reverts(record().await, 1000).await.unwrap();
-            let turns = turns(store, found, |target, device| target.former.pins(device)).await;
+            let turns = turns(store, found, &[], |target, device| target.former.pins(device)).await;
             store.revert_targets(id, turns, now).await.unwrap()
         }
     };

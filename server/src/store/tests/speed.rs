@@ -151,6 +151,7 @@ async fn targets_of_a_change() {
             stage: 1,
             site: site.clone(),
             zone: 0,
+            becomes: None,
             former: Former::Site(site.clone()),
             state: TargetState::Waiting { reached: None },
         };
@@ -184,7 +185,7 @@ async fn targets_of_a_change() {
     loop {
         let (stage, most) = match store.advance_change(id, at(4)).await.unwrap() {
             Advance::Begin(stage, most) => (stage, most.min(2000)),
-            Advance::Stepped => continue,
+            Advance::Stepped | Advance::Halted => continue,
             Advance::Revert | Advance::Wait => break,
         };
         let start = Instant::now();
@@ -192,7 +193,7 @@ async fn targets_of_a_change() {
         let action = record.change.action.clone();
         let most = usize::try_from(most).unwrap();
         let found = store.next_turns(record, stage, most, at(200)).await.unwrap();
-        let turns = turns(&store, found, |_, device| action.pins(device)).await;
+        let turns = turns(&store, found, action.facets(), |_, device| action.pins(device)).await;
         rendering += start.elapsed();
         let start = Instant::now();
         store.begin_targets(id, turns, at(4)).await.unwrap();

@@ -68,7 +68,10 @@ fn advance(txn: &mut Txn<'_>, id: ChangeId, now: Timestamp) -> Result<Advance, S
             .map_or(Advance::Wait, |stage| Advance::Begin(stage, most))),
         Next::Revert => Ok(Advance::Revert),
         Next::Open => step(txn, record, ChangeStep::Opened, now),
-        Next::Halt(why) => step(txn, record, ChangeStep::Halted(why), now),
+        Next::Halt(why) => {
+            step(txn, record, ChangeStep::Halted(why), now)?;
+            Ok(Advance::Halted)
+        }
         Next::Finish => step(txn, record, ChangeStep::Finished, now),
         Next::RolledBack => step(txn, record, ChangeStep::RolledBack, now),
         Next::Skip(why) => skip(txn, record, &why, now),

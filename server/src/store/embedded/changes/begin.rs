@@ -202,6 +202,9 @@ fn begun(
     if is_first && action.is_done(&device) {
         return left(Skipped::AlreadyThere);
     }
+    if is_first && turn.content.is_ok() && target.becomes.is_some() && target.becomes != turn.becomes {
+        return left(Skipped::NotAsPlanned);
+    }
     let former = if is_first {
         action.former(&device)
     } else {

@@ -17,7 +17,7 @@ use muster_domain::{
     change::{Change, ChangeRecord},
     ids::ChangeId,
 };
-use redb::ReadableTable as _;
+use redb::{ReadTransaction, ReadableTable as _};
 
 /// All of a change that its author asked for.
 fn request(change: &Change) -> Result<Asked<ChangeId>, StoreError> {
@@ -72,19 +72,25 @@ impl Store {
 
     /// Changes that a worker has to look at. Urgent ones come first, then older ones.
     pub async fn open_changes(&self) -> Result<Vec<ChangeRecord>, StoreError> {
-        self.blocking(|txn| {
-            let (open, changes) = (txn.open_table(OPEN_CHANGES)?, txn.open_table(CHANGES)?);
-            let mut found = Vec::new();
-            for entry in open.iter()? {
-                let id = entry?.0.value();
-                let record = load::<ChangeRecord>(&changes, id)?;
-                found.push(record.ok_or_else(|| StoreError::missing("changes", ChangeId::from_u128(id)))?);
-            }
-            found.sort_by_key(|record| (std::cmp::Reverse(record.change.priority), record.change.id));
-            Ok(found)
-        })
-        .await
+        self.blocking(open).await
     }
+
+    /// The same, for threads that may wait.
+    pub fn open_changes_now(&self) -> Result<Vec<ChangeRecord>, StoreError> {
+        open(&self.read()?)
+    }
+}
+
+fn open(txn: &ReadTransaction) -> Result<Vec<ChangeRecord>, StoreError> {
+    let (open, changes) = (txn.open_table(OPEN_CHANGES)?, txn.open_table(CHANGES)?);
+    let mut found = Vec::new();
+    for entry in open.iter()? {
+        let id = entry?.0.value();
+        let record = load::<ChangeRecord>(&changes, id)?;
+        found.push(record.ok_or_else(|| StoreError::missing("changes", ChangeId::from_u128(id)))?);
+    }
+    found.sort_by_key(|record| (std::cmp::Reverse(record.change.priority), record.change.id));
+    Ok(found)
 }
 
 /// The change, or that there is none.

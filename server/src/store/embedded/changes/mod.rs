@@ -17,6 +17,7 @@ mod revert;
 mod step;
 mod zoned;
 
+pub use step::RETRY_PART;
 pub(super) use {
     book::{due, facet_key, standing_key},
     hear::{forget, heard, promoted},

@@ -71,6 +71,7 @@ impl From<TargetV1> for Target {
             stage: former.stage,
             site: former.site,
             zone: 0,
+            becomes: None,
             former: former.former,
             state: former.state,
         }

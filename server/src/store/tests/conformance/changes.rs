@@ -288,6 +288,7 @@ async fn plan_flat(store: &Store, id: muster_domain::ids::ChangeId, devices: &[D
             former: Former::Site(device.site.clone()),
             site: device.site,
             zone: 0,
+            becomes: None,
             state: TargetState::Waiting { reached: None },
         });
     }
@@ -313,7 +314,7 @@ pub(super) async fn a_device_that_moved_on_has_its_turn_again(store: &Store) {
     let record = store.change(id).await.unwrap().unwrap();
     let action = record.change.action.clone();
     let found = store.next_turns(record, 0, 10, at(200)).await.unwrap();
-    let turns = turns(store, found, |_, device| action.pins(device)).await;
+    let turns = turns(store, found, action.facets(), |_, device| action.pins(device)).await;
     // Meanwhile one is suspended, so what was rendered may be wrong.
     let suspend = DeviceChange {
         transition: Transition::Suspend("lost".to_owned()),

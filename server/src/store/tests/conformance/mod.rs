@@ -137,7 +137,8 @@ conformance! {
     when:
         nothing_is_begun_before_its_time
         a_target_is_begun_within_its_own_window
-        labels_are_about_configuration_and_firmware;
+        labels_are_about_configuration_and_firmware
+        what_is_not_as_planned_is_left_out;
     proofs:
         failures_halt_a_change_and_devices_get_back_what_they_had
         the_silent_are_timed_out_and_tried_again

@@ -1,14 +1,18 @@
 //! Changes that wait for their time, and changes of labels.
 
-use super::changes::{audited, device, fleet};
+use super::changes::{audited, device, fleet, site};
 use crate::store::{
     ChangeOrder, Store,
     tests::{
         build::{at, sound},
-        drive::{change, change_id, order, plan, planned, standings, started, step, strategy, work},
+        drive::{change, change_id, order, plan, planned, say, standings, started, step, strategy, work},
     },
 };
 use muster_domain::change::{Action, Change, Facet, Priority, Relabel, Standing, Strategy, Windows};
+use muster_domain::{
+    catalog::{Resource, SiteSource},
+    device::FacetState,
+};
 
 pub(super) async fn nothing_is_begun_before_its_time(store: &Store) {
     let devices = fleet(store, 3).await;
@@ -105,4 +109,29 @@ pub(super) async fn labels_are_about_configuration_and_firmware(store: &Store) {
     assert_eq!(standings(store, labels).await, expected);
     assert!(!device(store, devices[1]).await.labels.contains_key("ring"));
     assert_eq!(device(store, devices[0]).await.labels["ring"], "stable");
+}
+
+pub(super) async fn what_is_not_as_planned_is_left_out(store: &Store) {
+    let devices = fleet(store, 3).await;
+    let id = change_id(9);
+    started(store, change(9), &devices).await;
+    work(store, at(200)).await;
+    assert_eq!(site(store, devices[0]).await, ("HAM-1".to_owned(), 2));
+    for device in &devices[..2] {
+        say(store, *device, FacetState::Applied, at(210)).await;
+    }
+    // The place is renamed, of which a location says something; nobody stood for that.
+    let renamed = SiteSource {
+        code: "HAM-1".to_owned(),
+        name: "Hamburg, the new yard".to_owned(),
+        ..SiteSource::default()
+    };
+    let renamed = vec![Resource::Site(renamed.check().unwrap())];
+    let author = "alice".parse().unwrap();
+    let applied = store.apply_catalog(renamed, author, vec![String::new()], at(211), false);
+    applied.await.unwrap().unwrap();
+    work(store, at(300)).await;
+    let expected = [(Standing::Done, 2), (Standing::Skipped, 1)];
+    assert_eq!(standings(store, id).await, expected);
+    assert_eq!(site(store, devices[2]).await, ("BER-1".to_owned(), 1));
 }

@@ -107,6 +107,7 @@ fn targets() {
         stage: 2,
         site: Some("BER-1".parse().unwrap()),
         zone: 0,
+        becomes: None,
         former,
         state,
     };
@@ -171,7 +172,12 @@ fn targets() {
         TargetState::Waiting { reached: None },
     );
     zoned.zone = 3;
+    zoned.becomes = Some([6; 16]);
     check("target_relabelled", &zoned);
+    zoned.state = TargetState::Skipped {
+        at,
+        why: Skipped::NotAsPlanned,
+    };
     zoned.former = Former::Position(Some("Hall 1".into()));
     check("target_placed", &zoned);
     check("excluded_taken", &Exclusion::Taken(change_id(3)));
