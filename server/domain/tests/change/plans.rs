@@ -203,6 +203,8 @@ fn labels_and_positions_are_proved_where_the_content_holds_them() {
     };
     let mut device = at_revision(claimed(), 3);
     device.labels = [("ring".to_owned(), "stable".to_owned())].into();
+    device.site = Some("MUC-01".parse().unwrap());
+    device.target.digest = of_device(&catalog(), &device).unwrap().digest();
     let planned = judge(relabel("ring", "canary"), &device, None).unwrap();
     assert!(planned.can_prove && planned.after != planned.before);
     let becomes = relabel("ring", "canary").pins(&device).unwrap();

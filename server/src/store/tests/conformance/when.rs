@@ -26,12 +26,12 @@ pub(super) async fn nothing_is_begun_before_its_time(store: &Store) {
     assert_eq!(standings(store, change_id(9)).await, expected);
 }
 
-/// At 00:03 UTC it is 09:03 in Tokyo.
+/// At 08:03 UTC it is 17:03 in Tokyo.
 pub(super) async fn a_target_is_begun_within_its_own_window(store: &Store) {
     let devices = fleet(store, 4).await;
     let id = change_id(9);
     let mut windowed = change(9);
-    windowed.strategy.windows = Windows::parse(&["09:00-10:00"]).unwrap();
+    windowed.strategy.windows = Windows::parse(&["17:00-18:00"]).unwrap();
     started(store, windowed, &devices).await;
     work(store, at(200)).await;
     let expected = [(Standing::Waiting, 3), (Standing::Sent, 1)];
@@ -42,7 +42,7 @@ pub(super) async fn a_target_is_begun_within_its_own_window(store: &Store) {
         "it is in Tokyo"
     );
     sound(store).await;
-    // Nothing is open between their mornings, and nothing is even asked for.
+    // Nothing is open between their evenings, and nothing is even asked for.
     let noon = store.advance_change(id, at(2 * 3600)).await.unwrap();
     assert_eq!(noon, crate::store::Advance::Wait);
     work(store, at(9 * 3600)).await;
