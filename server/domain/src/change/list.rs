@@ -59,9 +59,12 @@ impl Listed {
     }
 }
 
+/// A device of a list, and the first row that names it.
+pub type FirstRow = (DeviceId, u32);
+
 /// The devices of a list, each with the first row that names it, in the order of their ids; and the rows that turned out to be
 /// something else than they were taken for.
-pub fn settled(rows: &[(u32, Listed)]) -> (Vec<(DeviceId, u32)>, Vec<(u32, Listed)>) {
+pub fn settled(rows: &[(u32, Listed)]) -> (Vec<FirstRow>, Vec<(u32, Listed)>) {
     let named = rows
         .iter()
         .filter_map(|(row, listed)| Some((listed.device()?, *row, listed)));

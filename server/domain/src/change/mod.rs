@@ -24,7 +24,7 @@ mod when;
 pub use action::{Action, Facet, Former};
 pub use explain::{ChangeExplanation, explain, explain_target};
 pub use life::{APPROVAL_LIMIT, Approval, Change, ChangeState, ChangeStep, Priority};
-pub use list::{DeviceList, LIST_LIMIT, LIST_PART, LISTED_LIMIT, Listed, settled};
+pub use list::{DeviceList, FirstRow, LIST_LIMIT, LIST_PART, LISTED_LIMIT, Listed, settled};
 pub use plan::{ChangePlanHasher, Exclusion, ExclusionKind, Planned, Planner, TargetDigest, can_prove};
 pub use progress::{Accepted, Halt, Next};
 pub use record::{ChangeRecord, Reserved};

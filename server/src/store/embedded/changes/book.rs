@@ -79,6 +79,9 @@ pub(super) fn holder(
     }))
 }
 
+/// A change that was last about a device, with stage and standing of its target there.
+type Held = (ChangeId, u16, u8);
+
 /// The other changes that were last about any of these facets of a device, each once, with the places of their targets; and whether
 /// `change` holds all of them.
 pub(super) fn others(
@@ -86,7 +89,7 @@ pub(super) fn others(
     device: DeviceId,
     facets: &[Facet],
     change: ChangeId,
-) -> Result<(Vec<(ChangeId, u16, u8)>, bool), StoreError> {
+) -> Result<(Vec<Held>, bool), StoreError> {
     let (mut others, mut is_held) = (Vec::new(), true);
     for facet in facets {
         let held = holder(table, device, *facet)?;

@@ -106,7 +106,7 @@ fn page(
     limit: usize,
 ) -> Result<Vec<(u32, Listed)>, StoreError> {
     let place = |row| (id.as_u128(), row);
-    let from = after.map_or(Included(place(0)), |row| Excluded(place(row)));
+    let from = after.map_or_else(|| Included(place(0)), |row| Excluded(place(row)));
     let rows = table.range((from, Included(place(u32::MAX))))?.take(limit);
     rows.map(|entry| {
         let (key, value) = entry?;
