@@ -112,4 +112,4 @@ pub use source::{
 };
 pub use time::{Timestamp, UtcOffset};
 pub use version::{FirmwareVersion, Running};
-pub use window::Window;
+pub use window::{Opening, Window, opening};

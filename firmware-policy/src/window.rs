@@ -45,7 +45,7 @@ impl Window {
 
 /// What the windows say at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Opening {
+pub enum Opening {
     /// Open until then; `None` if no moment of the week is closed.
     Open(Option<Timestamp>),
     /// Closed until then.
@@ -56,7 +56,7 @@ pub(crate) enum Opening {
 ///
 /// No windows at all means that any time is good. The offset is taken to hold for the coming week: a device
 /// that changes to summer time meanwhile evaluates again anyway.
-pub(crate) fn opening(windows: &[Window], now: Timestamp, offset: UtcOffset) -> Opening {
+pub fn opening(windows: &[Window], now: Timestamp, offset: UtcOffset) -> Opening {
     // Reduced before adding, so that no clock value overflows.
     let second =
         (now.unix_seconds().rem_euclid(WEEK) + EPOCH_IN_WEEK + i64::from(offset.seconds())).rem_euclid(WEEK);

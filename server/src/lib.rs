@@ -30,3 +30,4 @@ pub mod service;
 pub mod store;
 pub mod tls;
 mod workers;
+mod zone;

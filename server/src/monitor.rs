@@ -4,6 +4,7 @@
 //! of a device or a person: names of models are the only ones that users choose.
 
 use crate::service::Service;
+use muster_domain::change::Standing;
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric as _, text},
@@ -11,8 +12,10 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 use std::{
+    collections::BTreeMap,
     fmt::{self, Display},
     fs,
+    sync::atomic::Ordering,
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -32,6 +35,7 @@ impl Monitor {
         let ours = registry.sub_registry_with_prefix("muster");
         service.bus.meter().register(ours);
         ours.register_collector(Box::new(Fleet(service.clone())));
+        ours.register_collector(Box::new(Changes(service.clone())));
         registry.register_collector(Box::new(Process::new()));
         Self { registry }
     }
@@ -144,6 +148,56 @@ impl Collector for Fleet {
             "store_busy",
             "Time the writer spent on them.",
             work.busy.as_secs_f64(),
+        )
+    }
+}
+
+/// Changes that are under way.
+#[derive(Debug)]
+struct Changes(Service);
+
+impl Collector for Changes {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let to = &mut encoder;
+        let done = self.0.changes_done();
+        counter(
+            to,
+            "change_targets_begun",
+            "Targets of changes that were begun.",
+            done.begun.load(Ordering::Relaxed),
+        )?;
+        counter(
+            to,
+            "change_halts",
+            "Changes that their thresholds stopped.",
+            done.halts.load(Ordering::Relaxed),
+        )?;
+        // Of a store that cannot be read, `store_writable` and the log tell.
+        let Ok(open) = self.0.store().open_changes_now() else {
+            return Ok(());
+        };
+        let (mut states, mut standings) = (BTreeMap::<_, u64>::new(), BTreeMap::<_, u64>::new());
+        for record in &open {
+            *states.entry(record.change.state.as_str()).or_default() += 1;
+            for standing in Standing::ALL {
+                *standings.entry(standing.as_str()).or_default() += u64::from(record.total().count(standing));
+            }
+        }
+        let state = |state| State { state };
+        gauges(
+            to,
+            (
+                "changes_open",
+                "Changes that devices or time still move, by state.",
+            ),
+            state,
+            states.into_iter(),
+        )?;
+        gauges(
+            to,
+            ("change_targets", "Targets of these, by how far they are."),
+            state,
+            standings.into_iter(),
         )
     }
 }

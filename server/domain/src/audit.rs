@@ -141,6 +141,8 @@ pub enum Action {
     ChangeRolledBack,
     /// Somebody ended it.
     ChangeAborted,
+    /// A device has other labels or another position, of which its content says nothing.
+    DeviceUpdated,
 }
 
 /// Reads the written name.

@@ -3,6 +3,7 @@
 use crate::{
     Code, Refusal,
     catalog::{Catalog, Facts, Model, Profile, Renderer, Revision, RevisionNumber, Site, Stack, Syntax},
+    change::Facet,
     device::Device,
     names::{PolicyName, ProfileName, SiteCode},
 };
@@ -17,6 +18,9 @@ use std::{
 
 /// SHA-256 of a content; names it on the wire and in records.
 pub type ContentDigest = [u8; 32];
+
+/// The first half of the SHA-256 of a part of a content: short enough to keep one for each of a million targets of a change.
+pub type PartDigest = [u8; 16];
 
 /// What a device must be, by reference: revisions are immutable, so the content can be rendered again
 /// at any time and comes out the same; the digest proves it.
@@ -138,6 +142,8 @@ pub struct Digests<'c> {
     recipes: BTreeMap<Pins, Recipe>,
     places: BTreeMap<SiteCode, Place>,
     scratch: Vec<u8>,
+    /// See [`Recipe::write`].
+    ends: [usize; 2],
 }
 
 /// The revisions that a target pins.
@@ -154,6 +160,7 @@ impl<'c> Digests<'c> {
             recipes: BTreeMap::new(),
             places: BTreeMap::new(),
             scratch: Vec::new(),
+            ends: [0; 2],
         }
     }
 
@@ -183,7 +190,28 @@ impl<'c> Digests<'c> {
                 }
             }),
         };
-        recipe.digest(&facts(device), place, &mut self.scratch)
+        self.ends = recipe.write(&facts(device), place, &mut self.scratch)?;
+        Ok(Sha256::digest(&self.scratch).into())
+    }
+
+    /// Of the content whose digest [`Digests::of`] gave last, what it says of these facets alone: what other changes make of other
+    /// facets meanwhile does not matter to it.
+    pub fn part(&self, facets: &[Facet]) -> PartDigest {
+        let [files, location] = self.ends;
+        let mut hash = Sha256::new();
+        for facet in facets {
+            let part = match facet {
+                Facet::Config => self.scratch.get(..files),
+                Facet::Location => self.scratch.get(files..location),
+                Facet::Firmware => self.scratch.get(location..),
+                Facet::Lifecycle => None,
+            };
+            hash.update(part.unwrap_or_default());
+        }
+        let full: [u8; 32] = hash.finalize().into();
+        let mut half = [0; 16];
+        half.copy_from_slice(&full[..16]);
+        half
     }
 }
 
@@ -426,12 +454,24 @@ impl Recipe {
         place: Option<&Place>,
         scratch: &mut Vec<u8>,
     ) -> Result<ContentDigest, Vec<Refusal>> {
+        self.write(facts, place, scratch)?;
+        Ok(Sha256::digest(&*scratch).into())
+    }
+
+    /// Writes the JSON text of the device's content; where the files end in it, and where the location does.
+    fn write(
+        &self,
+        facts: &Facts<'_>,
+        place: Option<&Place>,
+        scratch: &mut Vec<u8>,
+    ) -> Result<[usize; 2], Vec<Refusal>> {
         let files = self.files(facts, place, Renderer::render)?;
         scratch.clear();
         scratch.extend_from_slice(b"{\"profile\":");
         scratch.extend_from_slice(&self.profile_json);
         scratch.extend_from_slice(b",\"files\":");
         write_json(scratch, &files);
+        let files_end = scratch.len();
         scratch.extend_from_slice(b",\"location\":");
         match place {
             None => scratch.extend_from_slice(b"null"),
@@ -441,12 +481,13 @@ impl Recipe {
                 scratch.push(b'}');
             }
         }
+        let location_end = scratch.len();
         scratch.extend_from_slice(b",\"firmware\":");
         scratch.extend_from_slice(&self.firmware_json);
         scratch.extend_from_slice(b",\"labels\":");
         write_json(scratch, &self.labels(facts));
         scratch.push(b'}');
-        Ok(Sha256::digest(&*scratch).into())
+        Ok([files_end, location_end])
     }
 
     /// What a device with these facts must become, under `generation`.

@@ -57,12 +57,16 @@ fn plan(hash: &[u8]) -> Result<PlanHash, Status> {
 /// What is asked for, if all of it can be read.
 fn new_change(asked: &v1::CreateChangeRequest, catalog: &Catalog) -> Result<NewChange, Refusal> {
     page::device_filter(&asked.filter, catalog)?;
+    let strategy = change::strategy(asked.strategy.as_ref())?;
+    page::device_filter(strategy.canary.as_deref().unwrap_or_default(), catalog)
+        .map_err(|refusal| refusal.at("strategy.canary"))?;
     Ok(NewChange {
         request_id: asked.request_id.clone(),
         title: asked.title.clone(),
         action: change::action(asked.action.as_ref())?,
         filter: asked.filter.trim().to_owned(),
-        strategy: change::strategy(asked.strategy.as_ref())?,
+        listed: asked.listed,
+        strategy,
         priority: change::priority(asked.priority()),
         approvals_needed: u8::try_from(asked.approvals_needed).unwrap_or(u8::MAX),
     })
@@ -108,6 +112,26 @@ impl Api {
         });
         Ok(v1::ListChangesResponse {
             changes: found.iter().map(|record| self.shown_change(record)).collect(),
+            next_page_token: token.unwrap_or_default(),
+        })
+    }
+
+    async fn page_of_rows(
+        &self,
+        id: ChangeId,
+        asked: &v1::ListTargetRowsRequest,
+    ) -> Result<v1::ListTargetRowsResponse, Failure> {
+        let arguments = format!("target rows|{id}");
+        let size = page::size(asked.page_size)?;
+        let after = self.pages.number(&asked.page_token, &arguments)?;
+        let after = after.map(|row| u32::try_from(row).unwrap_or(u32::MAX));
+        let mut rows = self.service.list_rows(id, after, size + 1).await?;
+        let more = rows.len() > size;
+        rows.truncate(size);
+        let last = rows.last().filter(|_| more);
+        let token = last.map(|last| self.pages.token(&u128::from(last.row).to_be_bytes(), &arguments));
+        Ok(v1::ListTargetRowsResponse {
+            rows: rows.iter().map(change::row).collect(),
             next_page_token: token.unwrap_or_default(),
         })
     }
@@ -186,6 +210,26 @@ impl Changes for Api {
         Ok(Response::new(self.shown_change(&record)))
     }
 
+    async fn add_targets(
+        &self,
+        request: Request<v1::AddTargetsRequest>,
+    ) -> Result<Response<v1::AddTargetsResponse>, Status> {
+        permit(&request)?;
+        let v1::AddTargetsRequest { name, rows } = request.into_inner();
+        let id = change_id(&name)?;
+        let rows = rows
+            .into_iter()
+            .map(|row| (row.row, row.device.trim().to_owned()));
+        let added = self.service.add_targets(id, rows.collect()).await;
+        let (record, unknown) = added
+            .map_err(|failure| failed(&failure))?
+            .map_err(|refusals| refused_all(&refusals))?;
+        Ok(Response::new(v1::AddTargetsResponse {
+            change: Some(self.shown_change(&record)),
+            unknown,
+        }))
+    }
+
     async fn plan_change(
         &self,
         request: Request<v1::PlanChangeRequest>,
@@ -224,6 +268,16 @@ impl Changes for Api {
         permit(&request)?;
         let id = change_id(&request.get_ref().name)?;
         let page = self.page_of_targets(id, request.get_ref()).await;
+        page.map(Response::new).map_err(|failure| failed(&failure))
+    }
+
+    async fn list_target_rows(
+        &self,
+        request: Request<v1::ListTargetRowsRequest>,
+    ) -> Result<Response<v1::ListTargetRowsResponse>, Status> {
+        permit(&request)?;
+        let id = change_id(&request.get_ref().name)?;
+        let page = self.page_of_rows(id, request.get_ref()).await;
         page.map(Response::new).map_err(|failure| failed(&failure))
     }
 

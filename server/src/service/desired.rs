@@ -26,15 +26,6 @@ enum DesiredError {
     Unrenderable { device: DeviceId, why: String },
 }
 
-/// Seconds that local time at a site is ahead of UTC.
-pub(super) fn utc_offset(time_zone: &str, at: Timestamp) -> i32 {
-    let zone = jiff::tz::TimeZone::get(time_zone).unwrap_or(jiff::tz::TimeZone::UTC);
-    let at = i64::try_from(at.seconds())
-        .ok()
-        .and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
-    at.map_or(0, |at| zone.to_offset(at).seconds())
-}
-
 fn message(device: &Device, content: Content, now: Timestamp) -> Desired {
     let location = content.location.map(|location| Location {
         site: location.site.to_string(),
@@ -43,7 +34,7 @@ fn message(device: &Device, content: Content, now: Timestamp) -> Desired {
         coordinates: location
             .coordinates
             .map(|(latitude, longitude)| Coordinates { latitude, longitude }),
-        utc_offset_seconds: utc_offset(&location.time_zone, now),
+        utc_offset_seconds: crate::zone::utc_offset(&location.time_zone, now),
         time_zone: location.time_zone,
         position: location.position,
     });

@@ -1,7 +1,7 @@
 //! What a firmware policy would make of the fleet, told before anything moves.
 
-use super::{OrFault as _, Service, blocking, desired::utc_offset, stopping};
-use crate::{fault::Failure, store::DeviceQuery};
+use super::{OrFault as _, Service, blocking, stopping};
+use crate::{fault::Failure, store::DeviceQuery, zone::utc_offset};
 use muster_domain::{
     Code, Refusal, Timestamp,
     catalog::{Catalog, RevisionNumber},

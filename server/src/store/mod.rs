@@ -20,11 +20,12 @@ mod watch;
 pub use ask::{
     Advance, AlarmChange, Began, CertificatePage, CertificateQuery, ChangeOrder, ClaimBegun, ClaimStart,
     CommittedPart, Counts, DeviceChange, DeviceName, DevicePage, DeviceQuery, FinishedClaim, GroupOutcome,
-    GroupUpdate, Holder, ImportPart, KnownCertificate, ListDraft, ListEntry, ListInfo, ListedTarget,
-    NewOperator, NewSecret, PartRow, PlanPart, PlanTotals, PreviewedPart, PublishedList, RecordedPart,
-    RegistryInfo, RenewalStart, Retry, Revocation, RevokedCertificate, SecretRetirement, SecretUse,
-    TargetCursor, TargetPage, TargetQuery, Turn, UNDO_BLOCK_LIMIT, UnconfirmedPage, UndoAnswer, Work,
+    GroupUpdate, Holder, ImportPart, KnownCertificate, ListDraft, ListEntry, ListInfo, ListedRow,
+    ListedTarget, NewOperator, NewSecret, PartRow, PlanPart, PlanTotals, PreviewedPart, PublishedList,
+    RecordedPart, RegistryInfo, RenewalStart, Retry, Revocation, RevokedCertificate, SecretRetirement,
+    SecretUse, TargetCursor, TargetPage, TargetQuery, Turn, UNDO_BLOCK_LIMIT, UnconfirmedPage, UndoAnswer,
+    Work,
 };
-pub use embedded::{FORMAT, Store};
+pub use embedded::{FORMAT, RETRY_PART, Store};
 pub use error::StoreError;
 pub use watch::{Changed, WATCHER_LIMIT, Watcher};

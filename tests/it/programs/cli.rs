@@ -240,6 +240,39 @@ async fn a_change_is_planned_looked_at_and_started() {
         let ended = shell.run(&line).await;
         assert_eq!(ended.code, Some(code), "muster {line}: {ended:?}");
     }
+    let rows = "rack;serial\n1;GW2-7000001\n2;GW2-404\n";
+    std::fs::write(shell.registry.path("list.csv"), rows).unwrap();
+    let listed = "change create --rotate-certificates --file list.csv --stages ''";
+    let ended = shell.run(listed).await;
+    assert!(
+        ended
+            .log
+            .contains("1 rows name no device that is registered: lines 3"),
+        "{ended:?}"
+    );
+    assert!(
+        ended.out.contains("Devices   2 listed, 1 not registered"),
+        "{ended:?}"
+    );
+    let of_list: serde_json::Value =
+        serde_json::from_str(&shell.good(&format!("{listed} -o json")).await).unwrap();
+    let of_list = of_list["name"].as_str().unwrap().trim_start_matches("changes/");
+    shell
+        .good(&format!(
+            "change targets {of_list} --file list.csv --file-results out.csv"
+        ))
+        .await;
+    let results = std::fs::read_to_string(shell.registry.path("out.csv")).unwrap();
+    assert!(
+        results.starts_with(
+            "rack;serial;state;stage;reason;device\n1;GW2-7000001;EXCLUDED;;it has no certificate"
+        ),
+        "{results}"
+    );
+    assert!(
+        results.contains("\n2;GW2-404;UNKNOWN;;no device has the serial GW2-404;\n"),
+        "{results}"
+    );
     // Nobody has claimed: it is done when it is on record.
     let plan = change["plan"].as_str().unwrap();
     let watched = shell

@@ -51,6 +51,23 @@ async fn descriptions(stage: &Stage, reached: &mut Reached) {
                 ..asked(profile("profiles/gateway", 1))
             },
         ),
+        (
+            Code::ChangeInvalid,
+            v1::CreateChangeRequest {
+                listed: 1_000_001,
+                ..asked(profile("profiles/gateway", 1))
+            },
+        ),
+        (
+            Code::FilterInvalid,
+            v1::CreateChangeRequest {
+                strategy: Some(v1::ChangeStrategy {
+                    canary: "ring".into(),
+                    ..v1::ChangeStrategy::default()
+                }),
+                ..asked(profile("profiles/gateway", 1))
+            },
+        ),
         (Code::RequestInvalid, asked(profile("gateway", 1))),
         (Code::ReferenceMissing, asked(profile("profiles/gateway", 9))),
         (Code::ReferenceMissing, asked(profile("profiles/nobody", 0))),

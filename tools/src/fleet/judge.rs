@@ -77,7 +77,9 @@ fn suits(role: Role, target: TargetState) -> bool {
         TargetState::Failed => role == Role::Failing,
         TargetState::Reverted => role != Role::Offline,
         TargetState::Sent | TargetState::TimedOut | TargetState::Reverting => role == Role::Offline,
-        TargetState::Excluded | TargetState::Unspecified => false,
+        TargetState::Excluded | TargetState::Unknown | TargetState::Repeated | TargetState::Unspecified => {
+            false
+        }
     }
 }
 
@@ -96,7 +98,10 @@ fn counted<'t>(targets: impl IntoIterator<Item = &'t ChangeTarget>) -> TargetCou
             TargetState::Skipped => &mut counts.skipped,
             TargetState::Reverting => &mut counts.reverting,
             TargetState::Reverted => &mut counts.reverted,
-            TargetState::Excluded | TargetState::Unspecified => continue,
+            TargetState::Excluded
+            | TargetState::Unknown
+            | TargetState::Repeated
+            | TargetState::Unspecified => continue,
         };
         *count += 1;
     }

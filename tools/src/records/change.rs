@@ -17,6 +17,8 @@ pub struct Change {
     pub action: String,
     /// Which devices.
     pub filter: String,
+    /// Of the list that it was made for.
+    pub list: Option<ListCounts>,
     /// `operators/{name}`
     pub author: String,
     /// When it was made.
@@ -35,6 +37,12 @@ pub struct Change {
     pub halt: String,
     /// All targets.
     pub targets: Counts,
+    /// Nothing is begun before.
+    pub start_time: Option<String>,
+    /// Times of the week within which targets are begun, by the clocks of their sites; none: at any time.
+    pub windows: Vec<String>,
+    /// Targets that match come first; empty: none do.
+    pub canary: String,
     /// The same, stage by stage.
     pub stages: Vec<Stage>,
     /// Devices that match and are no targets, by the kind of reason.
@@ -67,12 +75,23 @@ pub struct Counts {
     pub reverted: u32,
 }
 
+/// The list of a change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ListCounts {
+    /// Its rows.
+    pub rows: u32,
+    /// Of these, rows that name no device.
+    pub unknown: u32,
+    /// Of these, rows whose device a row before them names.
+    pub repeated: u32,
+}
+
 /// A stage of a change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Stage {
     /// From 1.
     pub stage: u32,
-    /// How many targets it should take, of all: a count, or a percentage; `rest` for the last.
+    /// How many targets it should take, of all: a count, or a percentage; `canary` for those that come first, `rest` for the last.
     pub size: String,
     /// How long a target must stand by what it proved, in seconds.
     pub soak_seconds: u64,
@@ -121,6 +140,18 @@ fn words(action: Option<v1::ChangeAction>) -> String {
         Some(Action::Resume(_)) => "resume".into(),
         Some(Action::Retire(retire)) => format!("retire: {}", retire.reason),
         Some(Action::RotateCertificate(_)) => "rotate certificates".into(),
+        Some(Action::Relabel(labels)) => {
+            let mut set: Vec<_> = labels
+                .set
+                .iter()
+                .map(|(key, value)| format!("{key}={value}"))
+                .collect();
+            set.sort();
+            set.extend(labels.remove.iter().map(|key| format!("no {key}")));
+            format!("labels {}", set.join(", "))
+        }
+        Some(Action::Place(to)) if to.position.is_empty() => "no position".into(),
+        Some(Action::Place(to)) => format!("position {}", to.position),
         None => String::new(),
     }
 }
@@ -128,13 +159,17 @@ fn words(action: Option<v1::ChangeAction>) -> String {
 impl From<v1::Change> for Change {
     fn from(wire: v1::Change) -> Self {
         let strategy = wire.strategy.unwrap_or_default();
+        let has_canary = !strategy.canary.is_empty();
         let counts = wire.stages.into_iter().map(Counts::from);
         // A change that is not planned has stages and no counts.
         let counts = counts.chain(std::iter::repeat(Counts::default()));
         let stages = (1..).zip(strategy.stages).zip(counts);
         let stages = stages.map(|((number, stage), counts)| Stage {
             stage: number,
-            size: share(stage.size.as_ref()).unwrap_or_else(|| "rest".into()),
+            size: share(stage.size.as_ref()).unwrap_or_else(|| match (number, has_canary) {
+                (1, true) => "canary".into(),
+                _ => "rest".into(),
+            }),
             soak_seconds: stage.soak_seconds,
             failures: share(stage.failures.as_ref()).unwrap_or_default(),
             silent: share(stage.silent.as_ref()).unwrap_or_default(),
@@ -148,11 +183,19 @@ impl From<v1::Change> for Change {
             plan: hex(&wire.plan_hash),
             targets: wire.total.map(Counts::from).unwrap_or_default(),
             stages: stages.collect(),
+            start_time: time(strategy.start_time.as_ref()),
+            windows: strategy.windows,
+            canary: strategy.canary,
             excluded: wire.excluded.into_iter().collect(),
             approvals: wire.approvals.into_iter().map(|one| one.operator).collect(),
             name: wire.name,
             title: wire.title,
             filter: wire.filter,
+            list: wire.list.map(|list| ListCounts {
+                rows: list.rows,
+                unknown: list.unknown,
+                repeated: list.repeated,
+            }),
             author: wire.author,
             etag: wire.etag,
             stage: wire.stage,

@@ -1,5 +1,6 @@
 //! What a change does to a device, and how it is taken back.
 
+use super::Relabel;
 use crate::{
     catalog::RevisionNumber,
     device::{self, Device, Lifecycle},
@@ -7,6 +8,7 @@ use crate::{
 };
 use core::fmt;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// A part of a device that at most one active change may be about (I8).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -69,16 +71,23 @@ pub enum Action {
     Retire(String),
     /// It gets another certificate.
     RotateCertificate,
+    /// It has these labels.
+    Relabel(Relabel),
+    /// It is there in its site; `None` for no position.
+    Place(Option<String>),
 }
 
 impl Action {
-    /// What of a device it is about.
-    pub const fn facet(&self) -> Facet {
+    /// What of a device it is about. Labels are about two: templates are rendered with them, and firmware policies select by them.
+    pub const fn facets(&self) -> &'static [Facet] {
         match self {
-            Self::Profile(..) => Facet::Config,
-            Self::FirmwarePolicy(..) => Facet::Firmware,
-            Self::Move(_) => Facet::Location,
-            Self::Suspend(_) | Self::Resume | Self::Retire(_) | Self::RotateCertificate => Facet::Lifecycle,
+            Self::Profile(..) => &[Facet::Config],
+            Self::FirmwarePolicy(..) => &[Facet::Firmware],
+            Self::Move(_) | Self::Place(_) => &[Facet::Location],
+            Self::Relabel(_) => &[Facet::Config, Facet::Firmware],
+            Self::Suspend(_) | Self::Resume | Self::Retire(_) | Self::RotateCertificate => {
+                &[Facet::Lifecycle]
+            }
         }
     }
 
@@ -88,16 +97,24 @@ impl Action {
             Self::Profile(..)
             | Self::FirmwarePolicy(..)
             | Self::Move(_)
+            | Self::Relabel(_)
+            | Self::Place(_)
             | Self::Suspend(_)
             | Self::Resume => true,
             Self::Retire(_) | Self::RotateCertificate => false,
         }
     }
 
-    /// Whether a device has to prove it. What is decided here alone is done when it is on record.
+    /// Whether a device has to prove it. What is decided here alone is done when it is on record, and so are labels and a position
+    /// of which its content says nothing.
     pub const fn wants_proof(&self) -> bool {
         match self {
-            Self::Profile(..) | Self::FirmwarePolicy(..) | Self::Move(_) | Self::RotateCertificate => true,
+            Self::Profile(..)
+            | Self::FirmwarePolicy(..)
+            | Self::Move(_)
+            | Self::Relabel(_)
+            | Self::Place(_)
+            | Self::RotateCertificate => true,
             Self::Suspend(_) | Self::Resume | Self::Retire(_) => false,
         }
     }
@@ -108,6 +125,8 @@ impl Action {
             Self::Profile(..) => Former::Profile(device.target.profile.clone()),
             Self::FirmwarePolicy(..) => Former::FirmwarePolicy(device.target.firmware_policy.clone()),
             Self::Move(_) => Former::Site(device.site.clone()),
+            Self::Relabel(relabel) => relabel.former(&device.labels),
+            Self::Place(_) => Former::Position(device.position.clone()),
             Self::Suspend(_) => Former::Admitted,
             Self::Resume => match &device.lifecycle {
                 Lifecycle::Suspended { reason, .. } => Former::Suspended(reason.clone()),
@@ -133,6 +152,8 @@ impl Action {
                 has.is_some_and(|(known, at)| known == name && at == number)
             }
             Self::Move(site) => device.site.as_ref() == Some(site),
+            Self::Relabel(relabel) => relabel.is_done(&device.labels),
+            Self::Place(position) => device.position == *position,
             Self::Suspend(_) => state == device::LifecycleState::Suspended,
             Self::Resume => state != device::LifecycleState::Suspended,
             Self::Retire(_) => state == device::LifecycleState::Retired,
@@ -156,6 +177,23 @@ pub enum Former {
     Suspended(String),
     /// What does not come back.
     Gone,
+    /// Some of its labels; those that it had not are `None`.
+    Labels(BTreeMap<String, Option<String>>),
+    /// Its position in its site.
+    Position(Option<String>),
+}
+
+impl Former {
+    /// The labels, as far as they were replaced, as they were.
+    pub(super) fn give_labels_back(&self, labels: &mut BTreeMap<String, String>) {
+        let Self::Labels(former) = self else { return };
+        for (key, value) in former {
+            match value {
+                Some(value) => drop(labels.insert(key.clone(), value.clone())),
+                None => drop(labels.remove(key)),
+            }
+        }
+    }
 }
 
 impl fmt::Display for Action {
@@ -168,6 +206,9 @@ impl fmt::Display for Action {
             Self::Resume => f.write_str("resume"),
             Self::Retire(_) => f.write_str("retire"),
             Self::RotateCertificate => f.write_str("new certificate"),
+            Self::Relabel(relabel) => write!(f, "labels {relabel}"),
+            Self::Place(Some(position)) => write!(f, "position {position}"),
+            Self::Place(None) => f.write_str("no position"),
         }
     }
 }

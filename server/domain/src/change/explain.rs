@@ -1,6 +1,6 @@
 //! What a change waits for, and what to do next.
 
-use super::{ChangeRecord, ChangeState, Priority, Standing, Target, TargetState};
+use super::{ChangeRecord, ChangeState, DeviceList, Priority, Standing, Target, TargetState, Zones};
 use crate::Timestamp;
 
 /// The answer.
@@ -20,8 +20,8 @@ fn targets(count: u32) -> String {
     plural(count, "target", "targets")
 }
 
-/// Explains a change as it stands at `now`.
-pub fn explain(record: &ChangeRecord, now: Timestamp) -> ChangeExplanation {
+/// Explains a change as it stands at `now`. `zones` says which of its time zones may begin targets.
+pub fn explain(record: &ChangeRecord, zones: &Zones, now: Timestamp) -> ChangeExplanation {
     let (change, total) = (&record.change, record.total());
     let id = change.id;
     let commands = |commands: &[&str]| -> Vec<String> {
@@ -31,7 +31,13 @@ pub fn explain(record: &ChangeRecord, now: Timestamp) -> ChangeExplanation {
         filled.collect()
     };
     let (summary, next) = match &change.state {
-        ChangeState::Draft => ("its targets are not listed yet".into(), commands(&["plan ID"])),
+        ChangeState::Draft => match change.list.filter(|list| !list.is_whole()) {
+            Some(DeviceList { announced, rows, .. }) => (
+                format!("{rows} of the {announced} rows of its list are there"),
+                Vec::new(),
+            ),
+            None => ("its targets are not listed yet".into(), commands(&["plan ID"])),
+        },
         ChangeState::Planned { plan } => {
             let missing = usize::from(change.approvals_needed).saturating_sub(change.approvals.len());
             let listed = format!(
@@ -42,7 +48,14 @@ pub fn explain(record: &ChangeRecord, now: Timestamp) -> ChangeExplanation {
             );
             if missing == 0 {
                 let start = format!("start ID --plan {plan}");
-                (format!("{listed}; it can be started"), commands(&[&start]))
+                let begins = change.strategy.start_at.filter(|start| *start > now);
+                let begins = begins
+                    .map(|start| format!(", and begins at {start}"))
+                    .unwrap_or_default();
+                (
+                    format!("{listed}; it can be started{begins}"),
+                    commands(&[&start]),
+                )
             } else {
                 let approvals = u32::try_from(missing).unwrap_or(u32::MAX);
                 let approvals = plural(approvals, "approval is", "approvals are");
@@ -58,12 +71,12 @@ pub fn explain(record: &ChangeRecord, now: Timestamp) -> ChangeExplanation {
             paused: Some(since),
             ..
         } => (
-            format!("paused since {since}; {}", under_way(record, *stage)),
+            format!("paused since {since}; {}", under_way(record, *stage, zones, now)),
             commands(&["resume ID", "abort ID"]),
         ),
         ChangeState::Running {
             stage, paused: None, ..
-        } => (under_way(record, *stage), commands(&["watch ID"])),
+        } => (under_way(record, *stage, zones, now), commands(&["watch ID"])),
         ChangeState::Halted { why, at, .. } => {
             let mut next = vec!["targets ID --state FAILED,TIMED_OUT", "retry ID", "resume ID"];
             if change.action.is_reversible() {
@@ -123,7 +136,7 @@ fn stages(record: &ChangeRecord) -> u32 {
 }
 
 /// How far the open stage is, and what it waits for.
-fn under_way(record: &ChangeRecord, stage: u16) -> String {
+fn under_way(record: &ChangeRecord, stage: u16, zones: &Zones, now: Timestamp) -> String {
     let tally = record
         .tallies
         .get(usize::from(stage))
@@ -136,16 +149,29 @@ fn under_way(record: &ChangeRecord, stage: u16) -> String {
     );
     let strategy = &record.change.strategy;
     let full = record.total().count(Standing::Sent) >= strategy.in_flight;
+    let early = strategy.start_at.filter(|start| *start > now);
+    let closed = match (early, zones.closed_until()) {
+        (Some(start), _) => Some(format!("; nothing is begun before {start}")),
+        (None, Some(until)) => Some(format!("; the next window opens at {until}")),
+        (None, None) => None,
+    };
     let waits = match (waiting, sent, soaking) {
         (0, 0, 0) => "the next one opens".into(),
         (0, 0, _) => format!("{} soak", targets(soaking)),
         (0, ..) => format!("{} under way, {soaking} soak", targets(sent)),
+        _ if closed.is_some() => format!("{waiting} wait, {sent} under way{}", closed.unwrap_or_default()),
         _ if full => format!("{waiting} wait while {} under way, as many as may", targets(sent)),
         _ if strategy.per_minute.is_some() && !record.begun.is_empty() => {
             format!("{waiting} wait for their minute, {sent} under way")
         }
         _ if strategy.in_flight_per_site.is_some() && sent > 0 => {
             format!("{waiting} wait, {sent} under way, at their sites as many as may")
+        }
+        _ if !strategy.windows.is_empty() => {
+            format!(
+                "{waiting} wait, each for its window ({}), {sent} under way",
+                strategy.windows
+            )
         }
         _ => format!("{waiting} wait, {sent} under way"),
     };

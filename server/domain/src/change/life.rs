@@ -1,6 +1,6 @@
 //! The life of a change: draft, planned, approved, running stage by stage, and one of its ends.
 
-use super::{Accepted, Action, Halt, OnHalt, Strategy};
+use super::{Accepted, Action, DeviceList, Halt, OnHalt, Strategy};
 use crate::{Code, Refusal, Timestamp, batch::PlanHash, ids::ChangeId, names::OperatorName};
 use core::{fmt, mem};
 use serde::{Deserialize, Serialize};
@@ -23,6 +23,8 @@ pub struct Change {
     pub action: Action,
     /// Which devices, as a filter; those that match when it is planned.
     pub filter: String,
+    /// Of those, only the devices that are listed; `None` where no list is asked for.
+    pub list: Option<DeviceList>,
     /// How it goes through them.
     pub strategy: Strategy,
     /// Its priority.
@@ -294,11 +296,15 @@ impl Change {
                 }
             }
             (
-                ChangeState::Running { plan, .. }
-                | ChangeState::Halted { plan, .. }
-                | ChangeState::Done { plan, .. },
-                ChangeStep::Retry(stage),
+                ChangeState::Running { plan, stage, .. } | ChangeState::Halted { plan, stage, .. },
+                ChangeStep::Retry(first),
             ) => ChangeState::Running {
+                plan,
+                // Of a part that was told before, some may still wait in an earlier stage.
+                stage: stage.min(first),
+                paused: None,
+            },
+            (ChangeState::Done { plan, .. }, ChangeStep::Retry(stage)) => ChangeState::Running {
                 plan,
                 stage,
                 paused: None,

@@ -10,24 +10,30 @@
 mod action;
 mod explain;
 mod life;
+mod list;
 mod plan;
 mod progress;
 mod record;
+mod relabel;
 mod spread;
 mod strategy;
 mod tally;
 mod target;
+mod when;
 
 pub use action::{Action, Facet, Former};
 pub use explain::{ChangeExplanation, explain, explain_target};
 pub use life::{APPROVAL_LIMIT, Approval, Change, ChangeState, ChangeStep, Priority};
+pub use list::{DeviceList, FirstRow, LIST_LIMIT, LIST_PART, LISTED_LIMIT, Listed, settled};
 pub use plan::{ChangePlanHasher, Exclusion, ExclusionKind, Planned, Planner, TargetDigest, can_prove};
 pub use progress::{Accepted, Halt, Next};
 pub use record::{ChangeRecord, Reserved};
+pub use relabel::{Relabel, plain};
 pub use spread::{Candidate, sizes, spread};
 pub use strategy::{IN_FLIGHT_LIMIT, LONGEST, OnHalt, STAGE_LIMIT, Share, Stage, Strategy, WHOLE};
 pub use tally::Tally;
 pub use target::{Skipped, Standing, Target, TargetState};
+pub use when::{WINDOW_LIMIT, Windows, Zones};
 
 use crate::device::{FacetState, Report};
 

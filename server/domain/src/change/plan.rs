@@ -4,7 +4,7 @@ use super::{Action, Change, Former};
 use crate::{
     Refusal, Timestamp,
     batch::{Fields, PlanHash},
-    desired::{ContentDigest, Digests, json},
+    desired::{ContentDigest, Digests, PartDigest, json},
     device::{Device, Lifecycle, LifecycleState, Transition},
     ids::{ChangeId, DeviceId},
 };
@@ -24,6 +24,8 @@ pub enum Exclusion {
     Unfit(String),
     /// What it would become does not render; the reasons.
     Unrenderable(String),
+    /// It is listed, and does not match the filter.
+    Unmatched,
 }
 
 impl Exclusion {
@@ -35,6 +37,7 @@ impl Exclusion {
             Self::Away(_) => ExclusionKind::Away,
             Self::Unfit(_) => ExclusionKind::Unfit,
             Self::Unrenderable(_) => ExclusionKind::Unrenderable,
+            Self::Unmatched => ExclusionKind::Unmatched,
         }
     }
 }
@@ -48,6 +51,7 @@ pub enum ExclusionKind {
     Away,
     Unfit,
     Unrenderable,
+    Unmatched,
 }
 
 impl ExclusionKind {
@@ -59,6 +63,7 @@ impl ExclusionKind {
             Self::Away => "away for too long",
             Self::Unfit => "not in a fit state",
             Self::Unrenderable => "does not render",
+            Self::Unmatched => "does not match the filter",
         }
     }
 }
@@ -70,6 +75,7 @@ impl fmt::Display for Exclusion {
             Self::Taken(change) => write!(f, "change {change} is about it"),
             Self::Away(since) => write!(f, "it was not connected since {since}"),
             Self::Unfit(why) | Self::Unrenderable(why) => f.write_str(why),
+            Self::Unmatched => f.write_str("it does not match the filter"),
         }
     }
 }
@@ -83,6 +89,8 @@ pub struct Planned {
     pub before: ContentDigest,
     /// Of what it must become; the same for steps of its life.
     pub after: ContentDigest,
+    /// Of what it must become, what the facets of the change are; none for steps of its life.
+    pub becomes: Option<PartDigest>,
     /// Whether it can prove it, where it has to: one that was never claimed, or is shut out, comes last and is done when it is
     /// on record.
     pub can_prove: bool,
@@ -154,22 +162,22 @@ impl<'c> Planner<'c> {
         if *action == Action::RotateCertificate && device.lifecycle.identity().is_none() {
             return Err(Exclusion::Unfit("it has no certificate that is in use".into()));
         }
-        let can_prove = !action.wants_proof() || can_prove(device);
-        if let Some(since) = self
-            .away_since(device)
-            .filter(|_| can_prove && action.wants_proof())
-        {
-            return Err(Exclusion::Away(since));
-        }
         let after = match action.pins(device) {
             Some(pinned) => self.digests.of(&pinned),
             None => Ok(device.target.digest),
         };
+        let after = after.map_err(|refusals| Exclusion::Unrenderable(reasons(&refusals)))?;
+        let becomes = action.has_content().then(|| self.digests.part(action.facets()));
+        let has_to_prove = action.wants_proof_of(device, &after);
+        if let Some(since) = self.away_since(device).filter(|_| has_to_prove) {
+            return Err(Exclusion::Away(since));
+        }
         Ok(Planned {
             former: action.former(device),
             before: device.target.digest,
-            after: after.map_err(|refusals| Exclusion::Unrenderable(reasons(&refusals)))?,
-            can_prove,
+            after,
+            becomes,
+            can_prove: has_to_prove || !action.wants_proof(),
         })
     }
 
@@ -189,7 +197,40 @@ impl Action {
             Self::Suspend(reason) => Some(Transition::Suspend(reason.clone())),
             Self::Resume => Some(Transition::Resume),
             Self::Retire(reason) => Some(Transition::Retire(reason.clone())),
-            Self::RotateCertificate | Self::Profile(..) | Self::FirmwarePolicy(..) | Self::Move(_) => None,
+            Self::RotateCertificate
+            | Self::Profile(..)
+            | Self::FirmwarePolicy(..)
+            | Self::Move(_)
+            | Self::Relabel(_)
+            | Self::Place(_) => None,
+        }
+    }
+
+    /// Whether this device has to prove it, once its content is this: not if nobody can hear it, nor if its content says nothing
+    /// of what changes.
+    pub fn wants_proof_of(&self, device: &Device, after: &ContentDigest) -> bool {
+        let shows = match self {
+            Self::Relabel(_) | Self::Place(_) => device.target.digest != *after,
+            Self::Profile(..)
+            | Self::FirmwarePolicy(..)
+            | Self::Move(_)
+            | Self::Suspend(_)
+            | Self::Resume
+            | Self::Retire(_)
+            | Self::RotateCertificate => self.wants_proof(),
+        };
+        shows && can_prove(device)
+    }
+
+    /// Whether it gives devices something to pin.
+    pub const fn has_content(&self) -> bool {
+        match self {
+            Self::Profile(..)
+            | Self::FirmwarePolicy(..)
+            | Self::Move(_)
+            | Self::Relabel(_)
+            | Self::Place(_) => true,
+            Self::Suspend(_) | Self::Resume | Self::Retire(_) | Self::RotateCertificate => false,
         }
     }
 
@@ -202,6 +243,8 @@ impl Action {
                 device.target.firmware_policy = Some((name.clone(), *number))
             }
             Self::Move(site) => device.site = Some(site.clone()),
+            Self::Relabel(relabel) => relabel.apply(&mut device.labels),
+            Self::Place(position) => device.position.clone_from(position),
             Self::Suspend(_) | Self::Resume | Self::Retire(_) | Self::RotateCertificate => return None,
         }
         Some(device)
@@ -216,6 +259,8 @@ impl Former {
             Self::Profile(profile) => device.target.profile.clone_from(profile),
             Self::FirmwarePolicy(policy) => device.target.firmware_policy.clone_from(policy),
             Self::Site(site) => device.site.clone_from(site),
+            Self::Labels(_) => self.give_labels_back(&mut device.labels),
+            Self::Position(position) => device.position.clone_from(position),
             Self::Admitted | Self::Suspended(_) | Self::Gone => return None,
         }
         Some(device)
@@ -226,7 +271,12 @@ impl Former {
         match self {
             Self::Admitted => Some(Transition::Resume),
             Self::Suspended(reason) => Some(Transition::Suspend(reason.clone())),
-            Self::Profile(_) | Self::FirmwarePolicy(_) | Self::Site(_) | Self::Gone => None,
+            Self::Profile(_)
+            | Self::FirmwarePolicy(_)
+            | Self::Site(_)
+            | Self::Gone
+            | Self::Labels(_)
+            | Self::Position(_) => None,
         }
     }
 }

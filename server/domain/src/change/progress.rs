@@ -118,6 +118,7 @@ impl Change {
             ChangeState::Running { stage, paused, .. } => match (self.halt(*stage, tallies), paused) {
                 (Some(halt), _) => Next::Halt(halt),
                 (None, Some(_)) => Next::Wait,
+                (None, None) if self.strategy.start_at.is_some_and(|start| start > now) => Next::Wait,
                 (None, None) => self.strategy.go_on(*stage, tallies, begun),
             },
             ChangeState::Halted { .. } => Next::Wait,

@@ -33,6 +33,8 @@ pub struct ChangeRecord {
     pub reserved: Reserved,
     /// When how many targets were begun within the last minute, where the strategy has a pace.
     pub begun: Vec<(Timestamp, u32)>,
+    /// Time zones of its targets, where its strategy has windows; empty is UTC.
+    pub zones: Vec<String>,
     /// It has ended, and nothing that a device says moves it any more.
     pub closed: bool,
 }
@@ -47,6 +49,7 @@ impl ChangeRecord {
             attempt: 0,
             reserved: Reserved::UpTo(None),
             begun: Vec::new(),
+            zones: Vec::new(),
             closed: false,
         }
     }

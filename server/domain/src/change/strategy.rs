@@ -1,6 +1,7 @@
 //! How a change goes through a fleet: in which stages, how fast, and what stops it.
 
-use crate::{Code, Refusal, catalog::check::Problems};
+use super::{WINDOW_LIMIT, Windows};
+use crate::{Code, Refusal, Timestamp, catalog::check::Problems};
 use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
@@ -49,7 +50,7 @@ impl Share {
 /// A part of the fleet that comes after the one before it has proved the change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stage {
-    /// How many targets, of all; `None` for all that are left.
+    /// How many targets, of all that are no canaries; `None` for all that are left, and for the stage of canaries.
     pub size: Option<Share>,
     /// How long a target must stand by what it proved before it counts as done.
     pub soak: Duration,
@@ -87,6 +88,12 @@ pub struct Strategy {
     pub on_halt: OnHalt,
     /// Devices that were away for longer than this when it was planned are left out.
     pub away_limit: Option<Duration>,
+    /// Nothing is begun before.
+    pub start_at: Option<Timestamp>,
+    /// A target is begun only within these times of the week, by the clock of its site.
+    pub windows: Windows,
+    /// Targets that match this filter are the first stage, and nobody else is; `None`: the first stage is a picture of all.
+    pub canary: Option<String>,
 }
 
 impl Default for Strategy {
@@ -113,6 +120,9 @@ impl Default for Strategy {
             watch: Duration::from_secs(24 * 3600),
             on_halt: OnHalt::Wait,
             away_limit: Some(Duration::from_secs(90 * 24 * 3600)),
+            start_at: None,
+            windows: Windows::default(),
+            canary: None,
         }
     }
 }
@@ -133,9 +143,23 @@ impl Strategy {
             _ => problems.add("strategy.stages", format!("has more than {STAGE_LIMIT} stages")),
         }
         let last = self.stages.len().saturating_sub(1);
+        if self.canary.is_some() && last == 0 {
+            problems.add(
+                "strategy.canary",
+                "has a stage of its own, and there is only one: add one for all others",
+            );
+        }
+        if self.windows.len() > WINDOW_LIMIT {
+            problems.add("strategy.windows", format!("are over {WINDOW_LIMIT}"));
+        }
         for (place, stage) in self.stages.iter().enumerate() {
             let field = |name: &str| format!("strategy.stages[{place}].{name}");
+            let is_canary = place == 0 && self.canary.is_some();
             match stage.size {
+                None if is_canary => {}
+                Some(_) if is_canary => {
+                    problems.add(&field("size"), "is bounded: canaries are all that match")
+                }
                 None if place < last => {
                     problems.add(&field("size"), "takes all that are left, and is not the last")
                 }
@@ -237,6 +261,23 @@ mod tests {
                 "strategy.watch",
             ]
         );
+    }
+
+    #[test]
+    fn canaries_have_a_stage_without_a_size() {
+        let fields = |strategy: Strategy| {
+            let problems = strategy.check().err().unwrap_or_default().into_iter();
+            problems.map(|problem| problem.field).collect::<Vec<_>>()
+        };
+        let mut strategy = Strategy {
+            canary: Some("labels.ring = \"canary\"".into()),
+            ..Strategy::default()
+        };
+        assert_eq!(fields(strategy.clone()), ["strategy.stages[0].size"]);
+        strategy.stages[0].size = None;
+        assert_eq!(fields(strategy.clone()), [""; 0]);
+        strategy.stages.truncate(1);
+        assert_eq!(fields(strategy), ["strategy.canary"]);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use super::{Former, Stage, Strategy, facet_state};
 use crate::{
     Timestamp,
     change::Facet,
+    desired::PartDigest,
     device::{FacetState, Report},
     ids::{ChangeId, DeviceId},
     names::SiteCode,
@@ -20,6 +21,10 @@ pub struct Target {
     pub stage: u16,
     /// Where it was when it was planned.
     pub site: Option<SiteCode>,
+    /// Of its time zone, the place among the zones of its change.
+    pub zone: u16,
+    /// What the facets of the change become of it, as it was planned; none where nothing of its content does.
+    pub becomes: Option<PartDigest>,
     /// What a rollback brings back.
     pub former: Former,
     /// How far it is.
@@ -107,6 +112,8 @@ pub enum Skipped {
     RolledBack,
     /// The change ended before its turn came.
     Aborted,
+    /// It would become something else than was planned, since the catalog or the device was edited.
+    NotAsPlanned,
 }
 
 impl fmt::Display for Skipped {
@@ -117,6 +124,9 @@ impl fmt::Display for Skipped {
             Self::AlreadyThere => f.write_str("it is so already"),
             Self::RolledBack => f.write_str("the change was rolled back before its turn came"),
             Self::Aborted => f.write_str("the change was aborted before its turn came"),
+            Self::NotAsPlanned => {
+                f.write_str("it would become something else than was planned: its site, its labels or its variables were edited")
+            }
         }
     }
 }
@@ -172,7 +182,7 @@ impl fmt::Display for Standing {
     }
 }
 
-/// What a report says of the facet of a change.
+/// What a report says of the facets of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Word<'a> {
     /// Nothing, or not yet.
@@ -183,14 +193,25 @@ enum Word<'a> {
     Wrong(&'a str),
 }
 
-fn word(report: &Report, facet: Facet, generation: u64) -> Word<'_> {
+/// Of all facets that a change is about, the worst: one that is wrong is enough, and one that waits keeps the others waiting.
+fn word<'r>(report: &'r Report, facets: &[Facet], generation: u64) -> Word<'r> {
     if report.generation < generation {
         return Word::Nothing;
     }
-    match facet_state(report, facet) {
-        Some(FacetState::Applied) => Word::Applied,
-        Some(FacetState::Failed(reason) | FacetState::Drifted(reason)) => Word::Wrong(reason),
-        Some(FacetState::Waiting(_)) | None => Word::Nothing,
+    let states = facets.iter().filter_map(|facet| facet_state(report, *facet));
+    let mut word = Word::Nothing;
+    for state in states.clone() {
+        match state {
+            FacetState::Failed(reason) | FacetState::Drifted(reason) => return Word::Wrong(reason),
+            FacetState::Applied => word = Word::Applied,
+            FacetState::Waiting(_) => {}
+        }
+    }
+    let waits = |state: &FacetState| matches!(state, FacetState::Waiting(_));
+    if states.into_iter().any(waits) {
+        Word::Nothing
+    } else {
+        word
     }
 }
 
@@ -264,11 +285,17 @@ impl TargetState {
 
     /// The device reports. What is older than the change says nothing of it, and what is said twice changes nothing.
     #[must_use]
-    pub fn heard(self, report: &Report, facet: Facet, soak: core::time::Duration, now: Timestamp) -> Self {
+    pub fn heard(
+        self,
+        report: &Report,
+        facets: &[Facet],
+        soak: core::time::Duration,
+        now: Timestamp,
+    ) -> Self {
         let Some(generation) = self.generation() else {
             return self;
         };
-        match (self, word(report, facet, generation)) {
+        match (self, word(report, facets, generation)) {
             (before, Word::Nothing) => before,
             (before @ (Self::Sent { .. } | Self::Failed { .. } | Self::TimedOut { .. }), Word::Applied) => {
                 before.proved(soak, now)

@@ -131,6 +131,8 @@ impl Fleet {
                     device,
                     stage,
                     site: None,
+                    zone: 0,
+                    becomes: None,
                     former,
                     state,
                 },
@@ -293,10 +295,10 @@ impl Fleet {
         else {
             return;
         };
-        let facet = running.change.action.facet();
+        let facets = running.change.action.facets();
         let stage = usize::from(running.targets[&device].stage);
         let soak = running.change.strategy.stages[stage].soak;
-        running.moved(device, |state| state.heard(report, facet, soak, now));
+        running.moved(device, |state| state.heard(report, facets, soak, now));
     }
 
     /// What an operator may say to a change; whether it was allowed.
@@ -387,6 +389,9 @@ pub(crate) fn strategies() -> impl proptest::strategy::Strategy<Value = Strategy
                     watch: Duration::from_secs(300),
                     on_halt: if back { OnHalt::RollBack } else { OnHalt::Wait },
                     away_limit: None,
+                    start_at: None,
+                    windows: Default::default(),
+                    canary: None,
                 }
             },
         )

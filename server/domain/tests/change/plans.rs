@@ -25,7 +25,7 @@ fn site(code: &str) -> (muster_domain::names::SiteCode, Arc<Site>) {
     (site.code.clone(), Arc::new(site))
 }
 
-/// Two revisions of a profile: the second wants a variable that only some devices have.
+/// Revisions of a profile: the second wants a variable that only some devices have, the third a label.
 fn catalog() -> Catalog {
     let revision = |number: u32, template: &str| {
         let source = ProfileSource {
@@ -46,7 +46,11 @@ fn catalog() -> Catalog {
             content: source.check().unwrap(),
         })
     };
-    let revisions = vec![revision(1, "one"), revision(2, "two {{ port }}")];
+    let revisions = vec![
+        revision(1, "one"),
+        revision(2, "two {{ port }}"),
+        revision(3, "three {{ device.labels.ring }}"),
+    ];
     Catalog {
         sites: [site("MUC-01"), site("BER-02")].into(),
         profiles: [("gateway".parse().unwrap(), revisions)].into(),
@@ -150,6 +154,7 @@ fn another_plan_has_another_name() {
             former: Former::Admitted,
             before: [1; 32],
             after: [after; 32],
+            becomes: None,
             can_prove: true,
         };
         let mut hasher = ChangePlanHasher::new(change);
@@ -186,4 +191,36 @@ fn another_plan_has_another_name() {
         ),
     ];
     assert!(others.iter().all(|other| *other != first));
+}
+
+#[test]
+fn labels_and_positions_are_proved_where_the_content_holds_them() {
+    let relabel = |key: &str, value: &str| {
+        Action::Relabel(muster_domain::change::Relabel {
+            set: [(key.to_owned(), value.to_owned())].into(),
+            ..Default::default()
+        })
+    };
+    let mut device = at_revision(claimed(), 3);
+    device.labels = [("ring".to_owned(), "stable".to_owned())].into();
+    device.site = Some("MUC-01".parse().unwrap());
+    device.target.digest = of_device(&catalog(), &device).unwrap().digest();
+    let planned = judge(relabel("ring", "canary"), &device, None).unwrap();
+    assert!(planned.can_prove && planned.after != planned.before);
+    let becomes = relabel("ring", "canary").pins(&device).unwrap();
+    assert_eq!(planned.former.pins(&becomes), Some(device.clone()));
+    assert_eq!(
+        judge(relabel("ring", "stable"), &device, None).unwrap_err(),
+        Exclusion::AlreadyThere
+    );
+    // The content says nothing of this one: there is nothing to prove.
+    let planned = judge(relabel("rack", "7"), &device, None).unwrap();
+    assert!(!planned.can_prove && planned.after == planned.before);
+    let placed = Action::Place(Some("Hall 9".into()));
+    let planned = judge(placed.clone(), &device, None).unwrap();
+    assert!(planned.can_prove, "its location holds the position");
+    assert_eq!(
+        planned.former.pins(&placed.pins(&device).unwrap()),
+        Some(device.clone())
+    );
 }

@@ -249,3 +249,19 @@ fn what_is_accepted_halts_no_more() {
     let worse = [Tally::of([Standing::Failed; 2]), tallies[1]];
     assert!(matches!(resumed.next(&worse, 0, at(9)), Next::Halt(_)));
 }
+
+#[test]
+fn a_second_part_of_a_retry_leaves_none_of_the_first_behind() {
+    let stage = |change: Change| change.state.opened();
+    let running = after(
+        draft(),
+        [
+            ChangeStep::Plan(PLAN),
+            ChangeStep::Start(PLAN),
+            ChangeStep::Opened,
+            ChangeStep::Retry(0),
+        ],
+    );
+    assert_eq!(stage(running.clone()), Some(0));
+    assert_eq!(stage(after(running, [ChangeStep::Retry(1)])), Some(0));
+}

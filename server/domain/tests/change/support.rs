@@ -35,6 +35,9 @@ pub(crate) fn strategy() -> Strategy {
         watch: Duration::from_secs(1000),
         on_halt: OnHalt::Wait,
         away_limit: None,
+        start_at: None,
+        windows: Default::default(),
+        canary: None,
     }
 }
 
@@ -50,6 +53,7 @@ pub(crate) fn draft() -> Change {
         created: at(0),
         action: publish(2),
         filter: "model = \"GW-200\"".into(),
+        list: None,
         strategy: strategy(),
         priority: Priority::Normal,
         approvals_needed: 0,

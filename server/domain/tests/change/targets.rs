@@ -53,20 +53,20 @@ fn what_a_report_makes_of_each() {
     ] {
         let report = report(generation, state);
         for (standing, expected) in Standing::ALL.into_iter().zip(expected) {
-            let heard = in_standing(standing).heard(&report, Facet::Config, SOAK, at(60));
+            let heard = in_standing(standing).heard(&report, &[Facet::Config], SOAK, at(60));
             assert_eq!(heard.standing(), expected, "{standing} hears {report:?}");
             // The same word again changes nothing, not even the time.
-            let again = heard.clone().heard(&report, Facet::Config, SOAK, at(99));
+            let again = heard.clone().heard(&report, &[Facet::Config], SOAK, at(99));
             assert_eq!(again, heard);
         }
     }
     // What a device says of its own life proves nothing.
     let report = report(5, FacetState::Applied);
-    let heard = in_standing(Sent).heard(&report, Facet::Lifecycle, SOAK, at(60));
+    let heard = in_standing(Sent).heard(&report, &[Facet::Lifecycle], SOAK, at(60));
     assert_eq!(heard, in_standing(Sent));
     assert_eq!(
         in_standing(TimedOut)
-            .heard(&report, Facet::Config, Duration::ZERO, at(60))
+            .heard(&report, &[Facet::Config], Duration::ZERO, at(60))
             .standing(),
         Done
     );
@@ -135,4 +135,28 @@ fn commands_move_only_what_they_mean() {
         |state| state.reverting(9, false, at(60)),
         &touched.map(|standing| (standing, Standing::Reverted)),
     );
+}
+
+#[test]
+fn of_two_facets_the_worse_one_counts() {
+    use FacetState::{Applied, Failed, Waiting};
+    let check = |config: FacetState, location: FacetState, expected: Standing| {
+        let status = |facet, state| muster_domain::device::FacetStatus { facet, state };
+        let report = muster_domain::device::Report {
+            facets: vec![
+                status(muster_domain::device::Facet::Config, config),
+                status(muster_domain::device::Facet::Location, location),
+            ],
+            ..report(5, Applied)
+        };
+        let facets = [Facet::Config, Facet::Location];
+        let heard = in_standing(Standing::Sent).heard(&report, &facets, SOAK, at(60));
+        assert_eq!(heard.standing(), expected, "{report:?}");
+    };
+    let no = || Failed("no".into());
+    let later = || Waiting("later".into());
+    check(Applied, Applied, Standing::Proved);
+    check(Applied, later(), Standing::Sent);
+    check(later(), no(), Standing::Failed);
+    check(no(), Applied, Standing::Failed);
 }

@@ -1,12 +1,15 @@
 //! Changes.
 
-use super::{id, timestamp};
-use crate::store::ListedTarget;
+use super::{id, instant, timestamp};
+use crate::{
+    store::{ListedRow, ListedTarget},
+    zone,
+};
 use muster_domain::{
     Code, Refusal, Timestamp,
     change::{
-        Action, Change, ChangeRecord, ChangeState, Halt, OnHalt, Priority, Share, Stage, Standing, Strategy,
-        Tally, TargetState, explain,
+        Action, Change, ChangeRecord, ChangeState, Halt, Listed, OnHalt, Priority, Relabel, Share, Stage,
+        Standing, Strategy, Tally, TargetState, Windows, explain,
     },
     names::Serial,
 };
@@ -40,6 +43,11 @@ pub(crate) fn action(wire: Option<&v1::ChangeAction>) -> Result<Action, Refusal>
         Wire::Resume(_) => Action::Resume,
         Wire::Retire(retire) => Action::Retire(retire.reason.clone()),
         Wire::RotateCertificate(_) => Action::RotateCertificate,
+        Wire::Relabel(relabel) => Action::Relabel(Relabel {
+            set: relabel.set.clone().into_iter().collect(),
+            remove: relabel.remove.iter().cloned().collect(),
+        }),
+        Wire::Place(place) => Action::Place((!place.position.is_empty()).then(|| place.position.clone())),
     })
 }
 
@@ -61,6 +69,13 @@ fn wire_action(action: &Action) -> v1::ChangeAction {
             reason: reason.clone(),
         }),
         Action::RotateCertificate => Wire::RotateCertificate(change_action::RotateCertificate {}),
+        Action::Relabel(relabel) => Wire::Relabel(change_action::Relabel {
+            set: relabel.set.clone().into_iter().collect(),
+            remove: relabel.remove.iter().cloned().collect(),
+        }),
+        Action::Place(position) => Wire::Place(change_action::Place {
+            position: position.clone().unwrap_or_default(),
+        }),
     };
     v1::ChangeAction { action: Some(action) }
 }
@@ -115,6 +130,11 @@ pub(crate) fn strategy(wire: Option<&v1::ChangeStrategy>) -> Result<Strategy, Re
         Some(0) => None,
         Some(seconds) => Some(Duration::from_secs(seconds)),
     };
+    let start_at = wire.start_time.as_ref();
+    let start_at = start_at.map(|at| {
+        let early = || wrong("is before 1970, or after the end of time", "strategy.start_time");
+        instant(at).ok_or_else(early)
+    });
     Ok(Strategy {
         stages,
         in_flight: some(wire.in_flight).unwrap_or(usual.in_flight),
@@ -130,6 +150,21 @@ pub(crate) fn strategy(wire: Option<&v1::ChangeStrategy>) -> Result<Strategy, Re
             v1::change_strategy::OnHalt::RollBack => OnHalt::RollBack,
         },
         away_limit,
+        start_at: start_at.transpose()?,
+        windows: windows(&wire.windows)?,
+        canary: some_text(&wire.canary),
+    })
+}
+
+fn some_text(text: &str) -> Option<String> {
+    let text = text.trim();
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+fn windows(texts: &[String]) -> Result<Windows, Refusal> {
+    Windows::parse(texts).map_err(|problems| {
+        let (place, why) = problems.into_iter().next().unwrap_or_default();
+        wrong(why, format!("strategy.windows[{place}]"))
     })
 }
 
@@ -153,6 +188,9 @@ fn wire_strategy(strategy: &Strategy) -> v1::ChangeStrategy {
         watch_seconds: Some(strategy.watch.as_secs()),
         on_halt: on_halt.into(),
         away_limit_seconds: Some(strategy.away_limit.map_or(0, |limit| limit.as_secs())),
+        start_time: strategy.start_at.map(timestamp),
+        windows: strategy.windows.texts(),
+        canary: strategy.canary.clone().unwrap_or_default(),
     }
 }
 
@@ -201,7 +239,7 @@ fn counts(tally: &Tally) -> v1::TargetCounts {
 pub(crate) fn change(record: &ChangeRecord, now: Timestamp) -> v1::Change {
     let change = &record.change;
     let (state, halt) = state(&change.state);
-    let explained = explain(record, now);
+    let explained = explain(record, &zone::zones(record, now), now);
     let approvals = change.approvals.iter().map(|approval| v1::change::Approval {
         operator: format!("operators/{}", approval.operator),
         time: Some(timestamp(approval.at)),
@@ -239,6 +277,12 @@ pub(crate) fn change(record: &ChangeRecord, now: Timestamp) -> v1::Change {
         summary: explained.summary,
         next: explained.next,
         over: record.closed,
+        list: change.list.map(|list| v1::ChangeList {
+            announced: list.announced,
+            rows: list.rows,
+            unknown: list.unknown,
+            repeated: list.repeated,
+        }),
     }
 }
 
@@ -255,7 +299,36 @@ pub(crate) const fn standing(wire: v1::change_target::State) -> Option<Standing>
         State::Skipped => Some(Standing::Skipped),
         State::Reverting => Some(Standing::Reverting),
         State::Reverted => Some(Standing::Reverted),
-        State::Unspecified | State::Excluded => None,
+        State::Unspecified | State::Excluded | State::Unknown | State::Repeated => None,
+    }
+}
+
+/// A row of a list, with what became of it.
+pub(crate) fn row(row: &ListedRow) -> v1::TargetRowResult {
+    use v1::change_target::State;
+    let bare = |state: State, reason: String| v1::ChangeTarget {
+        device: row
+            .listed
+            .device()
+            .map(|device| format!("devices/{device}"))
+            .unwrap_or_default(),
+        serial: row.serial.as_ref().map(ToString::to_string).unwrap_or_default(),
+        state: state.into(),
+        reason,
+        ..v1::ChangeTarget::default()
+    };
+    let target = match (&row.listed, &row.found) {
+        (Listed::Unknown(text), _) => bare(State::Unknown, format!("no device has the serial {text}")),
+        (Listed::Repeated(_, first), _) => bare(State::Repeated, format!("duplicate of row {first}")),
+        (Listed::Device(_), Some(found)) => target(&(found.clone(), row.serial.clone())),
+        (Listed::Device(_), None) if row.serial.is_none() => {
+            bare(State::Unknown, "it is not registered any more".into())
+        }
+        (Listed::Device(_), None) => bare(State::Unspecified, "it is not planned".into()),
+    };
+    v1::TargetRowResult {
+        row: row.row,
+        target: Some(target),
     }
 }
 

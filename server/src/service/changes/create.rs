@@ -7,7 +7,10 @@ use muster_domain::{
     access::Permit,
     batch::REQUEST_ID_LIMIT,
     catalog::Catalog,
-    change::{APPROVAL_LIMIT, Action, Change, ChangeRecord, ChangeState, Priority, Strategy},
+    change::{
+        APPROVAL_LIMIT, Action, Change, ChangeRecord, ChangeState, DeviceList, LIST_LIMIT, Priority,
+        Strategy, plain,
+    },
     ids::ChangeId,
 };
 
@@ -25,6 +28,8 @@ pub struct NewChange {
     pub action: Action,
     /// Which devices; a filter that was read.
     pub filter: String,
+    /// How many rows a list of devices will have; 0: there is none, and the filter alone says.
+    pub listed: u32,
     /// How it goes through them.
     pub strategy: Strategy,
     /// What it gives way to.
@@ -56,6 +61,7 @@ impl Service {
             created: now,
             action,
             filter: new.filter,
+            list: (new.listed > 0).then(|| DeviceList::of(new.listed)),
             strategy: new.strategy,
             priority: new.priority,
             approvals_needed: new.approvals_needed,
@@ -86,6 +92,9 @@ fn check(catalog: &Catalog, new: &NewChange) -> (Action, Vec<Refusal>) {
     if new.request_id.len() > REQUEST_ID_LIMIT {
         wrong(format!("is longer than {REQUEST_ID_LIMIT} bytes"), "request_id");
     }
+    if new.listed > LIST_LIMIT {
+        wrong(format!("is over {LIST_LIMIT}"), "listed");
+    }
     if new.approvals_needed > APPROVAL_LIMIT {
         wrong(format!("is over {APPROVAL_LIMIT}"), "approvals_needed");
     }
@@ -93,6 +102,14 @@ fn check(catalog: &Catalog, new: &NewChange) -> (Action, Vec<Refusal>) {
         && reason.len() > REASON_LIMIT
     {
         wrong(format!("is longer than {REASON_LIMIT} bytes"), "action.reason");
+    }
+    if let Action::Relabel(relabel) = &new.action {
+        problems.extend(relabel.check().err().unwrap_or_default());
+    }
+    if let Action::Place(Some(position)) = &new.action
+        && let Err(why) = plain(position)
+    {
+        problems.push(Refusal::new(Code::ChangeInvalid, why).at("action.position"));
     }
     match resolved(catalog, &new.action) {
         Ok(action) => (action, problems),
@@ -136,6 +153,8 @@ fn resolved(catalog: &Catalog, action: &Action) -> Result<Action, Refusal> {
         | Action::Suspend(_)
         | Action::Resume
         | Action::Retire(_)
-        | Action::RotateCertificate => Ok(action.clone()),
+        | Action::RotateCertificate
+        | Action::Relabel(_)
+        | Action::Place(_) => Ok(action.clone()),
     }
 }

@@ -1,6 +1,7 @@
 //! Changes of many devices: described and planned when operators ask for it, performed by one worker.
 
 mod create;
+mod list;
 mod orders;
 mod perform;
 mod plan;
@@ -11,7 +12,7 @@ pub use create::NewChange;
 use super::{OrFault as _, Service};
 use crate::fault::Failure;
 use muster_domain::{Code, Refusal, change::ChangeRecord, ids::ChangeId};
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicU64};
 use tokio::sync::Mutex;
 
 /// Who has a turn.
@@ -21,9 +22,25 @@ pub(super) struct Turns {
     planning: Arc<Mutex<()>>,
     /// One performs.
     performing: Arc<Mutex<()>>,
+    /// What was done since the server started.
+    done: Arc<Done>,
+}
+
+/// What monitoring sees of the worker.
+#[derive(Debug, Default)]
+pub(crate) struct Done {
+    /// Targets that were begun.
+    pub(crate) begun: AtomicU64,
+    /// Changes that their thresholds stopped.
+    pub(crate) halts: AtomicU64,
 }
 
 impl Service {
+    /// What the worker of changes did since the server started.
+    pub(crate) fn changes_done(&self) -> &Done {
+        &self.turns.done
+    }
+
     /// The change of that id.
     ///
     /// # Errors

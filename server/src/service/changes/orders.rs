@@ -3,7 +3,7 @@
 use super::super::{OrFault as _, Service, actor, operator};
 use crate::{
     fault::Failure,
-    store::{ChangeOrder, TargetPage, TargetQuery},
+    store::{ChangeOrder, RETRY_PART, TargetPage, TargetQuery},
 };
 use muster_domain::{access::Permit, batch::PlanHash, change::ChangeRecord, ids::ChangeId};
 use std::time::Duration;
@@ -43,9 +43,24 @@ impl Service {
         let (actor, now) = (actor(permit)?, self.clock.now());
         let ordered = self
             .store
-            .order_change(id, order, expected_revision, actor, now)
+            .order_change(id, order.clone(), expected_revision, actor.clone(), now)
             .await;
-        Ok(ordered.or_fault("take a change further")??)
+        let (mut record, mut again) = ordered.or_fault("take a change further")??;
+        let mut part = again;
+        // Many are tried again in parts, so that others can write between them.
+        while order == ChangeOrder::Retry && usize::try_from(part).is_ok_and(|part| part >= RETRY_PART) {
+            let more = self
+                .store
+                .order_change(id, order.clone(), None, actor.clone(), now)
+                .await;
+            let Ok(more) = more.or_fault("take a change further")? else {
+                // None was left, or somebody stopped it meanwhile; what was told stays.
+                break;
+            };
+            (record, part) = more;
+            again = again.saturating_add(part);
+        }
+        Ok((record, again))
     }
 
     /// One page of the devices that a change found.

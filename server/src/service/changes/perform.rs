@@ -13,7 +13,7 @@ use muster_domain::{
     change::{Action, ChangeRecord},
     ids::{ChangeId, DeviceId},
 };
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::atomic::Ordering};
 
 /// Targets that are begun together: many, since each commit costs its syncs, and few enough that a halt comes within a quarter of a
 /// second after what caused it.
@@ -58,6 +58,10 @@ impl Service {
         let advanced = self.store.advance_change(id, self.clock.now()).await;
         match advanced.or_fault("take a change further")? {
             Advance::Stepped => Ok(true),
+            Advance::Halted => {
+                self.changes_done().halts.fetch_add(1, Ordering::Relaxed);
+                Ok(true)
+            }
             Advance::Begin(stage, most) => self.begin(id, stage, most).await,
             Advance::Revert => self.revert(id).await,
             Advance::Wait => Ok(false),
@@ -68,11 +72,10 @@ impl Service {
     async fn begin(&self, id: ChangeId, stage: u16, most: u32) -> Result<bool, Failure> {
         let record = self.change(id).await?;
         let mut left = usize::try_from(most).unwrap_or(usize::MAX);
-        // Room at sites is only known once the part before is on record.
-        let parts = match record.change.strategy.in_flight_per_site {
-            None => PARTS,
-            Some(_) => 1,
-        };
+        // Room at sites, and whose window is open, is only known once the part before is on record.
+        let strategy = &record.change.strategy;
+        let is_bounded = strategy.in_flight_per_site.is_some() || !strategy.windows.is_empty();
+        let parts = if is_bounded { 1 } else { PARTS };
         let mut part = self.part(&record, stage, left, None).await?;
         let mut moved = 0;
         for number in 1..=parts {
@@ -92,6 +95,8 @@ impl Service {
             };
             let (began, next) = tokio::try_join!(begin, next)?;
             moved += began.moved;
+            let begun = u64::try_from(began.devices.len()).unwrap_or(u64::MAX);
+            self.changes_done().begun.fetch_add(begun, Ordering::Relaxed);
             for device in began.devices {
                 self.tell_of(&record.change.action, device);
             }
@@ -109,7 +114,11 @@ impl Service {
         behind: Option<DeviceId>,
     ) -> Result<Vec<Turn>, Failure> {
         let most = most.min(AT_ONCE);
-        let found = self.store.next_turns(record.clone(), stage, most, behind).await;
+        let now = self.clock.now();
+        let found = self
+            .store
+            .next_turns(record.clone(), stage, most, behind, now)
+            .await;
         let found = found.or_fault("look for targets")?;
         self.turns(Goal::Action(record.change.action.clone()), found)
             .await
@@ -129,7 +138,11 @@ impl Service {
                 // It was let in, and is shut out again.
                 Action::Resume => self.tell(Down::Kick(device)),
                 Action::Suspend(_) | Action::Retire(_) | Action::RotateCertificate => {}
-                Action::Profile(..) | Action::FirmwarePolicy(..) | Action::Move(_) => {
+                Action::Profile(..)
+                | Action::FirmwarePolicy(..)
+                | Action::Move(_)
+                | Action::Relabel(_)
+                | Action::Place(_) => {
                     self.tell(Down::DesiredChanged(device));
                 }
             }
@@ -140,7 +153,11 @@ impl Service {
     /// Tells the gates what a change made of a device.
     fn tell_of(&self, action: &Action, device: DeviceId) {
         match action {
-            Action::Profile(..) | Action::FirmwarePolicy(..) | Action::Move(_) => {
+            Action::Profile(..)
+            | Action::FirmwarePolicy(..)
+            | Action::Move(_)
+            | Action::Relabel(_)
+            | Action::Place(_) => {
                 self.tell(Down::DesiredChanged(device));
             }
             Action::Suspend(_) | Action::Retire(_) => self.tell(Down::Kick(device)),

@@ -3,7 +3,10 @@
 //! The order: void what an earlier plan left, look at all devices (those that are left out are written down at once), deal the
 //! targets out to stages, write them down, and only then say that this is the plan.
 
-use super::super::{OrFault as _, Service, actor, blocking};
+use super::{
+    super::{OrFault as _, Service, actor, blocking},
+    list::Settled,
+};
 use crate::{
     fault::{Failure, Fault},
     store::{DeviceQuery, PlanPart, PlanTotals, StoreError},
@@ -13,12 +16,12 @@ use muster_domain::{
     access::Permit,
     catalog::Catalog,
     change::{
-        Candidate, Change, ChangePlanHasher, ChangeRecord, Exclusion, ExclusionKind, Former, Planned,
-        Planner, Standing, Tally, Target, TargetDigest, TargetState, spread,
+        Candidate, Change, ChangePlanHasher, ChangeRecord, DeviceList, Exclusion, ExclusionKind, Former,
+        Planned, Planner, Standing, Tally, Target, TargetDigest, TargetState, spread,
     },
-    desired::Digests,
+    desired::{Digests, PartDigest},
     device::{Device, DeviceField, check_filter},
-    filter::{CheckedFilter, Filter},
+    filter::{CheckedFilter, Filter, evaluate},
     ids::{ChangeId, DeviceId},
     names::{ModelName, SiteCode},
 };
@@ -29,14 +32,20 @@ use std::{
 };
 
 /// Devices of one look.
-const PAGE: usize = 8192;
+pub(super) const PAGE: usize = 8192;
 /// Devices looked at for them.
 const SCANNED: usize = 32_768;
 /// Targets of one transaction.
 const PART: usize = 32_768;
 
 /// What a device is that was judged.
-type Judged = (DeviceId, Option<SiteCode>, ModelName, Result<Planned, Exclusion>);
+pub(super) struct Judged {
+    device: DeviceId,
+    site: Option<SiteCode>,
+    model: ModelName,
+    is_canary: bool,
+    judged: Result<Planned, Exclusion>,
+}
 
 /// What is kept of a target until all are found.
 struct Entry {
@@ -44,7 +53,9 @@ struct Entry {
     kind: u32,
     former: u32,
     digest: TargetDigest,
+    becomes: Option<PartDigest>,
     can_prove: bool,
+    is_canary: bool,
 }
 
 /// Equal values, each kept once.
@@ -77,7 +88,7 @@ impl<T: Clone + Eq + Hash> Interned<T> {
 }
 
 /// All devices that match, in the order of their ids.
-struct Survey {
+pub(super) struct Survey {
     entries: Vec<Entry>,
     kinds: Interned<(Option<SiteCode>, ModelName)>,
     formers: Interned<Former>,
@@ -88,6 +99,8 @@ struct Survey {
 struct Dealt {
     survey: Survey,
     stages: Vec<u16>,
+    /// Of each kind.
+    zones: Vec<u16>,
     totals: PlanTotals,
 }
 
@@ -115,8 +128,18 @@ impl Service {
             .await
             .or_fault("void a plan")??
         {}
-        let survey = self.survey(&change, attempt, now).await?;
-        let dealt = blocking("deal out targets", move || deal(&change, survey)).await?;
+        let (survey, list) = match change.list {
+            None => (self.survey(&change, attempt, now).await?, None),
+            Some(list) => {
+                let Settled { devices, mut list } = self.settle(id, attempt, list).await?;
+                let (survey, gone) = self.survey_listed(&change, attempt, devices, now).await?;
+                list.unknown += gone;
+                (survey, Some(list))
+            }
+        };
+        let catalog = self.store.catalog();
+        let dealt = blocking("deal out targets", move || deal(&change, &catalog, survey, list));
+        let dealt = dealt.await??;
         self.write_targets(id, attempt, &dealt).await?;
         let finished = self
             .store
@@ -127,12 +150,7 @@ impl Service {
 
     /// Looks at every device that matches: while two threads judge those of one page, the next one is read.
     async fn survey(&self, change: &Arc<Change>, attempt: u32, now: Timestamp) -> Result<Survey, Failure> {
-        let mut survey = Survey {
-            entries: Vec::new(),
-            kinds: Interned::new(),
-            formers: Interned::new(),
-            excluded: Vec::new(),
-        };
+        let mut survey = Survey::new();
         let catalog = self.store.catalog();
         let mut query = DeviceQuery {
             filter: filter(&change.filter, &catalog)?,
@@ -154,14 +172,7 @@ impl Service {
             };
             let (judged, next) = tokio::try_join!(self.judge(change, &catalog, page.0, now), next)?;
             let excluded = survey.note(judged);
-            if !excluded.is_empty() {
-                let part = PlanPart {
-                    targets: Vec::new(),
-                    excluded,
-                };
-                let written = self.store.write_plan(change.id, attempt, part).await;
-                written.or_fault("write a plan")??;
-            }
+            self.write_excluded(change.id, attempt, excluded).await?;
             match next {
                 Some(next) => page = next,
                 None => return Ok(survey),
@@ -175,22 +186,24 @@ impl Service {
         Ok((page.devices, page.next))
     }
 
-    async fn judge(
+    pub(super) async fn judge(
         &self,
         change: &Arc<Change>,
         catalog: &Arc<Catalog>,
         mut devices: Vec<Device>,
         now: Timestamp,
     ) -> Result<Vec<Judged>, Failure> {
+        let canary = filter(change.strategy.canary.as_deref().unwrap_or_default(), catalog)?;
         let rest = devices.split_off(devices.len() / 2);
         let half = |part: Vec<Device>| {
             let (store, change, catalog) = (self.store.clone(), Arc::clone(change), Arc::clone(catalog));
+            let canary = canary.clone();
             let doing = "judge devices of a change";
             async move {
                 let judged = blocking(doing, move || {
                     let ids: Vec<_> = part.iter().map(|device| device.id).collect();
-                    let holders = store.holders(&ids, change.action.facet(), change.priority)?;
-                    Ok::<_, StoreError>(judged(&change, &catalog, part, &holders, now))
+                    let holders = store.holders(&ids, change.action.facets(), change.priority)?;
+                    Ok::<_, StoreError>(judged(&change, &catalog, canary.as_ref(), part, &holders, now))
                 });
                 judged.await?.or_fault(doing)
             }
@@ -214,6 +227,23 @@ impl Service {
         self.write_part(id, attempt, targets).await
     }
 
+    pub(super) async fn write_excluded(
+        &self,
+        id: ChangeId,
+        attempt: u32,
+        excluded: Vec<(DeviceId, Exclusion)>,
+    ) -> Result<(), Failure> {
+        if excluded.is_empty() {
+            return Ok(());
+        }
+        let part = PlanPart {
+            targets: Vec::new(),
+            excluded,
+        };
+        let written = self.store.write_plan(id, attempt, part).await;
+        Ok(written.or_fault("write a plan")??)
+    }
+
     async fn write_part(&self, id: ChangeId, attempt: u32, targets: Vec<Target>) -> Result<(), Failure> {
         let part = PlanPart {
             targets,
@@ -225,7 +255,7 @@ impl Service {
 }
 
 /// The filter of a change, which was read when the change was made; its groups are those of now.
-fn filter(text: &str, catalog: &Catalog) -> Result<Option<CheckedFilter<DeviceField>>, Refusal> {
+pub(super) fn filter(text: &str, catalog: &Catalog) -> Result<Option<CheckedFilter<DeviceField>>, Refusal> {
     if text.is_empty() {
         return Ok(None);
     }
@@ -237,6 +267,7 @@ fn filter(text: &str, catalog: &Catalog) -> Result<Option<CheckedFilter<DeviceFi
 fn judged(
     change: &Change,
     catalog: &Catalog,
+    canary: Option<&CheckedFilter<DeviceField>>,
     devices: Vec<Device>,
     holders: &[Option<ChangeId>],
     now: Timestamp,
@@ -246,22 +277,58 @@ fn judged(
     devices
         .map(|(device, holder)| {
             let judged = planner.judge(&device, *holder);
-            (device.id, device.site, device.model, judged)
+            Judged {
+                is_canary: canary.is_some_and(|canary| evaluate(canary, &device)),
+                device: device.id,
+                site: device.site,
+                model: device.model,
+                judged,
+            }
         })
         .collect()
 }
 
 impl Survey {
+    pub(super) fn new() -> Self {
+        Self {
+            entries: Vec::new(),
+            kinds: Interned::new(),
+            formers: Interned::new(),
+            excluded: Vec::new(),
+        }
+    }
+
+    /// Notes devices that are left out, and gives them on.
+    pub(super) fn leave_out(
+        &mut self,
+        excluded: impl Iterator<Item = (DeviceId, Exclusion)>,
+    ) -> Vec<(DeviceId, Exclusion)> {
+        let excluded: Vec<_> = excluded.collect();
+        let kinds = excluded.iter().map(|(device, why)| (*device, why.kind()));
+        self.excluded.extend(kinds);
+        excluded
+    }
+
+    /// Brings what is left out back into the order of ids.
+    pub(super) fn sort(&mut self) {
+        self.excluded.sort_unstable_by_key(|(device, _)| *device);
+    }
+
     /// Keeps what has to be kept; gives those back that are left out, with the reasons.
-    fn note(&mut self, judged: Vec<Judged>) -> Vec<(DeviceId, Exclusion)> {
+    pub(super) fn note(&mut self, judged: Vec<Judged>) -> Vec<(DeviceId, Exclusion)> {
         let mut excluded = Vec::new();
-        for (device, site, model, judged) in judged {
-            match judged {
+        for one in judged {
+            let Judged {
+                device, site, model, ..
+            } = one;
+            match one.judged {
                 Ok(planned) => self.entries.push(Entry {
                     device,
                     kind: self.kinds.place((site, model)),
                     digest: planned.digest(),
+                    becomes: planned.becomes,
                     can_prove: planned.can_prove,
+                    is_canary: one.is_canary,
                     former: self.formers.place(planned.former),
                 }),
                 Err(why) => {
@@ -275,43 +342,84 @@ impl Survey {
 }
 
 /// Gives every target its stage, and the plan its name.
-fn deal(change: &Change, survey: Survey) -> Dealt {
+fn deal(
+    change: &Change,
+    catalog: &Catalog,
+    survey: Survey,
+    list: Option<DeviceList>,
+) -> Result<Dealt, Refusal> {
     let stages = &change.strategy.stages;
-    let last = u16::try_from(stages.len().saturating_sub(1)).unwrap_or(u16::MAX);
-    let able: Vec<_> = survey
-        .entries
-        .iter()
-        .filter(|entry| entry.can_prove)
+    let placed = placed(change, &survey.entries)?;
+    let mut tallies = vec![Tally::default(); stages.len()];
+    for stage in &placed {
+        if let Some(tally) = tallies.get_mut(usize::from(*stage)) {
+            tally.add(Standing::Waiting);
+        }
+    }
+    let mut counts = BTreeMap::<_, u32>::new();
+    for (_, kind) in &survey.excluded {
+        *counts.entry(*kind).or_default() += 1;
+    }
+    let (zones, names) = zones(change, catalog, &survey.kinds.values);
+    let totals = PlanTotals {
+        plan: name(change, &survey, &placed),
+        tallies,
+        excluded: counts,
+        zones: names,
+        list,
+    };
+    Ok(Dealt {
+        survey,
+        stages: placed,
+        zones,
+        totals,
+    })
+}
+
+/// The stage of each target: canaries first, where there are any, then the others as a picture of all of them. Who can prove nothing
+/// shows nothing in a pilot, and comes last.
+fn placed(change: &Change, entries: &[Entry]) -> Result<Vec<u16>, Refusal> {
+    let (stages, has_canary) = (&change.strategy.stages, change.strategy.canary.is_some());
+    let first = usize::from(has_canary);
+    let spread_out = stages.get(first..).unwrap_or_default();
+    let able = entries.iter().filter(|entry| entry.can_prove && !entry.is_canary);
+    let able: Vec<_> = able
         .map(|entry| Candidate {
             device: entry.device,
             kind: entry.kind,
         })
         .collect();
-    let mut spread = spread(change.id, &able, stages).into_iter();
-    let mut tallies = vec![Tally::default(); stages.len()];
-    let placed = survey.entries.iter().map(|entry| {
-        // Who can prove nothing shows nothing in a pilot.
-        let stage = entry.can_prove.then(|| spread.next()).flatten().unwrap_or(last);
-        if let Some(tally) = tallies.get_mut(usize::from(stage)) {
-            tally.add(Standing::Waiting);
-        }
-        stage
-    });
-    let placed: Vec<u16> = placed.collect();
-    let mut counts = BTreeMap::<_, u32>::new();
-    for (_, kind) in &survey.excluded {
-        *counts.entry(*kind).or_default() += 1;
+    if has_canary && !entries.iter().any(|entry| entry.can_prove && entry.is_canary) {
+        let why = "matches no target that could prove the change: nothing would come before all others";
+        return Err(Refusal::new(Code::ChangeInvalid, why).at("strategy.canary"));
     }
-    let totals = PlanTotals {
-        plan: name(change, &survey, &placed),
-        tallies,
-        excluded: counts,
+    let last = u16::try_from(stages.len().saturating_sub(1)).unwrap_or(u16::MAX);
+    let mut spread = spread(change.id, &able, spread_out).into_iter();
+    let stage = |entry: &Entry| match (entry.can_prove, entry.is_canary) {
+        (false, _) => last,
+        (true, true) => 0,
+        (true, false) => spread.next().map_or(last, |stage| stage + u16::from(has_canary)),
     };
-    Dealt {
-        survey,
-        stages: placed,
-        totals,
+    Ok(entries.iter().map(stage).collect())
+}
+
+/// The time zone of each kind of target, and their names; of changes without windows none is asked for.
+fn zones(
+    change: &Change,
+    catalog: &Catalog,
+    kinds: &[(Option<SiteCode>, ModelName)],
+) -> (Vec<u16>, Vec<String>) {
+    if change.strategy.windows.is_empty() {
+        return (vec![0; kinds.len()], Vec::new());
     }
+    let mut names = Interned::new();
+    let zone = |(site, _): &(Option<SiteCode>, ModelName)| {
+        let site = site.as_ref().and_then(|site| catalog.sites.get(site));
+        let name = site.map(|site| site.time_zone.clone()).unwrap_or_default();
+        u16::try_from(names.place(name)).unwrap_or_default()
+    };
+    let zones = kinds.iter().map(zone).collect();
+    (zones, names.values)
 }
 
 /// The hash of all of it, in the order of the ids.
@@ -341,6 +449,11 @@ impl Dealt {
                     device: entry.device,
                     stage,
                     site: kind.and_then(|(site, _)| site.clone()),
+                    zone: usize::try_from(entry.kind)
+                        .ok()
+                        .and_then(|kind| self.zones.get(kind).copied())
+                        .unwrap_or_default(),
+                    becomes: entry.becomes,
                     // Every place was given with its value.
                     former: former.unwrap_or(Former::Gone),
                     state: TargetState::Waiting { reached: None },

@@ -59,10 +59,15 @@ fn rendered(catalog: &Catalog, goal: &Goal, part: Vec<(Target, Option<Device>)>)
                 Some(pinned) => digests.of(&pinned).map_err(|refusals| reasons(&refusals)),
                 None => Ok(device.target.digest),
             };
+            let becomes = match goal {
+                Goal::Action(action) if action.has_content() => Some(digests.part(action.facets())),
+                Goal::Action(_) | Goal::Former => None,
+            };
             Turn {
                 target,
                 revision: device.revision,
                 content,
+                becomes,
             }
         }
         // The transaction finds that it is gone.
@@ -70,6 +75,7 @@ fn rendered(catalog: &Catalog, goal: &Goal, part: Vec<(Target, Option<Device>)>)
             target,
             revision: 0,
             content: Err("it is not registered any more".into()),
+            becomes: None,
         },
     };
     part.into_iter().map(turn).collect()

@@ -2,8 +2,8 @@
 
 use muster_domain::{
     batch::PlanHash,
-    change::{Exclusion, ExclusionKind, Standing, Tally, Target},
-    desired::ContentDigest,
+    change::{DeviceList, Exclusion, ExclusionKind, Listed, Standing, Tally, Target},
+    desired::{ContentDigest, PartDigest},
     ids::{ChangeId, DeviceId},
     names::{OperatorName, Serial},
 };
@@ -27,6 +27,10 @@ pub struct PlanTotals {
     pub tallies: Vec<Tally>,
     /// Of the devices that are left out.
     pub excluded: BTreeMap<ExclusionKind, u32>,
+    /// Time zones of the targets, where the strategy has windows.
+    pub zones: Vec<String>,
+    /// Of the list, where there is one.
+    pub list: Option<DeviceList>,
 }
 
 /// What operators say to a change.
@@ -53,6 +57,8 @@ pub enum ChangeOrder {
 pub enum Advance {
     /// It took a step, or a part of one; there may be more to do at once.
     Stepped,
+    /// Its thresholds stopped it; there may be more to do at once.
+    Halted,
     /// Targets of this stage are to be begun, so many at most.
     Begin(u16, u32),
     /// Devices are to be given back what they had.
@@ -70,6 +76,8 @@ pub struct Turn {
     pub revision: u64,
     /// Of what it is to be; why it cannot be that.
     pub content: Result<ContentDigest, String>,
+    /// Of that, what the facets of the change are; none where its content stays, and where it gets back what it had.
+    pub becomes: Option<PartDigest>,
 }
 
 /// What became of turns.
@@ -108,6 +116,19 @@ pub enum ListedTarget {
     Target(Target),
     /// One that is left out.
     Excluded(DeviceId, Exclusion),
+}
+
+/// A row of the list of a change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedRow {
+    /// As its author counts it.
+    pub row: u32,
+    /// What it names.
+    pub listed: Listed,
+    /// What the plan made of its device; none without a plan, or when the device was gone then.
+    pub found: Option<ListedTarget>,
+    /// Of its device, if it is still there.
+    pub serial: Option<Serial>,
 }
 
 /// Targets by stage, standing and device, then those that are left out; each with its serial, if it is still there.

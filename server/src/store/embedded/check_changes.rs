@@ -21,6 +21,8 @@ struct Sums {
     dues: u64,
     targets: u64,
     excluded: u64,
+    listed: u64,
+    zoned: u64,
 }
 
 impl Check<'_> {
@@ -41,12 +43,21 @@ impl Check<'_> {
             sums.open += u64::from(open);
             self.targets(&record, &mut sums)?;
             self.excluded(&record, &mut sums)?;
+            let list = record.change.list.unwrap_or_default();
+            sums.listed += u64::from(list.rows);
+            let rows = view.listed.range((id.as_u128(), 0)..=(id.as_u128(), u32::MAX))?;
+            let rows = rows.count();
+            self.expect(u32::try_from(rows) == Ok(list.rows), || {
+                format!("change {id}: its list has {rows} rows, not {}", list.rows)
+            });
         }
         for (name, found, expected) in [
             ("open changes", view.open_changes.len()?, sums.open),
             ("due targets", view.dues.len()?, sums.dues),
             ("targets", view.targets.len()?, sums.targets),
             ("excluded devices", view.excluded.len()?, sums.excluded),
+            ("listed rows", view.listed.len()?, sums.listed),
+            ("waiting targets by zone", view.zoned.len()?, sums.zoned),
         ] {
             self.expect(found == expected, || {
                 format!("{name} has {found} entries, not {expected}")
@@ -81,6 +92,17 @@ impl Check<'_> {
             if let Some(tally) = tallies.get_mut(usize::from(stage)) {
                 tally.add(target.state.standing());
             }
+            if !record.change.strategy.windows.is_empty() && target.state.standing() == Standing::Waiting {
+                sums.zoned += 1;
+                let found = view
+                    .zoned
+                    .get((id.as_u128(), stage, target.zone, device))?
+                    .is_some();
+                // A plan that is being voided loses both in parts, each in an order of its own.
+                self.expect(found || record.change.state == ChangeState::Draft, || {
+                    format!("change {id}: {} is not found by its zone", target.device)
+                });
+            }
             if let Some(at) = due(record, &target) {
                 sums.dues += 1;
                 let found = view.dues.get((at.millis(), id.as_u128(), device))?;
@@ -112,16 +134,21 @@ impl Check<'_> {
         let under_way = [Standing::Sent, Standing::Proved, Standing::Reverting];
         let under_way = under_way.contains(&target.state.standing());
         let device = target.device.as_u128();
-        let held = view.holders.get((device, facet_key(change.action.facet())))?;
-        let held = held.map(|held| held.value().0);
-        let fits = match held {
-            Some(holder) if holder == change.id.as_u128() => true,
-            // A change that was over may go on without those that others took meanwhile; it meets them when their turn comes.
-            Some(_) | None => !under_way || view.devices.get(device)?.is_none(),
-        };
-        self.expect(fits, || {
-            format!("change {}: {} is held by {held:?}", change.id, target.device)
-        });
+        for facet in change.action.facets() {
+            let held = view.holders.get((device, facet_key(*facet)))?;
+            let held = held.map(|held| held.value().0);
+            let fits = match held {
+                Some(holder) if holder == change.id.as_u128() => true,
+                // A change that was over may go on without those that others took meanwhile; it meets them when their turn comes.
+                Some(_) | None => !under_way || view.devices.get(device)?.is_none(),
+            };
+            self.expect(fits, || {
+                format!(
+                    "change {}: {facet} of {} is held by {held:?}",
+                    change.id, target.device
+                )
+            });
+        }
         Ok(())
     }
 
@@ -148,7 +175,10 @@ impl Check<'_> {
             let (key, value) = entry?;
             let ((device, facet), (change, stage, standing)) = (key.value(), value.value());
             let record = load::<ChangeRecord>(&view.changes, change)?;
-            let about = record.is_some_and(|record| facet_key(record.change.action.facet()) == facet);
+            let about = record.is_some_and(|record| {
+                let mut facets = record.change.action.facets().iter();
+                facets.any(|one| facet_key(*one) == facet)
+            });
             let there = view.targets.get((change, stage, standing, device))?.is_some();
             self.expect(about && there, || {
                 let (device, change) = (DeviceId::from_u128(device), ChangeId::from_u128(change));

@@ -12,7 +12,7 @@ use muster_domain::{
     batch::{Batch, PartRecord},
     catalog::{GroupSource, ModelSource, NamingRuleSource, ProfileSource, Revision, SiteSource},
     certificate::CertificateRecord,
-    change::{ChangeRecord, Exclusion, Target},
+    change::{ChangeRecord, Exclusion, Listed, Target},
     device::{Device, Presence},
     ids::{BatchId, ChangeId},
 };
@@ -142,10 +142,11 @@ records! {
     Revision<SecretRecord>: "secrets" v 1;
     Operator: "operators" v 2, 1 => former::OperatorV1;
     Entry: "audit" v 1;
-    ChangeRecord: "changes" v 1;
+    ChangeRecord: "changes" v 2, 1 => former::ChangeV1;
     Asked<ChangeId>: "change_requests" v 1;
-    Target: "targets" v 1;
+    Target: "targets" v 2, 1 => former::TargetV1;
     Exclusion: "excluded" v 1;
+    Listed: "listed" v 1;
     crate::store::RegistryInfo: "registry" v 1;
 }
 

@@ -133,12 +133,17 @@ tables! {
     OPEN_CHANGES open_changes: u128 => ();
     /// Targets by change, stage, standing and device: those whose turn comes next, or that are under way, are one range.
     TARGETS targets: (u128, u16, u8, u128) => &'static [u8];
+    /// Of changes with windows, targets whose turn has not come, by change, stage, time zone and device: those of a zone that is open
+    /// are one range.
+    ZONED zoned: (u128, u16, u16, u128) => ();
     /// The change that was last about a facet of a device, with stage and standing of its target there: at most one (I8).
     HOLDERS holders: (u128, u8) => (u128, u16, u8);
     /// Targets that time takes further, by milliseconds, change and device: their stage and standing.
     DUES dues: (u64, u128, u128) => (u16, u8);
     /// Devices that match a change and are no targets of it, by change and device: why.
     EXCLUDED excluded: (u128, u128) => &'static [u8];
+    /// What the rows of the list of a change name, by change and row.
+    LISTED listed: (u128, u32) => &'static [u8];
     /// The audit log by index, contiguous from 0.
     AUDIT audit: u64 => &'static [u8];
     /// Counted devices by kind of count and value.

@@ -6,7 +6,7 @@ use muster_domain::{
     Refusal, Timestamp,
     batch::PlanHash,
     change::{
-        Action, Change, ChangeRecord, ChangeState, OnHalt, Planner, Priority, Share, Stage, Standing,
+        Action, Change, ChangeRecord, ChangeState, Facet, OnHalt, Planner, Priority, Share, Stage, Standing,
         Strategy, Tally, Target, TargetState,
     },
     desired::Digests,
@@ -38,6 +38,9 @@ pub(super) fn strategy() -> Strategy {
         watch: Duration::from_secs(3600),
         on_halt: OnHalt::Wait,
         away_limit: None,
+        start_at: None,
+        windows: Default::default(),
+        canary: None,
     }
 }
 
@@ -50,6 +53,7 @@ pub(super) fn change(number: u32) -> Change {
         created: at(number.into()),
         action: to("HAM-1"),
         filter: String::new(),
+        list: None,
         strategy: strategy(),
         priority: Priority::Normal,
         approvals_needed: 0,
@@ -83,7 +87,7 @@ pub(super) async fn plan(store: &Store, id: ChangeId, devices: &[DeviceId]) -> C
 async fn listed(store: &Store, record: &ChangeRecord, devices: &[DeviceId]) -> (PlanPart, PlanTotals) {
     let (change, catalog) = (&record.change, store.catalog());
     let holders = store
-        .holders(devices, change.action.facet(), change.priority)
+        .holders(devices, change.action.facets(), change.priority)
         .unwrap();
     let mut found = Vec::new();
     for device in devices {
@@ -102,6 +106,8 @@ async fn listed(store: &Store, record: &ChangeRecord, devices: &[DeviceId]) -> (
                     device: device.id,
                     stage,
                     site: device.site.clone(),
+                    zone: u16::try_from(part.targets.len() % 2).unwrap(),
+                    becomes: planned.becomes,
                     former: planned.former,
                     state: TargetState::Waiting { reached: None },
                 });
@@ -116,6 +122,8 @@ async fn listed(store: &Store, record: &ChangeRecord, devices: &[DeviceId]) -> (
         plan: PLAN,
         tallies,
         excluded,
+        zones: vec![String::new(), "Asia/Tokyo".to_owned()],
+        list: change.list,
     };
     (part, totals)
 }
@@ -135,6 +143,7 @@ pub(super) async fn started(store: &Store, change: Change, devices: &[DeviceId])
 pub(super) async fn turns(
     store: &Store,
     found: Vec<(Target, Option<Device>)>,
+    facets: &[Facet],
     pins: impl Fn(&Target, &Device) -> Option<Device>,
 ) -> Vec<Turn> {
     let catalog = store.catalog();
@@ -148,6 +157,7 @@ pub(super) async fn turns(
             None => Err("gone".to_owned()),
         };
         Turn {
+            becomes: target.becomes.map(|_| digests.part(facets)),
             target,
             revision: device.map_or(0, |device| device.revision),
             content,
@@ -160,19 +170,19 @@ pub(super) async fn turns(
 pub(super) async fn step(store: &Store, id: ChangeId, now: Timestamp) -> bool {
     let record = async || store.change(id).await.unwrap().unwrap();
     let Began { moved, .. } = match store.advance_change(id, now).await.unwrap() {
-        Advance::Stepped => return true,
+        Advance::Stepped | Advance::Halted => return true,
         Advance::Wait => return false,
         Advance::Begin(stage, most) => {
             let record = record().await;
             let action = record.change.action.clone();
             let most = usize::try_from(most).unwrap();
-            let found = store.next_turns(record, stage, most, None).await.unwrap();
-            let turns = turns(store, found, |_, device| action.pins(device)).await;
+            let found = store.next_turns(record, stage, most, None, now).await.unwrap();
+            let turns = turns(store, found, action.facets(), |_, device| action.pins(device)).await;
             store.begin_targets(id, turns, now).await.unwrap()
         }
         Advance::Revert => {
             let found = store.next_reverts(record().await, 1000).await.unwrap();
-            let turns = turns(store, found, |target, device| target.former.pins(device)).await;
+            let turns = turns(store, found, &[], |target, device| target.former.pins(device)).await;
             store.revert_targets(id, turns, now).await.unwrap()
         }
     };

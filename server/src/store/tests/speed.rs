@@ -150,6 +150,8 @@ async fn targets_of_a_change() {
             device: fresh(1, *number).id,
             stage: 1,
             site: site.clone(),
+            zone: 0,
+            becomes: None,
             former: Former::Site(site.clone()),
             state: TargetState::Waiting { reached: None },
         };
@@ -168,6 +170,8 @@ async fn targets_of_a_change() {
             Tally::of(vec![Standing::Waiting; targets.len()]),
         ],
         excluded: std::collections::BTreeMap::new(),
+        zones: Vec::new(),
+        list: None,
     };
     let finished = store.finish_plan(id, attempt, totals, alice(), at(2)).await;
     finished.unwrap().unwrap();
@@ -181,15 +185,18 @@ async fn targets_of_a_change() {
     loop {
         let (stage, most) = match store.advance_change(id, at(4)).await.unwrap() {
             Advance::Begin(stage, most) => (stage, most.min(2000)),
-            Advance::Stepped => continue,
+            Advance::Stepped | Advance::Halted => continue,
             Advance::Revert | Advance::Wait => break,
         };
         let start = Instant::now();
         let record = store.change(id).await.unwrap().unwrap();
         let action = record.change.action.clone();
         let most = usize::try_from(most).unwrap();
-        let found = store.next_turns(record, stage, most, None).await.unwrap();
-        let turns = turns(&store, found, |_, device| action.pins(device)).await;
+        let found = store
+            .next_turns(record, stage, most, None, at(200))
+            .await
+            .unwrap();
+        let turns = turns(&store, found, action.facets(), |_, device| action.pins(device)).await;
         rendering += start.elapsed();
         let start = Instant::now();
         store.begin_targets(id, turns, at(4)).await.unwrap();

@@ -16,14 +16,14 @@ use std::sync::{
 };
 
 /// Devices that do what they are told to, in a world whose clock is set by hand.
-struct Hands {
-    world: World,
+pub(super) struct Hands {
+    pub(super) world: World,
     millis: Arc<AtomicU64>,
-    devices: Vec<(String, Pair)>,
+    pub(super) devices: Vec<(String, Pair)>,
 }
 
 impl Hands {
-    async fn start(count: u32) -> Self {
+    pub(super) async fn start(count: u32) -> Self {
         let millis = Arc::new(AtomicU64::new(Clock::System.now().millis()));
         let world = World::builder()
             .clock(Clock::Manual(Arc::clone(&millis)))
@@ -41,13 +41,13 @@ impl Hands {
         }
     }
 
-    async fn pass(&self, seconds: u64) {
+    pub(super) async fn pass(&self, seconds: u64) {
         self.millis.fetch_add(seconds * 1000, Ordering::Relaxed);
         self.world.service().work_changes().await.unwrap();
     }
 
     /// Connects, takes its desired state and reports it as applied; the generation.
-    async fn prove(&self, device: usize) -> u64 {
+    pub(super) async fn prove(&self, device: usize) -> u64 {
         let (serial, pair) = &self.devices[device];
         let id = self.world.device(serial).await.name;
         let id = id.trim_start_matches("devices/");
@@ -128,6 +128,12 @@ async fn a_change_goes_on_where_a_server_left_it() {
     assert_eq!(hands.world.audited("device_retargeted").await, 3, "none twice");
 }
 
+async fn metrics(world: &World) -> String {
+    let mut http = world.http(Some(&world.admin())).await.unwrap();
+    let request = "GET /metrics HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    http.ask(request).await.expect("an answer").text()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_silent_halt_a_change_and_are_tried_again() {
     let hands = Hands::start(2).await;
@@ -143,6 +149,15 @@ async fn the_silent_halt_a_change_and_are_tried_again() {
     let halted = desk.get(&name).await;
     assert_eq!((halted.state(), counts(&halted).timed_out), (State::Halted, 1));
     assert_eq!(halted.halt, "1 targets of stage 1 said nothing in time; 0 may");
+    let seen = metrics(&hands.world).await;
+    for line in [
+        "muster_changes_open{state=\"HALTED\"} 1",
+        "muster_change_targets{state=\"TIMED_OUT\"} 1",
+        "muster_change_targets_begun_total 2",
+        "muster_change_halts_total 1",
+    ] {
+        assert!(seen.lines().any(|seen| seen == line), "{line} in\n{seen}");
+    }
     let silent = desk.targets(&name, &[change_target::State::TimedOut]).await;
     assert_eq!(silent[0].serial, hands.devices[1].0);
     let request = v1::RetryChangeRequest {

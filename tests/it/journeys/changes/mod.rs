@@ -3,7 +3,9 @@
 mod agents;
 mod hands;
 mod layers;
+mod lists;
 mod secrets;
+mod when;
 
 use muster_proto::v1::{
     self, Change, ChangeTarget, TargetCounts,

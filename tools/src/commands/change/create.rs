@@ -1,6 +1,6 @@
 //! `muster change create`: a change from its options, planned at once.
 
-use super::Changes;
+use super::{Changes, list::DeviceFile};
 use crate::{
     cli::Session,
     commands::{import::Ttl, resource, with_caret},
@@ -10,10 +10,10 @@ use clap::{Args, ValueEnum};
 use muster_domain::device::schema;
 use muster_proto::v1::{
     self,
-    change_action::{Action, Assign, Move, Resume, Retire, RotateCertificate, Suspend},
+    change_action::{Action, Assign, Move, Place, Relabel, Resume, Retire, RotateCertificate, Suspend},
     change_strategy, share,
 };
-use std::str::FromStr;
+use std::{path::PathBuf, str::FromStr};
 
 /// Describe a change and list what it would do. Nothing happens before it is started.
 ///
@@ -26,8 +26,12 @@ Sizes and limits are counts (100) or percentages (2%, 0.5%).
 Examples:
   muster change create --profile gateway@3 --filter 'model = \"GW-200\"' --pilot 100 --stages 1%,10% --soak 15m \\
       --max-failures 2% --max-silent 5% --on-halt rollback
+  muster change create --profile gateway@3 --canary 'labels.ring = \"canary\"' --stages 10%
+  muster change create --profile gateway@3 --start-at 2027-03-01T22:00:00+01:00 --window 'Mon-Fri 01:00-05:00'
   muster change create --firmware gw-200-stable --filter 'site = MUC-01' --per-site 5 --per-minute 600
   muster change create --move-to BER-02 --filter 'labels.rack = \"7\"' --stages ''
+  muster change create --move-to BER-02 --file serials.csv
+  muster change create --label ring=canary --unlabel trial --filter 'labels.rack = \"7\"'
   muster change create --suspend 'stolen vans' --filter 'labels.fleet = \"vans\"' --emergency")]
 pub(crate) struct Create {
     #[command(flatten)]
@@ -35,6 +39,10 @@ pub(crate) struct Create {
     /// Which devices, such as 'model = \"GW-200\" AND state = ACTIVE'; without it, all.
     #[arg(long, default_value = "", hide_default_value = true, value_name = "FILTER")]
     filter: String,
+    /// Only the devices in this CSV file: its column `serial`, or else its first one, has serials or ids. Of these, those that
+    /// match --filter.
+    #[arg(long, value_name = "CSV")]
+    file: Option<PathBuf>,
     /// What it is for, for whoever looks at it.
     #[arg(long, default_value = "", hide_default_value = true, value_name = "TEXT")]
     title: String,
@@ -56,7 +64,7 @@ pub(crate) struct Create {
 
 /// What every target becomes.
 #[derive(Debug, Args)]
-#[group(required = true, multiple = false)]
+#[group(required = true, multiple = true)]
 pub(crate) struct ActionArgs {
     /// It is configured by this profile: NAME, or NAME@REVISION; without a revision, the newest.
     #[arg(long, value_name = "NAME[@REV]")]
@@ -79,6 +87,15 @@ pub(crate) struct ActionArgs {
     /// It gets another certificate, with another key.
     #[arg(long)]
     rotate_certificates: bool,
+    /// It gets this label; several at once, beside --unlabel.
+    #[arg(long, value_name = "KEY=VALUE", value_parser = label)]
+    label: Vec<(String, String)>,
+    /// It loses this label, where it has it.
+    #[arg(long, value_name = "KEY")]
+    unlabel: Vec<String>,
+    /// It is there in its site; '' for no position.
+    #[arg(long, value_name = "TEXT")]
+    position: Option<String>,
 }
 
 /// How the change goes through the fleet.
@@ -96,6 +113,16 @@ pub(crate) struct StrategyArgs {
         value_parser = optional_size
     )]
     stages: Vec<Option<Size>>,
+    /// Targets that match this filter come before all others, in a stage of their own, such as 'labels.ring = "canary"'.
+    #[arg(long, value_name = "FILTER", default_value = "", hide_default_value = true)]
+    canary: String,
+    /// Begin nothing before, such as 2027-03-01T22:00:00+01:00.
+    #[arg(long, value_name = "TIME")]
+    start_at: Option<jiff::Timestamp>,
+    /// Begin a target only then, by the clock of its site (UTC without one), such as 01:00-05:00 or 'Mon-Fri 22:00-05:00'; several
+    /// times for several.
+    #[arg(long, value_name = "WINDOW")]
+    window: Vec<String>,
     /// How long a target must stand by what it proved; 0s for not at all.
     #[arg(long, value_name = "TIME", default_value = "15m", value_parser = time)]
     soak: u64,
@@ -223,37 +250,50 @@ impl From<Size> for v1::Share {
     }
 }
 
+/// `KEY=VALUE`.
+fn label(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        Some(_) | None => Err(format!("{text:?} is not written KEY=VALUE")),
+    }
+}
+
 impl ActionArgs {
-    fn wire(self) -> v1::ChangeAction {
-        let action = match self {
-            Self {
-                profile: Some(profile),
-                ..
-            } => Some(Action::Profile(profile.assign("profiles"))),
-            Self {
-                firmware: Some(policy),
-                ..
-            } => Some(Action::FirmwarePolicy(policy.assign("firmwarePolicies"))),
-            Self {
-                move_to: Some(site), ..
-            } => Some(Action::Move(Move {
-                site: resource("sites", &site),
-            })),
-            Self {
-                suspend: Some(reason),
-                ..
-            } => Some(Action::Suspend(Suspend { reason })),
-            Self {
-                retire: Some(reason), ..
-            } => Some(Action::Retire(Retire { reason })),
-            Self { resume: true, .. } => Some(Action::Resume(Resume {})),
-            Self {
-                rotate_certificates: true,
-                ..
-            } => Some(Action::RotateCertificate(RotateCertificate {})),
-            Self { .. } => None,
-        };
-        v1::ChangeAction { action }
+    /// What was asked for; one thing alone.
+    fn wire(self) -> Result<v1::ChangeAction, Failure> {
+        let labels = (!self.label.is_empty() || !self.unlabel.is_empty()).then(|| {
+            Action::Relabel(Relabel {
+                set: self.label.into_iter().collect(),
+                remove: self.unlabel,
+            })
+        });
+        let asked = [
+            self.profile.map(|to| Action::Profile(to.assign("profiles"))),
+            self.firmware
+                .map(|to| Action::FirmwarePolicy(to.assign("firmwarePolicies"))),
+            self.move_to.map(|site| {
+                Action::Move(Move {
+                    site: resource("sites", &site),
+                })
+            }),
+            self.suspend.map(|reason| Action::Suspend(Suspend { reason })),
+            self.resume.then_some(Action::Resume(Resume {})),
+            self.retire.map(|reason| Action::Retire(Retire { reason })),
+            self.rotate_certificates
+                .then_some(Action::RotateCertificate(RotateCertificate {})),
+            labels,
+            self.position.map(|position| Action::Place(Place { position })),
+        ];
+        let mut asked = asked.into_iter().flatten();
+        let action = asked.next();
+        if asked.next().is_some() {
+            let why = "a change does one thing, and more was asked for";
+            return Err(Failure::usage(
+                why,
+                "make a change for each; only --label and --unlabel go together",
+            ));
+        }
+        Ok(v1::ChangeAction { action })
     }
 }
 
@@ -265,13 +305,19 @@ impl StrategyArgs {
             failures: Some(self.max_failures.into()),
             silent: Some(self.max_silent.into()),
         };
+        let canary = (!self.canary.is_empty()).then_some(None);
         let bounded = self.pilot.into_iter().chain(self.stages.into_iter().flatten());
         let on_halt = match self.on_halt {
             OnHalt::Wait => change_strategy::OnHalt::Wait,
             OnHalt::Rollback => change_strategy::OnHalt::RollBack,
         };
         v1::ChangeStrategy {
-            stages: bounded.map(Some).chain([None]).map(stage).collect(),
+            stages: canary
+                .into_iter()
+                .chain(bounded.map(Some))
+                .chain([None])
+                .map(stage)
+                .collect(),
             in_flight: self.in_flight,
             in_flight_per_site: self.per_site,
             per_minute: self.per_minute,
@@ -279,6 +325,12 @@ impl StrategyArgs {
             watch_seconds: Some(self.watch_for),
             on_halt: on_halt.into(),
             away_limit_seconds: Some(self.away_limit),
+            start_time: self.start_at.map(|at| prost_types::Timestamp {
+                seconds: at.as_second(),
+                nanos: 0,
+            }),
+            windows: self.window,
+            canary: self.canary,
         }
     }
 }
@@ -289,6 +341,7 @@ impl Create {
         session: &mut Session<'_>,
         changes: &mut Changes,
     ) -> Result<v1::Change, Failure> {
+        let file = self.file.as_deref().map(DeviceFile::read).transpose()?;
         let priority = if self.emergency {
             v1::change::Priority::Emergency
         } else {
@@ -297,12 +350,13 @@ impl Create {
         let request = v1::CreateChangeRequest {
             request_id: self.request_id,
             title: self.title,
-            action: Some(self.action.wire()),
+            action: Some(self.action.wire()?),
             filter: self.filter.clone(),
             strategy: Some(self.strategy.wire()),
             priority: priority.into(),
             approvals_needed: self.approvals,
             validate_only: self.dry_run,
+            listed: file.as_ref().map_or(0, DeviceFile::len),
         };
         let made = changes.create_change(request).await;
         let made = made
@@ -315,6 +369,9 @@ impl Create {
         // What the same request made before is shown as it is.
         if made.state() != v1::change::State::Draft {
             return Ok(made);
+        }
+        if let Some(file) = file {
+            file.send(session, changes, &made.name).await?;
         }
         let request = v1::PlanChangeRequest {
             name: made.name,

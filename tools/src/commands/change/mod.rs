@@ -1,6 +1,7 @@
 //! `muster change`.
 
 pub(crate) mod create;
+mod list;
 mod show;
 mod watch;
 
@@ -15,8 +16,10 @@ use crate::{
 };
 use clap::{Args, Subcommand, builder::PossibleValuesParser};
 use create::Create;
+use list::DeviceFile;
 use muster_proto::v1::{self, change_target};
 use show::show;
+use std::path::PathBuf;
 
 /// What can be done with changes.
 #[derive(Debug, Subcommand)]
@@ -128,6 +131,12 @@ pub(crate) struct Targets {
     /// Only those of this stage, from 1.
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     stage: u32,
+    /// The file that the change was made from: its rows go to --file-results, each with its state, reason and device.
+    #[arg(long, value_name = "CSV", requires = "file_results", conflicts_with_all = ["state", "stage"])]
+    file: Option<PathBuf>,
+    /// Where they go.
+    #[arg(long, value_name = "CSV", requires = "file")]
+    file_results: Option<PathBuf>,
     #[command(flatten)]
     list: ListArgs,
 }
@@ -261,6 +270,11 @@ impl Start {
 impl Targets {
     async fn run(self, session: &mut Session<'_>, changes: &mut Changes) -> Result<(), Failure> {
         let (name, states) = (self.name.resource(), states(&self.state));
+        if let (Some(file), Some(out)) = (&self.file, &self.file_results) {
+            let rows = DeviceFile::read(file)?.results(changes, &name, out).await?;
+            session.note(&format!("note: {rows} rows are in {}", out.display()));
+            return Ok(());
+        }
         let fetch = async |page_size, page_token| {
             let request = v1::ListTargetsRequest {
                 name: name.clone(),

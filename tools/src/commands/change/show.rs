@@ -25,15 +25,14 @@ pub(super) fn show(session: &mut Session<'_>, change: v1::Change) -> Result<(), 
     } else {
         ""
     };
-    let filter = if change.filter.is_empty() {
-        "all devices"
-    } else {
-        change.filter.as_str()
-    };
+    let filter = devices(&change);
     let lines = [
         ("Change", format!("{id}{title}")),
         ("Action", change.action.clone()),
-        ("Devices", filter.to_owned()),
+        ("Devices", filter),
+        ("Canaries", change.canary.clone()),
+        ("Begins", change.start_time.clone().unwrap_or_default()),
+        ("Windows", change.windows.join("; ")),
         ("State", format!("{}{urgent}: {}", change.state, change.summary)),
         ("Plan", change.plan.clone()),
         ("Targets", targets(&change)),
@@ -57,6 +56,27 @@ pub(super) fn show(session: &mut Session<'_>, change: v1::Change) -> Result<(), 
         }
     }
     Ok(())
+}
+
+/// Which devices it is about.
+fn devices(change: &Change) -> String {
+    let Some(list) = &change.list else {
+        return if change.filter.is_empty() {
+            "all devices".into()
+        } else {
+            change.filter.clone()
+        };
+    };
+    let mut text = format!("{} listed", list.rows);
+    for (count, what) in [(list.unknown, "not registered"), (list.repeated, "named before")] {
+        if count > 0 {
+            text.push_str(&format!(", {count} {what}"));
+        }
+    }
+    if !change.filter.is_empty() {
+        text.push_str(&format!("; of these {}", change.filter));
+    }
+    text
 }
 
 /// How many devices match, and why some of them are no targets.

@@ -5,14 +5,17 @@ use super::{
     book::{self, Book},
     reserve::reserve,
 };
-use crate::store::{
-    Advance, StoreError,
-    embedded::{
-        Store,
-        record::{Record as _, load},
-        tables::CHANGES,
-        txn::Txn,
+use crate::{
+    store::{
+        Advance, StoreError,
+        embedded::{
+            Store,
+            record::{Record as _, load},
+            tables::CHANGES,
+            txn::Txn,
+        },
     },
+    zone,
 };
 use muster_domain::{
     Timestamp,
@@ -37,7 +40,15 @@ impl Store {
 
 /// Whether there is anything to do.
 fn stirs(record: &ChangeRecord, now: Timestamp) -> bool {
-    record.is_reserving() || record.is_over(now) || !matches!(record.next(now), Next::Wait | Next::Rest)
+    if record.is_reserving() || record.is_over(now) {
+        return true;
+    }
+    match record.next(now) {
+        Next::Wait | Next::Rest => false,
+        // All windows are closed: a second a look, and nothing is looked for.
+        Next::Send(_) => zone::zones(record, now).closed_until().is_none(),
+        Next::Open | Next::Halt(_) | Next::Finish | Next::Skip(_) | Next::Revert | Next::RolledBack => true,
+    }
 }
 
 fn advance(txn: &mut Txn<'_>, id: ChangeId, now: Timestamp) -> Result<Advance, StoreError> {
@@ -57,7 +68,10 @@ fn advance(txn: &mut Txn<'_>, id: ChangeId, now: Timestamp) -> Result<Advance, S
             .map_or(Advance::Wait, |stage| Advance::Begin(stage, most))),
         Next::Revert => Ok(Advance::Revert),
         Next::Open => step(txn, record, ChangeStep::Opened, now),
-        Next::Halt(why) => step(txn, record, ChangeStep::Halted(why), now),
+        Next::Halt(why) => {
+            step(txn, record, ChangeStep::Halted(why), now)?;
+            Ok(Advance::Halted)
+        }
         Next::Finish => step(txn, record, ChangeStep::Finished, now),
         Next::RolledBack => step(txn, record, ChangeStep::RolledBack, now),
         Next::Skip(why) => skip(txn, record, &why, now),

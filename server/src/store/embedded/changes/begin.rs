@@ -1,16 +1,22 @@
 //! Devices whose turn has come become what their change wants.
 
-use super::book::{self, Book, hold, holder, place};
-use crate::store::{
-    Began, StoreError, Turn,
-    embedded::{
-        Store,
-        devices::{self, is_staying, live_on},
-        index,
-        record::{Record as _, load},
-        tables::{DEVICES, TARGETS},
-        txn::Txn,
+use super::{
+    book::{self, Book, hold, others, place},
+    zoned,
+};
+use crate::{
+    store::{
+        Began, StoreError, Turn,
+        embedded::{
+            Store,
+            devices::{self, is_staying, live_on},
+            index,
+            record::{Record as _, load},
+            tables::{DEVICES, TARGETS, ZONED},
+            txn::Txn,
+        },
     },
+    zone,
 };
 use muster_domain::{
     Refusal, Timestamp,
@@ -30,13 +36,14 @@ const LOOK_LIMIT: usize = 50_000;
 
 impl Store {
     /// The next targets of a stage whose turn it is, behind this one, each with its device, if it is still there. No site gets more
-    /// under way than it may.
+    /// under way than it may, and where there are windows, only those come whose zone is open.
     pub async fn next_turns(
         &self,
         record: ChangeRecord,
         stage: u16,
         most: usize,
         behind: Option<DeviceId>,
+        now: Timestamp,
     ) -> Result<Vec<(Target, Option<Device>)>, StoreError> {
         self.blocking(move |txn| {
             let (targets, devices) = (txn.open_table(TARGETS)?, txn.open_table(DEVICES)?);
@@ -47,6 +54,19 @@ impl Store {
                 None => Bound::Included(first),
             };
             let mut found = Vec::new();
+            if zoned::is_zoned(&record) {
+                let (zones, mut looked) = (zone::zones(&record, now), 0);
+                zoned::open(&txn.open_table(ZONED)?, &record, stage, &zones, |device| {
+                    let place = (record.change.id.as_u128(), stage, first.2, device);
+                    let target = book::target(&targets, place)?;
+                    if room.admits(target.site.as_ref()) {
+                        found.push((target, load(&devices, device)?));
+                    }
+                    looked += 1;
+                    Ok(found.len() < most && looked < LOOK_LIMIT)
+                })?;
+                return Ok(found);
+            }
             for entry in targets.range((from, Bound::Included(last)))?.take(LOOK_LIMIT) {
                 if found.len() == most {
                     break;
@@ -169,10 +189,14 @@ fn begin(txn: &mut Txn<'_>, id: ChangeId, turns: &[Turn], now: Timestamp) -> Res
         Next::Send(most) if !record.is_reserving() => most,
         _ => 0,
     };
+    let zones = zone::zones(record, now);
     let (open, mut sent) = (record.change.state.opened(), 0);
     for turn in turns.iter().take(usize::try_from(most).unwrap_or(usize::MAX)) {
         let target = &turn.target;
-        if open != Some(target.stage) || txn.tables().targets.get(place(id, target))?.is_none() {
+        if open != Some(target.stage)
+            || !zones.admits(target.zone)
+            || txn.tables().targets.get(place(id, target))?.is_none()
+        {
             continue;
         }
         if let Some((after, changed)) = begun(txn, &mut sheaf, id, &action, turn, now)? {
@@ -205,9 +229,9 @@ fn begun(
     let Some(device) = devices::find(txn, target.device)? else {
         return left(Skipped::Unfit("it is not registered any more".into()));
     };
-    let held = holder(&txn.tables().holders, target.device, action.facet())?;
-    if let Some((other, ..)) = held.filter(|(holder, ..)| *holder != id) {
-        return left(Skipped::Taken(other));
+    let (others, is_held) = others(&txn.tables().holders, target.device, action.facets(), id)?;
+    if let Some((other, ..)) = others.first() {
+        return left(Skipped::Taken(*other));
     }
     if device.revision != turn.revision {
         return Ok(None);
@@ -217,14 +241,20 @@ fn begun(
     if is_first && action.is_done(&device) {
         return left(Skipped::AlreadyThere);
     }
+    if is_first && turn.content.is_ok() && target.becomes.is_some() && target.becomes != turn.becomes {
+        return left(Skipped::NotAsPlanned);
+    }
     let former = if is_first {
         action.former(&device)
     } else {
         target.former.clone()
     };
-    let wants_proof = action.wants_proof() && can_prove(&device);
-    if held.is_none() {
-        hold(txn, id, action.facet(), target)?;
+    let wants_proof = match &turn.content {
+        Ok(content) if is_first => action.wants_proof_of(&device, content),
+        Ok(_) | Err(_) => action.wants_proof() && can_prove(&device),
+    };
+    if !is_held {
+        hold(txn, id, action.facets(), target)?;
     }
     let generation = match make(txn, sheaf, id, action, device, &turn.content, now)? {
         Ok(generation) => generation,
@@ -257,7 +287,7 @@ fn make(
         return Ok(Err(why));
     }
     match (action.pins(&device), content) {
-        (Some(pinned), Ok(digest)) => retarget(txn, sheaf, id, device, pinned, *digest, now).map(Ok),
+        (Some(pinned), Ok(digest)) => become_of(txn, sheaf, id, device, pinned, *digest, now).map(Ok),
         (Some(_), Err(why)) => Ok(Err(why.clone())),
         (None, _) => renew(txn, id, &device, now),
     }
@@ -271,8 +301,31 @@ pub(super) fn fit(txn: &Txn<'_>, device: &Device) -> Result<Result<(), String>, 
     Ok(is_staying(txn, device)?.map_err(|Refusal { message, .. }| message))
 }
 
+/// Gives a device what it is to pin, and says under which generation. Nothing is sent where its content says nothing of that, as of
+/// most labels: a fleet that is relabelled is not told the same a million times.
+pub(super) fn become_of(
+    txn: &mut Txn<'_>,
+    sheaf: &mut Sheaf<'_>,
+    id: ChangeId,
+    before: Device,
+    pinned: Device,
+    digest: ContentDigest,
+    now: Timestamp,
+) -> Result<u64, StoreError> {
+    if digest != before.target.digest || pinned.labels == before.labels && pinned.position == before.position
+    {
+        return retarget(txn, sheaf, id, before, pinned, digest, now);
+    }
+    let after = pinned.touched(now);
+    let generation = after.target.generation;
+    let event = Event::new(now, Actor::System, Audited::DeviceUpdated, after.name());
+    txn.audit(&event.with("change", id))?;
+    sheaf.devices.push((before, after));
+    Ok(generation)
+}
+
 /// Gives a device another content, under the next generation.
-pub(super) fn retarget(
+fn retarget(
     txn: &mut Txn<'_>,
     sheaf: &mut Sheaf<'_>,
     id: ChangeId,

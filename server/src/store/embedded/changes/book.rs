@@ -1,5 +1,6 @@
 //! Records of the changes that a command works on: each read once and written once.
 
+use super::zoned;
 use crate::store::{
     StoreError,
     embedded::{
@@ -79,16 +80,42 @@ pub(super) fn holder(
     }))
 }
 
+/// A change that was last about a device, with stage and standing of its target there.
+type Held = (ChangeId, u16, u8);
+
+/// The other changes that were last about any of these facets of a device, each once, with the places of their targets; and whether
+/// `change` holds all of them.
+pub(super) fn others(
+    table: &impl ReadableTable<(u128, u8), (u128, u16, u8)>,
+    device: DeviceId,
+    facets: &[Facet],
+    change: ChangeId,
+) -> Result<(Vec<Held>, bool), StoreError> {
+    let (mut others, mut is_held) = (Vec::new(), true);
+    for facet in facets {
+        let held = holder(table, device, *facet)?;
+        is_held &= held.is_some_and(|(holder, ..)| holder == change);
+        if let Some(other) = held.filter(|(holder, ..)| *holder != change)
+            && !others.contains(&other)
+        {
+            others.push(other);
+        }
+    }
+    Ok((others, is_held))
+}
+
 /// Takes a device that no change is about any more.
 pub(super) fn hold(
     txn: &mut Txn<'_>,
     change: ChangeId,
-    facet: Facet,
+    facets: &[Facet],
     target: &Target,
 ) -> Result<(), StoreError> {
     let (change, stage, standing, device) = place(change, target);
-    let key = (device, facet_key(facet));
-    txn.write().holders.insert(key, (change, stage, standing))?;
+    for facet in facets {
+        let key = (device, facet_key(*facet));
+        txn.write().holders.insert(key, (change, stage, standing))?;
+    }
     Ok(())
 }
 
@@ -176,17 +203,23 @@ impl Book {
         moves: &[(&Target, Target)],
     ) -> Result<(), StoreError> {
         let record = self.record(txn.tables(), change)?;
-        let facet = record.change.action.facet();
+        let facets = record.change.action.facets();
+        let is_zoned = zoned::is_zoned(record);
         for (before, after) in moves {
             if let Some(tally) = record.tallies.get_mut(usize::from(after.stage)) {
                 tally.moved(before.state.standing(), after.state.standing());
+            }
+            if is_zoned {
+                zoned::moved(txn, change, before, after)?;
             }
         }
         let tables = txn.write();
         replace_targets(tables, change, moves)?;
         replace_dues(tables, record, moves)?;
         for (before, after) in moves {
-            replace_holder(tables, change, facet, before, after)?;
+            for facet in facets {
+                replace_holder(tables, change, *facet, before, after)?;
+            }
         }
         Ok(())
     }

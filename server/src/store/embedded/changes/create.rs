@@ -17,7 +17,7 @@ use muster_domain::{
     change::{Change, ChangeRecord},
     ids::ChangeId,
 };
-use redb::ReadableTable as _;
+use redb::{ReadTransaction, ReadableTable as _};
 
 /// All of a change that its author asked for.
 fn request(change: &Change) -> Result<Asked<ChangeId>, StoreError> {
@@ -25,6 +25,7 @@ fn request(change: &Change) -> Result<Asked<ChangeId>, StoreError> {
         &change.title,
         &change.action,
         &change.filter,
+        change.list.map(|list| list.announced),
         &change.strategy,
         change.priority,
         change.approvals_needed,
@@ -71,19 +72,25 @@ impl Store {
 
     /// Changes that a worker has to look at. Urgent ones come first, then older ones.
     pub async fn open_changes(&self) -> Result<Vec<ChangeRecord>, StoreError> {
-        self.blocking(|txn| {
-            let (open, changes) = (txn.open_table(OPEN_CHANGES)?, txn.open_table(CHANGES)?);
-            let mut found = Vec::new();
-            for entry in open.iter()? {
-                let id = entry?.0.value();
-                let record = load::<ChangeRecord>(&changes, id)?;
-                found.push(record.ok_or_else(|| StoreError::missing("changes", ChangeId::from_u128(id)))?);
-            }
-            found.sort_by_key(|record| (std::cmp::Reverse(record.change.priority), record.change.id));
-            Ok(found)
-        })
-        .await
+        self.blocking(open).await
     }
+
+    /// The same, for threads that may wait.
+    pub fn open_changes_now(&self) -> Result<Vec<ChangeRecord>, StoreError> {
+        open(&self.read()?)
+    }
+}
+
+fn open(txn: &ReadTransaction) -> Result<Vec<ChangeRecord>, StoreError> {
+    let (open, changes) = (txn.open_table(OPEN_CHANGES)?, txn.open_table(CHANGES)?);
+    let mut found = Vec::new();
+    for entry in open.iter()? {
+        let id = entry?.0.value();
+        let record = load::<ChangeRecord>(&changes, id)?;
+        found.push(record.ok_or_else(|| StoreError::missing("changes", ChangeId::from_u128(id)))?);
+    }
+    found.sort_by_key(|record| (std::cmp::Reverse(record.change.priority), record.change.id));
+    Ok(found)
 }
 
 /// The change, or that there is none.
@@ -117,6 +124,7 @@ fn create(
             .with("title", &change.title)
             .with("action", &change.action)
             .with("filter", &change.filter)
+            .with("listed", change.list.map_or(0, |list| list.announced))
             .with("priority", change.priority),
     )?;
     Ok(Ok(record))

@@ -20,8 +20,8 @@ pub(in crate::store::embedded) fn heard(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     for facet in Facet::ALL {
-        moved(txn, device, facet, |_, target, soak| {
-            target.state.clone().heard(report, facet, soak, now)
+        moved(txn, device, facet, |action, target, soak| {
+            target.state.clone().heard(report, action.facets(), soak, now)
         })?;
     }
     Ok(())
@@ -40,6 +40,8 @@ pub(in crate::store::embedded) fn promoted(
             Action::Profile(..)
             | Action::FirmwarePolicy(..)
             | Action::Move(_)
+            | Action::Relabel(_)
+            | Action::Place(_)
             | Action::Suspend(_)
             | Action::Resume
             | Action::Retire(_) => state,

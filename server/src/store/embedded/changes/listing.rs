@@ -35,6 +35,12 @@ impl Store {
             let Some((id, stage, standing)) = book::holder(&holders, device, facet)? else {
                 continue;
             };
+            if found
+                .iter()
+                .any(|(known, _): &(ChangeRecord, Target)| known.change.id == id)
+            {
+                continue;
+            }
             let record = load::<ChangeRecord>(&changes, id.as_u128())?;
             let record = record.ok_or_else(|| StoreError::missing("changes", id))?;
             let place = (id.as_u128(), stage, standing, device.as_u128());

@@ -9,12 +9,15 @@ mod book;
 mod create;
 mod due;
 mod hear;
+mod list;
 mod listing;
 mod plan;
 mod reserve;
 mod revert;
 mod step;
+mod zoned;
 
+pub use step::RETRY_PART;
 pub(super) use {
     book::{due, facet_key, standing_key},
     hear::{forget, heard, promoted},

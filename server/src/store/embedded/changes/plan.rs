@@ -4,6 +4,7 @@ use super::{
     PART,
     book::{self, facet_key, place},
     create::find,
+    zoned,
 };
 use crate::store::{
     PlanPart, PlanTotals, StoreError,
@@ -67,12 +68,12 @@ impl Store {
             .await
     }
 
-    /// For each of these devices, in the order of their ids, the change that holds the facet and does not give way. A look into
+    /// For each of these devices, in the order of their ids, the change that holds one of these facets and does not give way. A look into
     /// the cache, for threads that may wait.
     pub fn holders(
         &self,
         devices: &[DeviceId],
-        facet: Facet,
+        facets: &[Facet],
         priority: Priority,
     ) -> Result<Vec<Option<ChangeId>>, StoreError> {
         let txn = self.read()?;
@@ -80,21 +81,24 @@ impl Store {
         let mut stays = BTreeMap::new();
         let mut found = Vec::with_capacity(devices.len());
         for device in devices {
-            let held = holders.get((device.as_u128(), facet_key(facet)))?;
-            let Some(held) = held.map(|held| held.value().0) else {
-                found.push(None);
-                continue;
-            };
-            let known = match stays.get(&held) {
-                Some(known) => *known,
-                None => {
-                    let record = load::<ChangeRecord>(&changes, held)?;
-                    let known = record.is_some_and(|record| !gives_way(&record, priority));
-                    stays.insert(held, known);
-                    known
-                }
-            };
-            found.push(known.then_some(ChangeId::from_u128(held)));
+            let mut holder = None;
+            for facet in facets {
+                let held = holders.get((device.as_u128(), facet_key(*facet)))?;
+                let Some(held) = held.map(|held| held.value().0) else {
+                    continue;
+                };
+                let known = match stays.get(&held) {
+                    Some(known) => *known,
+                    None => {
+                        let record = load::<ChangeRecord>(&changes, held)?;
+                        let known = record.is_some_and(|record| !gives_way(&record, priority));
+                        stays.insert(held, known);
+                        known
+                    }
+                };
+                holder = holder.or_else(|| known.then_some(ChangeId::from_u128(held)));
+            }
+            found.push(holder);
         }
         Ok(found)
     }
@@ -118,6 +122,13 @@ fn begin(
     if let Err(refusal) = super::step::expect(&record, expected_revision) {
         return Ok(Err(refusal));
     }
+    if let Some(list) = record.change.list.filter(|list| !list.is_whole()) {
+        let why = format!(
+            "{} of the {} rows of its list are there",
+            list.rows, list.announced
+        );
+        return Ok(Err(Refusal::new(Code::ChangeState, why)));
+    }
     let change = match record.change.step(ChangeStep::PlanBegun, now) {
         Ok(change) => change,
         Err(refusal) => return Ok(Err(refusal)),
@@ -131,7 +142,11 @@ fn begin(
 }
 
 /// The change, as long as this is the attempt at its plan.
-fn attempted(txn: &Txn<'_>, id: ChangeId, attempt: u32) -> Result<Result<ChangeRecord, Refusal>, StoreError> {
+pub(super) fn attempted(
+    txn: &Txn<'_>,
+    id: ChangeId,
+    attempt: u32,
+) -> Result<Result<ChangeRecord, Refusal>, StoreError> {
     Ok(find(txn, id)?.and_then(|record| {
         if record.attempt == attempt && record.change.state == ChangeState::Draft {
             return Ok(record);
@@ -156,7 +171,12 @@ fn void(txn: &mut Txn<'_>, id: ChangeId, attempt: u32) -> Result<Result<bool, Re
     for entry in tables.excluded.range((id, 0)..=(id, u128::MAX))?.take(PART) {
         excluded.push(entry?.0.value());
     }
-    if targets.is_empty() && excluded.is_empty() {
+    let mut zoned = Vec::new();
+    let all = (id, 0, 0, 0)..=(id, u16::MAX, u16::MAX, u128::MAX);
+    for entry in tables.zoned.range(all)?.take(PART) {
+        zoned.push(entry?.0.value());
+    }
+    if targets.is_empty() && excluded.is_empty() && zoned.is_empty() {
         return Ok(Ok(false));
     }
     let tables = txn.write();
@@ -165,6 +185,9 @@ fn void(txn: &mut Txn<'_>, id: ChangeId, attempt: u32) -> Result<Result<bool, Re
     }
     for key in excluded {
         tables.excluded.remove(key)?;
+    }
+    for key in zoned {
+        tables.zoned.remove(key)?;
     }
     Ok(Ok(true))
 }
@@ -175,9 +198,11 @@ fn write(
     attempt: u32,
     part: &PlanPart,
 ) -> Result<Result<(), Refusal>, StoreError> {
-    if let Err(refusal) = attempted(txn, id, attempt)? {
-        return Ok(Err(refusal));
-    }
+    let record = match attempted(txn, id, attempt)? {
+        Ok(record) => record,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    zoned::add(txn, &record, &part.targets)?;
     let mut targets = Vec::with_capacity(part.targets.len());
     for target in &part.targets {
         targets.push((place(id, target), target.encode()?));
@@ -212,14 +237,16 @@ fn finish(
         Ok(record) => record,
         Err(refusal) => return Ok(Err(refusal)),
     };
-    let change = match record.change.clone().step(ChangeStep::Plan(totals.plan), now) {
+    let mut change = match record.change.clone().step(ChangeStep::Plan(totals.plan), now) {
         Ok(change) => change,
         Err(refusal) => return Ok(Err(refusal)),
     };
+    change.list = totals.list;
     let record = ChangeRecord {
         change,
         tallies: totals.tallies.clone(),
         excluded: totals.excluded.clone(),
+        zones: totals.zones.clone(),
         ..record
     };
     book::put(txn, &record)?;

@@ -64,16 +64,17 @@ fn take(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let change = &book.record(txn.tables(), id)?.change;
-    let (facet, priority) = (change.action.facet(), change.priority);
-    let held = book::holder(&txn.tables().holders, target.device, facet)?;
-    if let Some((other, stage, standing)) = held.filter(|(other, ..)| *other != id) {
-        let holder = book.record(txn.tables(), other)?;
-        if !gives_way(holder, priority) {
-            let state = target.state.clone().skipped(Skipped::Taken(other), now);
+    let (facets, priority) = (change.action.facets(), change.priority);
+    let (others, _) = book::others(&txn.tables().holders, target.device, facets, id)?;
+    for (other, ..) in &others {
+        if !gives_way(book.record(txn.tables(), *other)?, priority) {
+            let state = target.state.clone().skipped(Skipped::Taken(*other), now);
             return book.moved(txn, id, target, state);
         }
+    }
+    for (other, stage, standing) in others {
         // What of it is under way would be so for ever, and what it holds it would go on with.
-        let holds = holder.change.state.holds_targets();
+        let holds = book.record(txn.tables(), other)?.change.state.holds_targets();
         let under_way = [Standing::Sent, Standing::Proved, Standing::Reverting];
         if holds || under_way.contains(&book::standing(standing)?) {
             let place = (other.as_u128(), stage, standing, target.device.as_u128());
@@ -82,5 +83,5 @@ fn take(
             book.moved(txn, other, &theirs, state)?;
         }
     }
-    book::hold(txn, id, facet, target)
+    book::hold(txn, id, facets, target)
 }

@@ -1,8 +1,8 @@
 //! Devices get back what they had before a change.
 
 use super::{
-    begin::{Sheaf, fit, range, retarget},
-    book::{Book, hold, holder, place},
+    begin::{Sheaf, become_of, fit, range},
+    book::{Book, hold, others, place},
 };
 use crate::store::{
     Began, StoreError, Turn,
@@ -17,7 +17,7 @@ use crate::store::{
 use muster_domain::{
     Timestamp,
     audit::Actor,
-    change::{ChangeRecord, Facet, Next, Skipped, Standing, Target, TargetState, can_prove},
+    change::{Action, ChangeRecord, Next, Skipped, Standing, Target, TargetState},
     device::Device,
     ids::ChangeId,
 };
@@ -73,7 +73,7 @@ fn revert(txn: &mut Txn<'_>, id: ChangeId, turns: &[Turn], now: Timestamp) -> Re
     let mut book = Book::default();
     let mut sheaf = Sheaf::default();
     let record = book.record(txn.tables(), id)?;
-    let facet = record.change.action.facet();
+    let action = record.change.action.clone();
     if record.next(now) != Next::Revert {
         return Ok(Began::default());
     }
@@ -82,7 +82,7 @@ fn revert(txn: &mut Txn<'_>, id: ChangeId, turns: &[Turn], now: Timestamp) -> Re
         if txn.tables().targets.get(place(id, target))?.is_none() {
             continue;
         }
-        if let Some((state, changed)) = reverted(txn, &mut sheaf, id, facet, turn, now)? {
+        if let Some((state, changed)) = reverted(txn, &mut sheaf, id, &action, turn, now)? {
             let after = Target {
                 state,
                 ..target.clone()
@@ -98,7 +98,7 @@ fn reverted(
     txn: &mut Txn<'_>,
     sheaf: &mut Sheaf<'_>,
     id: ChangeId,
-    facet: Facet,
+    action: &Action,
     turn: &Turn,
     now: Timestamp,
 ) -> Result<Option<(TargetState, bool)>, StoreError> {
@@ -107,17 +107,18 @@ fn reverted(
     let Some(device) = devices::find(txn, target.device)? else {
         return left(Skipped::Unfit("it is not registered any more".into()));
     };
-    let held = holder(&txn.tables().holders, device.id, facet)?;
-    if let Some((other, ..)) = held.filter(|(holder, ..)| *holder != id) {
-        return left(Skipped::Taken(other));
+    let (others, is_held) = others(&txn.tables().holders, device.id, action.facets(), id)?;
+    if let Some((other, ..)) = others.first() {
+        return left(Skipped::Taken(*other));
     }
     if device.revision != turn.revision {
         return Ok(None);
     }
-    if held.is_none() {
-        hold(txn, id, facet, target)?;
+    if !is_held {
+        hold(txn, id, action.facets(), target)?;
     }
-    let wants_proof = facet != Facet::Lifecycle && can_prove(&device);
+    let content = turn.content.as_ref();
+    let wants_proof = content.is_ok_and(|content| action.wants_proof_of(&device, content));
     match give_back(txn, sheaf, id, device, turn, now)? {
         Ok(generation) => {
             let state = target.state.clone().reverting(generation, wants_proof, now);
@@ -145,7 +146,7 @@ fn give_back(
         return Ok(Err(why));
     }
     match (former.pins(&device), &turn.content) {
-        (Some(pinned), Ok(digest)) => retarget(txn, sheaf, id, device, pinned, *digest, now).map(Ok),
+        (Some(pinned), Ok(digest)) => become_of(txn, sheaf, id, device, pinned, *digest, now).map(Ok),
         (Some(_), Err(why)) => Ok(Err(why.clone())),
         (None, _) => Ok(Err("what it had does not come back".into())),
     }

@@ -1,7 +1,7 @@
 //! What operators say to a change.
 
 use super::{
-    book::{self, Book, holder},
+    book::{self, Book, others},
     create::find,
 };
 use crate::store::{
@@ -16,8 +16,8 @@ use muster_domain::{
 };
 use redb::ReadableTable as _;
 
-/// Targets that one call tries again: a second, in which nobody else writes. Whoever has more asks again.
-const RETRY_LIMIT: usize = 50_000;
+/// Targets that one transaction tries again: a second, in which nobody else writes. Whoever has more asks again.
+pub const RETRY_PART: usize = 50_000;
 
 impl Store {
     /// Takes a change where an operator wants it; the change then, and how many targets wait to be tried again.
@@ -130,12 +130,13 @@ fn to_retry(txn: &Txn<'_>, record: &ChangeRecord) -> Result<Vec<Target>, StoreEr
     for stage in 0..u16::try_from(record.tallies.len()).unwrap_or(u16::MAX) {
         for standing in [Standing::Failed, Standing::TimedOut] {
             let standing = book::standing_key(standing);
-            let (id, left) = (change.id.as_u128(), RETRY_LIMIT - found.len());
+            let (id, left) = (change.id.as_u128(), RETRY_PART - found.len());
             let range = (id, stage, standing, 0)..=(id, stage, standing, u128::MAX);
             for entry in tables.targets.range(range)?.take(left) {
                 let target = Target::from_guard(entry?.1)?;
-                let held = holder(&tables.holders, target.device, change.action.facet())?;
-                if held.is_none_or(|(holder, ..)| holder == change.id) {
+                let facets = change.action.facets();
+                let (others, _) = others(&tables.holders, target.device, facets, change.id)?;
+                if others.is_empty() {
                     found.push(target);
                 }
             }

@@ -287,6 +287,8 @@ async fn plan_flat(store: &Store, id: muster_domain::ids::ChangeId, devices: &[D
             stage: 0,
             former: Former::Site(device.site.clone()),
             site: device.site,
+            zone: 0,
+            becomes: None,
             state: TargetState::Waiting { reached: None },
         });
     }
@@ -294,6 +296,8 @@ async fn plan_flat(store: &Store, id: muster_domain::ids::ChangeId, devices: &[D
         plan: PLAN,
         tallies: vec![Tally::of(vec![Standing::Waiting; devices.len()])],
         excluded: Default::default(),
+        zones: Vec::new(),
+        list: None,
     };
     store.write_plan(id, record.attempt, part).await.unwrap().unwrap();
     let finished = store
@@ -309,8 +313,8 @@ pub(super) async fn a_device_that_moved_on_has_its_turn_again(store: &Store) {
     assert!(step(store, id, at(200)).await, "its devices are taken");
     let record = store.change(id).await.unwrap().unwrap();
     let action = record.change.action.clone();
-    let found = store.next_turns(record, 0, 10, None).await.unwrap();
-    let turns = turns(store, found, |_, device| action.pins(device)).await;
+    let found = store.next_turns(record, 0, 10, None, at(200)).await.unwrap();
+    let turns = turns(store, found, action.facets(), |_, device| action.pins(device)).await;
     // Meanwhile one is suspended, so what was rendered may be wrong.
     let suspend = DeviceChange {
         transition: Transition::Suspend("lost".to_owned()),

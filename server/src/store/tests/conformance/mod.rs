@@ -9,6 +9,7 @@ mod devices;
 mod groups;
 mod imports;
 mod listing;
+mod lists;
 mod presence;
 mod proofs;
 mod records;
@@ -16,6 +17,7 @@ mod renewals;
 mod secrets;
 mod terms;
 mod undo;
+mod when;
 
 macro_rules! conformance {
     ($($noun:ident: $($name:ident)*;)*) => {
@@ -139,6 +141,13 @@ conformance! {
         a_device_that_moved_on_has_its_turn_again
         targets_are_listed_page_by_page
         a_device_that_is_taken_back_is_left_out;
+    lists:
+        a_list_is_taken_in_parts;
+    when:
+        nothing_is_begun_before_its_time
+        a_target_is_begun_within_its_own_window
+        labels_are_about_configuration_and_firmware
+        what_is_not_as_planned_is_left_out;
     proofs:
         failures_halt_a_change_and_devices_get_back_what_they_had
         the_silent_are_timed_out_and_tried_again

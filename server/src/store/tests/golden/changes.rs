@@ -1,6 +1,6 @@
 //! Changes, their targets, and why devices are left out.
 
-use super::check;
+use super::{check, opens};
 use crate::store::{
     embedded::Asked,
     tests::{
@@ -9,8 +9,9 @@ use crate::store::{
     },
 };
 use muster_domain::change::{
-    Accepted, Action, Approval, Change, ChangeRecord, ChangeState, Exclusion, ExclusionKind, Former, Halt,
-    Priority, Reserved, Skipped, Standing, Tally, Target, TargetState,
+    Accepted, Action, Approval, Change, ChangeRecord, ChangeState, DeviceList, Exclusion, ExclusionKind,
+    Former, Halt, Listed, Priority, Relabel, Reserved, Skipped, Standing, Tally, Target, TargetState,
+    Windows,
 };
 
 #[test]
@@ -43,6 +44,7 @@ fn changes() {
         ..ChangeRecord::new(running)
     };
     check("change_running", &record);
+    opens("change_running", 1, &record);
     let why = Halt::Failures {
         stage: 0,
         count: 3,
@@ -57,6 +59,7 @@ fn changes() {
         why,
     };
     check("change_halted", &record);
+    opens("change_halted", 1, &record);
     record.change.state = ChangeState::RolledBack {
         at: at(9),
         why: Some(Halt::Silence {
@@ -67,7 +70,29 @@ fn changes() {
     };
     record.change.action = Action::Suspend("theft".into());
     check("change_rolled_back", &record);
-    check("change_draft", &ChangeRecord::new(change(2)));
+    opens("change_rolled_back", 1, &record);
+    let mut draft = ChangeRecord::new(change(2));
+    check("change_draft", &draft);
+    opens("change_draft", 1, &draft);
+    // What changes had not in version 1.
+    draft.change.list = Some(DeviceList {
+        announced: 9,
+        rows: 8,
+        unknown: 2,
+        repeated: 1,
+    });
+    draft.zones = vec![String::new(), "Europe/Berlin".into()];
+    draft.change.strategy.start_at = Some(at(9));
+    draft.change.strategy.windows = Windows::parse(&["Mon-Fri 01:00-05:00"]).unwrap();
+    draft.change.strategy.canary = Some("labels.ring = \"canary\"".into());
+    check("change_listed", &draft);
+    draft.change.action = Action::Relabel(Relabel {
+        set: [("ring".to_owned(), "a".to_owned())].into(),
+        remove: ["rack".to_owned()].into(),
+    });
+    check("change_relabelling", &draft);
+    draft.change.action = Action::Place(Some("Hall 1".into()));
+    check("change_placing", &draft);
     let request = Asked {
         made: change_id(1),
         digest: [4; 32],
@@ -81,6 +106,8 @@ fn targets() {
         device: fresh(1, 1).id,
         stage: 2,
         site: Some("BER-1".parse().unwrap()),
+        zone: 0,
+        becomes: None,
         former,
         state,
     };
@@ -131,9 +158,38 @@ fn targets() {
             TargetState::Reverted { generation, at },
         ),
     ] {
-        check(&format!("target_{name}"), &target(former, state));
+        let target = target(former, state);
+        check(&format!("target_{name}"), &target);
+        opens(&format!("target_{name}"), 1, &target);
     }
+    // What targets had not in version 1.
+    let labels = [
+        ("rack".to_owned(), None),
+        ("ring".to_owned(), Some("a".to_owned())),
+    ];
+    let mut zoned = target(
+        Former::Labels(labels.into()),
+        TargetState::Waiting { reached: None },
+    );
+    zoned.zone = 3;
+    zoned.becomes = Some([6; 16]);
+    check("target_relabelled", &zoned);
+    zoned.state = TargetState::Skipped {
+        at,
+        why: Skipped::NotAsPlanned,
+    };
+    zoned.former = Former::Position(Some("Hall 1".into()));
+    check("target_placed", &zoned);
     check("excluded_taken", &Exclusion::Taken(change_id(3)));
     check("excluded_away", &Exclusion::Away(at));
     check("excluded_unfit", &Exclusion::Unfit("it is retired".into()));
+    check("excluded_unmatched", &Exclusion::Unmatched);
+}
+
+#[test]
+fn rows_of_a_list() {
+    let device = fresh(1, 1).id;
+    check("listed_device", &Listed::Device(device));
+    check("listed_repeated", &Listed::Repeated(device, 300));
+    check("listed_unknown", &Listed::Unknown("GW-1".into()));
 }
