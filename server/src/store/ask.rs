@@ -4,7 +4,7 @@ mod changes;
 
 pub use changes::{
     Advance, Began, ChangeOrder, ListedRow, ListedTarget, PlanPart, PlanTotals, TargetCursor, TargetPage,
-    TargetQuery, Turn,
+    TargetQuery,
 };
 
 use muster_domain::{

@@ -23,9 +23,8 @@ pub use ask::{
     GroupUpdate, Holder, ImportPart, KnownCertificate, ListDraft, ListEntry, ListInfo, ListedRow,
     ListedTarget, NewOperator, NewSecret, PartRow, PlanPart, PlanTotals, PreviewedPart, PublishedList,
     RecordedPart, RegistryInfo, RenewalStart, Retry, Revocation, RevokedCertificate, SecretRetirement,
-    SecretUse, TargetCursor, TargetPage, TargetQuery, Turn, UNDO_BLOCK_LIMIT, UnconfirmedPage, UndoAnswer,
-    Work,
+    SecretUse, TargetCursor, TargetPage, TargetQuery, UNDO_BLOCK_LIMIT, UnconfirmedPage, UndoAnswer, Work,
 };
-pub use embedded::{FORMAT, RETRY_PART, Store};
+pub use embedded::{FORMAT, RETRY_PART, Seen, Store, Turn};
 pub use error::StoreError;
 pub use watch::{Changed, WATCHER_LIMIT, Watcher};

@@ -58,7 +58,7 @@ fn named(name: &str) -> Policy {
 
 /// What the agent itself decided.
 async fn decided(world: &World, serial: &str) -> String {
-    let path = world.agent_state(serial).join("firmware.json");
+    let path = world.agent_state(serial).join("config/firmware.json");
     until("the agent has decided", async || {
         let text = std::fs::read_to_string(&path).ok()?;
         let file: serde_json::Value = serde_json::from_str(&text).ok()?;

@@ -1,9 +1,12 @@
 //! Targets whose turn it is: what each is to be is rendered before the transaction that says so.
 
-use super::super::{Service, blocking};
-use crate::{fault::Failure, store::Turn};
+use super::super::{OrFault as _, Service, blocking};
+use crate::{
+    fault::Failure,
+    store::{Seen, StoreError, Turn},
+};
 use muster_domain::{
-    Refusal,
+    Refusal, Timestamp,
     catalog::Catalog,
     change::{Action, Target},
     desired::Digests,
@@ -35,48 +38,46 @@ impl Service {
     pub(super) async fn turns(
         &self,
         goal: Goal,
-        mut found: Vec<(Target, Option<Device>)>,
+        mut found: Vec<(Target, Option<Seen>)>,
     ) -> Result<Vec<Turn>, Failure> {
-        let catalog = self.store.catalog();
+        let (catalog, now) = (self.store.catalog(), self.clock.now());
         let rest = found.split_off(found.len() / 2);
         let half = |part| {
             let (catalog, goal) = (Arc::clone(&catalog), goal.clone());
             blocking("render what a change wants", move || {
-                rendered(&catalog, &goal, part)
+                rendered(&catalog, &goal, part, now)
             })
         };
-        let (mut turns, more) = tokio::try_join!(half(found), half(rest))?;
-        turns.extend(more);
+        let (turns, more) = tokio::try_join!(half(found), half(rest))?;
+        let doing = "render what a change wants";
+        let mut turns = turns.or_fault(doing)?;
+        turns.extend(more.or_fault(doing)?);
         Ok(turns)
     }
 }
 
-fn rendered(catalog: &Catalog, goal: &Goal, part: Vec<(Target, Option<Device>)>) -> Vec<Turn> {
+fn rendered(
+    catalog: &Catalog,
+    goal: &Goal,
+    part: Vec<(Target, Option<Seen>)>,
+    now: Timestamp,
+) -> Result<Vec<Turn>, StoreError> {
     let mut digests = Digests::new(catalog);
-    let turn = |(target, device): (Target, Option<Device>)| match device {
-        Some(device) => {
-            let content = match goal.pins(&target, &device) {
-                Some(pinned) => digests.of(&pinned).map_err(|refusals| reasons(&refusals)),
-                None => Ok(device.target.digest),
-            };
-            let becomes = match goal {
-                Goal::Action(action) if action.has_content() => Some(digests.part(action.facets())),
-                Goal::Action(_) | Goal::Former => None,
-            };
-            Turn {
-                target,
-                revision: device.revision,
-                content,
-                becomes,
+    let turn = |(target, seen): (Target, Option<Seen>)| {
+        let pinned = seen.as_ref().and_then(|seen| goal.pins(&target, &seen.device));
+        let content = match (&seen, &pinned) {
+            (Some(_), Some(pinned)) => digests.of(pinned).map_err(|refusals| reasons(&refusals)),
+            (Some(seen), None) => Ok(seen.device.target.digest),
+            // The transaction finds that it is gone.
+            (None, _) => Err("it is not registered any more".into()),
+        };
+        let becomes = match goal {
+            Goal::Action(action) if action.has_content() && seen.is_some() => {
+                Some(digests.part(action.facets()))
             }
-        }
-        // The transaction finds that it is gone.
-        None => Turn {
-            target,
-            revision: 0,
-            content: Err("it is not registered any more".into()),
-            becomes: None,
-        },
+            Goal::Action(_) | Goal::Former => None,
+        };
+        Turn::new(target, seen, pinned, content, becomes, now)
     };
     part.into_iter().map(turn).collect()
 }

@@ -3,7 +3,6 @@
 use muster_domain::{
     batch::PlanHash,
     change::{DeviceList, Exclusion, ExclusionKind, Listed, Standing, Tally, Target},
-    desired::{ContentDigest, PartDigest},
     ids::{ChangeId, DeviceId},
     names::{OperatorName, Serial},
 };
@@ -65,19 +64,6 @@ pub enum Advance {
     Revert,
     /// Nothing is to do until a device speaks, time passes, or an operator says so.
     Wait,
-}
-
-/// A target whose turn has come, with what was made for it outside of any transaction.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Turn {
-    /// As it was then.
-    pub target: Target,
-    /// Of the device as it was then: where it moved on since, the turn is lost, and comes again.
-    pub revision: u64,
-    /// Of what it is to be; why it cannot be that.
-    pub content: Result<ContentDigest, String>,
-    /// Of that, what the facets of the change are; none where its content stays, and where it gets back what it had.
-    pub becomes: Option<PartDigest>,
 }
 
 /// What became of turns.

@@ -100,6 +100,12 @@ impl Deltas {
             was.into_iter().for_each(|count| self.add(count, -1));
             is.into_iter().for_each(|count| self.add(count, 1));
         }
+        for group in before.groups.difference(&after.groups) {
+            self.add(Count::Group(group.clone()), -1);
+        }
+        for group in after.groups.difference(&before.groups) {
+            self.add(Count::Group(group.clone()), 1);
+        }
         self.0.retain(|_, by| *by != 0);
     }
 

@@ -34,19 +34,21 @@ pub(super) const fn verification_key(state: VerificationState) -> u8 {
 /// Writes a device that changed, and the index entries and counts that its change moves. Its serial and
 /// its origin never change.
 pub(super) fn replace(txn: &mut Txn<'_>, before: &Device, after: &Device) -> Result<(), StoreError> {
-    replace_all(txn, &[(before, after)])
+    replace_all(txn, &[(before, after, &after.encode()?)])
 }
 
+/// A device as it was, as it is, and the record of that.
+pub(super) type Replaced<'d> = (&'d Device, &'d Device, &'d [u8]);
+
 /// The same for many devices, in the order of their ids: each table is written in the order of its keys.
-pub(super) fn replace_all(txn: &mut Txn<'_>, changes: &[(&Device, &Device)]) -> Result<(), StoreError> {
-    for (before, after) in changes {
+pub(super) fn replace_all(txn: &mut Txn<'_>, changes: &[Replaced<'_>]) -> Result<(), StoreError> {
+    for (before, after, _) in changes {
         txn.counts.replace(before, after);
         txn.mark(after.id.as_u128());
     }
     let tables = txn.write();
-    for (_, after) in changes {
-        let record = after.encode()?;
-        tables.devices.insert(after.id.as_u128(), record.as_slice())?;
+    for (_, after, record) in changes {
+        tables.devices.insert(after.id.as_u128(), *record)?;
     }
     replace_macs(tables, changes)?;
     replace_groups(tables, changes)?;
@@ -62,12 +64,16 @@ pub(super) fn replace_all(txn: &mut Txn<'_>, changes: &[(&Device, &Device)]) -> 
     move_group("by_verification", &mut tables.by_verification, old, new)
 }
 
-fn replace_macs(tables: &mut Tables<'_>, changes: &[(&Device, &Device)]) -> Result<(), StoreError> {
-    let moved = || changes.iter().filter(|(before, after)| before.mac != after.mac);
-    for mac in moved().filter_map(|(before, _)| before.mac) {
+fn replace_macs(tables: &mut Tables<'_>, changes: &[Replaced<'_>]) -> Result<(), StoreError> {
+    let moved = || {
+        changes
+            .iter()
+            .filter(|(before, after, _)| before.mac != after.mac)
+    };
+    for mac in moved().filter_map(|(before, ..)| before.mac) {
         tables.macs.remove(mac.key())?;
     }
-    for (_, after) in moved() {
+    for (_, after, _) in moved() {
         if let Some(mac) = after.mac {
             insert_new("macs", &mut tables.macs, mac.key(), after.id.as_u128())?;
         }
@@ -75,8 +81,8 @@ fn replace_macs(tables: &mut Tables<'_>, changes: &[(&Device, &Device)]) -> Resu
     Ok(())
 }
 
-fn replace_groups(tables: &mut Tables<'_>, changes: &[(&Device, &Device)]) -> Result<(), StoreError> {
-    for (before, after) in changes {
+fn replace_groups(tables: &mut Tables<'_>, changes: &[Replaced<'_>]) -> Result<(), StoreError> {
+    for (before, after, _) in changes {
         let id = after.id.as_u128();
         for group in before.groups.difference(&after.groups) {
             tables.by_group.remove((group.as_str(), id))?;
@@ -90,11 +96,11 @@ fn replace_groups(tables: &mut Tables<'_>, changes: &[(&Device, &Device)]) -> Re
 
 /// The entries of an index that go, and those that come, of the devices whose value is another now.
 fn moved<'d, T: PartialEq>(
-    changes: &[(&'d Device, &'d Device)],
+    changes: &[Replaced<'d>],
     value: impl Fn(&'d Device) -> Option<T>,
 ) -> (Vec<(T, u128)>, Vec<(T, u128)>) {
     let (mut old, mut new) = (Vec::new(), Vec::new());
-    for (before, after) in changes {
+    for (before, after, _) in changes {
         let (was, is) = (value(before), value(after));
         if was != is {
             let id = after.id.as_u128();

@@ -40,7 +40,7 @@ mod undo;
 mod watched;
 mod writer;
 
-pub use changes::RETRY_PART;
+pub use changes::{RETRY_PART, Seen, Turn};
 pub use registry::FORMAT;
 #[cfg(test)]
 pub(super) use {

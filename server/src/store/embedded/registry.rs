@@ -14,8 +14,8 @@ use std::time::Duration;
 /// The newest format that this program reads, and the one it writes.
 ///
 /// 1: batches of one call, devices with codes. 2: batches that survive, and every record with a version of its own.
-/// 3: devices renew their certificates; revocations have reasons.
-pub const FORMAT: u32 = 3;
+/// 3: devices renew their certificates; revocations have reasons. 4: devices in groups, secrets, changes.
+pub const FORMAT: u32 = 4;
 
 /// [`FORMAT`] of the file, four bytes, big-endian. Read before anything else, and never of another shape.
 const FORMAT_KEY: &str = "format";

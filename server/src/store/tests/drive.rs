@@ -1,7 +1,7 @@
 //! A worker for tests: what the service does with changes, without its threads.
 
 use super::build::{alice, at, report};
-use crate::store::{Advance, Began, ChangeOrder, PlanPart, PlanTotals, Store, Turn};
+use crate::store::{Advance, Began, ChangeOrder, PlanPart, PlanTotals, Seen, Store, Turn};
 use muster_domain::{
     Refusal, Timestamp,
     batch::PlanHash,
@@ -142,26 +142,21 @@ pub(super) async fn started(store: &Store, change: Change, devices: &[DeviceId])
 
 pub(super) async fn turns(
     store: &Store,
-    found: Vec<(Target, Option<Device>)>,
+    found: Vec<(Target, Option<Seen>)>,
     facets: &[Facet],
     pins: impl Fn(&Target, &Device) -> Option<Device>,
 ) -> Vec<Turn> {
     let catalog = store.catalog();
     let mut digests = Digests::new(&catalog);
-    let turn = |(target, device): (Target, Option<Device>)| {
-        let content = match &device {
-            Some(device) => match pins(&target, device) {
-                Some(pinned) => digests.of(&pinned).map_err(|why| format!("{why:?}")),
-                None => Ok(device.target.digest),
-            },
-            None => Err("gone".to_owned()),
+    let turn = |(target, seen): (Target, Option<Seen>)| {
+        let pinned = seen.as_ref().and_then(|seen| pins(&target, &seen.device));
+        let content = match (&seen, &pinned) {
+            (Some(_), Some(pinned)) => digests.of(pinned).map_err(|why| format!("{why:?}")),
+            (Some(seen), None) => Ok(seen.device.target.digest),
+            (None, _) => Err("gone".to_owned()),
         };
-        Turn {
-            becomes: target.becomes.map(|_| digests.part(facets)),
-            target,
-            revision: device.map_or(0, |device| device.revision),
-            content,
-        }
+        let becomes = target.becomes.map(|_| digests.part(facets));
+        Turn::new(target, seen, pinned, content, becomes, at(5)).unwrap()
     };
     found.into_iter().map(turn).collect()
 }

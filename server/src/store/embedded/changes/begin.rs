@@ -6,12 +6,13 @@ use super::{
 };
 use crate::{
     store::{
-        Began, StoreError, Turn,
+        Began, StoreError,
         embedded::{
             Store,
-            devices::{self, is_staying, live_on},
-            index,
-            record::{Record as _, load},
+            changes::turn::{Made, Seen, Turn},
+            devices::{is_staying, live_on},
+            index::{self, Replaced},
+            record::Record as _,
             tables::{DEVICES, TARGETS, ZONED},
             txn::Txn,
         },
@@ -22,12 +23,11 @@ use muster_domain::{
     Refusal, Timestamp,
     audit::{Action as Audited, Actor, Event},
     change::{Action, ChangeRecord, Next, Skipped, Standing, Target, TargetState, can_prove},
-    desired::ContentDigest,
     device::{Device, LifecycleState},
     ids::{ChangeId, DeviceId},
     names::SiteCode,
 };
-use redb::ReadableTable as _;
+use redb::ReadableTable;
 use std::{collections::BTreeMap, ops::Bound};
 
 /// Targets looked at for those of which there is room at their sites: a tenth of a second. Whoever waits behind more than these at
@@ -44,7 +44,7 @@ impl Store {
         most: usize,
         behind: Option<DeviceId>,
         now: Timestamp,
-    ) -> Result<Vec<(Target, Option<Device>)>, StoreError> {
+    ) -> Result<Vec<(Target, Option<Seen>)>, StoreError> {
         self.blocking(move |txn| {
             let (targets, devices) = (txn.open_table(TARGETS)?, txn.open_table(DEVICES)?);
             let mut room = Room::new(&record, &targets)?;
@@ -60,7 +60,7 @@ impl Store {
                     let place = (record.change.id.as_u128(), stage, first.2, device);
                     let target = book::target(&targets, place)?;
                     if room.admits(target.site.as_ref()) {
-                        found.push((target, load(&devices, device)?));
+                        found.push((target, seen(&devices, device)?));
                     }
                     looked += 1;
                     Ok(found.len() < most && looked < LOOK_LIMIT)
@@ -73,8 +73,8 @@ impl Store {
                 }
                 let target = Target::from_guard(entry?.1)?;
                 if room.admits(target.site.as_ref()) {
-                    let device = load(&devices, target.device.as_u128())?;
-                    found.push((target, device));
+                    let seen = seen(&devices, target.device.as_u128())?;
+                    found.push((target, seen));
                 }
             }
             Ok(found)
@@ -113,7 +113,7 @@ struct Room {
 impl Room {
     fn new(
         record: &ChangeRecord,
-        targets: &impl redb::ReadableTable<(u128, u16, u8, u128), &'static [u8]>,
+        targets: &impl ReadableTable<(u128, u16, u8, u128), &'static [u8]>,
     ) -> Result<Self, StoreError> {
         let most = record.change.strategy.in_flight_per_site;
         let mut taken = BTreeMap::<_, u32>::new();
@@ -138,11 +138,39 @@ impl Room {
     }
 }
 
+/// The device of that id.
+pub(super) fn seen(
+    devices: &impl ReadableTable<u128, &'static [u8]>,
+    id: u128,
+) -> Result<Option<Seen>, StoreError> {
+    devices.get(id)?.as_ref().map(Seen::from_guard).transpose()
+}
+
+/// Where a device is that a turn was made for.
+pub(super) enum Stands<'t> {
+    /// It is as it was.
+    Still(&'t Device),
+    /// It is something else now.
+    Moved,
+    /// It is not registered any more.
+    Gone,
+}
+
+/// Whether a turn still fits.
+pub(super) fn stands<'t>(txn: &Txn<'_>, turn: &'t Turn) -> Result<Stands<'t>, StoreError> {
+    let record = txn.tables().devices.get(turn.target.device.as_u128())?;
+    Ok(match (record, &turn.seen) {
+        (None, _) => Stands::Gone,
+        (Some(record), Some(seen)) if record.value() == seen.record => Stands::Still(&seen.device),
+        (Some(_), _) => Stands::Moved,
+    })
+}
+
 /// What a part of a change comes to, gathered so that each table is written in the order of its keys.
 #[derive(Default)]
 pub(super) struct Sheaf<'t> {
     targets: Vec<(&'t Target, Target)>,
-    devices: Vec<(Device, Device)>,
+    devices: Vec<(&'t Device, &'t Made)>,
     told: Vec<DeviceId>,
 }
 
@@ -151,6 +179,25 @@ impl<'t> Sheaf<'t> {
     pub(super) fn add(&mut self, before: &'t Target, after: Target, changed: bool) {
         self.told.extend(changed.then_some(after.device));
         self.targets.push((before, after));
+    }
+
+    /// A device becomes what was made of it; under which generation.
+    pub(super) fn put(
+        &mut self,
+        txn: &mut Txn<'_>,
+        id: ChangeId,
+        before: &'t Device,
+        made: &'t Made,
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
+        let (name, generation) = (made.device.name(), made.device.target.generation);
+        let event = |what| Event::new(now, Actor::System, what, name).with("change", id);
+        txn.audit(&match made.is_told {
+            true => event(Audited::DeviceRetargeted).with("generation", generation),
+            false => event(Audited::DeviceUpdated),
+        })?;
+        self.devices.push((before, made));
+        Ok(generation)
     }
 
     /// Writes all of it, with the change.
@@ -162,11 +209,11 @@ impl<'t> Sheaf<'t> {
     ) -> Result<Began, StoreError> {
         let moved = u32::try_from(self.targets.len()).unwrap_or(u32::MAX);
         if moved > 0 {
-            self.devices.sort_unstable_by_key(|(_, after)| after.id);
-            let devices: Vec<_> = self
+            self.devices.sort_unstable_by_key(|(before, _)| before.id);
+            let devices: Vec<Replaced<'_>> = self
                 .devices
                 .iter()
-                .map(|(before, after)| (before, after))
+                .map(|(before, made)| (*before, &made.device, made.record.as_slice()))
                 .collect();
             index::replace_all(txn, &devices)?;
             book.replaced(txn, id, &self.targets)?;
@@ -209,12 +256,12 @@ fn begin(txn: &mut Txn<'_>, id: ChangeId, turns: &[Turn], now: Timestamp) -> Res
 }
 
 /// What becomes of a turn, and whether its device was changed; none where it comes again, since the device moved on.
-fn begun(
+fn begun<'t>(
     txn: &mut Txn<'_>,
-    sheaf: &mut Sheaf<'_>,
+    sheaf: &mut Sheaf<'t>,
     id: ChangeId,
     action: &Action,
-    turn: &Turn,
+    turn: &'t Turn,
     now: Timestamp,
 ) -> Result<Option<(Target, bool)>, StoreError> {
     let target = &turn.target;
@@ -226,37 +273,39 @@ fn begun(
         };
         Ok(Some((after, false)))
     };
-    let Some(device) = devices::find(txn, target.device)? else {
-        return left(Skipped::Unfit("it is not registered any more".into()));
+    let device = match stands(txn, turn)? {
+        Stands::Still(device) => Some(device),
+        Stands::Moved => None,
+        Stands::Gone => return left(Skipped::Unfit("it is not registered any more".into())),
     };
     let (others, is_held) = others(&txn.tables().holders, target.device, action.facets(), id)?;
     if let Some((other, ..)) = others.first() {
         return left(Skipped::Taken(*other));
     }
-    if device.revision != turn.revision {
+    let Some(device) = device else {
         return Ok(None);
-    }
+    };
     // One that is tried again is so already, and is sent it anew.
     let is_first = target.state == TargetState::Waiting { reached: None };
-    if is_first && action.is_done(&device) {
+    if is_first && action.is_done(device) {
         return left(Skipped::AlreadyThere);
     }
     if is_first && turn.content.is_ok() && target.becomes.is_some() && target.becomes != turn.becomes {
         return left(Skipped::NotAsPlanned);
     }
     let former = if is_first {
-        action.former(&device)
+        action.former(device)
     } else {
         target.former.clone()
     };
     let wants_proof = match &turn.content {
-        Ok(content) if is_first => action.wants_proof_of(&device, content),
-        Ok(_) | Err(_) => action.wants_proof() && can_prove(&device),
+        Ok(content) if is_first => action.wants_proof_of(device, content),
+        Ok(_) | Err(_) => action.wants_proof() && can_prove(device),
     };
     if !is_held {
         hold(txn, id, action.facets(), target)?;
     }
-    let generation = match make(txn, sheaf, id, action, device, &turn.content, now)? {
+    let generation = match make(txn, sheaf, id, action, device, turn, now)? {
         Ok(generation) => generation,
         Err(why) => return left(Skipped::Unfit(why)),
     };
@@ -269,27 +318,27 @@ fn begun(
 }
 
 /// Makes of a device what the change wants, and says under which generation; or why not.
-fn make(
+fn make<'t>(
     txn: &mut Txn<'_>,
-    sheaf: &mut Sheaf<'_>,
+    sheaf: &mut Sheaf<'t>,
     id: ChangeId,
     action: &Action,
-    device: Device,
-    content: &Result<ContentDigest, String>,
+    device: &'t Device,
+    turn: &'t Turn,
     now: Timestamp,
 ) -> Result<Result<u64, String>, StoreError> {
     if let Some(transition) = action.transition() {
-        let stepped = live_on(txn, &device, &transition, &Actor::System, Some(id), now)?;
+        let stepped = live_on(txn, device, &transition, &Actor::System, Some(id), now)?;
         let generation = stepped.map(|after| after.target.generation);
         return Ok(generation.map_err(|refusal| refusal.message));
     }
-    if let Err(why) = fit(txn, &device)? {
+    if let Err(why) = fit(txn, device)? {
         return Ok(Err(why));
     }
-    match (action.pins(&device), content) {
-        (Some(pinned), Ok(digest)) => become_of(txn, sheaf, id, device, pinned, *digest, now).map(Ok),
-        (Some(_), Err(why)) => Ok(Err(why.clone())),
-        (None, _) => renew(txn, id, &device, now),
+    match (&turn.made, &turn.content) {
+        (Some(made), _) => sheaf.put(txn, id, device, made, now).map(Ok),
+        (None, Err(why)) => Ok(Err(why.clone())),
+        (None, Ok(_)) => renew(txn, id, device, now),
     }
 }
 
@@ -299,47 +348,6 @@ pub(super) fn fit(txn: &Txn<'_>, device: &Device) -> Result<Result<(), String>, 
         return Ok(Err("it is retired".into()));
     }
     Ok(is_staying(txn, device)?.map_err(|Refusal { message, .. }| message))
-}
-
-/// Gives a device what it is to pin, and says under which generation. Nothing is sent where its content says nothing of that, as of
-/// most labels: a fleet that is relabelled is not told the same a million times.
-pub(super) fn become_of(
-    txn: &mut Txn<'_>,
-    sheaf: &mut Sheaf<'_>,
-    id: ChangeId,
-    before: Device,
-    pinned: Device,
-    digest: ContentDigest,
-    now: Timestamp,
-) -> Result<u64, StoreError> {
-    if digest != before.target.digest || pinned.labels == before.labels && pinned.position == before.position
-    {
-        return retarget(txn, sheaf, id, before, pinned, digest, now);
-    }
-    let after = pinned.touched(now);
-    let generation = after.target.generation;
-    let event = Event::new(now, Actor::System, Audited::DeviceUpdated, after.name());
-    txn.audit(&event.with("change", id))?;
-    sheaf.devices.push((before, after));
-    Ok(generation)
-}
-
-/// Gives a device another content, under the next generation.
-fn retarget(
-    txn: &mut Txn<'_>,
-    sheaf: &mut Sheaf<'_>,
-    id: ChangeId,
-    before: Device,
-    pinned: Device,
-    digest: ContentDigest,
-    now: Timestamp,
-) -> Result<u64, StoreError> {
-    let after = pinned.retargeted(digest, now);
-    let generation = after.target.generation;
-    let event = Event::new(now, Actor::System, Audited::DeviceRetargeted, after.name());
-    txn.audit(&event.with("generation", generation).with("change", id))?;
-    sheaf.devices.push((before, after));
-    Ok(generation)
 }
 
 /// Asks for another certificate, at once.

@@ -15,9 +15,11 @@ mod plan;
 mod reserve;
 mod revert;
 mod step;
+mod turn;
 mod zoned;
 
 pub use step::RETRY_PART;
+pub use turn::{Seen, Turn};
 pub(super) use {
     book::{due, facet_key, standing_key},
     hear::{forget, heard, promoted},

@@ -1,15 +1,16 @@
 //! Devices get back what they had before a change.
 
 use super::{
-    begin::{Sheaf, become_of, fit, range},
+    begin::{Sheaf, Stands, fit, range, seen, stands},
     book::{Book, hold, others, place},
 };
 use crate::store::{
-    Began, StoreError, Turn,
+    Began, StoreError,
     embedded::{
         Store,
-        devices::{self, live_on},
-        record::{Record as _, load},
+        changes::turn::{Seen, Turn},
+        devices::live_on,
+        record::Record as _,
         tables::{DEVICES, TARGETS},
         txn::Txn,
     },
@@ -38,7 +39,7 @@ impl Store {
         &self,
         record: ChangeRecord,
         most: usize,
-    ) -> Result<Vec<(Target, Option<Device>)>, StoreError> {
+    ) -> Result<Vec<(Target, Option<Seen>)>, StoreError> {
         self.blocking(move |txn| {
             let (targets, devices) = (txn.open_table(TARGETS)?, txn.open_table(DEVICES)?);
             let mut found = Vec::new();
@@ -47,8 +48,8 @@ impl Store {
                     let entries = targets.range(range(&record, stage, standing))?;
                     for entry in entries.take(most - found.len()) {
                         let target = Target::from_guard(entry?.1)?;
-                        let device = load(&devices, target.device.as_u128())?;
-                        found.push((target, device));
+                        let seen = seen(&devices, target.device.as_u128())?;
+                        found.push((target, seen));
                     }
                 }
             }
@@ -94,31 +95,33 @@ fn revert(txn: &mut Txn<'_>, id: ChangeId, turns: &[Turn], now: Timestamp) -> Re
 }
 
 /// What becomes of a target, and whether its device was changed; none where its turn comes again, since the device moved on.
-fn reverted(
+fn reverted<'t>(
     txn: &mut Txn<'_>,
-    sheaf: &mut Sheaf<'_>,
+    sheaf: &mut Sheaf<'t>,
     id: ChangeId,
     action: &Action,
-    turn: &Turn,
+    turn: &'t Turn,
     now: Timestamp,
 ) -> Result<Option<(TargetState, bool)>, StoreError> {
     let target = &turn.target;
     let left = |why| Ok(Some((target.state.clone().left(why, now), false)));
-    let Some(device) = devices::find(txn, target.device)? else {
-        return left(Skipped::Unfit("it is not registered any more".into()));
+    let device = match stands(txn, turn)? {
+        Stands::Still(device) => Some(device),
+        Stands::Moved => None,
+        Stands::Gone => return left(Skipped::Unfit("it is not registered any more".into())),
     };
-    let (others, is_held) = others(&txn.tables().holders, device.id, action.facets(), id)?;
+    let (others, is_held) = others(&txn.tables().holders, target.device, action.facets(), id)?;
     if let Some((other, ..)) = others.first() {
         return left(Skipped::Taken(*other));
     }
-    if device.revision != turn.revision {
+    let Some(device) = device else {
         return Ok(None);
-    }
+    };
     if !is_held {
         hold(txn, id, action.facets(), target)?;
     }
     let content = turn.content.as_ref();
-    let wants_proof = content.is_ok_and(|content| action.wants_proof_of(&device, content));
+    let wants_proof = content.is_ok_and(|content| action.wants_proof_of(device, content));
     match give_back(txn, sheaf, id, device, turn, now)? {
         Ok(generation) => {
             let state = target.state.clone().reverting(generation, wants_proof, now);
@@ -128,26 +131,25 @@ fn reverted(
     }
 }
 
-fn give_back(
+fn give_back<'t>(
     txn: &mut Txn<'_>,
-    sheaf: &mut Sheaf<'_>,
+    sheaf: &mut Sheaf<'t>,
     id: ChangeId,
-    device: Device,
-    turn: &Turn,
+    device: &'t Device,
+    turn: &'t Turn,
     now: Timestamp,
 ) -> Result<Result<u64, String>, StoreError> {
-    let former = &turn.target.former;
-    if let Some(transition) = former.transition() {
-        let stepped = live_on(txn, &device, &transition, &Actor::System, Some(id), now)?;
+    if let Some(transition) = turn.target.former.transition() {
+        let stepped = live_on(txn, device, &transition, &Actor::System, Some(id), now)?;
         let generation = stepped.map(|after| after.target.generation);
         return Ok(generation.map_err(|refusal| refusal.message));
     }
-    if let Err(why) = fit(txn, &device)? {
+    if let Err(why) = fit(txn, device)? {
         return Ok(Err(why));
     }
-    match (former.pins(&device), &turn.content) {
-        (Some(pinned), Ok(digest)) => become_of(txn, sheaf, id, device, pinned, *digest, now).map(Ok),
-        (Some(_), Err(why)) => Ok(Err(why.clone())),
-        (None, _) => Ok(Err("what it had does not come back".into())),
+    match (&turn.made, &turn.content) {
+        (Some(made), _) => sheaf.put(txn, id, device, made, now).map(Ok),
+        (None, Err(why)) => Ok(Err(why.clone())),
+        (None, Ok(_)) => Ok(Err("what it had does not come back".into())),
     }
 }

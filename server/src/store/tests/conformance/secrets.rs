@@ -3,11 +3,12 @@
 use super::catalog::apply;
 use crate::store::{
     NewSecret, SecretRetirement, Store,
-    tests::build::{alice, at, import},
+    tests::build::{alice, at, import_rows, row},
 };
 use muster_domain::{
     Code,
-    catalog::{Applied, ModelSource, ProfileSource, Resource},
+    catalog::{Applied, ProfileSource, Resource},
+    manifest::Rendered,
     names::SecretName,
 };
 
@@ -91,13 +92,16 @@ pub(super) async fn revisions_are_put_in_turn_and_pinned(store: &Store) {
 
 pub(super) async fn a_retired_value_is_gone_and_stays_known(store: &Store) {
     assert!(put(store, 1).await && put(store, 2).await);
-    let model = ModelSource {
-        profile: "gateway".to_owned(),
-        ..ModelSource::from(&*store.catalog().models["GW-200"].clone())
+    apply(store, vec![profile("a")]).await.unwrap();
+    let configured = |number| {
+        let mut row = row(number);
+        let Rendered::Whole(target) = &mut row.target else {
+            panic!("rendered in part");
+        };
+        target.profile = Some(("gateway".parse().unwrap(), 1));
+        row
     };
-    let model = Resource::Model(model.check().unwrap());
-    apply(store, vec![profile("a"), model]).await.unwrap();
-    import(store, 1, 0..3).await;
+    import_rows(store, 1, (0..3).map(configured).collect()).await;
     assert_eq!(retire(store, 9, false).await, Err(Code::NotFound));
     assert_eq!(retire(store, 2, false).await, Err(Code::SecretPinned));
     assert_eq!(store.secret_use(name(), 2).await.unwrap().devices, 3);
