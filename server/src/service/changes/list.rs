@@ -2,7 +2,8 @@
 
 use super::{
     super::{OrFault as _, Service},
-    plan::{PAGE, Survey, filter},
+    plan::{PAGE, filter},
+    survey::Survey,
 };
 use crate::{fault::Failure, store::ListedRow};
 use muster_domain::{

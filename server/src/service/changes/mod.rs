@@ -1,10 +1,13 @@
 //! Changes of many devices: described and planned when operators ask for it, performed by one worker.
 
 mod create;
+mod deal;
+mod interned;
 mod list;
 mod orders;
 mod perform;
 mod plan;
+mod survey;
 mod turns;
 
 pub use create::NewChange;

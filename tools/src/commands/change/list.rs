@@ -65,7 +65,7 @@ impl DeviceFile {
         let (mut header, mut column, mut rows) = (None, 0, Vec::new());
         for record in reader.records() {
             let record = record.map_err(|error| error.to_string())?;
-            let line = record.position().map_or(0, csv::Position::line);
+            let line = record.position().map_or(0, |place| line(text, place));
             let row = u32::try_from(line).map_err(|_| "it has too many lines".to_owned())?;
             if header.is_none()
                 && rows.is_empty()
@@ -224,6 +224,14 @@ impl DeviceFile {
         );
         Err(Failure::usage(why, "give the file that the change was made from"))
     }
+}
+
+/// The line on which a record begins. Its position is before the empty lines that lead to it.
+fn line(text: &str, place: &csv::Position) -> u64 {
+    let start = usize::try_from(place.byte()).unwrap_or(usize::MAX);
+    let behind = text.as_bytes().get(start..).unwrap_or_default().iter();
+    let empty = behind.take_while(|byte| matches!(byte, b'\r' | b'\n'));
+    place.line() + empty.filter(|byte| **byte == b'\n').count() as u64
 }
 
 /// The column of a header that names devices; none when the line is no header.
