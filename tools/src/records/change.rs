@@ -55,6 +55,10 @@ pub struct Change {
     pub summary: String,
     /// What can be done next.
     pub next: Vec<String>,
+    /// How often a target that falls back may be sent its state once more.
+    pub may_repair: u32,
+    /// How often targets were, all together.
+    pub repairs: u32,
     /// Nothing can come of it any more.
     pub over: bool,
 }
@@ -203,6 +207,8 @@ impl From<v1::Change> for Change {
             approvals_needed: wire.approvals_needed,
             summary: wire.summary,
             next: wire.next,
+            may_repair: strategy.repairs,
+            repairs: wire.repairs,
             over: wire.over,
         }
     }
@@ -231,6 +237,7 @@ impl Record for Change {
         Column::extra("targets.skipped", Look::Number),
         Column::extra("targets.reverting", Look::Number),
         Column::extra("targets.reverted", Look::Number),
+        Column::extra("repairs", Look::Number),
         Column::extra("excluded", Look::Plain),
         Column::extra("approvals_needed", Look::Number),
         Column::extra("approvals", Look::Plain),
@@ -275,6 +282,8 @@ pub struct ChangeTarget {
     pub generation: u64,
     /// Since when.
     pub time: Option<String>,
+    /// How often it fell back and was to be sent its state once more.
+    pub repairs: u32,
 }
 
 impl From<v1::ChangeTarget> for ChangeTarget {
@@ -287,6 +296,7 @@ impl From<v1::ChangeTarget> for ChangeTarget {
             stage: wire.stage,
             reason: wire.reason,
             generation: wire.generation,
+            repairs: wire.repairs,
         }
     }
 }
@@ -299,6 +309,7 @@ impl Record for ChangeTarget {
         Column::shown("generation", "GENERATION", Look::Number),
         Column::shown("time", "SINCE", Look::Time),
         Column::shown("reason", "REASON", Look::Plain),
+        Column::extra("repairs", Look::Number),
         Column::extra("device", Look::Name),
     ];
 }

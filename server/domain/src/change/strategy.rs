@@ -1,6 +1,6 @@
 //! How a change goes through a fleet: in which stages, how fast, and what stops it.
 
-use super::{WINDOW_LIMIT, Windows};
+use super::{REPAIR_LIMIT, WINDOW_LIMIT, Windows};
 use crate::{Code, Refusal, Timestamp, catalog::check::Problems};
 use core::time::Duration;
 use serde::{Deserialize, Serialize};
@@ -94,6 +94,8 @@ pub struct Strategy {
     pub windows: Windows,
     /// Targets that match this filter are the first stage, and nobody else is; `None`: the first stage is a picture of all.
     pub canary: Option<String>,
+    /// A target that falls back from what it proved is sent its state once more, so often at most, before it counts as failed.
+    pub repairs: u8,
 }
 
 impl Default for Strategy {
@@ -123,6 +125,7 @@ impl Default for Strategy {
             start_at: None,
             windows: Windows::default(),
             canary: None,
+            repairs: 0,
         }
     }
 }
@@ -198,6 +201,9 @@ impl Strategy {
                 Some(_) | None => {}
             }
         }
+        if self.repairs > REPAIR_LIMIT {
+            problems.add("strategy.repairs", format!("is over {REPAIR_LIMIT}"));
+        }
         if self.deadline.is_zero() {
             problems.add(
                 "strategy.deadline",
@@ -240,6 +246,7 @@ mod tests {
             per_minute: Some(0),
             deadline: Duration::ZERO,
             watch: LONGEST * 2,
+            repairs: 11,
             ..Strategy::default()
         };
         let fields: Vec<_> = strategy
@@ -257,6 +264,7 @@ mod tests {
                 "strategy.stages[2].size",
                 "strategy.in_flight",
                 "strategy.per_minute",
+                "strategy.repairs",
                 "strategy.deadline",
                 "strategy.watch",
             ]

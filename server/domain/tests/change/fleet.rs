@@ -133,6 +133,7 @@ impl Fleet {
                     site: None,
                     zone: 0,
                     becomes: None,
+                    repairs: 0,
                     former,
                     state,
                 },
@@ -210,9 +211,9 @@ impl Fleet {
         let did = !matches!(next, Next::Wait | Next::Rest);
         match next {
             Next::Send(most) => {
-                let open = running.change.state.opened().unwrap();
+                let open = running.change.begins().unwrap();
                 let waiting =
-                    running.of(|target| target.stage == open && target.state.standing() == Standing::Waiting);
+                    running.of(|target| target.stage <= open && target.state.standing() == Standing::Waiting);
                 for device in waiting.into_iter().take(usize::try_from(most).unwrap()) {
                     // A retried target may have been taken meanwhile.
                     if self.held.get(&device) == Some(&id) {
@@ -295,10 +296,9 @@ impl Fleet {
         else {
             return;
         };
-        let facets = running.change.action.facets();
-        let stage = usize::from(running.targets[&device].stage);
-        let soak = running.change.strategy.stages[stage].soak;
-        running.moved(device, |state| state.heard(report, facets, soak, now));
+        let after = running.targets[&device].heard(report, &running.change, now);
+        running.targets.get_mut(&device).unwrap().repairs = after.repairs;
+        running.moved(device, |_| after.state);
     }
 
     /// What an operator may say to a change; whether it was allowed.
@@ -370,9 +370,10 @@ pub(crate) fn strategies() -> impl proptest::strategy::Strategy<Value = Strategy
         prop::option::of(1u32..6),
         20u64..200,
         any::<bool>(),
+        0u8..3,
     )
         .prop_map(
-            |(sizes, soak, (failures, silent), in_flight, per_minute, deadline, back)| {
+            |(sizes, soak, (failures, silent), in_flight, per_minute, deadline, back, repairs)| {
                 let stages = sizes.into_iter().map(Some).chain([None]);
                 Strategy {
                     stages: stages
@@ -392,6 +393,7 @@ pub(crate) fn strategies() -> impl proptest::strategy::Strategy<Value = Strategy
                     start_at: None,
                     windows: Default::default(),
                     canary: None,
+                    repairs,
                 }
             },
         )

@@ -169,6 +169,9 @@ fn check(fleet: &Fleet, running: &Running) {
         under_way <= change.strategy.in_flight as usize,
         "{under_way} are under way"
     );
+    // None is repaired more often than may be.
+    let repairs = targets.values().map(|target| target.repairs);
+    assert!(repairs.max().unwrap_or_default() <= change.strategy.repairs);
     // Nothing behind the open stage was touched, unless stages behind it were open before a retry.
     for target in targets.values() {
         let record = &fleet.devices[&target.device];

@@ -62,21 +62,33 @@ impl Service {
                 self.changes_done().halts.fetch_add(1, Ordering::Relaxed);
                 Ok(true)
             }
-            Advance::Begin(stage, most) => self.begin(id, stage, most).await,
+            Advance::Begin(most) => self.begin(id, most).await,
             Advance::Revert => self.revert(id).await,
             Advance::Wait => Ok(false),
         }
     }
 
-    /// Begins targets, part by part: while one part is made durable, the next one is rendered.
-    async fn begin(&self, id: ChangeId, stage: u16, most: u32) -> Result<bool, Failure> {
+    /// Begins targets of the first stage of which any can be: what fell back in a stage that has passed may wait for a window, and
+    /// holds up nobody behind it.
+    async fn begin(&self, id: ChangeId, most: u32) -> Result<bool, Failure> {
         let record = self.change(id).await?;
+        for stage in record.begins() {
+            if self.begin_stage(&record, stage, most).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Begins targets of a stage, part by part: while one part is made durable, the next one is rendered.
+    async fn begin_stage(&self, record: &ChangeRecord, stage: u16, most: u32) -> Result<bool, Failure> {
+        let id = record.change.id;
         let mut left = usize::try_from(most).unwrap_or(usize::MAX);
         // Room at sites, and whose window is open, is only known once the part before is on record.
         let strategy = &record.change.strategy;
         let is_bounded = strategy.in_flight_per_site.is_some() || !strategy.windows.is_empty();
         let parts = if is_bounded { 1 } else { PARTS };
-        let mut part = self.part(&record, stage, left, None).await?;
+        let mut part = self.part(record, stage, left, None).await?;
         let mut moved = 0;
         for number in 1..=parts {
             let Some(last) = part.last().map(|turn| turn.target.device) else {
@@ -89,7 +101,7 @@ impl Service {
             };
             let next = async {
                 match number < parts {
-                    true => self.part(&record, stage, left, Some(last)).await,
+                    true => self.part(record, stage, left, Some(last)).await,
                     false => Ok(Vec::new()),
                 }
             };

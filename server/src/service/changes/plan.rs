@@ -456,6 +456,7 @@ impl Dealt {
                     becomes: entry.becomes,
                     // Every place was given with its value.
                     former: former.unwrap_or(Former::Gone),
+                    repairs: 0,
                     state: TargetState::Waiting { reached: None },
                 }
             })

@@ -59,8 +59,8 @@ pub enum Advance {
     Stepped,
     /// Its thresholds stopped it; there may be more to do at once.
     Halted,
-    /// Targets of this stage are to be begun, so many at most.
-    Begin(u16, u32),
+    /// Targets are to be begun, so many at most, of the first stage of which some can be.
+    Begin(u32),
     /// Devices are to be given back what they had.
     Revert,
     /// Nothing is to do until a device speaks, time passes, or an operator says so.

@@ -4,6 +4,7 @@ mod agents;
 mod hands;
 mod layers;
 mod lists;
+mod repair;
 mod secrets;
 mod when;
 

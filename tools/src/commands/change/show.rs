@@ -37,6 +37,7 @@ pub(super) fn show(session: &mut Session<'_>, change: v1::Change) -> Result<(), 
         ("Plan", change.plan.clone()),
         ("Targets", targets(&change)),
         ("Approved", approved(&change)),
+        ("Repairs", repairs(&change)),
     ];
     for (name, value) in lines.iter().filter(|(_, value)| !value.is_empty()) {
         writeln!(session.out, "{name:<9} {}", line(value))?;
@@ -100,6 +101,14 @@ fn targets(change: &Change) -> String {
         "{targets} of {} devices that match; {left_out} left out{reasons}",
         targets + left_out
     )
+}
+
+/// How often a target may be repaired, and how often any was.
+fn repairs(change: &Change) -> String {
+    match change.may_repair {
+        0 => String::new(),
+        most => format!("{} so far; {most} of each target at most", change.repairs),
+    }
 }
 
 fn approved(change: &Change) -> String {

@@ -73,6 +73,7 @@ impl From<TargetV1> for Target {
             zone: 0,
             becomes: None,
             former: former.former,
+            repairs: 0,
             state: former.state,
         }
     }
@@ -92,6 +93,7 @@ impl From<StrategyV1> for Strategy {
             start_at: None,
             windows: Windows::default(),
             canary: None,
+            repairs: 0,
         }
     }
 }
@@ -128,6 +130,7 @@ impl From<ChangeV1> for ChangeRecord {
             begun: former.begun,
             zones: Vec::new(),
             closed: former.closed,
+            repairs: 0,
         }
     }
 }

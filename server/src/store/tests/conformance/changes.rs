@@ -289,6 +289,7 @@ async fn plan_flat(store: &Store, id: muster_domain::ids::ChangeId, devices: &[D
             site: device.site,
             zone: 0,
             becomes: None,
+            repairs: 0,
             state: TargetState::Waiting { reached: None },
         });
     }

@@ -85,6 +85,8 @@ fn changes() {
     draft.change.strategy.start_at = Some(at(9));
     draft.change.strategy.windows = Windows::parse(&["Mon-Fri 01:00-05:00"]).unwrap();
     draft.change.strategy.canary = Some("labels.ring = \"canary\"".into());
+    draft.change.strategy.repairs = 3;
+    draft.repairs = 200;
     check("change_listed", &draft);
     draft.change.action = Action::Relabel(Relabel {
         set: [("ring".to_owned(), "a".to_owned())].into(),
@@ -108,6 +110,7 @@ fn targets() {
         site: Some("BER-1".parse().unwrap()),
         zone: 0,
         becomes: None,
+        repairs: 0,
         former,
         state,
     };
@@ -180,6 +183,13 @@ fn targets() {
     };
     zoned.former = Former::Position(Some("Hall 1".into()));
     check("target_placed", &zoned);
+    zoned.repairs = 2;
+    zoned.state = TargetState::Fallen {
+        generation,
+        at,
+        reason: "edited".into(),
+    };
+    check("target_fallen", &zoned);
     check("excluded_taken", &Exclusion::Taken(change_id(3)));
     check("excluded_away", &Exclusion::Away(at));
     check("excluded_unfit", &Exclusion::Unfit("it is retired".into()));
