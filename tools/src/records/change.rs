@@ -59,6 +59,10 @@ pub struct Change {
     pub may_repair: u32,
     /// How often targets were, all together.
     pub repairs: u32,
+    /// How many devices that match only later may join: a count, or a percentage of the plan; empty: none.
+    pub dynamic: String,
+    /// How many did.
+    pub late: u32,
     /// Nothing can come of it any more.
     pub over: bool,
 }
@@ -209,6 +213,8 @@ impl From<v1::Change> for Change {
             next: wire.next,
             may_repair: strategy.repairs,
             repairs: wire.repairs,
+            dynamic: share(strategy.dynamic.as_ref()).unwrap_or_default(),
+            late: wire.late,
             over: wire.over,
         }
     }
@@ -238,6 +244,7 @@ impl Record for Change {
         Column::extra("targets.reverting", Look::Number),
         Column::extra("targets.reverted", Look::Number),
         Column::extra("repairs", Look::Number),
+        Column::extra("late", Look::Number),
         Column::extra("excluded", Look::Plain),
         Column::extra("approvals_needed", Look::Number),
         Column::extra("approvals", Look::Plain),
@@ -284,6 +291,8 @@ pub struct ChangeTarget {
     pub time: Option<String>,
     /// How often it fell back and was to be sent its state once more.
     pub repairs: u32,
+    /// It joined after the change was planned.
+    pub late: bool,
 }
 
 impl From<v1::ChangeTarget> for ChangeTarget {
@@ -297,6 +306,7 @@ impl From<v1::ChangeTarget> for ChangeTarget {
             reason: wire.reason,
             generation: wire.generation,
             repairs: wire.repairs,
+            late: wire.late,
         }
     }
 }
@@ -310,6 +320,7 @@ impl Record for ChangeTarget {
         Column::shown("time", "SINCE", Look::Time),
         Column::shown("reason", "REASON", Look::Plain),
         Column::extra("repairs", Look::Number),
+        Column::extra("late", Look::Plain),
         Column::extra("device", Look::Name),
     ];
 }

@@ -105,10 +105,11 @@ pub fn explain(record: &ChangeRecord, zones: &Zones, now: Timestamp) -> ChangeEx
         ChangeState::Done { at, .. } => {
             let until = at.plus(change.strategy.watch);
             let done = format!(
-                "{} of {} done{}",
+                "{} of {} done{}{}",
                 total.count(Standing::Done),
                 targets(total.total()),
                 repaired(record),
+                joined(record),
             );
             if until > now {
                 (format!("{done}; watched until {until}"), Vec::new())
@@ -141,6 +142,15 @@ fn repaired(record: &ChangeRecord) -> String {
     match record.repairs {
         0 => String::new(),
         count => format!(", {} of what fell back", plural(count, "repair", "repairs")),
+    }
+}
+
+/// Devices that joined it after it was planned.
+fn joined(record: &ChangeRecord) -> String {
+    match record.late {
+        0 => String::new(),
+        late if late >= record.late_limit() => format!(", {late} joined late, as many as may"),
+        late => format!(", {late} joined late"),
     }
 }
 
@@ -187,8 +197,8 @@ fn under_way(record: &ChangeRecord, stage: u16, zones: &Zones, now: Timestamp) -
         }
         _ => format!("{waiting} wait, {sent} under way"),
     };
-    let (number, repaired) = (u32::from(stage) + 1, repaired(record));
-    format!("stage {number} of {}: {waits}{repaired}", stages(record))
+    let (number, repaired, joined) = (u32::from(stage) + 1, repaired(record), joined(record));
+    format!("stage {number} of {}: {waits}{repaired}{joined}", stages(record))
 }
 
 /// What a device that is a target is told of the change: which, how far it is, and what it waits for.
@@ -199,8 +209,9 @@ pub fn explain_target(record: &ChangeRecord, target: &Target) -> String {
         Priority::Emergency => "emergency ",
     };
     let stage = u32::from(target.stage) + 1;
+    let late = if target.late { ", joined late" } else { "" };
     let place = format!(
-        "{urgent}change {} ({}), stage {stage} of {}, {}",
+        "{urgent}change {} ({}), stage {stage} of {}{late}, {}",
         change.id,
         change.action,
         stages(record),

@@ -9,6 +9,7 @@
 
 mod action;
 mod explain;
+mod late;
 mod life;
 mod list;
 mod plan;

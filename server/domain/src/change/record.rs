@@ -39,6 +39,8 @@ pub struct ChangeRecord {
     pub closed: bool,
     /// How often targets fell back and were to be sent their state once more: of all targets together.
     pub repairs: u32,
+    /// Of its targets, those that joined after it was planned.
+    pub late: u32,
 }
 
 impl ChangeRecord {
@@ -54,6 +56,7 @@ impl ChangeRecord {
             zones: Vec::new(),
             closed: false,
             repairs: 0,
+            late: 0,
         }
     }
 

@@ -96,6 +96,9 @@ pub struct Strategy {
     pub canary: Option<String>,
     /// A target that falls back from what it proved is sent its state once more, so often at most, before it counts as failed.
     pub repairs: u8,
+    /// Devices that match only since it was planned join the last stage while it runs, so many at most, of the targets that were
+    /// planned, rounded down; `None`: nobody joins.
+    pub dynamic: Option<Share>,
 }
 
 impl Default for Strategy {
@@ -126,6 +129,7 @@ impl Default for Strategy {
             windows: Windows::default(),
             canary: None,
             repairs: 0,
+            dynamic: None,
         }
     }
 }
@@ -201,6 +205,15 @@ impl Strategy {
                 Some(_) | None => {}
             }
         }
+        match self.dynamic {
+            Some(Share::Count(0) | Share::PerMille(0)) => {
+                problems.add("strategy.dynamic", "is nothing: leave it out");
+            }
+            Some(Share::PerMille(part)) if part > WHOLE => {
+                problems.add("strategy.dynamic", "is more than all")
+            }
+            Some(_) | None => {}
+        }
         if self.repairs > REPAIR_LIMIT {
             problems.add("strategy.repairs", format!("is over {REPAIR_LIMIT}"));
         }
@@ -247,6 +260,7 @@ mod tests {
             deadline: Duration::ZERO,
             watch: LONGEST * 2,
             repairs: 11,
+            dynamic: Some(Share::PerMille(0)),
             ..Strategy::default()
         };
         let fields: Vec<_> = strategy
@@ -264,6 +278,7 @@ mod tests {
                 "strategy.stages[2].size",
                 "strategy.in_flight",
                 "strategy.per_minute",
+                "strategy.dynamic",
                 "strategy.repairs",
                 "strategy.deadline",
                 "strategy.watch",

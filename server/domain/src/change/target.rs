@@ -29,6 +29,8 @@ pub struct Target {
     pub former: Former,
     /// How often it fell back and was to be sent its state once more.
     pub repairs: u8,
+    /// It matched only after the change was planned, and joined it then.
+    pub late: bool,
     /// How far it is.
     pub state: TargetState,
 }

@@ -39,6 +39,7 @@ pub(crate) fn strategy() -> Strategy {
         windows: Default::default(),
         canary: None,
         repairs: 0,
+        dynamic: None,
     }
 }
 

@@ -84,6 +84,7 @@ fn what_falls_back_is_repaired_as_often_as_may_be() {
         becomes: None,
         former: Former::Gone,
         repairs,
+        late: false,
         state: in_standing(standing),
     };
     let repairing = Change {

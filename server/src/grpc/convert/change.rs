@@ -154,6 +154,7 @@ pub(crate) fn strategy(wire: Option<&v1::ChangeStrategy>) -> Result<Strategy, Re
         windows: windows(&wire.windows)?,
         canary: some_text(&wire.canary),
         repairs: u8::try_from(wire.repairs).unwrap_or(u8::MAX),
+        dynamic: share(wire.dynamic.as_ref(), "strategy.dynamic")?,
     })
 }
 
@@ -193,6 +194,7 @@ fn wire_strategy(strategy: &Strategy) -> v1::ChangeStrategy {
         windows: strategy.windows.texts(),
         canary: strategy.canary.clone().unwrap_or_default(),
         repairs: strategy.repairs.into(),
+        dynamic: strategy.dynamic.map(wire_share),
     }
 }
 
@@ -280,6 +282,7 @@ pub(crate) fn change(record: &ChangeRecord, now: Timestamp) -> v1::Change {
         next: explained.next,
         over: record.closed,
         repairs: record.repairs,
+        late: record.late,
         list: change.list.map(|list| v1::ChangeList {
             announced: list.announced,
             rows: list.rows,
@@ -371,5 +374,6 @@ pub(crate) fn target((listed, serial): &(ListedTarget, Option<Serial>)) -> v1::C
         generation: target.state.generation().unwrap_or_default(),
         time: at.map(timestamp),
         repairs: target.repairs.into(),
+        late: target.late,
     }
 }

@@ -1,6 +1,7 @@
 //! Changes of many devices: described and planned when operators ask for it, performed by one worker.
 
 mod create;
+mod late;
 mod list;
 mod orders;
 mod perform;
@@ -21,7 +22,7 @@ pub(super) struct Turns {
     /// One plan at a time: each takes both cores of a small machine, and memory for its targets.
     planning: Arc<Mutex<()>>,
     /// One performs.
-    performing: Arc<Mutex<()>>,
+    performing: Arc<Mutex<late::Lookout>>,
     /// What was done since the server started.
     done: Arc<Done>,
 }

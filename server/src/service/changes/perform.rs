@@ -28,13 +28,14 @@ impl Service {
     /// Faults of the store; what was done is done. A fault of one change holds up no other: it is given when the others
     /// can go no further.
     pub async fn work_changes(&self) -> Result<(), Failure> {
-        let _turn = self.turns.performing.lock().await;
+        let mut lookout = self.turns.performing.lock().await;
         let mut broken = BTreeMap::new();
         loop {
             let now = self.clock.now();
             let passed = self.store.pass_time(now).await;
             let mut stirred = passed.or_fault("time targets out")? > 0;
             let open = self.store.open_changes().await.or_fault("look for changes")?;
+            stirred |= self.let_late_join(&mut lookout, &open).await?;
             for id in open.into_iter().map(|record| record.change.id) {
                 if self.stopping.is_cancelled() {
                     return Ok(());

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     fault::{Failure, Fault},
-    store::{DeviceQuery, PlanPart, PlanTotals, StoreError},
+    store::{DeviceQuery, Joining, PlanPart, PlanTotals, StoreError},
 };
 use muster_domain::{
     Code, Refusal, Timestamp,
@@ -34,13 +34,14 @@ use std::{
 /// Devices of one look.
 pub(super) const PAGE: usize = 8192;
 /// Devices looked at for them.
-const SCANNED: usize = 32_768;
+pub(super) const SCANNED: usize = 32_768;
 /// Targets of one transaction.
 const PART: usize = 32_768;
 
 /// What a device is that was judged.
 pub(super) struct Judged {
     device: DeviceId,
+    revision: u64,
     site: Option<SiteCode>,
     model: ModelName,
     is_canary: bool,
@@ -180,7 +181,7 @@ impl Service {
         }
     }
 
-    async fn page(&self, query: &DeviceQuery) -> Result<(Vec<Device>, Option<DeviceId>), Failure> {
+    pub(super) async fn page(&self, query: &DeviceQuery) -> Result<(Vec<Device>, Option<DeviceId>), Failure> {
         let page = self.store.list_devices(query.clone()).await;
         let page = page.or_fault("list devices")?;
         Ok((page.devices, page.next))
@@ -280,12 +281,24 @@ fn judged(
             Judged {
                 is_canary: canary.is_some_and(|canary| evaluate(canary, &device)),
                 device: device.id,
+                revision: device.revision,
                 site: device.site,
                 model: device.model,
                 judged,
             }
         })
         .collect()
+}
+
+impl Judged {
+    /// As one that comes late, if it would be a target.
+    pub(super) fn joining(self) -> Option<Joining> {
+        Some(Joining {
+            device: self.device,
+            revision: self.revision,
+            planned: self.judged.ok()?,
+        })
+    }
 }
 
 impl Survey {
@@ -457,6 +470,7 @@ impl Dealt {
                     // Every place was given with its value.
                     former: former.unwrap_or(Former::Gone),
                     repairs: 0,
+                    late: false,
                     state: TargetState::Waiting { reached: None },
                 }
             })

@@ -2,7 +2,7 @@
 
 use muster_domain::{
     batch::PlanHash,
-    change::{DeviceList, Exclusion, ExclusionKind, Listed, Standing, Tally, Target},
+    change::{DeviceList, Exclusion, ExclusionKind, Listed, Planned, Standing, Tally, Target},
     desired::{ContentDigest, PartDigest},
     ids::{ChangeId, DeviceId},
     names::{OperatorName, Serial},
@@ -65,6 +65,17 @@ pub enum Advance {
     Revert,
     /// Nothing is to do until a device speaks, time passes, or an operator says so.
     Wait,
+}
+
+/// A device that matches a change only since it was planned, with what was made of it outside of any transaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Joining {
+    /// Which.
+    pub device: DeviceId,
+    /// Of the device as it was then: where it moved on since, it is looked at again.
+    pub revision: u64,
+    /// What it would become.
+    pub planned: Planned,
 }
 
 /// A target whose turn has come, with what was made for it outside of any transaction.

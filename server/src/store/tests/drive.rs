@@ -42,6 +42,7 @@ pub(super) fn strategy() -> Strategy {
         windows: Default::default(),
         canary: None,
         repairs: 0,
+        dynamic: None,
     }
 }
 
@@ -110,6 +111,7 @@ async fn listed(store: &Store, record: &ChangeRecord, devices: &[DeviceId]) -> (
                     zone: u16::try_from(part.targets.len() % 2).unwrap(),
                     becomes: planned.becomes,
                     repairs: 0,
+                    late: false,
                     former: planned.former,
                     state: TargetState::Waiting { reached: None },
                 });

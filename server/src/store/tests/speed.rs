@@ -153,6 +153,7 @@ async fn targets_of_a_change() {
             zone: 0,
             becomes: None,
             repairs: 0,
+            late: false,
             former: Former::Site(site.clone()),
             state: TargetState::Waiting { reached: None },
         };

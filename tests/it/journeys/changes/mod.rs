@@ -2,6 +2,7 @@
 
 mod agents;
 mod hands;
+mod late;
 mod layers;
 mod lists;
 mod repair;

@@ -38,6 +38,7 @@ pub(super) fn show(session: &mut Session<'_>, change: v1::Change) -> Result<(), 
         ("Targets", targets(&change)),
         ("Approved", approved(&change)),
         ("Repairs", repairs(&change)),
+        ("Late", late(&change)),
     ];
     for (name, value) in lines.iter().filter(|(_, value)| !value.is_empty()) {
         writeln!(session.out, "{name:<9} {}", line(value))?;
@@ -109,6 +110,14 @@ fn repairs(change: &Change) -> String {
         0 => String::new(),
         most => format!("{} so far; {most} of each target at most", change.repairs),
     }
+}
+
+/// How many devices joined it, and how many may.
+fn late(change: &Change) -> String {
+    if change.dynamic.is_empty() {
+        return String::new();
+    }
+    format!("{} joined; {} at most", change.late, change.dynamic)
 }
 
 fn approved(change: &Change) -> String {

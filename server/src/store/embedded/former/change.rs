@@ -74,6 +74,7 @@ impl From<TargetV1> for Target {
             becomes: None,
             former: former.former,
             repairs: 0,
+            late: false,
             state: former.state,
         }
     }
@@ -94,6 +95,7 @@ impl From<StrategyV1> for Strategy {
             windows: Windows::default(),
             canary: None,
             repairs: 0,
+            dynamic: None,
         }
     }
 }
@@ -131,6 +133,7 @@ impl From<ChangeV1> for ChangeRecord {
             zones: Vec::new(),
             closed: former.closed,
             repairs: 0,
+            late: 0,
         }
     }
 }

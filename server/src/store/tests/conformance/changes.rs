@@ -290,6 +290,7 @@ async fn plan_flat(store: &Store, id: muster_domain::ids::ChangeId, devices: &[D
             zone: 0,
             becomes: None,
             repairs: 0,
+            late: false,
             state: TargetState::Waiting { reached: None },
         });
     }

@@ -10,7 +10,7 @@ use crate::store::{
 };
 use muster_domain::change::{
     Accepted, Action, Approval, Change, ChangeRecord, ChangeState, DeviceList, Exclusion, ExclusionKind,
-    Former, Halt, Listed, Priority, Relabel, Reserved, Skipped, Standing, Tally, Target, TargetState,
+    Former, Halt, Listed, Priority, Relabel, Reserved, Share, Skipped, Standing, Tally, Target, TargetState,
     Windows,
 };
 
@@ -87,6 +87,8 @@ fn changes() {
     draft.change.strategy.canary = Some("labels.ring = \"canary\"".into());
     draft.change.strategy.repairs = 3;
     draft.repairs = 200;
+    draft.change.strategy.dynamic = Some(Share::PerMille(100));
+    draft.late = 300;
     check("change_listed", &draft);
     draft.change.action = Action::Relabel(Relabel {
         set: [("ring".to_owned(), "a".to_owned())].into(),
@@ -111,6 +113,7 @@ fn targets() {
         zone: 0,
         becomes: None,
         repairs: 0,
+        late: false,
         former,
         state,
     };
@@ -184,6 +187,7 @@ fn targets() {
     zoned.former = Former::Position(Some("Hall 1".into()));
     check("target_placed", &zoned);
     zoned.repairs = 2;
+    zoned.late = true;
     zoned.state = TargetState::Fallen {
         generation,
         at,
