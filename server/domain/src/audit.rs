@@ -143,6 +143,8 @@ pub enum Action {
     ChangeAborted,
     /// A device has other labels or another position, of which its content says nothing.
     DeviceUpdated,
+    /// A device that matched a change only since it was planned joined it.
+    ChangeJoined,
 }
 
 /// Reads the written name.

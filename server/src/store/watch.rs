@@ -92,13 +92,22 @@ impl Watches {
         if bells.len() >= WATCHER_LIMIT {
             return None;
         }
+        Some(self.added(&mut bells))
+    }
+
+    /// One more for the server itself, whoever watches.
+    pub(super) fn look_out(self: &Arc<Self>) -> Watcher {
+        self.added(&mut lock(&self.bells))
+    }
+
+    fn added(self: &Arc<Self>, bells: &mut Vec<Arc<Bell>>) -> Watcher {
         let bell = Arc::<Bell>::default();
         bells.push(Arc::clone(&bell));
         self.count.store(bells.len(), Ordering::SeqCst);
-        Some(Watcher {
+        Watcher {
             bell,
             watches: Arc::clone(self),
-        })
+        }
     }
 
     /// These devices changed. Called after what changed can be read, so that no watcher looks too early; must not wait.

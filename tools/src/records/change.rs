@@ -55,6 +55,14 @@ pub struct Change {
     pub summary: String,
     /// What can be done next.
     pub next: Vec<String>,
+    /// How often a target that falls back may be sent its state once more.
+    pub may_repair: u32,
+    /// How often targets were, all together.
+    pub repairs: u32,
+    /// How many devices that match only later may join: a count, or a percentage of the plan; empty: none.
+    pub dynamic: String,
+    /// How many did.
+    pub late: u32,
     /// Nothing can come of it any more.
     pub over: bool,
 }
@@ -203,6 +211,10 @@ impl From<v1::Change> for Change {
             approvals_needed: wire.approvals_needed,
             summary: wire.summary,
             next: wire.next,
+            may_repair: strategy.repairs,
+            repairs: wire.repairs,
+            dynamic: share(strategy.dynamic.as_ref()).unwrap_or_default(),
+            late: wire.late,
             over: wire.over,
         }
     }
@@ -231,6 +243,8 @@ impl Record for Change {
         Column::extra("targets.skipped", Look::Number),
         Column::extra("targets.reverting", Look::Number),
         Column::extra("targets.reverted", Look::Number),
+        Column::extra("repairs", Look::Number),
+        Column::extra("late", Look::Number),
         Column::extra("excluded", Look::Plain),
         Column::extra("approvals_needed", Look::Number),
         Column::extra("approvals", Look::Plain),
@@ -275,6 +289,10 @@ pub struct ChangeTarget {
     pub generation: u64,
     /// Since when.
     pub time: Option<String>,
+    /// How often it fell back and was to be sent its state once more.
+    pub repairs: u32,
+    /// It joined after the change was planned.
+    pub late: bool,
 }
 
 impl From<v1::ChangeTarget> for ChangeTarget {
@@ -287,6 +305,8 @@ impl From<v1::ChangeTarget> for ChangeTarget {
             stage: wire.stage,
             reason: wire.reason,
             generation: wire.generation,
+            repairs: wire.repairs,
+            late: wire.late,
         }
     }
 }
@@ -299,6 +319,8 @@ impl Record for ChangeTarget {
         Column::shown("generation", "GENERATION", Look::Number),
         Column::shown("time", "SINCE", Look::Time),
         Column::shown("reason", "REASON", Look::Plain),
+        Column::extra("repairs", Look::Number),
+        Column::extra("late", Look::Plain),
         Column::extra("device", Look::Name),
     ];
 }

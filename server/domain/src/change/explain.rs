@@ -105,9 +105,11 @@ pub fn explain(record: &ChangeRecord, zones: &Zones, now: Timestamp) -> ChangeEx
         ChangeState::Done { at, .. } => {
             let until = at.plus(change.strategy.watch);
             let done = format!(
-                "{} of {} done",
+                "{} of {} done{}{}",
                 total.count(Standing::Done),
-                targets(total.total())
+                targets(total.total()),
+                repaired(record),
+                joined(record),
             );
             if until > now {
                 (format!("{done}; watched until {until}"), Vec::new())
@@ -135,6 +137,23 @@ fn stages(record: &ChangeRecord) -> u32 {
     u32::try_from(record.change.strategy.stages.len()).unwrap_or(u32::MAX)
 }
 
+/// Targets that fell back and were sent their state once more.
+fn repaired(record: &ChangeRecord) -> String {
+    match record.repairs {
+        0 => String::new(),
+        count => format!(", {} of what fell back", plural(count, "repair", "repairs")),
+    }
+}
+
+/// Devices that joined it after it was planned.
+fn joined(record: &ChangeRecord) -> String {
+    match record.late {
+        0 => String::new(),
+        late if late >= record.late_limit() => format!(", {late} joined late, as many as may"),
+        late => format!(", {late} joined late"),
+    }
+}
+
 /// How far the open stage is, and what it waits for.
 fn under_way(record: &ChangeRecord, stage: u16, zones: &Zones, now: Timestamp) -> String {
     let tally = record
@@ -142,6 +161,9 @@ fn under_way(record: &ChangeRecord, stage: u16, zones: &Zones, now: Timestamp) -
         .get(usize::from(stage))
         .copied()
         .unwrap_or_default();
+    // What fell back in stages before it holds it up too.
+    let before = record.tallies.iter().take(usize::from(stage));
+    let tally = before.fold(tally, |sum, tally| sum.plus(tally));
     let (waiting, sent, soaking) = (
         tally.count(Standing::Waiting),
         tally.count(Standing::Sent),
@@ -175,7 +197,8 @@ fn under_way(record: &ChangeRecord, stage: u16, zones: &Zones, now: Timestamp) -
         }
         _ => format!("{waiting} wait, {sent} under way"),
     };
-    format!("stage {} of {}: {waits}", u32::from(stage) + 1, stages(record))
+    let (number, repaired, joined) = (u32::from(stage) + 1, repaired(record), joined(record));
+    format!("stage {number} of {}: {waits}{repaired}{joined}", stages(record))
 }
 
 /// What a device that is a target is told of the change: which, how far it is, and what it waits for.
@@ -186,8 +209,9 @@ pub fn explain_target(record: &ChangeRecord, target: &Target) -> String {
         Priority::Emergency => "emergency ",
     };
     let stage = u32::from(target.stage) + 1;
+    let late = if target.late { ", joined late" } else { "" };
     let place = format!(
-        "{urgent}change {} ({}), stage {stage} of {}, {}",
+        "{urgent}change {} ({}), stage {stage} of {}{late}, {}",
         change.id,
         change.action,
         stages(record),
@@ -208,6 +232,17 @@ pub fn explain_target(record: &ChangeRecord, target: &Target) -> String {
             format!("given back what it had as generation {generation}; it has not said that it has it")
         }
         TargetState::Reverted { at, .. } => format!("given back what it had at {at}"),
+        TargetState::Fallen { at, reason, .. } => {
+            format!("it fell back at {at} ({reason}), and waits to be sent its state once more")
+        }
     };
-    format!("{place}: {what}")
+    let repairs = match target.repairs {
+        0 => String::new(),
+        count => format!(
+            "; {} of {}",
+            plural(count.into(), "repair", "repairs"),
+            change.strategy.repairs
+        ),
+    };
+    format!("{place}: {what}{repairs}")
 }

@@ -9,13 +9,16 @@
 
 mod action;
 mod explain;
+mod late;
 mod life;
 mod list;
 mod plan;
 mod progress;
 mod record;
 mod relabel;
+mod repair;
 mod spread;
+mod standing;
 mod strategy;
 mod tally;
 mod target;
@@ -29,10 +32,12 @@ pub use plan::{ChangePlanHasher, Exclusion, ExclusionKind, Planned, Planner, Tar
 pub use progress::{Accepted, Halt, Next};
 pub use record::{ChangeRecord, Reserved};
 pub use relabel::{Relabel, plain};
+pub use repair::REPAIR_LIMIT;
 pub use spread::{Candidate, sizes, spread};
+pub use standing::Standing;
 pub use strategy::{IN_FLIGHT_LIMIT, LONGEST, OnHalt, STAGE_LIMIT, Share, Stage, Strategy, WHOLE};
 pub use tally::Tally;
-pub use target::{Skipped, Standing, Target, TargetState};
+pub use target::{Skipped, Target, TargetState};
 pub use when::{WINDOW_LIMIT, Windows, Zones};
 
 use crate::device::{FacetState, Report};

@@ -69,7 +69,7 @@ impl Accepted {
 /// What to do now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Next {
-    /// Begin targets of the stage that is open, so many at most.
+    /// Begin targets of the stages that were opened, so many at most.
     Send(u32),
     /// The stage has passed: open the one behind it.
     Open,
@@ -127,8 +127,11 @@ impl Change {
             ChangeState::RollingBack { .. } => Next::RolledBack,
             ChangeState::Done { at, .. } if at.plus(self.strategy.watch) > now => {
                 let last = u16::try_from(tallies.len().saturating_sub(1)).unwrap_or(u16::MAX);
-                self.halt(last, tallies).map_or(Next::Wait, Next::Halt)
+                let repair = || self.strategy.send(&all, &all, begun);
+                self.halt(last, tallies).map_or_else(repair, Next::Halt)
             }
+            // What fell back while it was watched is still repaired.
+            ChangeState::Done { .. } if !all.is_settled() => self.strategy.send(&all, &all, begun),
             ChangeState::Aborted { .. } if waiting => Next::Skip(Skipped::Aborted),
             // What was sent still ends: proved, failed or timed out.
             ChangeState::Aborted { .. } if !all.is_settled() => Next::Wait,
@@ -175,18 +178,22 @@ impl Change {
 impl Strategy {
     /// What a change does that nothing stops.
     fn go_on(&self, open: u16, tallies: &[Tally], begun: u32) -> Next {
-        let Some(tally) = tallies.get(usize::from(open)) else {
-            return Next::Finish;
-        };
-        if tally.is_settled() {
+        // Targets of a stage that has passed may have fallen back since.
+        let opened = sum(tallies.get(..=usize::from(open)).unwrap_or(tallies));
+        if opened.is_settled() {
             let is_last = usize::from(open) + 1 >= tallies.len();
             return if is_last { Next::Finish } else { Next::Open };
         }
-        let room = self.in_flight.saturating_sub(sum(tallies).count(Standing::Sent));
+        self.send(&opened, &sum(tallies), begun)
+    }
+
+    /// Begins those of the stages that were opened for whom there is room.
+    fn send(&self, opened: &Tally, all: &Tally, begun: u32) -> Next {
+        let room = self.in_flight.saturating_sub(all.count(Standing::Sent));
         let pace = self
             .per_minute
             .map_or(u32::MAX, |most| most.saturating_sub(begun));
-        match tally.count(Standing::Waiting).min(room).min(pace) {
+        match opened.count(Standing::Waiting).min(room).min(pace) {
             0 => Next::Wait,
             count => Next::Send(count),
         }

@@ -37,6 +37,10 @@ pub struct ChangeRecord {
     pub zones: Vec<String>,
     /// It has ended, and nothing that a device says moves it any more.
     pub closed: bool,
+    /// How often targets fell back and were to be sent their state once more: of all targets together.
+    pub repairs: u32,
+    /// Of its targets, those that joined after it was planned.
+    pub late: u32,
 }
 
 impl ChangeRecord {
@@ -51,6 +55,8 @@ impl ChangeRecord {
             begun: Vec::new(),
             zones: Vec::new(),
             closed: false,
+            repairs: 0,
+            late: 0,
         }
     }
 
@@ -89,6 +95,16 @@ impl ChangeRecord {
     /// What it does next, once its devices are taken.
     pub fn next(&self, now: Timestamp) -> Next {
         self.change.next(&self.tallies, self.begun_lately(now), now)
+    }
+
+    /// The stages of which targets wait and may be begun, in their order.
+    pub fn begins(&self) -> Vec<u16> {
+        let Some(last) = self.change.begins() else {
+            return Vec::new();
+        };
+        let stages = (0..=last).zip(&self.tallies);
+        let waiting = stages.filter(|(_, tally)| tally.count(Standing::Waiting) > 0);
+        waiting.map(|(stage, _)| stage).collect()
     }
 
     /// Whether nothing can come of it any more. Devices that have not said yet that they are again what they were still may.

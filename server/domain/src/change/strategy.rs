@@ -1,6 +1,6 @@
 //! How a change goes through a fleet: in which stages, how fast, and what stops it.
 
-use super::{WINDOW_LIMIT, Windows};
+use super::{REPAIR_LIMIT, WINDOW_LIMIT, Windows};
 use crate::{Code, Refusal, Timestamp, catalog::check::Problems};
 use core::time::Duration;
 use serde::{Deserialize, Serialize};
@@ -94,6 +94,11 @@ pub struct Strategy {
     pub windows: Windows,
     /// Targets that match this filter are the first stage, and nobody else is; `None`: the first stage is a picture of all.
     pub canary: Option<String>,
+    /// A target that falls back from what it proved is sent its state once more, so often at most, before it counts as failed.
+    pub repairs: u8,
+    /// Devices that match only since it was planned join the last stage while it runs, so many at most, of the targets that were
+    /// planned, rounded down; `None`: nobody joins.
+    pub dynamic: Option<Share>,
 }
 
 impl Default for Strategy {
@@ -123,6 +128,8 @@ impl Default for Strategy {
             start_at: None,
             windows: Windows::default(),
             canary: None,
+            repairs: 0,
+            dynamic: None,
         }
     }
 }
@@ -198,6 +205,18 @@ impl Strategy {
                 Some(_) | None => {}
             }
         }
+        match self.dynamic {
+            Some(Share::Count(0) | Share::PerMille(0)) => {
+                problems.add("strategy.dynamic", "is nothing: leave it out");
+            }
+            Some(Share::PerMille(part)) if part > WHOLE => {
+                problems.add("strategy.dynamic", "is more than all")
+            }
+            Some(_) | None => {}
+        }
+        if self.repairs > REPAIR_LIMIT {
+            problems.add("strategy.repairs", format!("is over {REPAIR_LIMIT}"));
+        }
         if self.deadline.is_zero() {
             problems.add(
                 "strategy.deadline",
@@ -240,6 +259,8 @@ mod tests {
             per_minute: Some(0),
             deadline: Duration::ZERO,
             watch: LONGEST * 2,
+            repairs: 11,
+            dynamic: Some(Share::PerMille(0)),
             ..Strategy::default()
         };
         let fields: Vec<_> = strategy
@@ -257,6 +278,8 @@ mod tests {
                 "strategy.stages[2].size",
                 "strategy.in_flight",
                 "strategy.per_minute",
+                "strategy.dynamic",
+                "strategy.repairs",
                 "strategy.deadline",
                 "strategy.watch",
             ]

@@ -1,6 +1,6 @@
 //! One device of a change, and every step it can take.
 
-use super::{Former, Stage, Strategy, facet_state};
+use super::{Former, Stage, Standing, Strategy, facet_state};
 use crate::{
     Timestamp,
     change::Facet,
@@ -27,6 +27,10 @@ pub struct Target {
     pub becomes: Option<PartDigest>,
     /// What a rollback brings back.
     pub former: Former,
+    /// How often it fell back and was to be sent its state once more.
+    pub repairs: u8,
+    /// It matched only after the change was planned, and joined it then.
+    pub late: bool,
     /// How far it is.
     pub state: TargetState,
 }
@@ -97,6 +101,15 @@ pub enum TargetState {
         /// Since when.
         at: Timestamp,
     },
+    /// It said that it is not so any more, and waits to be sent its state once more.
+    Fallen {
+        /// See `Sent`.
+        generation: u64,
+        /// Since when.
+        at: Timestamp,
+        /// In the device's words.
+        reason: String,
+    },
 }
 
 /// Why a target was left out after it was planned.
@@ -128,57 +141,6 @@ impl fmt::Display for Skipped {
                 f.write_str("it would become something else than was planned: its site, its labels or its variables were edited")
             }
         }
-    }
-}
-
-/// How far a target is, without what is known of it: what is counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the variants of `TargetState`")]
-pub enum Standing {
-    Waiting,
-    Sent,
-    Proved,
-    Done,
-    Failed,
-    TimedOut,
-    Skipped,
-    Reverting,
-    Reverted,
-}
-
-impl Standing {
-    /// All of them, in the order of a target's way.
-    pub const ALL: [Self; 9] = [
-        Self::Waiting,
-        Self::Sent,
-        Self::Proved,
-        Self::Done,
-        Self::Failed,
-        Self::TimedOut,
-        Self::Skipped,
-        Self::Reverting,
-        Self::Reverted,
-    ];
-
-    /// As an operator calls it.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Waiting => "WAITING",
-            Self::Sent => "SENT",
-            Self::Proved => "PROVED",
-            Self::Done => "DONE",
-            Self::Failed => "FAILED",
-            Self::TimedOut => "TIMED_OUT",
-            Self::Skipped => "SKIPPED",
-            Self::Reverting => "REVERTING",
-            Self::Reverted => "REVERTED",
-        }
-    }
-}
-
-impl fmt::Display for Standing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
     }
 }
 
@@ -219,7 +181,7 @@ impl TargetState {
     /// What is counted of it.
     pub const fn standing(&self) -> Standing {
         match self {
-            Self::Waiting { .. } => Standing::Waiting,
+            Self::Waiting { .. } | Self::Fallen { .. } => Standing::Waiting,
             Self::Sent { .. } => Standing::Sent,
             Self::Proved { .. } => Standing::Proved,
             Self::Done { .. } => Standing::Done,
@@ -241,7 +203,8 @@ impl TargetState {
             | Self::Failed { generation, .. }
             | Self::TimedOut { generation, .. }
             | Self::Reverting { generation, .. }
-            | Self::Reverted { generation, .. } => Some(*generation),
+            | Self::Reverted { generation, .. }
+            | Self::Fallen { generation, .. } => Some(*generation),
         }
     }
 
@@ -249,8 +212,8 @@ impl TargetState {
     #[must_use]
     pub fn sent(self, generation: u64, wants_proof: bool, now: Timestamp) -> Self {
         match self {
-            Self::Waiting { .. } if wants_proof => Self::Sent { generation, at: now },
-            Self::Waiting { .. } => Self::Done { generation, at: now },
+            Self::Waiting { .. } | Self::Fallen { .. } if wants_proof => Self::Sent { generation, at: now },
+            Self::Waiting { .. } | Self::Fallen { .. } => Self::Done { generation, at: now },
             Self::Sent { .. }
             | Self::Proved { .. }
             | Self::Done { .. }
@@ -262,7 +225,8 @@ impl TargetState {
         }
     }
 
-    /// It is left out. Where the change ends before a second try, what the first one did is still there: nothing was heard of it.
+    /// It is left out. Where the change ends before a second try, what the first one did is still there: nothing was heard of it, or
+    /// that it fell back.
     #[must_use]
     pub fn skipped(self, why: Skipped, now: Timestamp) -> Self {
         match self {
@@ -271,7 +235,10 @@ impl TargetState {
             } if matches!(why, Skipped::RolledBack | Skipped::Aborted) => {
                 Self::TimedOut { generation, at: now }
             }
-            Self::Waiting { .. } => Self::Skipped { at: now, why },
+            fallen @ Self::Fallen { .. } if matches!(why, Skipped::RolledBack | Skipped::Aborted) => {
+                fallen.given_up()
+            }
+            Self::Waiting { .. } | Self::Fallen { .. } => Self::Skipped { at: now, why },
             Self::Sent { .. }
             | Self::Proved { .. }
             | Self::Done { .. }
@@ -297,9 +264,13 @@ impl TargetState {
         };
         match (self, word(report, facets, generation)) {
             (before, Word::Nothing) => before,
-            (before @ (Self::Sent { .. } | Self::Failed { .. } | Self::TimedOut { .. }), Word::Applied) => {
-                before.proved(soak, now)
-            }
+            (
+                before @ (Self::Sent { .. }
+                | Self::Failed { .. }
+                | Self::TimedOut { .. }
+                | Self::Fallen { .. }),
+                Word::Applied,
+            ) => before.proved(soak, now),
             (
                 Self::Sent { .. } | Self::Proved { .. } | Self::Done { .. } | Self::TimedOut { .. },
                 Word::Wrong(reason),
@@ -316,7 +287,8 @@ impl TargetState {
                 | Self::Done { .. }
                 | Self::Failed { .. }
                 | Self::Reverting { .. }
-                | Self::Reverted { .. }),
+                | Self::Reverted { .. }
+                | Self::Fallen { .. }),
                 Word::Applied | Word::Wrong(_),
             ) => before,
         }
@@ -333,7 +305,8 @@ impl TargetState {
             | Self::TimedOut { .. }
             | Self::Skipped { .. }
             | Self::Reverting { .. }
-            | Self::Reverted { .. } => None,
+            | Self::Reverted { .. }
+            | Self::Fallen { .. } => None,
         }
     }
 
@@ -352,7 +325,8 @@ impl TargetState {
             | Self::TimedOut { .. }
             | Self::Skipped { .. }
             | Self::Reverting { .. }
-            | Self::Reverted { .. } => self,
+            | Self::Reverted { .. }
+            | Self::Fallen { .. } => self,
         }
     }
 
@@ -364,9 +338,11 @@ impl TargetState {
             | Self::Done { .. }
             | Self::Failed { .. }
             | Self::TimedOut { .. } => true,
-            Self::Waiting { .. } | Self::Skipped { .. } | Self::Reverting { .. } | Self::Reverted { .. } => {
-                false
-            }
+            Self::Waiting { .. }
+            | Self::Skipped { .. }
+            | Self::Reverting { .. }
+            | Self::Reverted { .. }
+            | Self::Fallen { .. } => false,
         }
     }
 
@@ -380,7 +356,8 @@ impl TargetState {
             | Self::Done { .. }
             | Self::Failed { .. }
             | Self::TimedOut { .. }
-            | Self::Reverting { .. } => Self::Skipped { at: now, why },
+            | Self::Reverting { .. }
+            | Self::Fallen { .. } => Self::Skipped { at: now, why },
             Self::Skipped { .. } | Self::Reverted { .. } => self,
         }
     }
@@ -391,7 +368,8 @@ impl TargetState {
         match self {
             Self::Sent { generation, .. }
             | Self::Failed { generation, .. }
-            | Self::TimedOut { generation, .. } => Self::held(generation, soak, now),
+            | Self::TimedOut { generation, .. }
+            | Self::Fallen { generation, .. } => Self::held(generation, soak, now),
             Self::Waiting { .. }
             | Self::Proved { .. }
             | Self::Done { .. }
@@ -433,7 +411,8 @@ impl TargetState {
             | Self::Done { .. }
             | Self::Skipped { .. }
             | Self::Reverting { .. }
-            | Self::Reverted { .. } => self,
+            | Self::Reverted { .. }
+            | Self::Fallen { .. } => self,
         }
     }
 }

@@ -133,6 +133,8 @@ impl Fleet {
                     site: None,
                     zone: 0,
                     becomes: None,
+                    repairs: 0,
+                    late: false,
                     former,
                     state,
                 },
@@ -142,6 +144,39 @@ impl Fleet {
             running.step(ChangeStep::Plan(PLAN), self.now) && running.step(ChangeStep::Start(PLAN), self.now)
         );
         self.changes.insert(id, running);
+    }
+
+    /// A device that matches only now joins every change that still takes such, as far as no other one is about it.
+    pub(crate) fn join(&mut self, device: DeviceId) {
+        for id in self.changes.keys().copied().collect::<Vec<_>>() {
+            let running = &self.changes[&id];
+            let count = |found: usize| u32::try_from(found).unwrap();
+            let late = count(running.of(|target| target.late).len());
+            let room = running.change.room_for_late(count(running.targets.len()), late);
+            let (priority, revision) = (running.change.priority, self.devices[&device].revision);
+            if room == 0
+                || running.targets.contains_key(&device)
+                || self.gives_way(device, priority, id).is_err()
+            {
+                continue;
+            }
+            self.held.insert(device, id);
+            let running = self.changes.get_mut(&id).unwrap();
+            let stage = running.tallies.len() - 1;
+            running.tallies[stage].add(Standing::Waiting);
+            let target = Target {
+                device,
+                stage: u16::try_from(stage).unwrap(),
+                site: None,
+                zone: 0,
+                becomes: None,
+                former: Former::Profile(Some(("gateway".parse().unwrap(), revision))),
+                repairs: 0,
+                late: true,
+                state: TargetState::Waiting { reached: None },
+            };
+            running.targets.insert(device, target);
+        }
     }
 
     /// Whoever is about a device leaves it to this change, or is the answer.
@@ -210,9 +245,9 @@ impl Fleet {
         let did = !matches!(next, Next::Wait | Next::Rest);
         match next {
             Next::Send(most) => {
-                let open = running.change.state.opened().unwrap();
+                let open = running.change.begins().unwrap();
                 let waiting =
-                    running.of(|target| target.stage == open && target.state.standing() == Standing::Waiting);
+                    running.of(|target| target.stage <= open && target.state.standing() == Standing::Waiting);
                 for device in waiting.into_iter().take(usize::try_from(most).unwrap()) {
                     // A retried target may have been taken meanwhile.
                     if self.held.get(&device) == Some(&id) {
@@ -295,10 +330,9 @@ impl Fleet {
         else {
             return;
         };
-        let facets = running.change.action.facets();
-        let stage = usize::from(running.targets[&device].stage);
-        let soak = running.change.strategy.stages[stage].soak;
-        running.moved(device, |state| state.heard(report, facets, soak, now));
+        let after = running.targets[&device].heard(report, &running.change, now);
+        running.targets.get_mut(&device).unwrap().repairs = after.repairs;
+        running.moved(device, |_| after.state);
     }
 
     /// What an operator may say to a change; whether it was allowed.
@@ -365,14 +399,16 @@ pub(crate) fn strategies() -> impl proptest::strategy::Strategy<Value = Strategy
     (
         sizes,
         0u64..40,
-        (share.clone(), share),
+        (share.clone(), share.clone()),
         1u32..8,
         prop::option::of(1u32..6),
         20u64..200,
         any::<bool>(),
+        0u8..3,
+        prop::option::of(share),
     )
         .prop_map(
-            |(sizes, soak, (failures, silent), in_flight, per_minute, deadline, back)| {
+            |(sizes, soak, (failures, silent), in_flight, per_minute, deadline, back, repairs, dynamic)| {
                 let stages = sizes.into_iter().map(Some).chain([None]);
                 Strategy {
                     stages: stages
@@ -392,6 +428,8 @@ pub(crate) fn strategies() -> impl proptest::strategy::Strategy<Value = Strategy
                     start_at: None,
                     windows: Default::default(),
                     canary: None,
+                    repairs,
+                    dynamic,
                 }
             },
         )

@@ -37,6 +37,8 @@ enum Event {
         change: usize,
         command: u8,
     },
+    /// A device that no change was planned for, perhaps, matches now.
+    Join(u128),
     /// Another change, of every n-th device.
     Start {
         strategy: muster_domain::change::Strategy,
@@ -56,6 +58,7 @@ fn events() -> impl Strategy<Value = Event> {
         3 => (1u64..120).prop_map(Event::Pass),
         1 => (1u64..120).prop_map(Event::Back),
         2 => (0usize..3, 0u8..5).prop_map(|(change, command)| Event::Command { change, command }),
+        1 => (1..=SIZE).prop_map(Event::Join),
         1 => (strategies(), 1u128..4, prop_oneof![Just(Priority::Normal), Just(Priority::Emergency)])
             .prop_map(|(strategy, every, priority)| Event::Start { strategy, every, priority }),
     ]
@@ -107,6 +110,7 @@ fn happen(fleet: &mut Fleet, event: &Event) {
                 fleet.command(id, *command);
             }
         }
+        Event::Join(device) => fleet.join(DeviceId::from_u128(*device)),
         Event::Start {
             strategy,
             every,
@@ -169,6 +173,15 @@ fn check(fleet: &Fleet, running: &Running) {
         under_way <= change.strategy.in_flight as usize,
         "{under_way} are under way"
     );
+    // No more joined than may, and all of them are in the last stage.
+    let late: Vec<_> = targets.values().filter(|target| target.late).collect();
+    let planned = u32::try_from(targets.len() - late.len()).unwrap();
+    assert!(late.len() <= change.late_limit(planned) as usize);
+    let last = running.tallies.len() - 1;
+    assert!(late.iter().all(|target| usize::from(target.stage) == last));
+    // None is repaired more often than may be.
+    let repairs = targets.values().map(|target| target.repairs);
+    assert!(repairs.max().unwrap_or_default() <= change.strategy.repairs);
     // Nothing behind the open stage was touched, unless stages behind it were open before a retry.
     for target in targets.values() {
         let record = &fleet.devices[&target.device];
@@ -232,7 +245,8 @@ proptest! {
         events in prop::collection::vec(events(), 1..60),
     ) {
         let mut fleet = Fleet::new(SIZE);
-        fleet.start(2, strategy, Priority::Normal, |_| true);
+        // Every fourth device matches only later, if at all.
+        fleet.start(2, strategy, Priority::Normal, |device| !device.as_u128().is_multiple_of(4));
         for event in &events {
             let before = fleet.clone();
             happen(&mut fleet, event);

@@ -38,6 +38,8 @@ pub(crate) fn strategy() -> Strategy {
         start_at: None,
         windows: Default::default(),
         canary: None,
+        repairs: 0,
+        dynamic: None,
     }
 }
 

@@ -1,10 +1,11 @@
 //! One target: what devices say, and what time does.
 
-use crate::support::{at, report, stage, strategy};
+use crate::support::{PLAN, after, at, draft, report, stage, strategy};
 use core::time::Duration;
 use muster_domain::{
-    change::{Facet, Skipped, Standing, TargetState},
+    change::{Change, ChangeStep, Facet, Former, Halt, Skipped, Standing, Strategy, Target, TargetState},
     device::FacetState,
+    ids::DeviceId,
 };
 
 const SOAK: Duration = Duration::from_secs(10);
@@ -70,6 +71,78 @@ fn what_a_report_makes_of_each() {
             .standing(),
         Done
     );
+}
+
+#[test]
+fn what_falls_back_is_repaired_as_often_as_may_be() {
+    let no = || report(5, FacetState::Drifted("edited".into()));
+    let target = |standing, repairs| Target {
+        device: DeviceId::from_u128(1),
+        stage: 0,
+        site: None,
+        zone: 0,
+        becomes: None,
+        former: Former::Gone,
+        repairs,
+        late: false,
+        state: in_standing(standing),
+    };
+    let repairing = Change {
+        strategy: Strategy {
+            repairs: 2,
+            ..strategy()
+        },
+        ..draft()
+    };
+    let running = after(repairing, [ChangeStep::Plan(PLAN), ChangeStep::Start(PLAN)]);
+    let why = Halt::Failures {
+        stage: 0,
+        count: 1,
+        allowed: 0,
+    };
+    let halted = after(running.clone(), [ChangeStep::Halted(why)]);
+    let done = after(running.clone(), [ChangeStep::Finished]);
+    let ended = after(running.clone(), [ChangeStep::Abort]);
+    let check = |change: &Change, standing, repairs, seconds, is_repaired: bool| {
+        let before = target(standing, repairs);
+        let heard = before.heard(&no(), change, at(seconds));
+        let expected = if is_repaired {
+            (Standing::Waiting, repairs + 1)
+        } else {
+            (Standing::Failed, repairs)
+        };
+        assert_eq!(
+            (heard.state.standing(), heard.repairs),
+            expected,
+            "{standing} {repairs} {}",
+            change.state.as_str()
+        );
+        // The same word again is no second fall.
+        assert_eq!(heard.heard(&no(), change, at(seconds)), heard);
+    };
+    for change in [&running, &halted, &done] {
+        check(change, Standing::Proved, 0, 60, true);
+        check(change, Standing::Done, 1, 60, true);
+        check(change, Standing::Done, 2, 60, false);
+        // What never was as it must be did not fall back.
+        check(change, Standing::Sent, 0, 60, false);
+        check(change, Standing::TimedOut, 0, 60, false);
+    }
+    check(&done, Standing::Done, 0, 1005, false);
+    check(&ended, Standing::Done, 0, 60, false);
+
+    let fallen = target(Standing::Done, 0).heard(&no(), &running, at(60)).state;
+    assert_eq!(fallen.clone().sent(6, true, at(61)).generation(), Some(6));
+    assert_eq!(
+        fallen.clone().skipped(Skipped::Aborted, at(61)).standing(),
+        Standing::Failed
+    );
+    assert_eq!(
+        fallen.clone().left(Skipped::AlreadyThere, at(61)).standing(),
+        Standing::Skipped
+    );
+    let mended = fallen.heard(&report(5, FacetState::Applied), &[Facet::Config], SOAK, at(61));
+    assert_eq!(mended.standing(), Standing::Proved);
 }
 
 #[test]

@@ -153,6 +153,8 @@ pub(crate) fn strategy(wire: Option<&v1::ChangeStrategy>) -> Result<Strategy, Re
         start_at: start_at.transpose()?,
         windows: windows(&wire.windows)?,
         canary: some_text(&wire.canary),
+        repairs: u8::try_from(wire.repairs).unwrap_or(u8::MAX),
+        dynamic: share(wire.dynamic.as_ref(), "strategy.dynamic")?,
     })
 }
 
@@ -191,6 +193,8 @@ fn wire_strategy(strategy: &Strategy) -> v1::ChangeStrategy {
         start_time: strategy.start_at.map(timestamp),
         windows: strategy.windows.texts(),
         canary: strategy.canary.clone().unwrap_or_default(),
+        repairs: strategy.repairs.into(),
+        dynamic: strategy.dynamic.map(wire_share),
     }
 }
 
@@ -277,6 +281,8 @@ pub(crate) fn change(record: &ChangeRecord, now: Timestamp) -> v1::Change {
         summary: explained.summary,
         next: explained.next,
         over: record.closed,
+        repairs: record.repairs,
+        late: record.late,
         list: change.list.map(|list| v1::ChangeList {
             announced: list.announced,
             rows: list.rows,
@@ -357,6 +363,7 @@ pub(crate) fn target((listed, serial): &(ListedTarget, Option<Serial>)) -> v1::C
         TargetState::Skipped { at, why } => (State::Skipped, Some(*at), why.to_string()),
         TargetState::Reverting { at, .. } => (State::Reverting, Some(*at), String::new()),
         TargetState::Reverted { at, .. } => (State::Reverted, Some(*at), String::new()),
+        TargetState::Fallen { at, reason, .. } => (State::Waiting, Some(*at), reason.clone()),
     };
     v1::ChangeTarget {
         device: format!("devices/{}", target.device),
@@ -366,5 +373,7 @@ pub(crate) fn target((listed, serial): &(ListedTarget, Option<Serial>)) -> v1::C
         reason,
         generation: target.state.generation().unwrap_or_default(),
         time: at.map(timestamp),
+        repairs: target.repairs.into(),
+        late: target.late,
     }
 }

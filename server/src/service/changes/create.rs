@@ -95,6 +95,10 @@ fn check(catalog: &Catalog, new: &NewChange) -> (Action, Vec<Refusal>) {
     if new.listed > LIST_LIMIT {
         wrong(format!("is over {LIST_LIMIT}"), "listed");
     }
+    if new.listed > 0 && new.strategy.dynamic.is_some() {
+        let why = "is of changes without a list: a list names all of its devices";
+        wrong(why.into(), "strategy.dynamic");
+    }
     if new.approvals_needed > APPROVAL_LIMIT {
         wrong(format!("is over {APPROVAL_LIMIT}"), "approvals_needed");
     }

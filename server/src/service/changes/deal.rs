@@ -140,6 +140,8 @@ impl Dealt {
                     becomes: entry.becomes,
                     // Every place was given with its value.
                     former: former.unwrap_or(Former::Gone),
+                    repairs: 0,
+                    late: false,
                     state: TargetState::Waiting { reached: None },
                 }
             })

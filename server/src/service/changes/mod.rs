@@ -3,6 +3,7 @@
 mod create;
 mod deal;
 mod interned;
+mod late;
 mod list;
 mod orders;
 mod perform;
@@ -24,7 +25,7 @@ pub(super) struct Turns {
     /// One plan at a time: each takes both cores of a small machine, and memory for its targets.
     planning: Arc<Mutex<()>>,
     /// One performs.
-    performing: Arc<Mutex<()>>,
+    performing: Arc<Mutex<late::Lookout>>,
     /// What was done since the server started.
     done: Arc<Done>,
 }

@@ -28,13 +28,14 @@ impl Service {
     /// Faults of the store; what was done is done. A fault of one change holds up no other: it is given when the others
     /// can go no further.
     pub async fn work_changes(&self) -> Result<(), Failure> {
-        let _turn = self.turns.performing.lock().await;
+        let mut lookout = self.turns.performing.lock().await;
         let mut broken = BTreeMap::new();
         loop {
             let now = self.clock.now();
             let passed = self.store.pass_time(now).await;
             let mut stirred = passed.or_fault("time targets out")? > 0;
             let open = self.store.open_changes().await.or_fault("look for changes")?;
+            stirred |= self.let_late_join(&mut lookout, &open).await?;
             for id in open.into_iter().map(|record| record.change.id) {
                 if self.stopping.is_cancelled() {
                     return Ok(());
@@ -62,21 +63,33 @@ impl Service {
                 self.changes_done().halts.fetch_add(1, Ordering::Relaxed);
                 Ok(true)
             }
-            Advance::Begin(stage, most) => self.begin(id, stage, most).await,
+            Advance::Begin(most) => self.begin(id, most).await,
             Advance::Revert => self.revert(id).await,
             Advance::Wait => Ok(false),
         }
     }
 
-    /// Begins targets, part by part: while one part is made durable, the next one is rendered.
-    async fn begin(&self, id: ChangeId, stage: u16, most: u32) -> Result<bool, Failure> {
+    /// Begins targets of the first stage of which any can be: what fell back in a stage that has passed may wait for a window, and
+    /// holds up nobody behind it.
+    async fn begin(&self, id: ChangeId, most: u32) -> Result<bool, Failure> {
         let record = self.change(id).await?;
+        for stage in record.begins() {
+            if self.begin_stage(&record, stage, most).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Begins targets of a stage, part by part: while one part is made durable, the next one is rendered.
+    async fn begin_stage(&self, record: &ChangeRecord, stage: u16, most: u32) -> Result<bool, Failure> {
+        let id = record.change.id;
         let mut left = usize::try_from(most).unwrap_or(usize::MAX);
         // Room at sites, and whose window is open, is only known once the part before is on record.
         let strategy = &record.change.strategy;
         let is_bounded = strategy.in_flight_per_site.is_some() || !strategy.windows.is_empty();
         let parts = if is_bounded { 1 } else { PARTS };
-        let mut part = self.part(&record, stage, left, None).await?;
+        let mut part = self.part(record, stage, left, None).await?;
         let mut moved = 0;
         for number in 1..=parts {
             let Some(last) = part.last().map(|turn| turn.target.device) else {
@@ -89,7 +102,7 @@ impl Service {
             };
             let next = async {
                 match number < parts {
-                    true => self.part(&record, stage, left, Some(last)).await,
+                    true => self.part(record, stage, left, Some(last)).await,
                     false => Ok(Vec::new()),
                 }
             };

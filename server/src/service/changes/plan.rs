@@ -27,7 +27,7 @@ use std::sync::Arc;
 /// Devices of one look.
 pub(super) const PAGE: usize = 8192;
 /// Devices looked at for them.
-const SCANNED: usize = 32_768;
+pub(super) const SCANNED: usize = 32_768;
 /// Targets of one transaction.
 const PART: usize = 32_768;
 
@@ -107,7 +107,7 @@ impl Service {
         }
     }
 
-    async fn page(&self, query: &DeviceQuery) -> Result<(Vec<Device>, Option<DeviceId>), Failure> {
+    pub(super) async fn page(&self, query: &DeviceQuery) -> Result<(Vec<Device>, Option<DeviceId>), Failure> {
         let page = self.store.list_devices(query.clone()).await;
         let page = page.or_fault("list devices")?;
         Ok((page.devices, page.next))

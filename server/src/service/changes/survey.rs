@@ -1,6 +1,7 @@
 //! What is found of the devices of a change: some fifty bytes of each target, and of each device that is left out.
 
 use super::interned::Interned;
+use crate::store::Joining;
 use muster_domain::{
     Timestamp,
     catalog::Catalog,
@@ -15,6 +16,7 @@ use muster_domain::{
 /// What a device is that was judged.
 pub(super) struct Judged {
     device: DeviceId,
+    revision: u64,
     site: Option<SiteCode>,
     model: ModelName,
     is_canary: bool,
@@ -57,12 +59,24 @@ pub(super) fn judged(
             Judged {
                 is_canary: canary.is_some_and(|canary| evaluate(canary, &device)),
                 device: device.id,
+                revision: device.revision,
                 site: device.site,
                 model: device.model,
                 judged,
             }
         })
         .collect()
+}
+
+impl Judged {
+    /// As one that comes late, if it would be a target.
+    pub(super) fn joining(self) -> Option<Joining> {
+        Some(Joining {
+            device: self.device,
+            revision: self.revision,
+            planned: self.judged.ok()?,
+        })
+    }
 }
 
 impl Survey {

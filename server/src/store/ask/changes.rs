@@ -2,7 +2,7 @@
 
 use muster_domain::{
     batch::PlanHash,
-    change::{DeviceList, Exclusion, ExclusionKind, Listed, Standing, Tally, Target},
+    change::{DeviceList, Exclusion, ExclusionKind, Listed, Planned, Standing, Tally, Target},
     ids::{ChangeId, DeviceId},
     names::{OperatorName, Serial},
 };
@@ -58,12 +58,23 @@ pub enum Advance {
     Stepped,
     /// Its thresholds stopped it; there may be more to do at once.
     Halted,
-    /// Targets of this stage are to be begun, so many at most.
-    Begin(u16, u32),
+    /// Targets are to be begun, so many at most, of the first stage of which some can be.
+    Begin(u32),
     /// Devices are to be given back what they had.
     Revert,
     /// Nothing is to do until a device speaks, time passes, or an operator says so.
     Wait,
+}
+
+/// A device that matches a change only since it was planned, with what was made of it outside of any transaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Joining {
+    /// Which.
+    pub device: DeviceId,
+    /// Of the device as it was then: where it moved on since, it is looked at again.
+    pub revision: u64,
+    /// What it would become.
+    pub planned: Planned,
 }
 
 /// What became of turns.

@@ -76,11 +76,14 @@ impl Check<'_> {
     fn targets(&mut self, record: &ChangeRecord, sums: &mut Sums) -> Result<(), StoreError> {
         let (view, id) = (self.view, record.change.id);
         let mut tallies = vec![Tally::default(); record.tallies.len()];
+        let (mut repairs, mut late) = (0, 0);
         let all = (id.as_u128(), 0, 0, 0)..=(id.as_u128(), u16::MAX, u8::MAX, u128::MAX);
         for entry in view.targets.range(all)? {
             let (key, value) = entry?;
             let ((_, stage, standing, device), target) = (key.value(), Target::from_guard(value)?);
             sums.targets += 1;
+            repairs += u32::from(target.repairs);
+            late += u32::from(target.late);
             let placed = (
                 target.stage,
                 standing_key(target.state.standing()),
@@ -120,6 +123,10 @@ impl Check<'_> {
                 "change {id}: counts {:?}, its targets {tallies:?}",
                 record.tallies
             )
+        });
+        self.expect(!is_planned || (repairs, late) == (record.repairs, record.late), || {
+            let (known, joined) = (record.repairs, record.late);
+            format!("change {id}: counts {known} repairs and {joined} late ones, its targets {repairs} and {late}")
         });
         Ok(())
     }

@@ -18,6 +18,11 @@ impl Store {
         self.live().watches.watch()
     }
 
+    /// Hears of devices that change from now on, for the server itself.
+    pub fn look_out(&self) -> Watcher {
+        self.live().watches.look_out()
+    }
+
     /// Makes watchers look whether they may still watch.
     pub fn wake_watchers(&self) {
         self.live().watches.wake();

@@ -41,6 +41,8 @@ pub(super) fn strategy() -> Strategy {
         start_at: None,
         windows: Default::default(),
         canary: None,
+        repairs: 0,
+        dynamic: None,
     }
 }
 
@@ -108,6 +110,8 @@ async fn listed(store: &Store, record: &ChangeRecord, devices: &[DeviceId]) -> (
                     site: device.site.clone(),
                     zone: u16::try_from(part.targets.len() % 2).unwrap(),
                     becomes: planned.becomes,
+                    repairs: 0,
+                    late: false,
                     former: planned.former,
                     state: TargetState::Waiting { reached: None },
                 });
@@ -167,8 +171,11 @@ pub(super) async fn step(store: &Store, id: ChangeId, now: Timestamp) -> bool {
     let Began { moved, .. } = match store.advance_change(id, now).await.unwrap() {
         Advance::Stepped | Advance::Halted => return true,
         Advance::Wait => return false,
-        Advance::Begin(stage, most) => {
+        Advance::Begin(most) => {
             let record = record().await;
+            let Some(stage) = record.begins().first().copied() else {
+                return false;
+            };
             let action = record.change.action.clone();
             let most = usize::try_from(most).unwrap();
             let found = store.next_turns(record, stage, most, None, now).await.unwrap();

@@ -152,6 +152,8 @@ async fn targets_of_a_change() {
             site: site.clone(),
             zone: 0,
             becomes: None,
+            repairs: 0,
+            late: false,
             former: Former::Site(site.clone()),
             state: TargetState::Waiting { reached: None },
         };
@@ -183,8 +185,8 @@ async fn targets_of_a_change() {
     show("devices taken", count, start.elapsed());
     let (mut rendering, mut committing) = (Duration::ZERO, Duration::ZERO);
     loop {
-        let (stage, most) = match store.advance_change(id, at(4)).await.unwrap() {
-            Advance::Begin(stage, most) => (stage, most.min(2000)),
+        let most = match store.advance_change(id, at(4)).await.unwrap() {
+            Advance::Begin(most) => most.min(2000),
             Advance::Stepped | Advance::Halted => continue,
             Advance::Revert | Advance::Wait => break,
         };
@@ -192,10 +194,7 @@ async fn targets_of_a_change() {
         let record = store.change(id).await.unwrap().unwrap();
         let action = record.change.action.clone();
         let most = usize::try_from(most).unwrap();
-        let found = store
-            .next_turns(record, stage, most, None, at(200))
-            .await
-            .unwrap();
+        let found = store.next_turns(record, 0, most, None, at(200)).await.unwrap();
         let turns = turns(&store, found, action.facets(), |_, device| action.pins(device)).await;
         rendering += start.elapsed();
         let start = Instant::now();

@@ -48,6 +48,11 @@ impl Hands {
 
     /// Connects, takes its desired state and reports it as applied; the generation.
     pub(super) async fn prove(&self, device: usize) -> u64 {
+        self.say(device, FacetState::Applied).await
+    }
+
+    /// The same, but for what it says of its configuration.
+    pub(super) async fn say(&self, device: usize, config: FacetState) -> u64 {
         let (serial, pair) = &self.devices[device];
         let id = self.world.device(serial).await.name;
         let id = id.trim_start_matches("devices/");
@@ -67,17 +72,18 @@ impl Hands {
         let publish = mqtt.message().await.expect("a desired state");
         let envelope: Envelope = payload::decode(&publish.payload, Encoding::Json).unwrap();
         let desired: payload::Desired = payload::decode(&envelope.payload.0, Encoding::Json).unwrap();
-        let applied = |facet| FacetStatus {
+        let said = |facet| FacetStatus {
             facet,
-            state: FacetState::Applied,
+            state: match facet {
+                Facet::Config => config.clone(),
+                Facet::Location | Facet::Firmware => FacetState::Applied,
+            },
         };
         let report = Report {
             device_id: id.to_owned(),
             generation: desired.generation,
             digest: desired.digest,
-            facets: [Facet::Config, Facet::Location, Facet::Firmware]
-                .map(applied)
-                .into(),
+            facets: [Facet::Config, Facet::Location, Facet::Firmware].map(said).into(),
             firmware: None,
         };
         let report = payload::encode(&report, Encoding::Json).unwrap();
@@ -85,7 +91,7 @@ impl Hands {
         desired.generation
     }
 
-    async fn explained(&self, device: usize) -> Vec<String> {
+    pub(super) async fn explained(&self, device: usize) -> Vec<String> {
         let request = v1::ExplainDeviceRequest {
             name: format!("devices/serial:{}", self.devices[device].0),
         };

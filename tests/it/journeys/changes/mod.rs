@@ -2,8 +2,10 @@
 
 mod agents;
 mod hands;
+mod late;
 mod layers;
 mod lists;
+mod repair;
 mod secrets;
 mod when;
 

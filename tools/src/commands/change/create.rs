@@ -147,6 +147,13 @@ pub(crate) struct StrategyArgs {
     /// How long after the end a target that falls back halts the change again; 0s for not at all.
     #[arg(long, value_name = "TIME", default_value = "24h", value_parser = time)]
     watch_for: u64,
+    /// How often a target that falls back from what it proved is sent its state once more before it counts as failed; at most 10.
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    repair: u32,
+    /// While it runs, devices that match only then (registered, moved, relabelled or added to a group) join the last stage: so many at
+    /// most, such as 10% of the plan, or 50; without it, none.
+    #[arg(long, value_name = "SIZE")]
+    dynamic: Option<Size>,
     /// Leave devices out that were away for longer; 0s leaves none out.
     #[arg(long, value_name = "TIME", default_value = "90d", value_parser = time)]
     away_limit: u64,
@@ -331,6 +338,8 @@ impl StrategyArgs {
             }),
             windows: self.window,
             canary: self.canary,
+            repairs: self.repair,
+            dynamic: self.dynamic.map(Into::into),
         }
     }
 }

@@ -37,6 +37,8 @@ pub(super) fn show(session: &mut Session<'_>, change: v1::Change) -> Result<(), 
         ("Plan", change.plan.clone()),
         ("Targets", targets(&change)),
         ("Approved", approved(&change)),
+        ("Repairs", repairs(&change)),
+        ("Late", late(&change)),
     ];
     for (name, value) in lines.iter().filter(|(_, value)| !value.is_empty()) {
         writeln!(session.out, "{name:<9} {}", line(value))?;
@@ -100,6 +102,22 @@ fn targets(change: &Change) -> String {
         "{targets} of {} devices that match; {left_out} left out{reasons}",
         targets + left_out
     )
+}
+
+/// How often a target may be repaired, and how often any was.
+fn repairs(change: &Change) -> String {
+    match change.may_repair {
+        0 => String::new(),
+        most => format!("{} so far; {most} of each target at most", change.repairs),
+    }
+}
+
+/// How many devices joined it, and how many may.
+fn late(change: &Change) -> String {
+    if change.dynamic.is_empty() {
+        return String::new();
+    }
+    format!("{} joined; {} at most", change.late, change.dynamic)
 }
 
 fn approved(change: &Change) -> String {

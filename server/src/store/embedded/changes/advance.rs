@@ -61,11 +61,7 @@ fn advance(txn: &mut Txn<'_>, id: ChangeId, now: Timestamp) -> Result<Advance, S
         return Ok(Advance::Stepped);
     }
     match record.next(now) {
-        Next::Send(most) => Ok(record
-            .change
-            .state
-            .opened()
-            .map_or(Advance::Wait, |stage| Advance::Begin(stage, most))),
+        Next::Send(most) => Ok(Advance::Begin(most)),
         Next::Revert => Ok(Advance::Revert),
         Next::Open => step(txn, record, ChangeStep::Opened, now),
         Next::Halt(why) => {

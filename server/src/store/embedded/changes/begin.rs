@@ -237,10 +237,10 @@ fn begin(txn: &mut Txn<'_>, id: ChangeId, turns: &[Turn], now: Timestamp) -> Res
         _ => 0,
     };
     let zones = zone::zones(record, now);
-    let (open, mut sent) = (record.change.state.opened(), 0);
+    let (open, mut sent) = (record.change.begins(), 0);
     for turn in turns.iter().take(usize::try_from(most).unwrap_or(usize::MAX)) {
         let target = &turn.target;
-        if open != Some(target.stage)
+        if open.is_none_or(|open| open < target.stage)
             || !zones.admits(target.zone)
             || txn.tables().targets.get(place(id, target))?.is_none()
         {
@@ -302,6 +302,15 @@ fn begun<'t>(
         Ok(content) if is_first => action.wants_proof_of(device, content),
         Ok(_) | Err(_) => action.wants_proof() && can_prove(device),
     };
+    if matches!(target.state, TargetState::Fallen { .. }) && !action.is_done(&device) {
+        // Somebody gave it something else since, which is not this change's to undo.
+        let state = target.state.clone().given_up();
+        let after = Target {
+            state,
+            ..target.clone()
+        };
+        return Ok(Some((after, false)));
+    }
     if !is_held {
         hold(txn, id, action.facets(), target)?;
     }

@@ -209,6 +209,8 @@ impl Book {
             if let Some(tally) = record.tallies.get_mut(usize::from(after.stage)) {
                 tally.moved(before.state.standing(), after.state.standing());
             }
+            let repairs = after.repairs.saturating_sub(before.repairs);
+            record.repairs = record.repairs.saturating_add(repairs.into());
             if is_zoned {
                 zoned::moved(txn, change, before, after)?;
             }

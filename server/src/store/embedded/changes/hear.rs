@@ -5,7 +5,7 @@ use super::book::{self, Book, facet_key};
 use crate::store::{StoreError, embedded::txn::Txn};
 use muster_domain::{
     Timestamp,
-    change::{Action, Facet, Target, TargetState},
+    change::{Action, Change, Facet, Target},
     device::Report,
     ids::DeviceId,
 };
@@ -20,8 +20,8 @@ pub(in crate::store::embedded) fn heard(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     for facet in Facet::ALL {
-        moved(txn, device, facet, |action, target, soak| {
-            target.state.clone().heard(report, action.facets(), soak, now)
+        moved(txn, device, facet, |change, target| {
+            target.heard(report, change, now)
         })?;
     }
     Ok(())
@@ -33,9 +33,11 @@ pub(in crate::store::embedded) fn promoted(
     device: DeviceId,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    moved(txn, device, Facet::Lifecycle, |action, target, soak| {
+    moved(txn, device, Facet::Lifecycle, |change, target| {
+        let stage = change.strategy.stages.get(usize::from(target.stage));
+        let soak = stage.map_or(Duration::ZERO, |stage| stage.soak);
         let state = target.state.clone();
-        match action {
+        let state = match change.action {
             Action::RotateCertificate => state.proved(soak, now),
             Action::Profile(..)
             | Action::FirmwarePolicy(..)
@@ -45,6 +47,10 @@ pub(in crate::store::embedded) fn promoted(
             | Action::Suspend(_)
             | Action::Resume
             | Action::Retire(_) => state,
+        };
+        Target {
+            state,
+            ..target.clone()
         }
     })
 }
@@ -64,7 +70,7 @@ fn moved(
     txn: &mut Txn<'_>,
     device: DeviceId,
     facet: Facet,
-    step: impl FnOnce(&Action, &Target, Duration) -> TargetState,
+    step: impl FnOnce(&Change, &Target) -> Target,
 ) -> Result<(), StoreError> {
     let tables = txn.tables();
     if tables.open_changes.is_empty()? {
@@ -80,12 +86,10 @@ fn moved(
     let target = book::target(&tables.targets, place)?;
     let mut book = Book::default();
     let record = book.record(tables, change)?;
-    let soak = record.change.strategy.stages.get(usize::from(stage));
-    let soak = soak.map_or(Duration::ZERO, |stage| stage.soak);
-    let state = step(&record.change.action, &target, soak);
-    if state == target.state {
+    let after = step(&record.change, &target);
+    if after == target {
         return Ok(());
     }
-    book.moved(txn, change, &target, state)?;
+    book.replaced(txn, change, &[(&target, after)])?;
     book.close(txn)
 }

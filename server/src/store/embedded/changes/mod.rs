@@ -9,6 +9,7 @@ mod book;
 mod create;
 mod due;
 mod hear;
+mod join;
 mod list;
 mod listing;
 mod plan;

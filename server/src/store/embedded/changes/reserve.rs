@@ -56,7 +56,8 @@ fn untaken(txn: &Txn<'_>, record: &ChangeRecord) -> Result<Vec<Target>, StoreErr
     Ok(found)
 }
 
-fn take(
+/// Takes a device for a change; where another one holds it that does not give way, the target is left out.
+pub(super) fn take(
     txn: &mut Txn<'_>,
     book: &mut Book,
     id: ChangeId,

@@ -73,6 +73,8 @@ impl From<TargetV1> for Target {
             zone: 0,
             becomes: None,
             former: former.former,
+            repairs: 0,
+            late: false,
             state: former.state,
         }
     }
@@ -92,6 +94,8 @@ impl From<StrategyV1> for Strategy {
             start_at: None,
             windows: Windows::default(),
             canary: None,
+            repairs: 0,
+            dynamic: None,
         }
     }
 }
@@ -128,6 +132,8 @@ impl From<ChangeV1> for ChangeRecord {
             begun: former.begun,
             zones: Vec::new(),
             closed: former.closed,
+            repairs: 0,
+            late: 0,
         }
     }
 }

@@ -289,6 +289,8 @@ async fn plan_flat(store: &Store, id: muster_domain::ids::ChangeId, devices: &[D
             site: device.site,
             zone: 0,
             becomes: None,
+            repairs: 0,
+            late: false,
             state: TargetState::Waiting { reached: None },
         });
     }

@@ -8,6 +8,7 @@ mod claims;
 mod devices;
 mod groups;
 mod imports;
+mod late;
 mod listing;
 mod lists;
 mod presence;
@@ -164,4 +165,8 @@ conformance! {
         what_happens_during_a_flush_is_not_lost
         the_connected_are_found_without_a_scan
         a_device_that_is_taken_back_leaves_no_presence;
+    late:
+        devices_join_late_once_and_as_many_as_may
+        an_urgent_change_lets_those_join_that_another_one_holds
+        what_falls_back_is_sent_once_more_after_the_end;
 }

@@ -10,7 +10,7 @@ use crate::store::{
 };
 use muster_domain::change::{
     Accepted, Action, Approval, Change, ChangeRecord, ChangeState, DeviceList, Exclusion, ExclusionKind,
-    Former, Halt, Listed, Priority, Relabel, Reserved, Skipped, Standing, Tally, Target, TargetState,
+    Former, Halt, Listed, Priority, Relabel, Reserved, Share, Skipped, Standing, Tally, Target, TargetState,
     Windows,
 };
 
@@ -85,6 +85,10 @@ fn changes() {
     draft.change.strategy.start_at = Some(at(9));
     draft.change.strategy.windows = Windows::parse(&["Mon-Fri 01:00-05:00"]).unwrap();
     draft.change.strategy.canary = Some("labels.ring = \"canary\"".into());
+    draft.change.strategy.repairs = 3;
+    draft.repairs = 200;
+    draft.change.strategy.dynamic = Some(Share::PerMille(100));
+    draft.late = 300;
     check("change_listed", &draft);
     draft.change.action = Action::Relabel(Relabel {
         set: [("ring".to_owned(), "a".to_owned())].into(),
@@ -108,6 +112,8 @@ fn targets() {
         site: Some("BER-1".parse().unwrap()),
         zone: 0,
         becomes: None,
+        repairs: 0,
+        late: false,
         former,
         state,
     };
@@ -180,6 +186,14 @@ fn targets() {
     };
     zoned.former = Former::Position(Some("Hall 1".into()));
     check("target_placed", &zoned);
+    zoned.repairs = 2;
+    zoned.late = true;
+    zoned.state = TargetState::Fallen {
+        generation,
+        at,
+        reason: "edited".into(),
+    };
+    check("target_fallen", &zoned);
     check("excluded_taken", &Exclusion::Taken(change_id(3)));
     check("excluded_away", &Exclusion::Away(at));
     check("excluded_unfit", &Exclusion::Unfit("it is retired".into()));

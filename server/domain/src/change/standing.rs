@@ -1,0 +1,55 @@
+//! How far targets are, as that is counted.
+
+use core::fmt;
+use serde::{Deserialize, Serialize};
+
+/// How far a target is, without what is known of it: what is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the variants of `TargetState`")]
+pub enum Standing {
+    Waiting,
+    Sent,
+    Proved,
+    Done,
+    Failed,
+    TimedOut,
+    Skipped,
+    Reverting,
+    Reverted,
+}
+
+impl Standing {
+    /// All of them, in the order of a target's way.
+    pub const ALL: [Self; 9] = [
+        Self::Waiting,
+        Self::Sent,
+        Self::Proved,
+        Self::Done,
+        Self::Failed,
+        Self::TimedOut,
+        Self::Skipped,
+        Self::Reverting,
+        Self::Reverted,
+    ];
+
+    /// As an operator calls it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Waiting => "WAITING",
+            Self::Sent => "SENT",
+            Self::Proved => "PROVED",
+            Self::Done => "DONE",
+            Self::Failed => "FAILED",
+            Self::TimedOut => "TIMED_OUT",
+            Self::Skipped => "SKIPPED",
+            Self::Reverting => "REVERTING",
+            Self::Reverted => "REVERTED",
+        }
+    }
+}
+
+impl fmt::Display for Standing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
