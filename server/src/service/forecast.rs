@@ -128,7 +128,7 @@ impl Service {
         input: ForecastInput,
         telling: mpsc::Sender<Result<ForecastPart, Failure>>,
     ) -> Result<(), Failure> {
-        let (catalog, at) = (self.store.catalog(), input.at.unwrap_or(self.clock.now()));
+        let (catalog, at) = (self.store.catalog(), input.at.unwrap_or_else(|| self.clock.now()));
         let judge = Judge {
             policy: wanted(&catalog, input.policy)?,
             offsets: offsets(&catalog, at),
