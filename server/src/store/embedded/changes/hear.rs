@@ -6,7 +6,7 @@ use crate::store::{StoreError, embedded::txn::Txn};
 use muster_domain::{
     Timestamp,
     change::{Action, Facet, Target, TargetState},
-    device::Report,
+    device::{Device, Report},
     ids::DeviceId,
 };
 use redb::{ReadableTable as _, ReadableTableMetadata as _};
@@ -27,16 +27,22 @@ pub(in crate::store::embedded) fn heard(
     Ok(())
 }
 
-/// A device came with its renewed certificate.
+/// A device came with its renewed certificate, which it `asked` for then. True where a change waits for another one all the same: it
+/// wants one that was made after its order, whatever the device had under way before.
 pub(in crate::store::embedded) fn promoted(
     txn: &mut Txn<'_>,
-    device: DeviceId,
+    device: &Device,
+    asked: Timestamp,
     now: Timestamp,
-) -> Result<(), StoreError> {
-    moved(txn, device, Facet::Lifecycle, |action, target, soak| {
+) -> Result<bool, StoreError> {
+    let mut is_owed = false;
+    moved(txn, device.id, Facet::Lifecycle, |action, target, soak| {
         let state = target.state.clone();
         match action {
-            Action::RotateCertificate => state.proved(soak, now),
+            Action::RotateCertificate => {
+                is_owed = ordered(&state, device).is_some_and(|ordered| asked < ordered);
+                if is_owed { state } else { state.proved(soak, now) }
+            }
             Action::Profile(..)
             | Action::FirmwarePolicy(..)
             | Action::Move(_)
@@ -46,7 +52,23 @@ pub(in crate::store::embedded) fn promoted(
             | Action::Resume
             | Action::Retire(_) => state,
         }
-    })
+    })?;
+    Ok(is_owed)
+}
+
+/// When a certificate was ordered that is still waited for. A target that timed out has forgotten it, and its device has not.
+fn ordered(state: &TargetState, device: &Device) -> Option<Timestamp> {
+    match state {
+        TargetState::Sent { at, .. } => Some(*at),
+        TargetState::TimedOut { .. } => device.renew_from,
+        TargetState::Waiting { .. }
+        | TargetState::Proved { .. }
+        | TargetState::Done { .. }
+        | TargetState::Failed { .. }
+        | TargetState::Skipped { .. }
+        | TargetState::Reverting { .. }
+        | TargetState::Reverted { .. } => None,
+    }
 }
 
 /// A device is no longer registered: nothing is about it any more.
