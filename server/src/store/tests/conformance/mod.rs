@@ -49,6 +49,7 @@ conformance! {
         sites_make_no_circle
         naming_rules_are_replaced_as_a_whole
         every_revision_of_a_mapping_stays
+        every_channel_of_a_policy_stays
         revisions_are_appended_only_when_they_differ
         validation_changes_nothing;
     secrets:
