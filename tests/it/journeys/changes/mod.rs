@@ -97,7 +97,7 @@ impl Desk {
         self.changes.get_change(request).await.unwrap().into_inner()
     }
 
-    pub(super) async fn when(&mut self, name: &str, what: &str, is_so: impl Fn(&Change) -> bool) -> Change {
+    async fn when(&mut self, name: &str, what: &str, is_so: impl Fn(&Change) -> bool) -> Change {
         let changes = self.changes.clone();
         until(what, async || {
             let now = Self {
