@@ -2,10 +2,12 @@
 
 use crate::{
     Code, Refusal,
-    catalog::{Catalog, Facts, Model, Profile, Renderer, Revision, RevisionNumber, Site, Stack, Syntax},
+    catalog::{
+        Catalog, Channels, Facts, Model, Profile, Renderer, Revision, RevisionNumber, Site, Stack, Syntax,
+    },
     change::Facet,
     device::Device,
-    names::{PolicyName, ProfileName, SiteCode},
+    names::{ChannelName, PolicyName, ProfileName, SiteCode},
 };
 use muster_firmware_policy::FirmwarePolicy;
 use serde::{Deserialize, Serialize};
@@ -286,12 +288,14 @@ fn missing(name: &str) -> Refusal {
 #[derive(Debug, Clone)]
 pub(crate) struct Recipe {
     profile: Option<Arc<Revision<Profile>>>,
-    policy: Option<(PolicyName, Arc<Revision<FirmwarePolicy>>)>,
+    policy: Option<(PolicyName, Arc<Revision<Channels>>)>,
     /// The layers of the profile, where it has values.
     stack: Option<Arc<Stack>>,
     /// The JSON texts of what is the same for every device.
     profile_json: Vec<u8>,
     firmware_json: Vec<u8>,
+    /// What stands for that on devices that follow a channel of the policy.
+    channels_json: BTreeMap<ChannelName, Vec<u8>>,
 }
 
 impl Recipe {
@@ -342,7 +346,7 @@ impl Recipe {
     fn new(
         catalog: &Catalog,
         profile: Option<Arc<Revision<Profile>>>,
-        policy: Option<(PolicyName, Arc<Revision<FirmwarePolicy>>)>,
+        policy: Option<(PolicyName, Arc<Revision<Channels>>)>,
     ) -> Result<Self, Refusal> {
         if let Some(profile) = &profile {
             profile.content.renderer()?;
@@ -356,9 +360,11 @@ impl Recipe {
             stack: stack.map(Arc::new),
             profile_json: Vec::new(),
             firmware_json: Vec::new(),
+            channels_json: BTreeMap::new(),
         };
         recipe.profile_json = json(&recipe.profile_reference());
-        recipe.firmware_json = json(&recipe.firmware());
+        recipe.firmware_json = json(&recipe.firmware(None));
+        recipe.channels_json = recipe.channels_json();
         Ok(recipe)
     }
 
@@ -374,20 +380,35 @@ impl Recipe {
             .map(|(name, revision)| (name.clone(), revision.number))
     }
 
-    fn firmware(&self) -> Option<FirmwareContent> {
+    /// The policy as devices of a channel get it.
+    fn firmware(&self, channel: Option<&ChannelName>) -> Option<FirmwareContent> {
         self.policy.as_ref().map(|(name, revision)| FirmwareContent {
             name: name.clone(),
             revision: revision.number,
-            policy: revision.content.clone(),
+            policy: revision.content.policy(channel).clone(),
         })
     }
 
-    /// The device's labels that the policy selects by.
+    fn channels_json(&self) -> BTreeMap<ChannelName, Vec<u8>> {
+        let channels = self.policy.iter().flat_map(|(_, policy)| policy.content.names());
+        channels
+            .map(|name| (name.clone(), json(&self.firmware(Some(name)))))
+            .collect()
+    }
+
+    /// The channel of the policy that the device follows.
+    fn channel(&self, facts: &Facts<'_>) -> Option<&ChannelName> {
+        let (_, policy) = self.policy.as_ref()?;
+        policy.content.followed(facts.labels)
+    }
+
+    /// The device's labels that the policy selects by. The one that says its channel is not among them: what it says is in the policy
+    /// that the device gets, and a device that follows no channel of it gets nothing new when that label changes.
     fn labels(&self, facts: &Facts<'_>) -> BTreeMap<String, String> {
         let Some((_, policy)) = &self.policy else {
             return BTreeMap::new();
         };
-        let asked = policy.content.applies_to().labels.keys();
+        let asked = policy.content.policy(None).applies_to().labels.keys();
         asked
             .filter_map(|key| Some((key.clone(), facts.labels.get(key)?.clone())))
             .collect()
@@ -441,7 +462,7 @@ impl Recipe {
             profile: self.profile_reference(),
             files: self.files(facts, place, Renderer::render_again)?,
             location: place.map(|place| location(&place.site, facts.position)),
-            firmware: self.firmware(),
+            firmware: self.firmware(self.channel(facts)),
             labels: self.labels(facts),
         })
     }
@@ -483,7 +504,8 @@ impl Recipe {
         }
         let location_end = scratch.len();
         scratch.extend_from_slice(b",\"firmware\":");
-        scratch.extend_from_slice(&self.firmware_json);
+        let followed = self.channel(facts).and_then(|name| self.channels_json.get(name));
+        scratch.extend_from_slice(followed.unwrap_or(&self.firmware_json));
         scratch.extend_from_slice(b",\"labels\":");
         write_json(scratch, &self.labels(facts));
         scratch.push(b'}');

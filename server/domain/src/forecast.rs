@@ -2,13 +2,13 @@
 //! counted together.
 
 use crate::{
+    catalog::Channels,
     device::{Device, LifecycleState},
     ids::DeviceId,
-    names::Serial,
+    names::{ChannelName, Serial},
 };
 use muster_firmware_policy::{
-    Decision, Facts, FirmwarePolicy, FirmwareVersion, Reason, Running, Timestamp, Urgency, UtcOffset,
-    evaluate,
+    Decision, Facts, FirmwareVersion, Reason, Running, Timestamp, Urgency, UtcOffset, evaluate,
 };
 use std::collections::{BTreeMap, btree_map::Entry};
 
@@ -70,6 +70,8 @@ pub struct Foretold {
     pub device: DeviceId,
     /// Its serial.
     pub serial: Serial,
+    /// The channel of the policy that it follows.
+    pub channel: Option<ChannelName>,
     /// What comes of it.
     pub outcome: Outcome,
     /// What it runs, as far as anybody knows.
@@ -91,6 +93,8 @@ pub struct Foretold {
 pub struct Kind {
     /// What comes of the devices.
     pub outcome: Outcome,
+    /// The channel of the policy that they follow.
+    pub channel: Option<ChannelName>,
     /// What they run; empty when nobody knows.
     pub running: String,
     /// What they would install, the next first.
@@ -123,7 +127,7 @@ pub struct Forecast {
 
 /// What the policy would make of a device at that moment; nothing of one that is retired. `utc_offset` is that of its site then.
 pub fn foretell(
-    policy: &FirmwarePolicy,
+    policy: &Channels,
     device: &Device,
     utc_offset: Option<UtcOffset>,
     at: Timestamp,
@@ -144,7 +148,8 @@ pub fn foretell(
         running,
         utc_offset,
     };
-    let evaluation = evaluate(policy, &facts, at);
+    let channel = policy.followed(&device.labels);
+    let evaluation = evaluate(policy.policy(channel), &facts, at);
     let (versions, until) = match &evaluation.decision {
         Decision::Install(install) => {
             let first = std::iter::once(&install.artifact.version);
@@ -159,6 +164,7 @@ pub fn foretell(
     Some(Foretold {
         device: device.id,
         serial: device.serial.clone(),
+        channel: channel.cloned(),
         outcome: Outcome::of(&evaluation.decision),
         is_assumed: said.is_none() && known.is_some(),
         versions,
@@ -186,6 +192,7 @@ impl Foretold {
         let reasons: Vec<_> = self.reasons.iter().map(common).collect();
         Kind {
             outcome: self.outcome,
+            channel: self.channel.clone(),
             running: self.running.as_ref().map(ToString::to_string).unwrap_or_default(),
             versions: self.versions.iter().map(ToString::to_string).collect(),
             why: reasons.join(" "),

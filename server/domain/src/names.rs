@@ -119,6 +119,10 @@ name! {
     PolicyName, NAME_LIMIT, b"._-"
 }
 name! {
+    /// A channel of a firmware policy, such as `beta`.
+    ChannelName, NAME_LIMIT, b"._-"
+}
+name! {
     /// A mapping: what the columns of a manifest mean.
     MappingName, NAME_LIMIT, b"._-"
 }

@@ -4,13 +4,13 @@ use super::{OrFault as _, Service, blocking, stopping};
 use crate::{fault::Failure, store::DeviceQuery, zone::utc_offset};
 use muster_domain::{
     Code, Refusal, Timestamp,
-    catalog::{Catalog, RevisionNumber},
+    catalog::{Catalog, Channels, RevisionNumber},
     device::{Device, DeviceField},
     filter::CheckedFilter,
     forecast::{Forecast, Foretold, foretell},
     names::{PolicyName, SiteCode},
 };
-use muster_firmware_policy::{self as policy, FirmwarePolicy, UtcOffset};
+use muster_firmware_policy::{self as policy, UtcOffset};
 use std::{collections::BTreeMap, sync::Arc};
 use tokio::sync::{Semaphore, mpsc};
 
@@ -27,7 +27,7 @@ pub enum Asked {
     /// One on record: this revision of it, or the newest.
     OnRecord(PolicyName, Option<RevisionNumber>),
     /// One that is not.
-    Draft(Box<FirmwarePolicy>),
+    Draft(Box<Channels>),
 }
 
 /// What is to be foretold.
@@ -66,7 +66,7 @@ impl Default for Forecasts {
 
 /// What every device of a forecast is judged by.
 struct Judge {
-    policy: FirmwarePolicy,
+    policy: Channels,
     /// How far the time of each site is ahead of UTC then.
     offsets: BTreeMap<SiteCode, UtcOffset>,
     at: policy::Timestamp,
@@ -90,7 +90,7 @@ impl Judge {
     }
 }
 
-fn wanted(catalog: &Catalog, asked: Asked) -> Result<FirmwarePolicy, Refusal> {
+fn wanted(catalog: &Catalog, asked: Asked) -> Result<Channels, Refusal> {
     let (name, number) = match asked {
         Asked::Draft(policy) => return Ok(*policy),
         Asked::OnRecord(name, number) => (name, number),
@@ -128,7 +128,7 @@ impl Service {
         input: ForecastInput,
         telling: mpsc::Sender<Result<ForecastPart, Failure>>,
     ) -> Result<(), Failure> {
-        let (catalog, at) = (self.store.catalog(), input.at.unwrap_or(self.clock.now()));
+        let (catalog, at) = (self.store.catalog(), input.at.unwrap_or_else(|| self.clock.now()));
         let judge = Judge {
             policy: wanted(&catalog, input.policy)?,
             offsets: offsets(&catalog, at),

@@ -1,9 +1,14 @@
 //! A firmware policy: what it would make of the fleet is told before anything moves, and comes true.
 
+use super::changes::{Desk, asked, strategy};
 use muster_domain::Code;
 use muster_proto::v1::{
-    self, FirmwareForecast, ForetoldDevice, forecast_firmware_request::Policy,
-    forecast_firmware_response::Part, foretold_device::Outcome,
+    self, FirmwareForecast, ForetoldDevice,
+    change_action::{self, Action},
+    forecast_firmware_request::Policy,
+    forecast_firmware_response::Part,
+    foretold_device::Outcome,
+    resource::Resource,
 };
 use muster_tests::{World, grpc, until};
 use tonic::Status;
@@ -56,13 +61,12 @@ fn named(name: &str) -> Policy {
     Policy::Name(format!("firmwarePolicies/{name}"))
 }
 
-/// What the agent itself decided.
-async fn decided(world: &World, serial: &str) -> String {
+/// What the agent itself decided, as far as `read` finds it there.
+async fn decision<T>(world: &World, serial: &str, read: impl Fn(&serde_json::Value) -> Option<T>) -> T {
     let path = world.agent_state(serial).join("config/firmware.json");
     until("the agent has decided", async || {
         let text = std::fs::read_to_string(&path).ok()?;
-        let file: serde_json::Value = serde_json::from_str(&text).ok()?;
-        Some(file["explanation"].as_str()?.to_owned())
+        read(&serde_json::from_str(&text).ok()?)
     })
     .await
 }
@@ -75,7 +79,10 @@ async fn what_is_foretold_is_what_the_device_decides() {
     let (serial, code) = &gateways[0];
     let running = world.agent(serial, code);
     // It says that it waits for an installer, which the verdict waits for too.
-    let decided = decided(&world, serial).await;
+    let decided = decision(&world, serial, |file| {
+        Some(file["explanation"].as_str()?.to_owned())
+    })
+    .await;
     until("the registry knows what it runs", async || {
         let reported = world.device(serial).await.reported;
         (reported?.firmware == "2.3.1").then_some(())
@@ -131,4 +138,103 @@ async fn a_policy_is_tried_before_it_is_on_record() {
         let (found, fields) = refused(policy, filter).await;
         assert_eq!((found, fields), (Some(code), vec![field.to_owned()]));
     }
+}
+
+/// The same, and a candidate for whoever is labelled so.
+fn with_beta(version: &str) -> String {
+    let image = AT_ANY_TIME.split("update.target]").last().unwrap();
+    let image = image.replace("2.4.1", version);
+    format!("{AT_ANY_TIME}[firmware_policies.channels.beta.update.target]{image}")
+}
+
+/// Waits until the agent is about to install that version.
+async fn installs(world: &World, serial: &str, version: &str) {
+    decision(world, serial, |file| {
+        let next = &file["decision"]["install"]["artifact"]["version"];
+        (next == version).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_label_takes_a_device_to_another_channel() {
+    let world = World::start().await;
+    world.apply_text(&with_beta("2.5.0")).await;
+    let gateways = world.gateways(2).await;
+    let running: Vec<_> = gateways
+        .iter()
+        .map(|(serial, code)| world.agent(serial, code))
+        .collect();
+    for (serial, _) in &gateways {
+        installs(&world, serial, "2.4.1").await;
+        world.verified(serial, 1).await;
+    }
+
+    // Labels are changed as all else. It is proved by whoever installs it, which the agent leaves to others.
+    let mut desk = Desk::of(&world);
+    let relabel = Action::Relabel(change_action::Relabel {
+        set: [("channel".to_owned(), "beta".to_owned())].into(),
+        remove: Vec::new(),
+    });
+    let request = v1::CreateChangeRequest {
+        filter: format!("serial = {:?}", gateways[0].0),
+        ..asked(relabel, strategy(0))
+    };
+    desk.started(request).await;
+    installs(&world, &gateways[0].0, "2.5.0").await;
+    assert_eq!(world.device(&gateways[1].0).await.desired.unwrap().generation, 1);
+
+    // What was foretold is what they decided, and all channels are shown.
+    let (devices, forecast) = foretold(&world, named("gw-200-stable"), "").await.unwrap();
+    let told = |serial: &str| {
+        let told = devices.iter().find(|told| told.serial == serial).unwrap();
+        (told.channel.as_str(), told.versions[0].as_str())
+    };
+    assert_eq!(told(&gateways[0].0), ("beta", "2.5.0"));
+    assert_eq!(told(&gateways[1].0), ("", "2.4.1"));
+    let mut kinds: Vec<_> = forecast
+        .alike
+        .iter()
+        .map(|alike| (alike.channel.as_str(), alike.count))
+        .collect();
+    kinds.sort_unstable();
+    assert_eq!(kinds, [("", 1), ("beta", 1)]);
+    let request = v1::GetFirmwarePolicyRequest {
+        name: "firmwarePolicies/gw-200-stable".into(),
+    };
+    let shown = world.client.catalog.clone().get_firmware_policy(request).await;
+    let shown: serde_json::Value = serde_json::from_str(&shown.unwrap().into_inner().source_json).unwrap();
+    let beta = &shown["channels"]["beta"]["update"]["target"]["version"];
+    assert_eq!(
+        (beta, &shown["channel_label"]),
+        (&"2.5.0".into(), &"channel".into())
+    );
+    for agent in running {
+        agent.stopped().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_channel_that_contradicts_its_policy_is_refused_at_its_field() {
+    let world = World::start().await;
+    let policy = r#"{"name": "p", "applies_to": {"models": ["*"]}, "channels": {"beta": {"update":
+        {"target": {"version": "2.5.0-rc.1", "url": "http://h/i", "sha256": "0", "size": 1}}}}}"#;
+    let policy = v1::FirmwarePolicy {
+        name: "firmwarePolicies/p".into(),
+        source_json: policy.into(),
+        revision: None,
+    };
+    let request = v1::ApplyRequest {
+        resources: vec![v1::Resource {
+            resource: Some(Resource::FirmwarePolicy(policy)),
+        }],
+        validate_only: true,
+    };
+    let status = world.client.catalog.clone().apply(request).await.unwrap_err();
+    assert_eq!(grpc::refusal(&status), Some(Code::PolicyInvalid));
+    let target = "resources[0].channels.beta.update.target";
+    assert_eq!(
+        grpc::fields(&status),
+        [format!("{target}.sha256"), format!("{target}.version")]
+    );
 }

@@ -2,10 +2,9 @@
 
 use super::{Kind, Resource, profile::ProfileDocument, wire};
 use muster_domain::{
-    catalog::{GroupSource, ModelSource, NamingRuleSource, SiteSource, Syntax},
+    catalog::{ChannelsSource, GroupSource, ModelSource, NamingRuleSource, SiteSource, Syntax},
     manifest::MappingSource,
 };
-use muster_firmware_policy::PolicySource;
 use muster_proto::v1::resource::Resource as Wire;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -35,7 +34,7 @@ struct Mixed {
     #[serde(default)]
     profiles: Vec<ProfileDocument>,
     #[serde(default)]
-    firmware_policies: Vec<PolicySource>,
+    firmware_policies: Vec<ChannelsSource>,
     #[serde(default)]
     naming_rules: Vec<NamingRuleSource>,
     #[serde(default)]
@@ -137,7 +136,7 @@ impl Document<'_> {
             Kind::Sites => Wire::Site(wire::site(read.read()?)),
             Kind::Groups => Wire::Group(wire::group(read.read()?)),
             Kind::Profiles => Wire::Profile(read.read::<ProfileDocument>()?.into_wire(self.base)?),
-            Kind::FirmwarePolicies => wire::policy(&read.read::<PolicySource>()?)?,
+            Kind::FirmwarePolicies => wire::policy(&read.read::<ChannelsSource>()?)?,
             Kind::NamingRules => Wire::NamingRule(wire::naming_rule(read.read()?)),
             Kind::Mappings => wire::mapping(&read.read::<MappingSource>()?)?,
         };

@@ -2,12 +2,11 @@
 
 use muster_domain::{
     catalog::{
-        GroupSource, LayerSource, ModelSource, NamingRuleSource, ParameterSource, ParameterType, SiteSource,
-        ValuesSource,
+        ChannelsSource, GroupSource, LayerSource, ModelSource, NamingRuleSource, ParameterSource,
+        ParameterType, SiteSource, ValuesSource,
     },
     manifest::MappingSource,
 };
-use muster_firmware_policy::PolicySource;
 use muster_proto::v1::{self, profile::parameter::Type, resource::Resource as Wire};
 use std::collections::{BTreeMap, HashMap};
 
@@ -147,7 +146,7 @@ pub(super) fn naming_rule(source: NamingRuleSource) -> v1::NamingRule {
     }
 }
 
-pub(super) fn policy(source: &PolicySource) -> Result<Wire, String> {
+pub(super) fn policy(source: &ChannelsSource) -> Result<Wire, String> {
     let source_json = serde_json::to_string(source).map_err(|error| error.to_string())?;
     let name = format!("firmwarePolicies/{}", source.name);
     Ok(Wire::FirmwarePolicy(v1::FirmwarePolicy {

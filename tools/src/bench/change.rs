@@ -227,7 +227,7 @@ async fn commit(client: &Client, change: &v1::Change, targets: u32) -> anyhow::R
             .context("the change has no stage")?;
         anyhow::ensure!(change.halt.is_empty(), "halted: {}", change.halt);
         if stage.sent > 0 {
-            let (at, before) = *first.get_or_insert((started.elapsed(), stage.sent));
+            let (at, before) = *first.get_or_insert_with(|| (started.elapsed(), stage.sent));
             if stage.waiting == 0 {
                 let took = started.elapsed().saturating_sub(at);
                 return Ok((at.as_secs_f64(), stage.sent - before, took.as_secs_f64()));

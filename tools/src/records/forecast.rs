@@ -13,6 +13,8 @@ pub struct ForetoldDevice {
     pub device: String,
     /// Its serial.
     pub serial: String,
+    /// The channel of the policy that it follows.
+    pub channel: String,
     /// What comes of it, such as `INSTALL`.
     pub outcome: String,
     /// What it runs.
@@ -34,6 +36,8 @@ pub struct ForetoldDevice {
 pub struct ForetoldAlike {
     /// What comes of them.
     pub outcome: String,
+    /// The channel of the policy that they follow.
+    pub channel: String,
     /// What they run.
     pub running: String,
     /// What they would install, the next first.
@@ -72,6 +76,7 @@ impl From<v1::ForetoldDevice> for ForetoldDevice {
         Self {
             device: wire.device,
             serial: wire.serial,
+            channel: wire.channel,
             outcome: outcome(wire.outcome),
             running: wire.running,
             assumed: wire.assumed,
@@ -87,6 +92,7 @@ impl From<v1::firmware_forecast::Alike> for ForetoldAlike {
     fn from(wire: v1::firmware_forecast::Alike) -> Self {
         Self {
             outcome: outcome(wire.outcome),
+            channel: wire.channel,
             running: wire.running,
             versions: wire.versions,
             count: wire.count,
@@ -131,6 +137,7 @@ impl Record for ForetoldDevice {
     const COLUMNS: &'static [Column] = &[
         Column::extra("device", Look::Name),
         Column::shown("serial", "SERIAL", Look::Plain),
+        Column::shown("channel", "CHANNEL", Look::Plain),
         Column::shown("outcome", "OUTCOME", Look::Plain),
         Column::shown("running", "RUNS", Look::Plain),
         Column::shown("versions", "INSTALLS", Look::Plain),
@@ -144,6 +151,7 @@ impl Record for ForetoldDevice {
 impl Record for ForetoldAlike {
     const COLUMNS: &'static [Column] = &[
         Column::shown("outcome", "OUTCOME", Look::Plain),
+        Column::shown("channel", "CHANNEL", Look::Plain),
         Column::shown("running", "RUNS", Look::Plain),
         Column::shown("versions", "INSTALLS", Look::Plain),
         Column::shown("count", "DEVICES", Look::Number),

@@ -105,6 +105,7 @@ fn forecast() -> [v1::ForecastFirmwareResponse; 3] {
         versions: vec!["2.3.5".into(), "2.4.1".into()],
         reasons: vec!["behind_target".into()],
         explanation: "Install 2.3.5, then 2.4.1.".into(),
+        channel: "beta".into(),
         ..v1::ForetoldDevice::default()
     };
     let install = Alike {
@@ -114,6 +115,7 @@ fn forecast() -> [v1::ForecastFirmwareResponse; 3] {
         why: "It is behind.".into(),
         count: 1,
         examples: vec!["GW2-1".into()],
+        channel: "beta".into(),
         ..Alike::default()
     };
     let stuck = Alike {

@@ -57,9 +57,9 @@ async fn a_forecast_says_what_devices_have_in_common_or_names_each() {
         &["firmware", "simulate", "gw@3"],
         done,
         "Of 2 devices, at 1970-01-01T00:00:00Z: 1 would install at once, 0 wait, 1 are stuck, 0 comply, 0 are not concerned.\n\n\
-         OUTCOME  RUNS   INSTALLS      DEVICES  SUCH AS  WHY\n\
-         INSTALL  2.3.1  2.3.5, 2.4.1        1  GW2-1    It is behind.\n\
-         STUCK                               1  GW2-2    It has not said what it runs.\n",
+         OUTCOME  CHANNEL  RUNS   INSTALLS      DEVICES  SUCH AS  WHY\n\
+         INSTALL  beta     2.3.1  2.3.5, 2.4.1        1  GW2-1    It is behind.\n\
+         STUCK                                        1  GW2-2    It has not said what it runs.\n",
         "",
     )
     .await;
@@ -67,8 +67,8 @@ async fn a_forecast_says_what_devices_have_in_common_or_names_each() {
         &bench,
         &["firmware", "simulate", "gw@3", "--each", "-o", "csv"],
         done,
-        "device,serial,outcome,running,versions,assumed,until,reasons,explanation\n\
-         devices/01h455vb4pex5vsknk084sn02q,GW2-1,INSTALL,2.3.1,\"[\"\"2.3.5\"\",\"\"2.4.1\"\"]\",false,,\
+        "device,serial,channel,outcome,running,versions,assumed,until,reasons,explanation\n\
+         devices/01h455vb4pex5vsknk084sn02q,GW2-1,beta,INSTALL,2.3.1,\"[\"\"2.3.5\"\",\"\"2.4.1\"\"]\",false,,\
          \"[\"\"behind_target\"\"]\",\"Install 2.3.5, then 2.4.1.\"\n",
         "",
     )

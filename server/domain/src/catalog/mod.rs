@@ -5,6 +5,7 @@
 //! value. Models, sites, groups and naming rules are replaced as a whole; profiles, firmware policies and
 //! mappings grow immutable revisions.
 
+mod channels;
 pub(crate) mod check;
 mod check_digit;
 mod group;
@@ -21,6 +22,7 @@ mod secret;
 mod site;
 mod syntax;
 
+pub use channels::{ChannelSource, Channels, ChannelsSource};
 pub use check_digit::{CheckDigit, CheckDigitError, UnknownCheckDigit};
 pub use group::{Group, GroupRule, GroupSource};
 pub use layers::{
@@ -53,7 +55,6 @@ use crate::{
         SiteCode,
     },
 };
-use muster_firmware_policy::FirmwarePolicy;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -87,7 +88,7 @@ pub enum Resource {
     /// A configuration template.
     Profile(Profile),
     /// A firmware rule set.
-    FirmwarePolicy(PolicyName, FirmwarePolicy),
+    FirmwarePolicy(PolicyName, Channels),
     /// What values of a field look like.
     NamingRule(NamingRule),
     /// What the columns of a manifest mean.
@@ -133,7 +134,7 @@ pub struct Catalog {
     /// Every revision, oldest first.
     pub profiles: BTreeMap<ProfileName, Vec<Arc<Revision<Profile>>>>,
     /// Every revision, oldest first.
-    pub policies: BTreeMap<PolicyName, Vec<Arc<Revision<FirmwarePolicy>>>>,
+    pub policies: BTreeMap<PolicyName, Vec<Arc<Revision<Channels>>>>,
     /// By name.
     pub naming_rules: BTreeMap<NamingRuleName, Arc<NamingRule>>,
     /// Every revision, oldest first.
@@ -224,16 +225,12 @@ impl Catalog {
     }
 
     /// The newest revision of a firmware policy.
-    pub fn policy(&self, name: &PolicyName) -> Option<&Arc<Revision<FirmwarePolicy>>> {
+    pub fn policy(&self, name: &PolicyName) -> Option<&Arc<Revision<Channels>>> {
         self.policies.get(name)?.last()
     }
 
     /// One revision of a firmware policy.
-    pub fn policy_at(
-        &self,
-        name: &PolicyName,
-        number: RevisionNumber,
-    ) -> Option<&Arc<Revision<FirmwarePolicy>>> {
+    pub fn policy_at(&self, name: &PolicyName, number: RevisionNumber) -> Option<&Arc<Revision<Channels>>> {
         self.policies
             .get(name)?
             .iter()

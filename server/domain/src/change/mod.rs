@@ -31,6 +31,7 @@ pub use list::{DeviceList, FirstRow, LIST_LIMIT, LIST_PART, LISTED_LIMIT, Listed
 pub use plan::{ChangePlanHasher, Exclusion, ExclusionKind, Planned, Planner, TargetDigest, can_prove};
 pub use progress::{Accepted, Halt, Next};
 pub use record::{ChangeRecord, Reserved};
+pub(crate) use relabel::is_label_key;
 pub use relabel::{Relabel, plain};
 pub use repair::REPAIR_LIMIT;
 pub use spread::{Candidate, sizes, spread};

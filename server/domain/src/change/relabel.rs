@@ -22,6 +22,11 @@ pub struct Relabel {
     pub remove: BTreeSet<String>,
 }
 
+/// Whether a label can have this key.
+pub(crate) fn is_label_key(key: &str) -> bool {
+    !key.is_empty() && key.len() <= KEY_LIMIT && key.trim() == key && !key.chars().any(char::is_control)
+}
+
 impl Relabel {
     /// Everything that is wrong with it.
     ///
@@ -37,11 +42,7 @@ impl Relabel {
             );
         }
         for key in self.set.keys().chain(&self.remove) {
-            if key.is_empty()
-                || key.len() > KEY_LIMIT
-                || key.trim() != key
-                || key.chars().any(char::is_control)
-            {
+            if !is_label_key(key) {
                 let why = format!(
                     "{key:?} is no key of a label: 1 to {KEY_LIMIT} bytes, no blank at its ends, no control characters"
                 );

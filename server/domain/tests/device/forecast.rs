@@ -2,6 +2,7 @@
 
 use super::support::{after, registered};
 use muster_domain::{
+    catalog::Channels,
     device::{Device, Transition},
     forecast::{Alike, EXAMPLES, Forecast, Foretold, KIND_LIMIT, Outcome, foretell},
 };
@@ -10,14 +11,14 @@ use muster_firmware_policy::{Facts, FirmwarePolicy, PolicySource, Running, Times
 /// Monday, at noon UTC.
 const NOON: &str = "2027-02-01T12:00:00Z";
 
-fn policy(update: &str) -> FirmwarePolicy {
+fn policy(update: &str) -> Channels {
     let text = format!(
         r#"{{"name": "p", "applies_to": {{"models": ["GW-200"]}}, "permit": {{"minimum": "2.1.0", "prereleases": true}},
             "update": {{"target": {{"version": "2.4.1", "url": "https://firmware.example/i", "size": 5,
             "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"}} {update}}}}}"#
     );
     let source: PolicySource = serde_json::from_str(&text).unwrap();
-    FirmwarePolicy::parse(source).unwrap()
+    FirmwarePolicy::parse(source).unwrap().into()
 }
 
 fn noon() -> Timestamp {
@@ -38,7 +39,7 @@ fn running(version: &str) -> Device {
     device
 }
 
-fn told(policy: &FirmwarePolicy, device: &Device) -> Foretold {
+fn told(policy: &Channels, device: &Device) -> Foretold {
     foretell(policy, device, Some(UtcOffset::UTC), noon()).unwrap()
 }
 
@@ -112,7 +113,7 @@ fn it_says_what_the_device_will_say() {
         running: Running::from_report("2.3.0"),
         utc_offset: Some(UtcOffset::UTC),
     };
-    let said = evaluate(&policy, &facts, noon());
+    let said = evaluate(policy.policy(None), &facts, noon());
     let told = told(&policy, &device);
     assert_eq!((told.explanation, told.reasons), (said.explain(), said.reasons));
 }

@@ -4,14 +4,13 @@ use super::{name, optional_name, timestamp};
 use muster_domain::{
     Code, Refusal,
     catalog::{
-        Applied, Group, GroupSource, LayerSource, Model, ModelSource, NamingRule, NamingRuleSource,
-        ParameterSource, ParameterType, Profile, ProfileSource, Resource, Revision, Site, SiteSource,
-        ValuesSource,
+        Applied, Channels, ChannelsSource, Group, GroupSource, LayerSource, Model, ModelSource, NamingRule,
+        NamingRuleSource, ParameterSource, ParameterType, Profile, ProfileSource, Resource, Revision, Site,
+        SiteSource, ValuesSource,
     },
     manifest::{CheckedMapping, MAPPING_SOURCE_LIMIT, MappingSource},
     names::PolicyName,
 };
-use muster_firmware_policy::FirmwarePolicy;
 use muster_proto::v1;
 use std::collections::{BTreeMap, HashMap};
 use v1::{apply_response::outcome::Action, profile::parameter::Type, resource::Resource as Wire};
@@ -353,23 +352,20 @@ fn firmware_policy_resource(wire: &v1::FirmwarePolicy) -> Result<Resource, Vec<R
 }
 
 /// A policy from its source; every mistake at its path.
-pub(crate) fn policy_of_json(source: &str) -> Result<FirmwarePolicy, Vec<Refusal>> {
-    let wrong = |field: &str, why: String| Refusal::new(Code::PolicyInvalid, why).at(field);
-    let source: muster_firmware_policy::PolicySource = serde_json::from_str(source)
-        .map_err(|error| one(wrong("source_json", format!("is not a policy: {error}"))))?;
-    FirmwarePolicy::parse(source).map_err(|problems| {
-        problems
-            .iter()
-            .map(|problem| wrong(&problem.path, problem.defect.to_string()))
-            .collect()
-    })
+pub(crate) fn policy_of_json(source: &str) -> Result<Channels, Vec<Refusal>> {
+    let wrong = |error| {
+        let why = format!("is not a policy: {error}");
+        Refusal::new(Code::PolicyInvalid, why).at("source_json")
+    };
+    let source: ChannelsSource = serde_json::from_str(source).map_err(|error| one(wrong(error)))?;
+    source.check()
 }
 
 pub(crate) fn firmware_policy(
     name: &PolicyName,
-    revision: &Revision<FirmwarePolicy>,
+    revision: &Revision<Channels>,
 ) -> Result<v1::FirmwarePolicy, serde_json::Error> {
-    let source = muster_firmware_policy::PolicySource::from(&revision.content);
+    let source = ChannelsSource::from(&revision.content);
     Ok(v1::FirmwarePolicy {
         name: format!("firmwarePolicies/{name}"),
         source_json: serde_json::to_string(&source)?,

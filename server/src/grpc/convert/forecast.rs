@@ -33,6 +33,7 @@ fn device(foretold: Foretold) -> v1::ForetoldDevice {
     v1::ForetoldDevice {
         device: format!("devices/{}", foretold.device),
         serial: foretold.serial.to_string(),
+        channel: foretold.channel.map(String::from).unwrap_or_default(),
         outcome: outcome(foretold.outcome).into(),
         running: foretold
             .running
@@ -52,6 +53,7 @@ fn device(foretold: Foretold) -> v1::ForetoldDevice {
 
 fn alike(kind: Kind, alike: Alike) -> v1::firmware_forecast::Alike {
     v1::firmware_forecast::Alike {
+        channel: kind.channel.map(String::from).unwrap_or_default(),
         outcome: outcome(kind.outcome).into(),
         running: kind.running,
         versions: kind.versions,

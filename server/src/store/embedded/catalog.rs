@@ -2,7 +2,7 @@
 
 use super::{
     Store,
-    record::{MappingText, ProfileText, Record, Replaceable, load_named},
+    record::{MappingText, PolicyText, ProfileText, Record, Replaceable, load_named},
     secrets,
     tables::{Tables, View},
     txn::Txn,
@@ -12,8 +12,8 @@ use muster_domain::{
     Code, Refusal, Timestamp,
     audit::{Action, Actor, Event},
     catalog::{
-        Applied, Catalog, Group, GroupSource, ModelSource, NamingRuleSource, Profile, ProfileSource,
-        Resource, Revision, RevisionNumber, Site, SiteSource,
+        Applied, Catalog, Channels, ChannelsSource, Group, GroupSource, ModelSource, NamingRuleSource,
+        Profile, ProfileSource, Resource, Revision, RevisionNumber, Site, SiteSource,
     },
     manifest::{CheckedMapping, MappingSource},
     names::{ModelName, OperatorName},
@@ -343,10 +343,16 @@ fn record(txn: &mut Txn<'_>, request: &Request, applied: &[Applied]) -> Result<(
                     .insert((profile.name.as_str(), number), record.encode()?.as_slice())?;
             }
             Resource::FirmwarePolicy(name, policy) => {
-                let record = request.revision(place, number, policy.clone());
+                let record = match policy.plain() {
+                    Some(plain) => request.revision(place, number, plain.clone()).encode()?,
+                    None => {
+                        let text = PolicyText::of(&ChannelsSource::from(policy));
+                        request.revision(place, number, text).encode()?
+                    }
+                };
                 tables
                     .policies
-                    .insert((name.as_str(), number), record.encode()?.as_slice())?;
+                    .insert((name.as_str(), number), record.as_slice())?;
             }
             Resource::Mapping(mapping) => {
                 let record = request.revision(place, number, mapping_text(mapping)?);
@@ -423,11 +429,22 @@ pub(super) fn load(view: &View) -> Result<Catalog, StoreError> {
             .0
             .parse()
             .map_err(|why| StoreError::damaged("policies", why))?;
-        catalog
-            .policies
-            .entry(name)
-            .or_default()
-            .push(Arc::new(Revision::from_guard(value)?));
+        let Revision {
+            number,
+            author,
+            created,
+            message,
+            content,
+        } = Revision::<PolicyText>::from_guard(value)?;
+        let content = policy(&content)?;
+        let revisions = catalog.policies.entry(name).or_default();
+        revisions.push(Arc::new(Revision {
+            number,
+            author,
+            created,
+            message,
+            content,
+        }));
     }
     for entry in view.mappings.iter()? {
         let Revision {
@@ -456,6 +473,12 @@ fn profile(text: &ProfileText) -> Result<Profile, StoreError> {
     let source: ProfileSource =
         serde_json::from_str(&text.0).map_err(|why| StoreError::damaged("profiles", why))?;
     source.restore().map_err(|why| unsound("profiles", &why))
+}
+
+fn policy(text: &PolicyText) -> Result<Channels, StoreError> {
+    let source: ChannelsSource =
+        serde_json::from_str(&text.0).map_err(|why| StoreError::damaged("policies", why))?;
+    source.check().map_err(|why| unsound("policies", &why))
 }
 
 fn mapping_text(mapping: &CheckedMapping) -> Result<MappingText, StoreError> {

@@ -94,11 +94,14 @@ fn replace_groups(tables: &mut Tables<'_>, changes: &[Replaced<'_>]) -> Result<(
     Ok(())
 }
 
+/// Entries of an index: a value, and the device that has it.
+type Entries<T> = Vec<(T, u128)>;
+
 /// The entries of an index that go, and those that come, of the devices whose value is another now.
 fn moved<'d, T: PartialEq>(
     changes: &[Replaced<'d>],
     value: impl Fn(&'d Device) -> Option<T>,
-) -> (Vec<(T, u128)>, Vec<(T, u128)>) {
+) -> (Entries<T>, Entries<T>) {
     let (mut old, mut new) = (Vec::new(), Vec::new());
     for (before, after, _) in changes {
         let (was, is) = (value(before), value(after));

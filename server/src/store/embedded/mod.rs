@@ -44,7 +44,7 @@ pub use changes::{RETRY_PART, Seen, Turn};
 pub use registry::FORMAT;
 #[cfg(test)]
 pub(super) use {
-    record::{MappingText, ProfileText, Record, Replaceable, SecretRecord},
+    record::{MappingText, PolicyText, ProfileText, Record, Replaceable, SecretRecord},
     requests::Asked,
 };
 

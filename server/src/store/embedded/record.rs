@@ -10,7 +10,9 @@ use muster_domain::{
     access::Operator,
     audit::Entry,
     batch::{Batch, PartRecord},
-    catalog::{GroupSource, ModelSource, NamingRuleSource, ProfileSource, Revision, SiteSource},
+    catalog::{
+        ChannelsSource, GroupSource, ModelSource, NamingRuleSource, ProfileSource, Revision, SiteSource,
+    },
     certificate::CertificateRecord,
     change::{ChangeRecord, Exclusion, Listed, Target},
     device::{Device, Presence},
@@ -90,6 +92,22 @@ impl ProfileText {
     }
 }
 
+/// A firmware policy with channels, as JSON, for the same reason. One without is kept as devices get it, in the first version: what
+/// an older program wrote is what this one writes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::store) struct PolicyText(pub(in crate::store) String);
+
+impl PolicyText {
+    pub(in crate::store) fn of(source: &ChannelsSource) -> Self {
+        #[expect(
+            clippy::expect_used,
+            reason = "plain data with string keys always serialises into memory"
+        )]
+        let text = serde_json::to_string(source).expect("plain data");
+        Self(text)
+    }
+}
+
 /// A revision of a secret.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::store) struct SecretRecord {
@@ -138,6 +156,7 @@ records! {
     Replaceable<NamingRuleSource>: "naming_rules" v 1;
     Revision<ProfileText>: "profiles" v 2, 1 => former::ProfileV1;
     Revision<FirmwarePolicy>: "policies" v 1;
+    Revision<PolicyText>: "policies" v 2, 1 => former::PolicyV1;
     Revision<MappingText>: "mappings" v 1;
     Revision<SecretRecord>: "secrets" v 1;
     Operator: "operators" v 2, 1 => former::OperatorV1;

@@ -211,14 +211,18 @@ fn promote(
         // Asked above.
         Err(_) => return Ok(()),
     };
-    after.renew_from = None;
+    // Its serial says when it was asked for. One that is older than the order of a change does not answer it, so the order stands:
+    // the device hears of it when it says hello.
+    if !changes::promoted(txn, &device, serial.time(), now)? {
+        after.renew_from = None;
+    }
     let after = after.touched(now);
     devices::revoke(txn, former, RevocationReason::Superseded, now)?;
     keys::free(txn, &device, &after)?;
     index::replace(txn, &device, &after)?;
     let event = Event::new(now, actor(&device, source), Action::RenewalSeen, device.name());
     txn.audit(&event.with("certificate", serial).with("former", former))?;
-    changes::promoted(txn, id, now)
+    Ok(())
 }
 
 fn order(

@@ -392,16 +392,18 @@ async fn a_file_of_an_older_program_opens_and_is_ours_from_then_on() {
 }
 
 #[tokio::test]
-async fn mappings_are_there_after_the_store_opens_again() {
+async fn mappings_and_policies_are_there_after_the_store_opens_again() {
     let disk = Disk::default();
     let store = Store::with_backend(disk.clone()).unwrap();
     found(&store).await;
     super::conformance::catalog::every_revision_of_a_mapping_stays(&store).await;
+    super::conformance::catalog::every_channel_of_a_policy_stays(&store).await;
     let before = store.catalog();
     store.close().await.unwrap();
     let store = Store::with_backend(disk).unwrap();
     assert_eq!(store.catalog().mappings, before.mappings);
-    assert_eq!(before.mappings.len(), 1);
+    assert_eq!(store.catalog().policies, before.policies);
+    assert_eq!((before.mappings.len(), before.policies.len()), (1, 1));
 }
 
 #[tokio::test]

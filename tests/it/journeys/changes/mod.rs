@@ -1,6 +1,7 @@
 //! Changes of many devices: planned, begun in stages, proved by the devices, halted and taken back.
 
 mod agents;
+mod faults;
 mod hands;
 mod late;
 mod layers;
@@ -21,7 +22,7 @@ use muster_tests::{World, until};
 use tonic::transport::Channel;
 
 /// Two first, then the rest; one more than `failures` halts.
-fn strategy(failures: u32) -> v1::ChangeStrategy {
+pub(super) fn strategy(failures: u32) -> v1::ChangeStrategy {
     let share = |share| Some(v1::Share { share: Some(share) });
     let stage = |size| v1::ChangeStage {
         size,
@@ -43,7 +44,7 @@ fn publish(revision: u32) -> Action {
     })
 }
 
-fn asked(action: Action, strategy: v1::ChangeStrategy) -> v1::CreateChangeRequest {
+pub(super) fn asked(action: Action, strategy: v1::ChangeStrategy) -> v1::CreateChangeRequest {
     v1::CreateChangeRequest {
         title: "a change".into(),
         action: Some(v1::ChangeAction { action: Some(action) }),
@@ -54,12 +55,12 @@ fn asked(action: Action, strategy: v1::ChangeStrategy) -> v1::CreateChangeReques
 }
 
 /// The admin's side.
-struct Desk {
+pub(super) struct Desk {
     changes: ChangesClient<Channel>,
 }
 
 impl Desk {
-    fn of(world: &World) -> Self {
+    pub(super) fn of(world: &World) -> Self {
         Self {
             changes: world.client.changes.clone(),
         }
@@ -87,7 +88,7 @@ impl Desk {
         assert_eq!(started.state(), State::Running);
     }
 
-    async fn started(&mut self, request: v1::CreateChangeRequest) -> Change {
+    pub(super) async fn started(&mut self, request: v1::CreateChangeRequest) -> Change {
         let planned = self.planned(request).await;
         self.start(&planned).await;
         planned

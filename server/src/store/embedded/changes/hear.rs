@@ -5,8 +5,8 @@ use super::book::{self, Book, facet_key};
 use crate::store::{StoreError, embedded::txn::Txn};
 use muster_domain::{
     Timestamp,
-    change::{Action, Change, Facet, Target},
-    device::Report,
+    change::{Action, Change, Facet, Target, TargetState},
+    device::{Device, Report},
     ids::DeviceId,
 };
 use redb::{ReadableTable as _, ReadableTableMetadata as _};
@@ -27,18 +27,24 @@ pub(in crate::store::embedded) fn heard(
     Ok(())
 }
 
-/// A device came with its renewed certificate.
+/// A device came with its renewed certificate, which it `asked` for then. True where a change waits for another one all the same: it
+/// wants one that was made after its order, whatever the device had under way before.
 pub(in crate::store::embedded) fn promoted(
     txn: &mut Txn<'_>,
-    device: DeviceId,
+    device: &Device,
+    asked: Timestamp,
     now: Timestamp,
-) -> Result<(), StoreError> {
-    moved(txn, device, Facet::Lifecycle, |change, target| {
+) -> Result<bool, StoreError> {
+    let mut is_owed = false;
+    moved(txn, device.id, Facet::Lifecycle, |change, target| {
         let stage = change.strategy.stages.get(usize::from(target.stage));
         let soak = stage.map_or(Duration::ZERO, |stage| stage.soak);
         let state = target.state.clone();
         let state = match change.action {
-            Action::RotateCertificate => state.proved(soak, now),
+            Action::RotateCertificate => {
+                is_owed = ordered(&state, device).is_some_and(|ordered| asked < ordered);
+                if is_owed { state } else { state.proved(soak, now) }
+            }
             Action::Profile(..)
             | Action::FirmwarePolicy(..)
             | Action::Move(_)
@@ -52,7 +58,24 @@ pub(in crate::store::embedded) fn promoted(
             state,
             ..target.clone()
         }
-    })
+    })?;
+    Ok(is_owed)
+}
+
+/// When a certificate was ordered that is still waited for. A target that timed out has forgotten it, and its device has not.
+fn ordered(state: &TargetState, device: &Device) -> Option<Timestamp> {
+    match state {
+        TargetState::Sent { at, .. } => Some(*at),
+        TargetState::TimedOut { .. } => device.renew_from,
+        TargetState::Waiting { .. }
+        | TargetState::Proved { .. }
+        | TargetState::Done { .. }
+        | TargetState::Fallen { .. }
+        | TargetState::Failed { .. }
+        | TargetState::Skipped { .. }
+        | TargetState::Reverting { .. }
+        | TargetState::Reverted { .. } => None,
+    }
 }
 
 /// A device is no longer registered: nothing is about it any more.

@@ -6,7 +6,7 @@ use crate::store::{
 };
 use muster_domain::{
     Code, Refusal,
-    catalog::{Applied, ModelSource, NamingRuleSource, ProfileSource, Resource},
+    catalog::{Applied, ChannelsSource, ModelSource, NamingRuleSource, ProfileSource, Resource},
     manifest::MappingSource,
 };
 use muster_firmware_policy::{FirmwarePolicy, PolicySource};
@@ -39,7 +39,10 @@ fn policy(minimum: &str) -> Resource {
     };
     source.applies_to.models = vec!["*".to_owned()];
     source.permit.minimum = Some(minimum.to_owned());
-    Resource::FirmwarePolicy("stable".parse().unwrap(), FirmwarePolicy::parse(source).unwrap())
+    Resource::FirmwarePolicy(
+        "stable".parse().unwrap(),
+        FirmwarePolicy::parse(source).unwrap().into(),
+    )
 }
 
 fn referring(profile: &str, policy: &str) -> Resource {
@@ -171,6 +174,38 @@ pub(in crate::store::tests) async fn every_revision_of_a_mapping_stays(store: &S
         assert_eq!(revision.message, "about mappings/line-7");
     }
     assert_eq!(catalog.mapping(&name).unwrap().number, 2);
+}
+
+/// With these channels, for the same devices.
+fn channelled(channels: &str) -> Resource {
+    let text = format!(r#"{{"name": "stable", "applies_to": {{"models": ["*"]}}, "channels": {channels}}}"#);
+    let source: ChannelsSource = serde_json::from_str(&text).unwrap();
+    Resource::FirmwarePolicy("stable".parse().unwrap(), source.check().unwrap())
+}
+
+pub(in crate::store::tests) async fn every_channel_of_a_policy_stays(store: &Store) {
+    let plain = r"{}";
+    let beta = r#"{"beta": {"update": {"target": {"version": "2.5.0", "url": "https://firmware.example/i", "size": 5,
+        "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"}}}}"#;
+    let frozen = r#"{"frozen": {}}"#;
+    for (channels, expected) in [
+        (plain, Applied::Created(1)),
+        (beta, Applied::Updated(2)),
+        (beta, Applied::Unchanged(2)),
+        (frozen, Applied::Updated(3)),
+        (plain, Applied::Updated(4)),
+    ] {
+        let applied = apply(store, vec![channelled(channels)]).await.unwrap();
+        assert_eq!(applied, [expected], "{channels}");
+    }
+    let catalog = store.catalog();
+    let revisions = &catalog.policies["stable"];
+    let names = revisions.iter().map(|revision| {
+        let names = revision.content.names().map(ToString::to_string);
+        names.collect::<Vec<_>>().join(" ")
+    });
+    assert_eq!(names.collect::<Vec<_>>(), ["", "beta", "frozen", ""]);
+    assert_eq!(revisions[1].message, "about firmwarePolicies/stable");
 }
 
 pub(super) async fn sites_make_no_circle(store: &Store) {

@@ -50,6 +50,7 @@ conformance! {
         sites_make_no_circle
         naming_rules_are_replaced_as_a_whole
         every_revision_of_a_mapping_stays
+        every_channel_of_a_policy_stays
         revisions_are_appended_only_when_they_differ
         validation_changes_nothing;
     secrets:
@@ -154,7 +155,8 @@ conformance! {
         the_silent_are_timed_out_and_tried_again
         a_halt_that_is_accepted_goes_on
         lives_are_changed_in_bulk_and_back
-        a_new_certificate_is_proved_by_its_use;
+        a_new_certificate_is_proved_by_its_use
+        a_certificate_asked_for_before_the_order_proves_nothing;
     listing:
         pages_cover_every_device_once
         filters_find_what_evaluation_finds

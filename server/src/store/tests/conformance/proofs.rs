@@ -2,14 +2,15 @@
 
 use super::changes::{audited, device, fleet, site};
 use crate::store::{
-    ChangeOrder, Store,
+    ChangeOrder, ClaimBegun, Store,
     tests::{
-        build::{SOURCE, alice, at, renew, sound},
+        build::{SOURCE, alice, at, renew, renewal, renewed, sound},
         drive::{change, change_id, order, planned, say, standings, started, state, work},
     },
 };
 use muster_domain::{
     Code,
+    certificate::CertificateSerial,
     change::{Action, Change, OnHalt, Share, Standing},
     device::{FacetState, LifecycleState},
 };
@@ -194,4 +195,43 @@ pub(super) async fn a_new_certificate_is_proved_by_its_use(store: &Store) {
         standings(store, id).await,
         [(Standing::Sent, 1), (Standing::Proved, 1)]
     );
+}
+
+pub(super) async fn a_certificate_asked_for_before_the_order_proves_nothing(store: &Store) {
+    let devices = fleet(store, 2).await;
+    let first = device(store, devices[0]).await;
+    // Asked for at 5000 and not used yet, when the order comes.
+    let early = renew(store, &first, 77).await;
+    let rotate = Change {
+        action: Action::RotateCertificate,
+        ..change(9)
+    };
+    let id = rotate.id;
+    started(store, rotate, &devices).await;
+    work(store, at(6000)).await;
+    let promote = async |serial, now| store.promote(devices[0], serial, now, SOURCE).await.unwrap();
+    promote(early.certificate.serial, at(6001)).await;
+    assert_eq!(standings(store, id).await, [(Standing::Sent, 2)]);
+    let known = device(store, devices[0]).await;
+    assert_eq!(known.renew_from, Some(at(6000)), "the order stands");
+    // Nor once its time is over, which is not when it was ordered.
+    let late = renew(store, &known, 78).await;
+    work(store, at(6600)).await;
+    assert_eq!(state(store, id).await, "HALTED");
+    promote(late.certificate.serial, at(6601)).await;
+    assert_eq!(standings(store, id).await, [(Standing::TimedOut, 2)]);
+    let known = device(store, devices[0]).await;
+    let mut asked = renewal(&known, 79, 79);
+    asked.fresh.certificate = CertificateSerial::new(at(6000), 79);
+    let ClaimBegun::Issue { permit, .. } = store.begin_renewal(asked).await.unwrap() else {
+        panic!("not issued")
+    };
+    let finished = store.finish_renewal(renewed(&permit), at(6602), SOURCE).await;
+    let answer = finished.unwrap().unwrap().certificate;
+    promote(answer.serial, at(6603)).await;
+    assert_eq!(
+        standings(store, id).await,
+        [(Standing::Proved, 1), (Standing::TimedOut, 1)]
+    );
+    assert_eq!(device(store, devices[0]).await.renew_from, None, "done");
 }

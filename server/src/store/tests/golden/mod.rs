@@ -6,14 +6,14 @@ mod changes;
 use super::build::{SOURCE, alice, at, claim, code, info, key, operator, report, row, signed};
 use crate::store::{
     RegistryInfo,
-    embedded::{MappingText, ProfileText, Record, Replaceable, SecretRecord},
+    embedded::{MappingText, PolicyText, ProfileText, Record, Replaceable, SecretRecord},
 };
 use muster_domain::{
     access::{Operator, Role},
     audit::{Action, Event},
     catalog::{
-        GroupSource, LayerSource, ModelSource, NamingRuleSource, ParameterSource, ParameterType,
-        ProfileSource, Revision, SiteSource, ValuesSource,
+        ChannelSource, Channels, ChannelsSource, GroupSource, LayerSource, ModelSource, NamingRuleSource,
+        ParameterSource, ParameterType, ProfileSource, Revision, SiteSource, ValuesSource,
     },
     certificate::{
         AuthorityId, CertificateHolder, CertificateProfile, CertificateRecord, CertificateState,
@@ -497,7 +497,17 @@ fn the_catalog() {
     };
     policy.applies_to.models = vec!["GW-*".to_owned()];
     policy.permit.minimum = Some("2.0.0".to_owned());
-    check("policy", &revision(FirmwarePolicy::parse(policy).unwrap()));
+    let policy = FirmwarePolicy::parse(policy).unwrap();
+    check("policy", &revision(policy.clone()));
+    // One of the first version is read as one with no channels.
+    let mut source = ChannelsSource::from(&Channels::from(policy));
+    opens("policy", 1, &revision(PolicyText::of(&source)));
+    let beta = ChannelSource {
+        update: source.update.clone(),
+    };
+    source.channels = [("beta".to_owned(), beta)].into();
+    source.channel_label = Some("ring".to_owned());
+    check("policy", &revision(PolicyText::of(&source)));
 }
 
 fn revision<T>(content: T) -> Revision<T> {
