@@ -302,7 +302,7 @@ fn begun<'t>(
         Ok(content) if is_first => action.wants_proof_of(device, content),
         Ok(_) | Err(_) => action.wants_proof() && can_prove(device),
     };
-    if matches!(target.state, TargetState::Fallen { .. }) && !action.is_done(&device) {
+    if matches!(target.state, TargetState::Fallen { .. }) && !action.is_done(device) {
         // Somebody gave it something else since, which is not this change's to undo.
         let state = target.state.clone().given_up();
         let after = Target {
