@@ -3,7 +3,7 @@
 use super::catalog::apply;
 use crate::store::{
     NewSecret, SecretRetirement, Store,
-    tests::build::{alice, at, import_rows, row},
+    tests::build::{alice, at, commit, finish, part, row, start},
 };
 use muster_domain::{
     Code,
@@ -93,15 +93,16 @@ pub(super) async fn revisions_are_put_in_turn_and_pinned(store: &Store) {
 pub(super) async fn a_retired_value_is_gone_and_stays_known(store: &Store) {
     assert!(put(store, 1).await && put(store, 2).await);
     apply(store, vec![profile("a")]).await.unwrap();
-    let configured = |number| {
-        let mut row = row(number);
-        let Rendered::Whole(target) = &mut row.target else {
+    start(store, 1).await;
+    let mut part = part(store, 1, 0, (0..3).map(row).collect());
+    for row in &mut part.rows {
+        let Rendered::Whole(target) = &mut row.row.target else {
             panic!("rendered in part");
         };
         target.profile = Some(("gateway".parse().unwrap(), 1));
-        row
-    };
-    import_rows(store, 1, (0..3).map(configured).collect()).await;
+    }
+    commit(store, part).await;
+    finish(store, 1).await;
     assert_eq!(retire(store, 9, false).await, Err(Code::NotFound));
     assert_eq!(retire(store, 2, false).await, Err(Code::SecretPinned));
     assert_eq!(store.secret_use(name(), 2).await.unwrap().devices, 3);
