@@ -105,12 +105,15 @@ impl Members {
                 }
             }
         }
-        listing.finish()?;
         let Sums {
             updated,
             unchanged,
             failed,
         } = sums;
+        // People are shown those that failed; where none did, the sums say all.
+        if failed > 0 || session.format != Format::Table {
+            listing.finish()?;
+        }
         session.note(&format!(
             "{group}: {updated} updated, {unchanged} unchanged, {failed} failed"
         ));
