@@ -225,7 +225,7 @@ impl<R: Registry, S: AsyncRead + AsyncWrite + Unpin> Session<'_, R, S> {
 
     async fn heard_packet(&mut self, packet: Packet) -> Result<(), End> {
         match packet {
-            Packet::Publish(publish) => self.publish(publish).await,
+            Packet::Publish(publish) => Box::pin(self.publish(publish)).await,
             Packet::Subscribe(subscribe) => self.subscribe(&subscribe).await,
             Packet::Unsubscribe(unsubscribe) => self.unsubscribe(&unsubscribe).await,
             Packet::PubAck(id) => {
@@ -342,7 +342,8 @@ impl<R: Registry, S: AsyncRead + AsyncWrite + Unpin> Session<'_, R, S> {
                 (Channel::Desired | Channel::Sealed, ..) if !self.has_ended() => {}
                 _ => continue,
             }
-            match self.ask(self.fetched(key)).await? {
+            // A session is idle nearly always, and is not to hold room for what it does now and then.
+            match self.ask(Box::pin(self.fetched(key))).await? {
                 Ok(Some(envelope)) => {
                     // As long as the client takes to read it.
                     let _room = self.ask(self.parts.outbound.extend(None, envelope.len())).await?;
