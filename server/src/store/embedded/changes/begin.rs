@@ -1,7 +1,8 @@
 //! Devices whose turn has come become what their change wants.
 
 use super::{
-    book::{self, Book, hold, others, place},
+    book::{self, Book, hold, place},
+    sheaf::{Sheaf, Stands, seen, stands},
     zoned,
 };
 use crate::{
@@ -9,9 +10,8 @@ use crate::{
         Began, StoreError,
         embedded::{
             Store,
-            changes::turn::{Made, Seen, Turn},
-            devices::{is_staying, live_on},
-            index::{self, Replaced},
+            changes::turn::{Seen, Turn},
+            index,
             record::Record as _,
             tables::{DEVICES, TARGETS, ZONED},
             txn::Txn,
@@ -20,10 +20,10 @@ use crate::{
     zone,
 };
 use muster_domain::{
-    Refusal, Timestamp,
+    Timestamp,
     audit::{Action as Audited, Actor, Event},
     change::{Action, ChangeRecord, Next, Skipped, Standing, Target, TargetState, can_prove},
-    device::{Device, LifecycleState},
+    device::Device,
     ids::{ChangeId, DeviceId},
     names::SiteCode,
 };
@@ -138,94 +138,6 @@ impl Room {
     }
 }
 
-/// The device of that id.
-pub(super) fn seen(
-    devices: &impl ReadableTable<u128, &'static [u8]>,
-    id: u128,
-) -> Result<Option<Seen>, StoreError> {
-    devices.get(id)?.as_ref().map(Seen::from_guard).transpose()
-}
-
-/// Where a device is that a turn was made for.
-pub(super) enum Stands<'t> {
-    /// It is as it was.
-    Still(&'t Device),
-    /// It is something else now.
-    Moved,
-    /// It is not registered any more.
-    Gone,
-}
-
-/// Whether a turn still fits.
-pub(super) fn stands<'t>(txn: &Txn<'_>, turn: &'t Turn) -> Result<Stands<'t>, StoreError> {
-    let record = txn.tables().devices.get(turn.target.device.as_u128())?;
-    Ok(match (record, &turn.seen) {
-        (None, _) => Stands::Gone,
-        (Some(record), Some(seen)) if record.value() == seen.record => Stands::Still(&seen.device),
-        (Some(_), _) => Stands::Moved,
-    })
-}
-
-/// What a part of a change comes to, gathered so that each table is written in the order of its keys.
-#[derive(Default)]
-pub(super) struct Sheaf<'t> {
-    targets: Vec<(&'t Target, Target)>,
-    devices: Vec<(&'t Device, &'t Made)>,
-    told: Vec<DeviceId>,
-}
-
-impl<'t> Sheaf<'t> {
-    /// A target moved; its device was changed too, or was not.
-    pub(super) fn add(&mut self, before: &'t Target, after: Target, changed: bool) {
-        self.told.extend(changed.then_some(after.device));
-        self.targets.push((before, after));
-    }
-
-    /// A device becomes what was made of it; under which generation.
-    pub(super) fn put(
-        &mut self,
-        txn: &mut Txn<'_>,
-        id: ChangeId,
-        before: &'t Device,
-        made: &'t Made,
-        now: Timestamp,
-    ) -> Result<u64, StoreError> {
-        let (name, generation) = (made.device.name(), made.device.target.generation);
-        let event = |what| Event::new(now, Actor::System, what, name).with("change", id);
-        txn.audit(&match made.is_told {
-            true => event(Audited::DeviceRetargeted).with("generation", generation),
-            false => event(Audited::DeviceUpdated),
-        })?;
-        self.devices.push((before, made));
-        Ok(generation)
-    }
-
-    /// Writes all of it, with the change.
-    pub(super) fn close(
-        mut self,
-        txn: &mut Txn<'_>,
-        mut book: Book,
-        id: ChangeId,
-    ) -> Result<Began, StoreError> {
-        let moved = u32::try_from(self.targets.len()).unwrap_or(u32::MAX);
-        if moved > 0 {
-            self.devices.sort_unstable_by_key(|(before, _)| before.id);
-            let devices: Vec<Replaced<'_>> = self
-                .devices
-                .iter()
-                .map(|(before, made)| (*before, &made.device, made.record.as_slice()))
-                .collect();
-            index::replace_all(txn, &devices)?;
-            book.replaced(txn, id, &self.targets)?;
-            book.close(txn)?;
-        }
-        Ok(Began {
-            devices: self.told,
-            moved,
-        })
-    }
-}
-
 fn begin(txn: &mut Txn<'_>, id: ChangeId, turns: &[Turn], now: Timestamp) -> Result<Began, StoreError> {
     let mut book = Book::default();
     let mut sheaf = Sheaf::default();
@@ -273,17 +185,10 @@ fn begun<'t>(
         };
         Ok(Some((after, false)))
     };
-    let device = match stands(txn, turn)? {
-        Stands::Still(device) => Some(device),
-        Stands::Moved => None,
-        Stands::Gone => return left(Skipped::Unfit("it is not registered any more".into())),
-    };
-    let (others, is_held) = others(&txn.tables().holders, target.device, action.facets(), id)?;
-    if let Some((other, ..)) = others.first() {
-        return left(Skipped::Taken(*other));
-    }
-    let Some(device) = device else {
-        return Ok(None);
+    let (device, is_held) = match stands(txn, turn, action.facets(), id)? {
+        Stands::Still(device, is_held) => (device, is_held),
+        Stands::Moved => return Ok(None),
+        Stands::Left(why) => return left(why),
     };
     // One that is tried again is so already, and is sent it anew.
     let is_first = target.state == TargetState::Waiting { reached: None };
@@ -314,7 +219,13 @@ fn begun<'t>(
     if !is_held {
         hold(txn, id, action.facets(), target)?;
     }
-    let generation = match make(txn, sheaf, id, action, device, turn, now)? {
+    let transition = action.transition();
+    let made = match sheaf.step(txn, id, transition, device, turn, now)? {
+        Ok(Some(generation)) => Ok(generation),
+        Ok(None) => renew(txn, id, device, now)?,
+        Err(why) => Err(why),
+    };
+    let generation = match made {
         Ok(generation) => generation,
         Err(why) => return left(Skipped::Unfit(why)),
     };
@@ -324,39 +235,6 @@ fn begun<'t>(
         ..target.clone()
     };
     Ok(Some((after, true)))
-}
-
-/// Makes of a device what the change wants, and says under which generation; or why not.
-fn make<'t>(
-    txn: &mut Txn<'_>,
-    sheaf: &mut Sheaf<'t>,
-    id: ChangeId,
-    action: &Action,
-    device: &'t Device,
-    turn: &'t Turn,
-    now: Timestamp,
-) -> Result<Result<u64, String>, StoreError> {
-    if let Some(transition) = action.transition() {
-        let stepped = live_on(txn, device, &transition, &Actor::System, Some(id), now)?;
-        let generation = stepped.map(|after| after.target.generation);
-        return Ok(generation.map_err(|refusal| refusal.message));
-    }
-    if let Err(why) = fit(txn, device)? {
-        return Ok(Err(why));
-    }
-    match (&turn.made, &turn.content) {
-        (Some(made), _) => sheaf.put(txn, id, device, made, now).map(Ok),
-        (None, Err(why)) => Ok(Err(why.clone())),
-        (None, Ok(_)) => renew(txn, id, device, now),
-    }
-}
-
-/// Whether anything may be changed of a device at all.
-pub(super) fn fit(txn: &Txn<'_>, device: &Device) -> Result<Result<(), String>, StoreError> {
-    if device.lifecycle.state() == LifecycleState::Retired {
-        return Ok(Err("it is retired".into()));
-    }
-    Ok(is_staying(txn, device)?.map_err(|Refusal { message, .. }| message))
 }
 
 /// Asks for another certificate, at once.

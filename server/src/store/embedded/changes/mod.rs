@@ -15,6 +15,7 @@ mod listing;
 mod plan;
 mod reserve;
 mod revert;
+mod sheaf;
 mod step;
 mod turn;
 mod zoned;

@@ -1,15 +1,15 @@
 //! Devices get back what they had before a change.
 
 use super::{
-    begin::{Sheaf, Stands, fit, range, seen, stands},
-    book::{Book, hold, others, place},
+    begin::range,
+    book::{Book, hold, place},
+    sheaf::{Sheaf, Stands, seen, stands},
 };
 use crate::store::{
     Began, StoreError,
     embedded::{
         Store,
         changes::turn::{Seen, Turn},
-        devices::live_on,
         record::Record as _,
         tables::{DEVICES, TARGETS},
         txn::Txn,
@@ -17,9 +17,7 @@ use crate::store::{
 };
 use muster_domain::{
     Timestamp,
-    audit::Actor,
     change::{Action, ChangeRecord, Next, Skipped, Standing, Target, TargetState},
-    device::Device,
     ids::ChangeId,
 };
 use redb::ReadableTable as _;
@@ -105,51 +103,23 @@ fn reverted<'t>(
 ) -> Result<Option<(TargetState, bool)>, StoreError> {
     let target = &turn.target;
     let left = |why| Ok(Some((target.state.clone().left(why, now), false)));
-    let device = match stands(txn, turn)? {
-        Stands::Still(device) => Some(device),
-        Stands::Moved => None,
-        Stands::Gone => return left(Skipped::Unfit("it is not registered any more".into())),
-    };
-    let (others, is_held) = others(&txn.tables().holders, target.device, action.facets(), id)?;
-    if let Some((other, ..)) = others.first() {
-        return left(Skipped::Taken(*other));
-    }
-    let Some(device) = device else {
-        return Ok(None);
+    let (device, is_held) = match stands(txn, turn, action.facets(), id)? {
+        Stands::Still(device, is_held) => (device, is_held),
+        Stands::Moved => return Ok(None),
+        Stands::Left(why) => return left(why),
     };
     if !is_held {
         hold(txn, id, action.facets(), target)?;
     }
     let content = turn.content.as_ref();
     let wants_proof = content.is_ok_and(|content| action.wants_proof_of(device, content));
-    match give_back(txn, sheaf, id, device, turn, now)? {
-        Ok(generation) => {
+    let transition = target.former.transition();
+    match sheaf.step(txn, id, transition, device, turn, now)? {
+        Ok(Some(generation)) => {
             let state = target.state.clone().reverting(generation, wants_proof, now);
             Ok(Some((state, true)))
         }
+        Ok(None) => left(Skipped::Unfit("what it had does not come back".into())),
         Err(why) => left(Skipped::Unfit(why)),
-    }
-}
-
-fn give_back<'t>(
-    txn: &mut Txn<'_>,
-    sheaf: &mut Sheaf<'t>,
-    id: ChangeId,
-    device: &'t Device,
-    turn: &'t Turn,
-    now: Timestamp,
-) -> Result<Result<u64, String>, StoreError> {
-    if let Some(transition) = turn.target.former.transition() {
-        let stepped = live_on(txn, device, &transition, &Actor::System, Some(id), now)?;
-        let generation = stepped.map(|after| after.target.generation);
-        return Ok(generation.map_err(|refusal| refusal.message));
-    }
-    if let Err(why) = fit(txn, device)? {
-        return Ok(Err(why));
-    }
-    match (&turn.made, &turn.content) {
-        (Some(made), _) => sheaf.put(txn, id, device, made, now).map(Ok),
-        (None, Err(why)) => Ok(Err(why.clone())),
-        (None, Ok(_)) => Ok(Err("what it had does not come back".into())),
     }
 }
