@@ -2,6 +2,7 @@
 
 use super::{
     super::{OrFault as _, Service},
+    perform::Broken,
     plan::{PAGE, SCANNED, filter},
 };
 use crate::{
@@ -68,6 +69,14 @@ impl Lookout {
     }
 }
 
+impl Lookout {
+    /// Whom a change lacks because of a fault is found by another look at all.
+    fn fail(&mut self, change: ChangeId, failure: Failure, broken: &mut Broken) {
+        self.looks.remove(&change);
+        broken.insert(change, failure);
+    }
+}
+
 impl Open {
     /// None where nobody may join, or where a group of its filters is no more.
     fn of(record: &ChangeRecord, catalog: &Catalog) -> Option<Self> {
@@ -83,15 +92,20 @@ impl Open {
 
 impl Service {
     /// Lets devices join that match only now: those that changed, and of each change one more part of all. Whether there are more
-    /// parts to look at.
+    /// parts to look at. A change with a fault is among the broken ones then, and looks at all devices anew when it is none any more.
+    ///
+    /// # Errors
+    /// Faults that are of no one change.
     pub(super) async fn let_late_join(
         &self,
         lookout: &mut Lookout,
         open: &[ChangeRecord],
+        broken: &mut Broken,
     ) -> Result<bool, Failure> {
         let catalog = self.store.catalog();
         let open: Vec<_> = open
             .iter()
+            .filter(|record| !broken.contains_key(&record.change.id))
             .filter_map(|record| Open::of(record, &catalog))
             .collect();
         if open.is_empty() {
@@ -104,24 +118,38 @@ impl Service {
             .retain(|id, _| open.iter().any(|open| open.change.id == *id));
         for part in changed.chunks(PAGE) {
             let found = self.store.devices_of(part.to_vec()).await;
-            let found = found.or_fault("load devices")?;
+            let found = found
+                .or_fault("load devices")
+                .inspect_err(|_| lookout.looks.clear())?;
             let found: Vec<_> = found.into_iter().filter_map(|(_, device)| device).collect();
-            for open in &open {
+            let fit = open.iter().filter(|open| !broken.contains_key(&open.change.id));
+            for open in fit.collect::<Vec<_>>() {
                 let matches = |device: &&Device| {
                     open.filter
                         .as_ref()
                         .is_none_or(|filter| evaluate(filter, *device))
                 };
                 let matching = found.iter().filter(matches).cloned().collect();
-                self.join(&open.change, &catalog, matching).await?;
+                if let Err(failure) = self.join(&open.change, &catalog, matching).await {
+                    lookout.fail(open.change.id, failure, broken);
+                }
             }
         }
         let mut is_more = false;
         for open in open {
-            let look = lookout.looks.entry(open.change.id).or_insert(Look::Behind(None));
-            if let Look::Behind(after) = *look {
-                *look = self.look_on(open, &catalog, after).await?;
-                is_more |= matches!(look, Look::Behind(_));
+            let id = open.change.id;
+            if broken.contains_key(&id) {
+                continue;
+            }
+            let Look::Behind(after) = *lookout.looks.entry(id).or_insert(Look::Behind(None)) else {
+                continue;
+            };
+            match self.look_on(open, &catalog, after).await {
+                Ok(look) => {
+                    is_more |= matches!(look, Look::Behind(_));
+                    lookout.looks.insert(id, look);
+                }
+                Err(failure) => lookout.fail(id, failure, broken),
             }
         }
         Ok(is_more)
