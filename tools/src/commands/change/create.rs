@@ -3,7 +3,7 @@
 use super::{Changes, list::DeviceFile};
 use crate::{
     cli::Session,
-    commands::{import::Ttl, resource, with_caret},
+    commands::{device::Moment, import::Ttl, resource, with_caret},
     failure::Failure,
 };
 use clap::{Args, ValueEnum};
@@ -116,9 +116,9 @@ pub(crate) struct StrategyArgs {
     /// Targets that match this filter come before all others, in a stage of their own, such as 'labels.ring = "canary"'.
     #[arg(long, value_name = "FILTER", default_value = "", hide_default_value = true)]
     canary: String,
-    /// Begin nothing before, such as 2027-03-01T22:00:00+01:00.
+    /// Begin nothing before: 2027-03-01T22:00:00+01:00, or a day, which begins at midnight UTC.
     #[arg(long, value_name = "TIME")]
-    start_at: Option<jiff::Timestamp>,
+    start_at: Option<Moment>,
     /// Begin a target only then, by the clock of its site (UTC without one), such as 01:00-05:00 or 'Mon-Fri 22:00-05:00'; several
     /// times for several.
     #[arg(long, value_name = "WINDOW")]
@@ -332,10 +332,7 @@ impl StrategyArgs {
             watch_seconds: Some(self.watch_for),
             on_halt: on_halt.into(),
             away_limit_seconds: Some(self.away_limit),
-            start_time: self.start_at.map(|at| prost_types::Timestamp {
-                seconds: at.as_second(),
-                nanos: 0,
-            }),
+            start_time: self.start_at.map(Into::into),
             windows: self.window,
             canary: self.canary,
             repairs: self.repair,
