@@ -182,9 +182,12 @@ pub struct Event {
     pub detail: BTreeMap<String, String>,
 }
 
+/// An event as it is written, but for its place in the log: made before the one transaction that knows that.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Draft(String);
+
 #[derive(Serialize)]
 struct Leaf<'a> {
-    index: u64,
     at_millis: u64,
     actor: &'a Actor,
     action: Action,
@@ -224,8 +227,12 @@ impl Event {
 
     /// The event in its place in the log.
     pub fn entry(&self, index: u64) -> Entry {
+        self.draft().entry(index)
+    }
+
+    /// The event as it is written.
+    pub fn draft(&self) -> Draft {
         let leaf = Leaf {
-            index,
             at_millis: self.at.millis(),
             actor: &self.actor,
             action: self.action,
@@ -237,6 +244,15 @@ impl Event {
             reason = "strings, numbers and string maps always serialise"
         )]
         let leaf = serde_json::to_string(&leaf).expect("plain data");
+        Draft(leaf)
+    }
+}
+
+impl Draft {
+    /// The event in its place in the log, which comes first in the text.
+    pub fn entry(&self, index: u64) -> Entry {
+        let members = self.0.strip_prefix('{').unwrap_or(&self.0);
+        let leaf = format!("{{\"index\":{index},{members}");
         Entry {
             index,
             hash: leaf_hash(&leaf),

@@ -76,7 +76,7 @@ macro_rules! id {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                encode(self.0).iter().try_for_each(|&byte| fmt::Write::write_char(f, char::from(byte)))
+                f.write_str(core::str::from_utf8(&encode(self.0)).unwrap_or_default())
             }
         }
 

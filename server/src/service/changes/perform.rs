@@ -136,8 +136,8 @@ impl Service {
             .next_turns(record.clone(), stage, most, behind, now)
             .await;
         let found = found.or_fault("look for targets")?;
-        self.turns(Goal::Action(record.change.action.clone()), found)
-            .await
+        let goal = Goal::Action(record.change.action.clone());
+        self.turns(record.change.id, goal, found).await
     }
 
     async fn revert(&self, id: ChangeId) -> Result<bool, Failure> {
@@ -145,7 +145,7 @@ impl Service {
         let action = record.change.action.clone();
         let found = self.store.next_reverts(record, AT_ONCE).await;
         let turns = self
-            .turns(Goal::Former, found.or_fault("look for targets")?)
+            .turns(id, Goal::Former, found.or_fault("look for targets")?)
             .await?;
         let reverted = self.store.revert_targets(id, turns, self.clock.now()).await;
         let Began { devices, moved } = reverted.or_fault("give devices back what they had")?;

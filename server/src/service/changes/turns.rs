@@ -11,6 +11,7 @@ use muster_domain::{
     change::{Action, Target},
     desired::Digests,
     device::Device,
+    ids::ChangeId,
 };
 use std::sync::Arc;
 
@@ -34,9 +35,10 @@ impl Goal {
 }
 
 impl Service {
-    /// Renders what these targets are to become, on two threads.
+    /// Renders what these targets of a change are to become, on two threads.
     pub(super) async fn turns(
         &self,
+        change: ChangeId,
         goal: Goal,
         mut found: Vec<(Target, Option<Seen>)>,
     ) -> Result<Vec<Turn>, Failure> {
@@ -45,7 +47,7 @@ impl Service {
         let half = |part| {
             let (catalog, goal) = (Arc::clone(&catalog), goal.clone());
             blocking("render what a change wants", move || {
-                rendered(&catalog, &goal, part, now)
+                rendered(&catalog, change, &goal, part, now)
             })
         };
         let (turns, more) = tokio::try_join!(half(found), half(rest))?;
@@ -58,6 +60,7 @@ impl Service {
 
 fn rendered(
     catalog: &Catalog,
+    change: ChangeId,
     goal: &Goal,
     part: Vec<(Target, Option<Seen>)>,
     now: Timestamp,
@@ -77,7 +80,7 @@ fn rendered(
             }
             Goal::Action(_) | Goal::Former => None,
         };
-        Turn::new(target, seen, pinned, content, becomes, now)
+        Turn::new(change, target, seen, pinned, content, becomes, now)
     };
     part.into_iter().map(turn).collect()
 }

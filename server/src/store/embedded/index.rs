@@ -304,6 +304,59 @@ where
     Ok(())
 }
 
+/// Removes entries by keys in ascending order; one that is not there is as good as removed. A run of keys that are neighbours in the
+/// table is cut out of it as a whole.
+pub(super) fn remove_sorted<'a, K, V>(
+    table: &mut Table<'_, K, V>,
+    keys: &'a [K::SelfType<'a>],
+) -> Result<(), StoreError>
+where
+    K: Key + 'static,
+    V: Value + 'static,
+{
+    let mut rest = keys;
+    while !rest.is_empty() {
+        let length = match rest.len() {
+            ..SHORT_RUN => 0,
+            _ => run(table, rest)?,
+        };
+        match &rest[..length] {
+            [first, .., last] if length >= SHORT_RUN => {
+                table.retain_in::<K::SelfType<'a>, _>(first..=last, |_, _| false)?;
+                rest = &rest[length..];
+            }
+            _ => {
+                let (stretch, behind) = rest.split_at(STRETCH.min(rest.len()));
+                for key in stretch {
+                    table.remove(key)?;
+                }
+                rest = behind;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// How many of these keys follow one another in the table, from the first one on.
+fn run<'a, K, V>(table: &Table<'_, K, V>, keys: &'a [K::SelfType<'a>]) -> Result<usize, StoreError>
+where
+    K: Key + 'static,
+    V: Value + 'static,
+{
+    let Some(first) = keys.first() else { return Ok(0) };
+    let mut entries = table.range::<K::SelfType<'a>>(first..)?;
+    for (length, key) in keys.iter().enumerate() {
+        let Some((found, _)) = entries.next().transpose()? else {
+            return Ok(length);
+        };
+        let order = K::compare(K::as_bytes(&found.value()).as_ref(), K::as_bytes(key).as_ref());
+        if order.is_ne() {
+            return Ok(length);
+        }
+    }
+    Ok(keys.len())
+}
+
 /// Inserts entries up to the next key that the table has already; says how many.
 fn insert_run<'a, K, V>(
     table: &mut Table<'_, K, V>,

@@ -1,9 +1,9 @@
 //! One write transaction, shared by the commands of a group.
 
-use super::{counts::Deltas, live::Live, record::Record as _, tables::Tables};
+use super::{counts::Deltas, index::insert_sorted, live::Live, record::Record as _, tables::Tables};
 use crate::store::StoreError;
 use muster_domain::{
-    audit::{Entry, Event},
+    audit::{Draft, Entry, Event},
     catalog::Catalog,
 };
 use redb::{Database, ReadableTableMetadata as _, WriteTransaction};
@@ -83,6 +83,20 @@ impl<'t> Txn<'t> {
             .insert(entry.index, entry.encode()?.as_slice())?;
         self.audit_size += 1;
         Ok(entry)
+    }
+
+    /// Appends many entries, in their order.
+    pub(super) fn audit_all(&mut self, drafts: &[&Draft]) -> Result<(), StoreError> {
+        let mut entries = Vec::with_capacity(drafts.len());
+        for (index, draft) in (self.audit_size..).zip(drafts) {
+            entries.push((index, draft.entry(index).encode()?));
+        }
+        self.audit_size += u64::try_from(entries.len()).unwrap_or_default();
+        let entries: Vec<_> = entries
+            .iter()
+            .map(|(index, record)| (*index, record.as_slice()))
+            .collect();
+        insert_sorted("audit", &mut self.write().audit, &entries)
     }
 
     pub(super) fn replace_catalog(&mut self, catalog: Catalog) {

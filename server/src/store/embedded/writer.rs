@@ -65,9 +65,13 @@ where
     }
 
     fn answer(self: Box<Self>) {
-        let result = self.result.ok_or(StoreError::Panicked);
+        let Self {
+            run, result, caller, ..
+        } = *self;
+        // Before the caller goes on: what it lent is its own again.
+        drop(run);
         // A caller that went away has its durable result in the store.
-        drop(self.caller.send(result));
+        drop(caller.send(result.ok_or(StoreError::Panicked)));
     }
 
     fn fail(self: Box<Self>, error: StoreError) {

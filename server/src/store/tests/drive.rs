@@ -146,6 +146,7 @@ pub(super) async fn started(store: &Store, change: Change, devices: &[DeviceId])
 
 pub(super) async fn turns(
     store: &Store,
+    id: ChangeId,
     found: Vec<(Target, Option<Seen>)>,
     facets: &[Facet],
     pins: impl Fn(&Target, &Device) -> Option<Device>,
@@ -160,7 +161,7 @@ pub(super) async fn turns(
             (None, _) => Err("gone".to_owned()),
         };
         let becomes = target.becomes.map(|_| digests.part(facets));
-        Turn::new(target, seen, pinned, content, becomes, at(5)).unwrap()
+        Turn::new(id, target, seen, pinned, content, becomes, at(5)).unwrap()
     };
     found.into_iter().map(turn).collect()
 }
@@ -179,12 +180,12 @@ pub(super) async fn step(store: &Store, id: ChangeId, now: Timestamp) -> bool {
             let action = record.change.action.clone();
             let most = usize::try_from(most).unwrap();
             let found = store.next_turns(record, stage, most, None, now).await.unwrap();
-            let turns = turns(store, found, action.facets(), |_, device| action.pins(device)).await;
+            let turns = turns(store, id, found, action.facets(), |_, device| action.pins(device)).await;
             store.begin_targets(id, turns, now).await.unwrap()
         }
         Advance::Revert => {
             let found = store.next_reverts(record().await, 1000).await.unwrap();
-            let turns = turns(store, found, &[], |target, device| target.former.pins(device)).await;
+            let turns = turns(store, id, found, &[], |target, device| target.former.pins(device)).await;
             store.revert_targets(id, turns, now).await.unwrap()
         }
     };

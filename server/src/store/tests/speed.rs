@@ -195,7 +195,10 @@ async fn targets_of_a_change() {
         let action = record.change.action.clone();
         let most = usize::try_from(most).unwrap();
         let found = store.next_turns(record, 0, most, None, at(200)).await.unwrap();
-        let turns = turns(&store, found, action.facets(), |_, device| action.pins(device)).await;
+        let turns = turns(&store, id, found, action.facets(), |_, device| {
+            action.pins(device)
+        })
+        .await;
         rendering += start.elapsed();
         let start = Instant::now();
         store.begin_targets(id, turns, at(4)).await.unwrap();

@@ -1,7 +1,7 @@
 //! Devices whose turn has come become what their change wants.
 
 use super::{
-    book::{self, Book, hold, place},
+    book::{self, Book, hold},
     sheaf::{Sheaf, Stands, seen, stands},
     zoned,
 };
@@ -89,7 +89,7 @@ impl Store {
         turns: Vec<Turn>,
         now: Timestamp,
     ) -> Result<Began, StoreError> {
-        self.write_rows(turns.len(), move |txn| begin(txn, id, &turns, now))
+        self.write_turns(turns, move |txn, turns| begin(txn, id, turns, now))
             .await
     }
 }
@@ -152,10 +152,7 @@ fn begin(txn: &mut Txn<'_>, id: ChangeId, turns: &[Turn], now: Timestamp) -> Res
     let (open, mut sent) = (record.change.begins(), 0);
     for turn in turns.iter().take(usize::try_from(most).unwrap_or(usize::MAX)) {
         let target = &turn.target;
-        if open.is_none_or(|open| open < target.stage)
-            || !zones.admits(target.zone)
-            || txn.tables().targets.get(place(id, target))?.is_none()
-        {
+        if open.is_none_or(|open| open < target.stage) || !zones.admits(target.zone) {
             continue;
         }
         if let Some((after, changed)) = begun(txn, &mut sheaf, id, &action, turn, now)? {

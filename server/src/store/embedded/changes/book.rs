@@ -4,7 +4,7 @@ use super::zoned;
 use crate::store::{
     StoreError,
     embedded::{
-        index::insert_sorted,
+        index::{insert_sorted, remove_sorted},
         record::{Record as _, load},
         tables::Tables,
         txn::Txn,
@@ -83,25 +83,51 @@ pub(super) fn holder(
 /// A change that was last about a device, with stage and standing of its target there.
 type Held = (ChangeId, u16, u8);
 
-/// The other changes that were last about any of these facets of a device, each once, with the places of their targets; and whether
-/// `change` holds all of them.
+/// The other changes that were last about any of these facets of a device, each once, with the places of their targets.
 pub(super) fn others(
     table: &impl ReadableTable<(u128, u8), (u128, u16, u8)>,
     device: DeviceId,
     facets: &[Facet],
     change: ChangeId,
-) -> Result<(Vec<Held>, bool), StoreError> {
-    let (mut others, mut is_held) = (Vec::new(), true);
+) -> Result<Vec<Held>, StoreError> {
+    let mut others = Vec::new();
     for facet in facets {
         let held = holder(table, device, *facet)?;
-        is_held &= held.is_some_and(|(holder, ..)| holder == change);
         if let Some(other) = held.filter(|(holder, ..)| *holder != change)
             && !others.contains(&other)
         {
             others.push(other);
         }
     }
-    Ok((others, is_held))
+    Ok(others)
+}
+
+/// Who holds the device of a target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Holding {
+    /// The change does, for this target of it.
+    Here,
+    /// Nobody does, of some facet at least, or not for what this target was.
+    Free,
+    /// This other change does.
+    Other(ChangeId),
+}
+
+/// Who holds the device of a target, as of all these facets.
+pub(super) fn holding(
+    table: &impl ReadableTable<(u128, u8), (u128, u16, u8)>,
+    facets: &[Facet],
+    (change, stage, standing, device): (u128, u16, u8, u128),
+) -> Result<Holding, StoreError> {
+    let mut holding = Holding::Here;
+    for facet in facets {
+        match holder(table, DeviceId::from_u128(device), *facet)? {
+            Some((other, ..)) if other.as_u128() != change => return Ok(Holding::Other(other)),
+            Some((_, at, standing_there)) if (at, standing_there) == (stage, standing) => {}
+            Some(_) | None => holding = Holding::Free,
+        }
+    }
+    Ok(holding)
 }
 
 /// Takes a device that no change is about any more.
@@ -249,9 +275,7 @@ fn replace_targets(
         }
     }
     old.sort_unstable();
-    for place in old {
-        tables.targets.remove(place)?;
-    }
+    remove_sorted(&mut tables.targets, &old)?;
     new.sort_unstable_by_key(|(place, _)| *place);
     let new: Vec<_> = new
         .iter()
@@ -267,11 +291,10 @@ fn replace_dues(
 ) -> Result<(), StoreError> {
     let id = record.change.id.as_u128();
     let key = |at: Timestamp, target: &Target| (at.millis(), id, target.device.as_u128());
-    for (before, _) in moves {
-        if let Some(at) = due(record, before) {
-            tables.dues.remove(key(at, before))?;
-        }
-    }
+    let former = |(before, _): &(&Target, Target)| due(record, before).map(|at| key(at, before));
+    let mut former: Vec<_> = moves.iter().filter_map(former).collect();
+    former.sort_unstable();
+    remove_sorted(&mut tables.dues, &former)?;
     let due = |(_, after): &(&Target, Target)| {
         let standing = standing_key(after.state.standing());
         due(record, after).map(|at| (key(at, after), (after.stage, standing)))
@@ -289,16 +312,19 @@ fn replace_holder(
     after: &Target,
 ) -> Result<(), StoreError> {
     let key = (after.device.as_u128(), facet_key(facet));
-    let held = tables.holders.get(key)?.map(|held| held.value());
     let (was, is) = (place(change, before), place(change, after));
-    if held != Some((was.0, was.1, was.2)) {
+    let Some(mut held) = tables.holders.get_mut(key)? else {
+        return Ok(());
+    };
+    if held.value() != (was.0, was.1, was.2) {
         return Ok(());
     }
     // What is left out is anybody's.
     if after.state.standing() == Standing::Skipped {
+        drop(held);
         tables.holders.remove(key)?;
     } else {
-        tables.holders.insert(key, (is.0, is.1, is.2))?;
+        held.insert((is.0, is.1, is.2))?;
     }
     Ok(())
 }

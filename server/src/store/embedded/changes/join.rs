@@ -65,7 +65,7 @@ fn joined(
         return Ok(());
     }
     let (facets, priority) = (record.change.action.facets(), record.change.priority);
-    let (others, _) = book::others(&txn.tables().holders, device.id, facets, id)?;
+    let others = book::others(&txn.tables().holders, device.id, facets, id)?;
     for (other, ..) in &others {
         if !gives_way(book.record(txn.tables(), *other)?, priority) {
             return Ok(());

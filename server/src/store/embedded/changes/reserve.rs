@@ -66,7 +66,7 @@ pub(super) fn take(
 ) -> Result<(), StoreError> {
     let change = &book.record(txn.tables(), id)?.change;
     let (facets, priority) = (change.action.facets(), change.priority);
-    let (others, _) = book::others(&txn.tables().holders, target.device, facets, id)?;
+    let others = book::others(&txn.tables().holders, target.device, facets, id)?;
     for (other, ..) in &others {
         if !gives_way(book.record(txn.tables(), *other)?, priority) {
             let state = target.state.clone().skipped(Skipped::Taken(*other), now);

@@ -2,7 +2,7 @@
 
 use super::{
     begin::range,
-    book::{Book, hold, place},
+    book::{Book, hold},
     sheaf::{Sheaf, Stands, seen, stands},
 };
 use crate::store::{
@@ -20,7 +20,6 @@ use muster_domain::{
     change::{Action, ChangeRecord, Next, Skipped, Standing, Target, TargetState},
     ids::ChangeId,
 };
-use redb::ReadableTable as _;
 
 /// Where targets stand that a rollback has to reach.
 const TOUCHED: [Standing; 5] = [
@@ -63,7 +62,7 @@ impl Store {
         turns: Vec<Turn>,
         now: Timestamp,
     ) -> Result<Began, StoreError> {
-        self.write_rows(turns.len(), move |txn| revert(txn, id, &turns, now))
+        self.write_turns(turns, move |txn, turns| revert(txn, id, turns, now))
             .await
     }
 }
@@ -78,9 +77,6 @@ fn revert(txn: &mut Txn<'_>, id: ChangeId, turns: &[Turn], now: Timestamp) -> Re
     }
     for turn in turns {
         let target = &turn.target;
-        if txn.tables().targets.get(place(id, target))?.is_none() {
-            continue;
-        }
         if let Some((state, changed)) = reverted(txn, &mut sheaf, id, &action, turn, now)? {
             let after = Target {
                 state,

@@ -1,9 +1,10 @@
 //! What a part of a change comes to, forwards or back: whether each turn still fits, and all that is written of those that do.
 
-use super::book::{Book, others};
+use super::book::{Book, Holding, holding, place};
 use crate::store::{
     Began, StoreError,
     embedded::{
+        Store,
         changes::turn::{Made, Seen, Turn},
         devices::{is_staying, live_on},
         index::{self, Replaced},
@@ -12,12 +13,30 @@ use crate::store::{
 };
 use muster_domain::{
     Refusal, Timestamp,
-    audit::{Action as Audited, Actor, Event},
+    audit::Actor,
     change::{Facet, Skipped, Target},
     device::{Device, LifecycleState, Transition},
     ids::{ChangeId, DeviceId},
 };
 use redb::ReadableTable;
+use std::sync::Arc;
+use tokio::task::spawn_blocking;
+
+impl Store {
+    /// Runs a command on turns. The writer only borrows them: to free what thousands of them own takes as long as much of what it does
+    /// with them, and belongs on another thread.
+    pub(super) async fn write_turns(
+        &self,
+        turns: Vec<Turn>,
+        run: impl Fn(&mut Txn<'_>, &[Turn]) -> Result<Began, StoreError> + Send + 'static,
+    ) -> Result<Began, StoreError> {
+        let turns = Arc::new(turns);
+        let lent = Arc::clone(&turns);
+        let began = self.write_rows(turns.len(), move |txn| run(txn, &lent)).await;
+        drop(spawn_blocking(move || drop(turns)));
+        began
+    }
+}
 
 /// The device of that id.
 pub(super) fn seen(
@@ -31,7 +50,7 @@ pub(super) fn seen(
 pub(super) enum Stands<'t> {
     /// It is as it was, and the change holds it or may.
     Still(&'t Device, bool),
-    /// It is something else now: its turn comes again.
+    /// It is something else now, or the target is: its turn comes again.
     Moved,
     /// It is not for this change any more.
     Left(Skipped),
@@ -44,16 +63,22 @@ pub(super) fn stands<'t>(
     facets: &[Facet],
     id: ChangeId,
 ) -> Result<Stands<'t>, StoreError> {
-    let (tables, device) = (txn.tables(), turn.target.device);
-    let Some(record) = tables.devices.get(device.as_u128())? else {
+    let (tables, place) = (txn.tables(), place(id, &turn.target));
+    let holding = holding(&tables.holders, facets, place)?;
+    // Who holds a device points to its target.
+    if holding != Holding::Here && tables.targets.get(place)?.is_none() {
+        return Ok(Stands::Moved);
+    }
+    let Some(record) = tables.devices.get(place.3)? else {
         let why = "it is not registered any more";
         return Ok(Stands::Left(Skipped::Unfit(why.into())));
     };
-    let (others, is_held) = others(&tables.holders, device, facets, id)?;
-    Ok(match (others.first(), &turn.seen) {
-        (Some((other, ..)), _) => Stands::Left(Skipped::Taken(*other)),
-        (None, Some(seen)) if record.value() == seen.record => Stands::Still(&seen.device, is_held),
-        (None, _) => Stands::Moved,
+    Ok(match (holding, &turn.seen) {
+        (Holding::Other(other), _) => Stands::Left(Skipped::Taken(other)),
+        (holding, Some(seen)) if record.value() == seen.record => {
+            Stands::Still(&seen.device, holding == Holding::Here)
+        }
+        (Holding::Here | Holding::Free, _) => Stands::Moved,
     })
 }
 
@@ -80,25 +105,6 @@ impl<'t> Sheaf<'t> {
         self.targets.push((before, after));
     }
 
-    /// A device becomes what was made of it; under which generation.
-    fn put(
-        &mut self,
-        txn: &mut Txn<'_>,
-        id: ChangeId,
-        before: &'t Device,
-        made: &'t Made,
-        now: Timestamp,
-    ) -> Result<u64, StoreError> {
-        let (name, generation) = (made.device.name(), made.device.target.generation);
-        let event = |what| Event::new(now, Actor::System, what, name).with("change", id);
-        txn.audit(&match made.is_told {
-            true => event(Audited::DeviceRetargeted).with("generation", generation),
-            false => event(Audited::DeviceUpdated),
-        })?;
-        self.devices.push((before, made));
-        Ok(generation)
-    }
-
     /// Takes a device where its turn leads, by a step of its life or to what was made for it; under which generation. None where
     /// nothing was made, since its content stays; or why not.
     pub(super) fn step(
@@ -119,7 +125,10 @@ impl<'t> Sheaf<'t> {
             return Ok(Err(why));
         }
         match (&turn.made, &turn.content) {
-            (Some(made), _) => self.put(txn, id, device, made, now).map(|made| Ok(Some(made))),
+            (Some(made), _) => {
+                self.devices.push((device, made));
+                Ok(Ok(Some(made.device.target.generation)))
+            }
             (None, Err(why)) => Ok(Err(why.clone())),
             (None, Ok(_)) => Ok(Ok(None)),
         }
@@ -134,11 +143,13 @@ impl<'t> Sheaf<'t> {
     ) -> Result<Began, StoreError> {
         let moved = u32::try_from(self.targets.len()).unwrap_or(u32::MAX);
         if moved > 0 {
+            let events: Vec<_> = self.devices.iter().map(|(_, made)| &made.event).collect();
+            txn.audit_all(&events)?;
             self.devices.sort_unstable_by_key(|(before, _)| before.id);
             let devices: Vec<Replaced<'_>> = self
                 .devices
                 .iter()
-                .map(|(before, made)| (*before, &made.device, made.record.as_slice()))
+                .map(|(before, made)| (*before, &*made.device, made.record.as_slice()))
                 .collect();
             index::replace_all(txn, &devices)?;
             book.replaced(txn, id, &self.targets)?;

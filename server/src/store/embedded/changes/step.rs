@@ -135,7 +135,7 @@ fn to_retry(txn: &Txn<'_>, record: &ChangeRecord) -> Result<Vec<Target>, StoreEr
             for entry in tables.targets.range(range)?.take(left) {
                 let target = Target::from_guard(entry?.1)?;
                 let facets = change.action.facets();
-                let (others, _) = others(&tables.holders, target.device, facets, change.id)?;
+                let others = others(&tables.holders, target.device, facets, change.id)?;
                 if others.is_empty() {
                     found.push(target);
                 }

@@ -3,17 +3,19 @@
 use crate::store::{StoreError, embedded::record::Record as _};
 use muster_domain::{
     Timestamp,
+    audit::{Action, Actor, Draft, Event},
     change::Target,
     desired::{ContentDigest, PartDigest},
     device::Device,
+    ids::ChangeId,
 };
 use redb::AccessGuard;
 
 /// A device as it was read, and the record that it was read from: who finds the same record again knows that nothing moved.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Seen {
-    /// The device.
-    pub device: Device,
+    /// The device; apart, since thousands of these are moved about at once.
+    pub device: Box<Device>,
     /// Its bytes.
     pub(in crate::store) record: Vec<u8>,
 }
@@ -21,11 +23,10 @@ pub struct Seen {
 /// A device as it is to be, and its record.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::store) struct Made {
-    pub(in crate::store) device: Device,
+    pub(in crate::store) device: Box<Device>,
     pub(in crate::store) record: Vec<u8>,
-    /// It is something else for the device, which must be told. It is not where its content says nothing of what it pins, as of most
-    /// labels: a fleet that is relabelled is not told the same a million times.
-    pub(in crate::store) is_told: bool,
+    /// What the audit log says of it.
+    pub(in crate::store) event: Draft,
 }
 
 /// A target whose turn has come, with what was made for it outside of any transaction.
@@ -44,11 +45,12 @@ pub struct Turn {
 }
 
 impl Turn {
-    /// Of a target and its device; of the device with what it is to pin, if that is another thing, and the digest that has.
+    /// Of a target of a change and its device; of the device with what it is to pin, if that is another thing, and the digest that has.
     ///
     /// # Errors
     /// [`StoreError::Unencodable`].
     pub fn new(
+        change: ChangeId,
         target: Target,
         seen: Option<Seen>,
         pinned: Option<Device>,
@@ -57,7 +59,9 @@ impl Turn {
         now: Timestamp,
     ) -> Result<Self, StoreError> {
         let made = match (&seen, pinned, &content) {
-            (Some(seen), Some(pinned), Ok(digest)) => Some(Made::of(&seen.device, pinned, *digest, now)?),
+            (Some(seen), Some(pinned), Ok(digest)) => {
+                Some(Made::of(change, &seen.device, pinned, *digest, now)?)
+            }
             _ => None,
         };
         Ok(Self {
@@ -74,7 +78,7 @@ impl Seen {
     pub(in crate::store) fn from_guard(guard: &AccessGuard<'_, &'static [u8]>) -> Result<Self, StoreError> {
         let record = guard.value().to_vec();
         Ok(Self {
-            device: Device::decode(&record)?,
+            device: Box::new(Device::decode(&record)?),
             record,
         })
     }
@@ -82,11 +86,14 @@ impl Seen {
 
 impl Made {
     fn of(
+        change: ChangeId,
         before: &Device,
         pinned: Device,
         digest: ContentDigest,
         now: Timestamp,
     ) -> Result<Self, StoreError> {
+        // Where its content says nothing of what it pins, as of most labels, it is nothing else for the device: a fleet that is
+        // relabelled is not told the same a million times.
         let is_quiet = digest == before.target.digest
             && (pinned.labels != before.labels || pinned.position != before.position);
         let device = if is_quiet {
@@ -94,10 +101,17 @@ impl Made {
         } else {
             pinned.retargeted(digest, now)
         };
+        let (name, generation) = (device.name(), device.target.generation);
+        let event = |what| Event::new(now, Actor::System, what, name).with("change", change);
+        let event = if is_quiet {
+            event(Action::DeviceUpdated)
+        } else {
+            event(Action::DeviceRetargeted).with("generation", generation)
+        };
         Ok(Self {
             record: device.encode()?,
-            device,
-            is_told: !is_quiet,
+            device: Box::new(device),
+            event: event.draft(),
         })
     }
 }

@@ -316,7 +316,7 @@ pub(super) async fn a_device_that_moved_on_has_its_turn_again(store: &Store) {
     let record = store.change(id).await.unwrap().unwrap();
     let action = record.change.action.clone();
     let found = store.next_turns(record, 0, 10, None, at(200)).await.unwrap();
-    let turns = turns(store, found, action.facets(), |_, device| action.pins(device)).await;
+    let turns = turns(store, id, found, action.facets(), |_, device| action.pins(device)).await;
     // Meanwhile one is suspended, so what was rendered may be wrong.
     let suspend = DeviceChange {
         transition: Transition::Suspend("lost".to_owned()),
