@@ -1,6 +1,7 @@
 //! The firmware facet: what the policy says of what the device runs, now.
 
 use crate::{
+    authors::Authors,
     clock::Believed,
     disk::{Disk, Place, replace},
 };
@@ -45,7 +46,13 @@ pub(crate) fn reported(running: &Running) -> Option<String> {
 }
 
 /// Evaluates the policy and leaves the decision beside the slots.
-pub(crate) fn assess(disk: &dyn Disk, desired: &Desired, running: Running, now: Believed) -> Assessment {
+pub(crate) fn assess(
+    disk: &dyn Disk,
+    desired: &Desired,
+    authors: &Authors,
+    running: Running,
+    now: Believed,
+) -> Assessment {
     let Some(firmware) = &desired.firmware else {
         let state = written(disk.remove(&place()), FacetState::Applied);
         return Assessment {
@@ -66,7 +73,7 @@ pub(crate) fn assess(disk: &dyn Disk, desired: &Desired, running: Running, now: 
         utc_offset: offset.and_then(|seconds| UtcOffset::from_seconds(seconds).ok()),
     };
     let moment = Timestamp::from_unix_seconds(i64::try_from(now.seconds()).unwrap_or(i64::MAX));
-    let evaluation = evaluate(&firmware.policy, &facts, moment);
+    let evaluation = authors.judge(&firmware.policy, evaluate(&firmware.policy, &facts, moment));
     let file = DecisionFile {
         policy: &firmware.name,
         revision: firmware.revision,

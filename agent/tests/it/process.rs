@@ -154,6 +154,16 @@ async fn exit_codes_are_as_documented() {
     replace(&device.path("root.pem"), "no certificate");
     check(&["--config", config], 3, "no certificate in the file of roots").await;
     replace(&device.path("root.pem"), &registry.root_pem());
+    let settings = fs::read_to_string(config).unwrap();
+    let keys = format!("firmware_keys = [{:?}]\n{settings}", device.path("root.pem"));
+    replace(&device.path("agent.toml"), &keys);
+    check(
+        &["check", "--config", config],
+        3,
+        "root.pem: not a public key in PEM",
+    )
+    .await;
+    replace(&device.path("agent.toml"), &settings);
     fs::remove_file(device.path("code")).unwrap();
     check(&["--config", config], 3, "cannot read the activation code").await;
     replace(&device.path("agent.toml"), "server = 1\nsreial = \"x\"\n");
