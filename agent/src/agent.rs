@@ -1,6 +1,7 @@
 //! An agent as a library: open it, listen to it, run it.
 
 use crate::{
+    apply,
     authors::{AuthorError, Authors},
     clock::Clock,
     config::Settings,
@@ -164,7 +165,9 @@ impl Agent {
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), AgentError> {
         let (state, code) = (Arc::clone(&self.state), self.settings.code().clone());
         let claimed = self.identity.is_some();
+        let unproven = self.ledger.desired().is_none().then(|| Arc::clone(&self.target));
         let made = tokio::task::spawn_blocking(move || {
+            unproven.map_or(Ok(()), |target| apply::withdraw(&*target))?;
             if claimed {
                 // A power loss may have come between the identity and this.
                 enroll::wipe(&code);

@@ -4,6 +4,7 @@ use crate::{
     authors::Authors,
     clock::Believed,
     disk::{Disk, Place, replace},
+    record::StateError,
 };
 use muster_firmware_policy::{Decision, Evaluation, Facts, Running, Timestamp, UtcOffset, evaluate};
 use muster_proto::payload::{Desired, FacetState};
@@ -87,6 +88,14 @@ pub(crate) fn assess(
         state,
         again_in: boundary(&evaluation, moment),
     }
+}
+
+/// Takes back what was decided before this start, where nothing is believed any more by which it could be judged again: no installer
+/// is to follow it.
+pub(crate) fn withdraw(disk: &dyn Disk) -> Result<(), StateError> {
+    let place = place();
+    disk.remove(&place)
+        .map_err(|error| StateError::io("remove", &place, error))
 }
 
 fn written(result: io::Result<()>, state: FacetState) -> FacetState {

@@ -94,6 +94,19 @@ async fn a_process_does_the_whole_journey_and_stops_on_sigterm() {
 }
 
 #[tokio::test]
+async fn a_decision_that_nothing_believed_stands_behind_is_taken_back() {
+    let registry = Registry::start().await;
+    let device = Device::new(&registry);
+    let settings = fs::read_to_string(device.path("agent.toml")).unwrap();
+    let agent = Agent::new(Settings::parse(&settings).unwrap()).unwrap();
+    // Of an agent before this one, say, that did not look for signatures yet.
+    let decision = device.path("state/config/firmware.json");
+    fs::write(&decision, r#"{"decision": {"install": {}}}"#).unwrap();
+    agent.run(std::future::ready(())).await.unwrap();
+    assert!(!decision.exists());
+}
+
+#[tokio::test]
 async fn c4_a_process_that_is_killed_at_any_step_ends_with_one_identity() {
     type Step = (&'static str, fn(&Known) -> bool);
     let steps: [Step; 5] = [
