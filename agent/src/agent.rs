@@ -1,6 +1,8 @@
 //! An agent as a library: open it, listen to it, run it.
 
 use crate::{
+    apply,
+    authors::{AuthorError, Authors},
     clock::Clock,
     config::Settings,
     disk::{Disk, RealDisk},
@@ -42,6 +44,9 @@ pub enum AgentError {
     /// The state directory cannot be used.
     #[error("cannot use the state directory")]
     State(#[from] StateError),
+    /// A key of the firmware's authors cannot be used.
+    #[error("cannot use the firmware key {0}")]
+    Author(PathBuf, #[source] AuthorError),
     /// There is no identity yet, and no key that the registry could know.
     #[error("this device has no key to claim with; give it one with `muster-agent adopt`")]
     Key,
@@ -54,6 +59,7 @@ pub enum AgentError {
 pub struct Agent {
     settings: Settings,
     trust: Trust,
+    authors: Authors,
     identity: Option<Identity>,
     next: Option<Next>,
     ledger: Ledger,
@@ -98,9 +104,10 @@ impl Locked {
 }
 
 impl Agent {
-    /// Opens the state directory and the pinned roots. Makes the directories when they are not there; connects to
+    /// Opens the keys of the firmware's authors, the state directory and the pinned roots. Makes the directories when they are not there; connects to
     /// nothing, and makes no key yet.
     pub fn new(settings: Settings) -> Result<Self, AgentError> {
+        let authors = Authors::load(&settings)?;
         let Locked {
             state,
             trust,
@@ -126,6 +133,7 @@ impl Agent {
         Ok(Self {
             settings,
             trust,
+            authors,
             identity,
             next,
             ledger,
@@ -157,7 +165,9 @@ impl Agent {
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), AgentError> {
         let (state, code) = (Arc::clone(&self.state), self.settings.code().clone());
         let claimed = self.identity.is_some();
+        let unproven = self.ledger.desired().is_none().then(|| Arc::clone(&self.target));
         let made = tokio::task::spawn_blocking(move || {
+            unproven.map_or(Ok(()), |target| apply::withdraw(&*target))?;
             if claimed {
                 // A power loss may have come between the identity and this.
                 enroll::wipe(&code);
@@ -193,6 +203,7 @@ impl Agent {
             target: self.target,
             clock: self.trust.clock().clone(),
             firmware: self.settings.firmware().clone(),
+            authors: Arc::new(self.authors),
             hook: self.settings.hook().cloned().map(Arc::new),
         };
         let driver = Driver {

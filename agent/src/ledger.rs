@@ -6,13 +6,16 @@
 use crate::{
     apply::Applied,
     clock::{Believed, Clock},
-    desired::{self, Proven},
+    desired::{self, Proven, Unproven},
     disk::{Disk, Place},
     identity::{DeviceId, Trust},
     machine::{Admission, Mark, Stale, admit},
     record::{self, StateError},
 };
-use muster_proto::payload::{Binary, Desired};
+use muster_proto::{
+    envelope::EnvelopeError,
+    payload::{Binary, Desired},
+};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -52,6 +55,8 @@ pub(crate) struct Ledger {
     record: Record,
     /// The content of `held`; `None` when its envelope is not believed any more.
     desired: Option<Desired>,
+    /// Its envelope is believed, and what is in it was written for an agent that read something else in its place.
+    is_unreadable: bool,
 }
 
 fn place() -> Place {
@@ -67,23 +72,27 @@ impl Ledger {
             disk,
             record,
             desired: None,
+            is_unreadable: false,
         })
     }
 
     /// Proves the kept envelope once more, at the moment at which it came. One that fails, because the operator
-    /// pinned another root say, is not applied again, and still bars older ones.
+    /// pinned another root say, or an update of the agent reads other messages, is not applied again, and still bars older ones.
     pub(crate) fn revive(&mut self, device: &DeviceId, trust: &Trust) {
         let Some(held) = &self.record.held else { return };
         match desired::prove(&held.envelope.0, device, trust, Believed::AtLeast(held.proven_at)) {
             Ok(proven) => self.desired = Some(proven.into_desired()),
-            Err(error) => tracing::warn!(%error, "the kept desired state is not believed any more"),
+            Err(error) => {
+                self.is_unreadable = matches!(error, Unproven::Envelope(EnvelopeError::Payload(_)));
+                tracing::warn!(%error, "the kept desired state is not believed any more");
+            }
         }
     }
 
     /// Admits an offer by the rule of generations, and makes it durable. What was held stays held when this fails.
     pub(crate) fn keep(&mut self, offer: Proven, clock: &Clock) -> Result<Admission, NotKept> {
         let mark = offer.mark();
-        let admission = admit(self.held().as_ref(), &mark)?;
+        let admission = admit(self.bar(&mark).as_ref(), &mark)?;
         if admission == Admission::Fresh || self.refreshes(offer.desired()) {
             let held = Held {
                 mark,
@@ -99,7 +108,17 @@ impl Ledger {
         }
         clock.raise(offer.desired().issued_at);
         self.desired = Some(offer.into_desired());
+        self.is_unreadable = false;
         Ok(admission)
+    }
+
+    /// What an offer is held to. What cannot be read any more would come out with another content of the device's own reckoning;
+    /// then the registry's digest alone, which its envelope proved as well, says that it is the same.
+    fn bar(&self, offered: &Mark) -> Option<Mark> {
+        let held = self.held()?;
+        let is_same = self.is_unreadable && held.digest == offered.digest;
+        let content = if is_same { offered.content } else { held.content };
+        Some(Mark { content, ..held })
     }
 
     /// Whether a repeat brings something worth a write: much later, or another offset of local time.
@@ -146,3 +165,6 @@ impl Ledger {
         self.record.applied.as_ref()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,7 +10,7 @@
 //!
 //! **Where to start.** [`Agent`] is the outside. Inside, `machine` decides (pure: an event in, actions out) and `driver`
 //! carries out: `link` is the connection, `worker` the work on the disk. `desired` proves what came, `ledger`
-//! remembers it, `apply` puts it in place; `identity` holds key, certificate and trust, `clock` what time it is
+//! remembers it, `apply` puts it in place, `authors` says whose firmware may run; `identity` holds key, certificate and trust, `clock` what time it is
 //! believed to be. [`BareAgent`] is the machine and the proofs alone, for whoever needs a hundred thousand of them.
 //!
 //! ```no_run
@@ -37,6 +37,7 @@
 mod adopt;
 mod agent;
 mod apply;
+mod authors;
 mod bare;
 mod clock;
 mod config;
@@ -59,6 +60,7 @@ mod testing;
 
 pub use adopt::{AdoptError, adopt, request};
 pub use agent::{Agent, AgentError};
+pub use authors::AuthorError;
 pub use bare::{BareAgent, BareError, BareTrust, Judge};
 pub use clock::TimeSource;
 pub use config::{Problem, Problems, Settings, SettingsBuilder};

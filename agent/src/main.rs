@@ -19,7 +19,7 @@ The device side of Muster: claims an identity, applies desired state, reports ba
 usage: muster-agent [check | request | adopt FILE] [--config FILE] [--verbose | --quiet]
        muster-agent --help | --version
 
-  check            check settings, pinned roots and state directory, then end; connects to nothing
+  check            check settings, pinned roots, firmware keys and state directory, then end; connects to nothing
   request          print a certificate request for this device's key, PEM; makes the key when there is none
   adopt FILE       take over a key (PKCS#8), a certificate chain, or both, in PEM; `-` reads the standard input,
                    as in: age -d -i station.key device.pem.age | muster-agent adopt -
@@ -38,6 +38,8 @@ settings (TOML; only the first four are required):
   pinned_key = true                                   instead of a code: the registry knows this device's key
   server_name = \"registry.example\"                    if other than the host of server
   firmware = \"2.4.0\"                                  what runs; or firmware_file = \"/etc/firmware-version\"
+  firmware_keys = [\"/etc/muster-agent/author.pem\"]    install only images that one of these signed (P-256 public keys, at
+                                                      most 4); without it, whatever the registry says
   apply_directory = \"/var/lib/muster-agent/config\"    files are found in current/ below it
   inspect_every_minutes = 10
   [reconnect]
@@ -50,7 +52,7 @@ settings (TOML; only the first four are required):
 exit codes:
   0  stopped by a signal, or the check found nothing
   2  the command line is wrong
-  3  settings, pinned roots or activation code are wrong or missing
+  3  settings, pinned roots, firmware keys or activation code are wrong or missing
      (and: what is to be adopted is not for this device)
   4  the state directory cannot be used: damaged, of a newer version, or in use by another agent
   5  the system refused something that the agent needs to start
@@ -180,7 +182,11 @@ fn take_over(file: &Path, config: &Path) -> Result<Option<DeviceId>, (u8, String
 
 fn exit_code(error: &AgentError) -> u8 {
     match error {
-        AgentError::Roots(_) | AgentError::Trust(_) | AgentError::Code(_) | AgentError::Key => EXIT_SETTINGS,
+        AgentError::Roots(_)
+        | AgentError::Trust(_)
+        | AgentError::Author(..)
+        | AgentError::Code(_)
+        | AgentError::Key => EXIT_SETTINGS,
         AgentError::Directory(..) | AgentError::State(_) => EXIT_STATE,
     }
 }

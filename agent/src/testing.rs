@@ -106,7 +106,11 @@ impl Pki {
 
 /// An envelope, signed by whoever.
 pub(crate) fn seal(signer: &Signer, desired: &Desired) -> Vec<u8> {
-    let payload = payload::encode(desired, Encoding::Postcard).unwrap();
+    seal_bytes(signer, payload::encode(desired, Encoding::Postcard).unwrap())
+}
+
+/// The same around whatever bytes.
+pub(crate) fn seal_bytes(signer: &Signer, payload: Vec<u8>) -> Vec<u8> {
     let signature = signer.key.sign(&signing_input(&payload)).unwrap();
     let envelope = Envelope::new(signer.der(), payload, signature);
     payload::encode(&envelope, Encoding::Postcard).unwrap()

@@ -2,6 +2,7 @@
 
 use crate::{
     apply::{self, ApplyError, Hook, Staged},
+    authors::Authors,
     clock::Clock,
     config::FirmwareSource,
     desired::Proven,
@@ -34,6 +35,7 @@ pub(crate) struct Worker {
     pub(crate) target: Arc<dyn Disk>,
     pub(crate) clock: Clock,
     pub(crate) firmware: FirmwareSource,
+    pub(crate) authors: Arc<Authors>,
     pub(crate) hook: Option<Arc<Hook>>,
 }
 
@@ -165,7 +167,7 @@ impl Worker {
         self.with_ledger(|ledger| {
             let (desired, mark) = (ledger.desired()?, ledger.held()?);
             let reported = apply::reported(&running);
-            let firmware = apply::assess(&*self.target, desired, running, self.clock.now());
+            let firmware = apply::assess(&*self.target, desired, &self.authors, running, self.clock.now());
             let status = Status {
                 mark,
                 config,

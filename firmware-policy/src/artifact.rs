@@ -8,6 +8,7 @@ use core::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::problem::Defect;
+use crate::signature::Signature;
 use crate::text::bounded;
 use crate::version::FirmwareVersion;
 
@@ -25,6 +26,8 @@ pub struct Artifact {
     pub sha256: Sha256Digest,
     /// Size of the image in bytes.
     pub size: NonZeroU64,
+    /// Its author's word for the image, with a key that no registry has; `None` if there is none.
+    pub signature: Option<Signature>,
 }
 
 /// An absolute `http` or `https` address in printable ASCII, without credentials.

@@ -19,7 +19,8 @@ pub struct Evaluation {
     pub standing: Standing,
     /// What is to be done.
     pub decision: Decision,
-    /// Why, in the order in which it was found: selection, standing, route, then what holds back or overrides.
+    /// Why, in the order in which it was found: selection, standing, route, then what holds back or overrides, then
+    /// what is not trusted.
     pub reasons: Vec<Reason>,
 }
 
@@ -237,6 +238,17 @@ pub enum Reason {
     },
     /// Override: the running version must be left at once, so that neither rollout nor windows hold back.
     LeavesAtOnce,
+    /// Trust: the device installs only what its author signed, and this image has no signature.
+    ImageUnsigned {
+        /// The version of the image.
+        version: FirmwareVersion,
+    },
+    /// Trust: the device installs only what its author signed, and this image's signature is by no key that the device
+    /// has, or over other bytes.
+    SignatureWrong {
+        /// The version of the image.
+        version: FirmwareVersion,
+    },
 }
 
 impl Reason {
@@ -268,6 +280,8 @@ impl Reason {
             Self::LocalTimeUnknown => "local_time_unknown",
             Self::DeadlinePassed { .. } => "deadline_passed",
             Self::LeavesAtOnce => "leaves_at_once",
+            Self::ImageUnsigned { .. } => "image_unsigned",
+            Self::SignatureWrong { .. } => "signature_wrong",
         }
     }
 }

@@ -173,6 +173,18 @@ impl fmt::Display for Reason {
             Self::LeavesAtOnce => {
                 f.write_str("The running version must be left at once, so rollout and windows do not count.")
             }
+            Self::ImageUnsigned { version } => {
+                write!(
+                    f,
+                    "The image of {version} is not signed, and the device installs signed images only."
+                )
+            }
+            Self::SignatureWrong { version } => {
+                write!(
+                    f,
+                    "The signature of {version} is not over this image by a key that the device has."
+                )
+            }
         }
     }
 }

@@ -11,7 +11,8 @@
 //! [`FirmwarePolicy`] that cannot contradict itself, or into all of its [`Problems`]. `evaluate.rs` asks four
 //! questions in order: is the device selected (`selector.rs`), may it run what it runs (`rule.rs`), which way
 //! leads to the target (`route.rs`), and may it go now (`gate.rs`, with `window.rs` and `rollout.rs`).
-//! `decision.rs` has the answers, `explain.rs` their sentences.
+//! `decision.rs` has the answers, `explain.rs` their sentences. `trust.rs` takes an answer back where a device has to
+//! have its author's word for an image and has not; `signature.rs` is the form of that word.
 //!
 //! ```
 //! use std::collections::BTreeMap;
@@ -90,9 +91,11 @@ mod rollout;
 mod route;
 mod rule;
 mod selector;
+mod signature;
 mod source;
 mod text;
 mod time;
+mod trust;
 mod version;
 mod window;
 mod write;
@@ -106,6 +109,7 @@ pub use problem::{Defect, Problem, Problems};
 pub use rollout::{Bucket, Percentage};
 pub use rule::{Blocked, VersionRules};
 pub use selector::{Pattern, Selector};
+pub use signature::Signature;
 pub use source::{
     ArtifactSource, BlockedSource, PermitSource, PolicySource, SelectorSource, SteppingStoneSource,
     UpdateSource,

@@ -216,12 +216,19 @@ fn artifact(
         format_args!("{path}.size"),
         NonZeroU64::new(source.size).ok_or(Defect::ZeroSize),
     );
+    let signature = optional(
+        found,
+        format_args!("{path}.signature"),
+        &source.signature,
+        str::parse,
+    );
     let version = version?;
     let artifact = url.zip(sha256).zip(size).map(|((url, sha256), size)| Artifact {
         version: version.clone(),
         url,
         sha256,
         size,
+        signature,
     });
     if let Some(artifact) = &artifact {
         check::one_artifact_a_version(found, path, artifact, named);

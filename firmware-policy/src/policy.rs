@@ -1,5 +1,7 @@
 //! The checked policy.
 
+use alloc::borrow::ToOwned;
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -56,6 +58,23 @@ impl FirmwarePolicy {
     /// Which version is wanted, and when it may be installed; `None` if the policy only says what may run.
     pub fn update(&self) -> Option<&Update> {
         self.update.as_ref()
+    }
+
+    /// The images that the policy would have devices install, each with its place, such as `update.target`.
+    pub fn images(&self) -> impl Iterator<Item = (String, &Artifact)> {
+        let target = self.update().map(|update| &update.target);
+        let stones = self
+            .update()
+            .into_iter()
+            .flat_map(|update| &update.stepping_stones);
+        let stones = stones.enumerate().map(|(place, stone)| {
+            let path = format!("update.stepping_stones[{place}].through");
+            (path, &stone.through)
+        });
+        target
+            .map(|target| ("update.target".to_owned(), target))
+            .into_iter()
+            .chain(stones)
     }
 
     /// The policy in its canonical written form.

@@ -69,6 +69,10 @@ pub enum Defect {
         /// Version on which devices land there.
         landing: String,
     },
+    /// Not base64 with padding, on one line.
+    NotBase64,
+    /// Not an ECDSA signature on P-256 in DER.
+    NotASignature,
 }
 
 impl fmt::Display for Defect {
@@ -112,6 +116,10 @@ impl fmt::Display for Defect {
                 f,
                 "would be skipped: devices that pass {at} land on {landing}, which is not below this version"
             ),
+            Self::NotBase64 => f.write_str("is not base64 with padding, on one line"),
+            Self::NotASignature => {
+                f.write_str("is not a signature by a P-256 key, as `openssl dgst -sha256 -sign` makes it")
+            }
         }
     }
 }

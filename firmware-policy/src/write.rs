@@ -96,6 +96,7 @@ impl From<&Artifact> for ArtifactSource {
             url: artifact.url.to_string(),
             sha256: artifact.sha256.to_string(),
             size: artifact.size.get(),
+            signature: artifact.signature.map(|signature| signature.to_string()),
         }
     }
 }

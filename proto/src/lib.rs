@@ -6,10 +6,12 @@
 //! **What it must not know.** Anything about how server or agent work: no I/O, no state, no decisions.
 //!
 //! **Where to start.** [`topic`] says who talks where, [`payload`] what they say, [`envelope`] how the
-//! device knows that it is true, [`trust`] how it comes from the roots of its making to those of today.
+//! device knows that it is true, [`trust`] how it comes from the roots of its making to those of today, [`firmware`] how it
+//! knows that an image is its author's.
 #![warn(missing_docs)]
 
 pub mod envelope;
+pub mod firmware;
 pub mod payload;
 pub mod topic;
 pub mod trust;

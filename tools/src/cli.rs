@@ -145,7 +145,7 @@ enum Command {
     /// Values that profiles name and only devices see.
     #[command(subcommand, visible_alias = "secrets")]
     Secret(secret::Command),
-    /// Firmware policies: apply them, and see what each would make of the fleet.
+    /// Firmware policies: apply them, see what each would make of the fleet, and sign their images.
     #[command(subcommand)]
     Firmware(firmware::Command),
     /// The fleet in numbers.
@@ -307,7 +307,7 @@ async fn dispatch(command: Command, session: &mut Session<'_>) -> Result<Exit, F
         Command::Naming(command) => command.run(session).await?,
         Command::Mapping(command) => command.run(session).await?,
         Command::Profile(command) => return command.run(session).await,
-        Command::Firmware(command) => command.run(session).await?,
+        Command::Firmware(command) => return command.run(session).await,
         Command::Fleet(command) => command.run(session).await?,
         Command::Audit(command) => command.run(session).await?,
         Command::Mqtt(command) => command.run(session).await?,

@@ -23,7 +23,7 @@ pub enum Exit {
     Unavailable,
     /// The change that was watched did not come to its end.
     Stopped,
-    /// A comparison, lint or test worked, and found something.
+    /// A comparison, verification, lint or test worked, and found something.
     Found,
 }
 
@@ -70,7 +70,7 @@ impl Exit {
             Self::NotPermitted => "no operator certificate, or its role does not allow this",
             Self::Unavailable => "the server cannot be reached, or asks to come back later",
             Self::Stopped => "the change was halted, rolled back or aborted",
-            Self::Found => "a comparison, lint or test found something",
+            Self::Found => "a comparison, verification, lint or test found something",
         }
     }
 

@@ -1,8 +1,10 @@
 //! The firmware facet: what the policy says of what the device runs, now.
 
 use crate::{
+    authors::Authors,
     clock::Believed,
     disk::{Disk, Place, replace},
+    record::StateError,
 };
 use muster_firmware_policy::{Decision, Evaluation, Facts, Running, Timestamp, UtcOffset, evaluate};
 use muster_proto::payload::{Desired, FacetState};
@@ -45,7 +47,13 @@ pub(crate) fn reported(running: &Running) -> Option<String> {
 }
 
 /// Evaluates the policy and leaves the decision beside the slots.
-pub(crate) fn assess(disk: &dyn Disk, desired: &Desired, running: Running, now: Believed) -> Assessment {
+pub(crate) fn assess(
+    disk: &dyn Disk,
+    desired: &Desired,
+    authors: &Authors,
+    running: Running,
+    now: Believed,
+) -> Assessment {
     let Some(firmware) = &desired.firmware else {
         let state = written(disk.remove(&place()), FacetState::Applied);
         return Assessment {
@@ -66,7 +74,7 @@ pub(crate) fn assess(disk: &dyn Disk, desired: &Desired, running: Running, now: 
         utc_offset: offset.and_then(|seconds| UtcOffset::from_seconds(seconds).ok()),
     };
     let moment = Timestamp::from_unix_seconds(i64::try_from(now.seconds()).unwrap_or(i64::MAX));
-    let evaluation = evaluate(&firmware.policy, &facts, moment);
+    let evaluation = authors.judge(&firmware.policy, evaluate(&firmware.policy, &facts, moment));
     let file = DecisionFile {
         policy: &firmware.name,
         revision: firmware.revision,
@@ -80,6 +88,14 @@ pub(crate) fn assess(disk: &dyn Disk, desired: &Desired, running: Running, now: 
         state,
         again_in: boundary(&evaluation, moment),
     }
+}
+
+/// Takes back what was decided before this start, where nothing is believed any more by which it could be judged again: no installer
+/// is to follow it.
+pub(crate) fn withdraw(disk: &dyn Disk) -> Result<(), StateError> {
+    let place = place();
+    disk.remove(&place)
+        .map_err(|error| StateError::io("remove", &place, error))
 }
 
 fn written(result: io::Result<()>, state: FacetState) -> FacetState {

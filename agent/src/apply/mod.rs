@@ -12,7 +12,7 @@ mod hook;
 mod inspect;
 mod slot;
 
-pub(crate) use firmware::{assess, reported};
+pub(crate) use firmware::{assess, reported, withdraw};
 pub(crate) use hook::{Hook, HookError};
 pub(crate) use inspect::inspect;
 pub(crate) use slot::{Staged, commit, stage};

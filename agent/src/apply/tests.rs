@@ -3,6 +3,7 @@
 use super::*;
 use crate::sealed::Secrets;
 use crate::{
+    authors::Authors,
     clock::Believed,
     disk::{Disk, Place, RealDisk, simulated::SimulatedDisk},
     testing::{DEVICE, desired},
@@ -354,7 +355,13 @@ fn a_policy_that_selects_by_label_is_for_the_devices_that_carry_it() {
             .into_iter()
             .collect();
         let running = Running::from_report("2.3.0");
-        let assessment = assess(&disk, &wanted, running, Believed::Shown(1_772_452_800));
+        let assessment = assess(
+            &disk,
+            &wanted,
+            &Authors::Any,
+            running,
+            Believed::Shown(1_772_452_800),
+        );
         let is_for_it = matches!(assessment.state, FacetState::Waiting { .. });
         assert_eq!(is_for_it, expected, "{ring:?}: {:?}", assessment.state);
     };
@@ -372,6 +379,7 @@ fn the_firmware_facet_follows_the_policy_and_the_clock() {
         let assessment = assess(
             &disk,
             &with_policy("Mon-Fri 22:00-05:00"),
+            &Authors::Any,
             Running::from_report(running),
             Believed::Shown(now),
         );
@@ -418,6 +426,7 @@ fn the_firmware_facet_follows_the_policy_and_the_clock() {
     let none = assess(
         &disk,
         &desired(DEVICE, 1),
+        &Authors::Any,
         Running::Unreported,
         Believed::Shown(noon),
     );

@@ -5,6 +5,7 @@ use crate::{
     apply::Hook,
     clock::{TimeSource, system_time},
 };
+use muster_proto::firmware::AUTHOR_KEYS_LIMIT;
 use rustls::pki_types::ServerName;
 use std::{path::PathBuf, time::Duration};
 use zeroize::Zeroizing;
@@ -34,6 +35,8 @@ pub struct SettingsBuilder {
     code: CodeSource,
     roots: Option<RootSource>,
     firmware: FirmwareSource,
+    /// `None`: any image will do.
+    firmware_keys: Option<Vec<PathBuf>>,
     hook: Option<(Vec<String>, Duration)>,
     reconnect: (Duration, Duration),
     inspect_every: Duration,
@@ -61,6 +64,7 @@ impl SettingsBuilder {
             code: CodeSource::Absent,
             roots: None,
             firmware: FirmwareSource::Unknown,
+            firmware_keys: None,
             hook: None,
             reconnect: RECONNECT,
             inspect_every: INSPECT_EVERY,
@@ -125,6 +129,14 @@ impl SettingsBuilder {
         self
     }
 
+    /// Files with the public keys of the firmware's authors, each one key in PEM: images that none of them signed are not
+    /// for this device. Without this any image is.
+    #[must_use]
+    pub fn firmware_keys(mut self, paths: impl IntoIterator<Item = impl Into<PathBuf>>) -> Self {
+        self.firmware_keys = Some(paths.into_iter().map(Into::into).collect());
+        self
+    }
+
     /// Where desired state is applied.
     #[must_use]
     pub fn apply_directory(mut self, path: impl Into<PathBuf>) -> Self {
@@ -185,6 +197,7 @@ impl SettingsBuilder {
         }
         let every = self.inspect_every;
         self.check_range("inspect_every_minutes", every, INSPECT_RANGE);
+        self.check_firmware_keys();
         let hook = self.checked_hook();
         match (server_name, self.roots) {
             (Some(server_name), Some(roots)) if self.problems.is_empty() => Ok(Settings {
@@ -196,6 +209,7 @@ impl SettingsBuilder {
                 code: self.code,
                 roots,
                 firmware: self.firmware,
+                firmware_keys: self.firmware_keys,
                 hook,
                 reconnect: self.reconnect,
                 inspect_every: self.inspect_every,
@@ -254,6 +268,17 @@ impl SettingsBuilder {
     fn check_range(&mut self, setting: &str, value: Duration, (least, most): (Duration, Duration)) {
         if !(least..=most).contains(&value) {
             self.problem(setting, format!("must lie between {least:?} and {most:?}"));
+        }
+    }
+
+    /// A list of none would say that no image will do, and might be meant to say that any will.
+    fn check_firmware_keys(&mut self) {
+        let Some(paths) = &self.firmware_keys else { return };
+        if !(1..=AUTHOR_KEYS_LIMIT).contains(&paths.len()) {
+            self.problem(
+                "firmware_keys",
+                format!("must name 1 to {AUTHOR_KEYS_LIMIT} files, or be left out"),
+            );
         }
     }
 

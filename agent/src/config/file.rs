@@ -125,6 +125,9 @@ pub(super) fn parse(text: &str) -> Result<Settings, Problems> {
         file.text("state_directory").unwrap_or_default(),
     );
     builder = texts(builder, &mut file);
+    if let Some(paths) = file.words("firmware_keys") {
+        builder = builder.firmware_keys(paths);
+    }
     let mut hooks = file.section("hooks", "hooks.");
     let limit = hooks.number("time_limit_seconds").map(Duration::from_secs);
     match (hooks.words("apply"), limit) {

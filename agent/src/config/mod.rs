@@ -101,6 +101,7 @@ pub struct Settings {
     code: CodeSource,
     roots: RootSource,
     firmware: FirmwareSource,
+    firmware_keys: Option<Vec<PathBuf>>,
     hook: Option<Hook>,
     reconnect: (Duration, Duration),
     inspect_every: Duration,
@@ -178,6 +179,11 @@ impl Settings {
 
     pub(crate) fn firmware(&self) -> &FirmwareSource {
         &self.firmware
+    }
+
+    /// Files with the keys of the firmware's authors; `None` where any image will do.
+    pub(crate) fn firmware_keys(&self) -> Option<&[PathBuf]> {
+        self.firmware_keys.as_deref()
     }
 
     pub(crate) fn hook(&self) -> Option<&Hook> {

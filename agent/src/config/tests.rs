@@ -32,6 +32,7 @@ fn the_least_that_works() {
     );
     assert_eq!(settings.inspect_every(), Duration::from_secs(600));
     assert!(settings.hook().is_none());
+    assert_eq!(settings.firmware_keys(), None);
 }
 
 #[test]
@@ -41,6 +42,7 @@ fn everything_that_can_be_set() {
 server_name = "other.example"
 activation_code_file = "/etc/muster-agent/code"
 firmware_file = "/etc/firmware-version"
+firmware_keys = ["/etc/muster-agent/author.pem", "/etc/muster-agent/next-author.pem"]
 apply_directory = "/run/config"
 inspect_every_minutes = 5
 [reconnect]
@@ -55,6 +57,11 @@ time_limit_seconds = 20
     assert_eq!(settings.server_name().to_str(), "other.example");
     assert!(matches!(settings.code(), CodeSource::File(path) if path == Path::new("/etc/muster-agent/code")));
     assert!(matches!(settings.firmware(), FirmwareSource::File(_)));
+    let keys = [
+        "/etc/muster-agent/author.pem",
+        "/etc/muster-agent/next-author.pem",
+    ];
+    assert_eq!(settings.firmware_keys(), Some(&keys.map(PathBuf::from)[..]));
     assert_eq!(settings.apply_directory(), Path::new("/run/config"));
     assert_eq!(settings.inspect_every(), Duration::from_secs(300));
     assert_eq!(
@@ -130,6 +137,15 @@ fn single_mistakes() {
         (
             "server_name = \"no name\"",
             "server_name: is neither a host name nor an address",
+        ),
+        ("firmware_keys = \"/k\"", "firmware_keys: must be a list of texts"),
+        (
+            "firmware_keys = []",
+            "firmware_keys: must name 1 to 4 files, or be left out",
+        ),
+        (
+            "firmware_keys = [\"1\", \"2\", \"3\", \"4\", \"5\"]",
+            "firmware_keys: must name 1 to 4 files, or be left out",
         ),
         (
             "inspect_every_minutes = 1441",

@@ -94,6 +94,19 @@ async fn a_process_does_the_whole_journey_and_stops_on_sigterm() {
 }
 
 #[tokio::test]
+async fn a_decision_that_nothing_believed_stands_behind_is_taken_back() {
+    let registry = Registry::start().await;
+    let device = Device::new(&registry);
+    let settings = fs::read_to_string(device.path("agent.toml")).unwrap();
+    let agent = Agent::new(Settings::parse(&settings).unwrap()).unwrap();
+    // Of an agent before this one, say, that did not look for signatures yet.
+    let decision = device.path("state/config/firmware.json");
+    fs::write(&decision, r#"{"decision": {"install": {}}}"#).unwrap();
+    agent.run(std::future::ready(())).await.unwrap();
+    assert!(!decision.exists());
+}
+
+#[tokio::test]
 async fn c4_a_process_that_is_killed_at_any_step_ends_with_one_identity() {
     type Step = (&'static str, fn(&Known) -> bool);
     let steps: [Step; 5] = [
@@ -154,6 +167,16 @@ async fn exit_codes_are_as_documented() {
     replace(&device.path("root.pem"), "no certificate");
     check(&["--config", config], 3, "no certificate in the file of roots").await;
     replace(&device.path("root.pem"), &registry.root_pem());
+    let settings = fs::read_to_string(config).unwrap();
+    let keys = format!("firmware_keys = [{:?}]\n{settings}", device.path("root.pem"));
+    replace(&device.path("agent.toml"), &keys);
+    check(
+        &["check", "--config", config],
+        3,
+        "root.pem: not a public key in PEM",
+    )
+    .await;
+    replace(&device.path("agent.toml"), &settings);
     fs::remove_file(device.path("code")).unwrap();
     check(&["--config", config], 3, "cannot read the activation code").await;
     replace(&device.path("agent.toml"), "server = 1\nsreial = \"x\"\n");

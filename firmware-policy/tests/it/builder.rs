@@ -16,6 +16,17 @@ pub(crate) fn artifact(version: &str) -> ArtifactSource {
         url: format!("https://firmware.example/gw-200/{version}.img"),
         sha256: "5a".repeat(32),
         size: 16 << 20,
+        signature: None,
+    }
+}
+
+/// In the form of a signature; by no key.
+pub(crate) const SIGNATURE: &str = "MAYCAQECAQE=";
+
+pub(crate) fn signed(version: &str) -> ArtifactSource {
+    ArtifactSource {
+        signature: Some(SIGNATURE.into()),
+        ..artifact(version)
     }
 }
 

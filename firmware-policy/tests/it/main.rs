@@ -7,4 +7,5 @@ mod evaluate;
 mod explain;
 mod parse;
 mod properties;
+mod trust;
 mod wire;

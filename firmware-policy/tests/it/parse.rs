@@ -4,7 +4,7 @@ use muster_firmware_policy::{
     BlockedSource, FirmwarePolicy, PolicySource, SelectorSource, UnreadableVersion, WhenForbidden,
 };
 
-use crate::builder::{artifact, blocked, checked, policy_with, stone};
+use crate::builder::{artifact, blocked, checked, policy_with, signed, stone};
 
 /// What the author of a policy is told, line by line.
 fn check(source: PolicySource, expected: &[&str]) {
@@ -43,6 +43,7 @@ version = "2.4.1"
 url = "https://firmware.example/gw-200/2.4.1.img"
 sha256 = "9F86D081884C7D659A2FEAA0C55AD015A3BF4F1B2B0B822CD15D6C15B0F00A08"
 size = 18_874_368
+signature = "MAYCAQECAQE="
 
 [[update.stepping_stones]]
 below = "2.0.0"
@@ -68,6 +69,11 @@ fn a_policy_is_written_in_toml() {
     assert_eq!(update.when_forbidden, WhenForbidden::AtOnce);
     assert_eq!(update.unreadable_version, UnreadableVersion::TreatAsOldest);
     assert_eq!(update.stepping_stones[0].through.size.get(), 16_777_216);
+    assert_eq!(
+        update.target.signature.unwrap().to_der(),
+        [0x30, 6, 2, 1, 1, 2, 1, 1]
+    );
+    assert_eq!(update.stepping_stones[0].through.signature, None);
     // The canonical text reads back to the same policy.
     let written = toml::to_string(&policy).unwrap();
     assert_eq!(
@@ -98,7 +104,10 @@ fn all_problems_are_reported_at_once() {
         update.target.url = "https://me:secret@firmware.example/".into();
         update.target.sha256 = "abc".into();
         update.target.size = 0;
-        update.stepping_stones = vec![stone("2.0.0+b7", "1.9")];
+        update.target.signature = Some("no base64".into());
+        let mut through = stone("2.0.0+b7", "1.9");
+        through.through.signature = Some("A".repeat(344));
+        update.stepping_stones = vec![through];
     });
     source.name = "-".into();
     source.applies_to = SelectorSource {
@@ -139,9 +148,12 @@ fn all_problems_are_reported_at_once() {
             "update.target.url: carries credentials, which devices would write to logs",
             "update.target.sha256: is not a SHA-256 digest of 64 hexadecimal digits",
             "update.target.size: must be the artifact's size in bytes, at least 1",
+            "update.target.signature: is not base64 with padding, on one line",
             "update.stepping_stones[0].below: names a build, but builds have no order: leave out the '+' part",
             "update.stepping_stones[0].through.version: is not a version such as 2.4.1: unexpected end of \
              input while parsing minor version number",
+            "update.stepping_stones[0].through.signature: is not a signature by a P-256 key, as `openssl dgst -sha256 \
+             -sign` makes it",
         ],
     );
 }
@@ -208,15 +220,19 @@ fn a_stepping_stone_must_not_lead_past_another() {
 
 #[test]
 fn a_version_has_one_image() {
-    let mut other = artifact("2.4.1");
-    other.size += 1;
+    let mut larger = artifact("2.4.1");
+    larger.size += 1;
     let mut source = policy_with(|update| update.stepping_stones = vec![stone("1.5.0", "2.4.1")]);
     check(source.clone(), &[]);
-    source.update.as_mut().unwrap().stepping_stones[0].through = other;
-    check(
-        source,
-        &["update.stepping_stones[0].through: describes the version of update.target with another artifact"],
-    );
+    for other in [larger, signed("2.4.1")] {
+        source.update.as_mut().unwrap().stepping_stones[0].through = other;
+        check(
+            source.clone(),
+            &[
+                "update.stepping_stones[0].through: describes the version of update.target with another artifact",
+            ],
+        );
+    }
 }
 
 #[test]

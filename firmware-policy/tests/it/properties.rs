@@ -10,7 +10,7 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
-use crate::builder::{artifact, blocked, gateway, policy};
+use crate::builder::{artifact, blocked, gateway, policy, signed};
 
 /// Versions from a small grid, so that equal, blocked and neighbouring ones meet often.
 fn version() -> impl Strategy<Value = String> {
@@ -45,33 +45,50 @@ fn stone() -> impl Strategy<Value = SteppingStoneSource> {
     })
 }
 
+/// Half of the targets are signed; never one whose version a stepping stone has too.
+fn image(version: &str, is_signed: bool, stones: &[SteppingStoneSource]) -> ArtifactSource {
+    if is_signed && stones.iter().all(|stone| stone.through.version != version) {
+        signed(version)
+    } else {
+        artifact(version)
+    }
+}
+
 fn update() -> impl Strategy<Value = UpdateSource> {
     let timing = (
         vec(window(), 0..3),
         option::of(0..=10_000_u16),
         option::of(2020..2030_u16),
     );
-    (version(), vec(stone(), 0..4), any::<(bool, bool, bool)>(), timing).prop_map(
-        |(target, stepping_stones, (down, oldest, at_once), (windows, rollout, year))| UpdateSource {
-            allow_downgrade: down,
-            unreadable_version: if oldest {
-                UnreadableVersion::TreatAsOldest
-            } else {
-                UnreadableVersion::Hold
-            },
-            when_forbidden: if at_once {
-                WhenForbidden::AtOnce
-            } else {
-                WhenForbidden::Wait
-            },
-            windows,
-            rollout: rollout.map(percent),
-            rollout_salt: None,
-            deadline: year.map(|year| format!("{year}-06-01T00:00:00Z")),
-            target: artifact(&target),
-            stepping_stones,
-        },
+    (
+        version(),
+        vec(stone(), 0..4),
+        any::<(bool, bool, bool, bool)>(),
+        timing,
     )
+        .prop_map(
+            |(target, stepping_stones, (down, oldest, at_once, is_signed), (windows, rollout, year))| {
+                UpdateSource {
+                    allow_downgrade: down,
+                    unreadable_version: if oldest {
+                        UnreadableVersion::TreatAsOldest
+                    } else {
+                        UnreadableVersion::Hold
+                    },
+                    when_forbidden: if at_once {
+                        WhenForbidden::AtOnce
+                    } else {
+                        WhenForbidden::Wait
+                    },
+                    windows,
+                    rollout: rollout.map(percent),
+                    rollout_salt: None,
+                    deadline: year.map(|year| format!("{year}-06-01T00:00:00Z")),
+                    target: image(&target, is_signed, &stepping_stones),
+                    stepping_stones,
+                }
+            },
+        )
 }
 
 fn percent(points: u16) -> String {
@@ -245,6 +262,22 @@ proptest! {
         prop_assert_eq!(postcard::from_bytes::<FirmwarePolicy>(&bytes).unwrap(), policy);
     }
 
+    /// Trust takes an installation back or leaves all as it was, and it holds back no device that has nothing to install.
+    #[test]
+    fn trust_only_takes_back(policy in checked(), facts in facts(), now in now(), is_genuine in any::<bool>()) {
+        let before = evaluate(&policy, &facts, now);
+        let after = before.clone().trusting(&policy, |_| is_genuine);
+        let all_genuine = policy.images().all(|(_, image)| image.signature.is_some() && is_genuine);
+        let sets_out = version_to_install(&before).is_some();
+        if sets_out && !all_genuine {
+            prop_assert_eq!(&after.decision, &Decision::Stuck);
+            prop_assert_eq!(after.standing, before.standing);
+            prop_assert!(after.reasons.len() > before.reasons.len() && after.reasons.starts_with(&before.reasons));
+        } else {
+            prop_assert_eq!(after, before);
+        }
+    }
+
     /// Whatever is written is either a policy or a list of problems, each with a place.
     #[test]
     fn any_text_is_read_or_refused(source in any_source(), facts in facts(), now in now()) {
@@ -340,6 +373,7 @@ fn any_source() -> impl Strategy<Value = PolicySource> {
             url: text(1),
             sha256: text(2),
             size,
+            signature: Some(text(5)),
         };
         PolicySource {
             name: text(3),

@@ -6,7 +6,9 @@ use muster_firmware_policy::{Decision, Evaluation, Facts, FirmwarePolicy, Policy
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::builder::{blocked, checked, evaluate_at_noon, gateway, policy, policy_with, stone, summary};
+use crate::builder::{
+    SIGNATURE, blocked, checked, evaluate_at_noon, gateway, policy, policy_with, signed, stone, summary,
+};
 
 fn survives<T: Serialize + DeserializeOwned + PartialEq + Debug>(value: &T) {
     let bytes = postcard::to_allocvec(value).unwrap();
@@ -21,6 +23,7 @@ fn rich_policy() -> PolicySource {
         update.windows = vec!["Mon-Fri 22:00-05:00".into()];
         update.rollout = Some("12.5%".into());
         update.deadline = Some("2026-04-01T00:00:00Z".into());
+        update.target = signed("2.4.1");
     });
     source
         .applies_to
@@ -77,6 +80,18 @@ fn values_out_of_range_are_refused_on_the_wire() {
     assert!(serde_json::from_value::<Facts>(facts).is_err());
 }
 
+/// What was written before images could be signed is read, and what is not signed is written as it was then: digests of
+/// policies are taken from their text.
+#[test]
+fn text_has_no_signature_where_there_is_none() {
+    let unsigned = serde_json::to_value(checked(policy())).unwrap();
+    let target = unsigned["update"]["target"].as_object().unwrap();
+    let fields: Vec<_> = target.keys().map(String::as_str).collect();
+    assert_eq!(fields, ["sha256", "size", "url", "version"]);
+    let signed = serde_json::to_value(checked(rich_policy())).unwrap();
+    assert_eq!(signed["update"]["target"]["signature"], SIGNATURE);
+}
+
 /// The bytes of one policy and one evaluation. They are stored and travel inside signed envelopes, so a
 /// change here needs a new version of whatever carries them, not new bytes in this test.
 #[test]
@@ -102,13 +117,13 @@ const POLICY: &[u8] =
     b"\rgw-200-stable\x01\x06GW-200\x00\x01\x06region\x01\x02eu\x01\x0f>=1.0.0, <3.0.0\x00\x01\x052.0.0\
     \x01\x052.2.0\x00\x01\x00\x00\x00\x01\x13Mon-Fri 22:00-05:00\x01\x0512.5%\x01\rgw-200-stable\x01\
     \x142026-04-01T00:00:00Z\x052.4.1)https://firmware.example/gw-200/2.4.1.img@5a5a5a5a5a5a5a5a5a5a5a\
-    5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a\x80\x80\x80\x08\x01\x052.0.0\x051.9.7)https://firmware.\
-    example/gw-200/1.9.7.img@5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a\x80\x80\
-    \x80\x08";
+    5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a\x80\x80\x80\x08\x01\x0cMAYCAQECAQE=\x01\x052.0.0\x051.9.7\
+    )https://firmware.example/gw-200/1.9.7.img@5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a\
+    5a5a5a\x80\x80\x80\x08\x00";
 
 const EVALUATION: &[u8] =
     b"\x03\x02\x051.9.7)https://firmware.example/gw-200/1.9.7.img@5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a\
-    5a5a5a5a5a5a5a5a5a5a5a5a5a\x80\x80\x80\x08\x01\x052.4.1\x02\x01\xa0\xa7\xac\x9a\r\x03\x08\x050.9.0\
+    5a5a5a5a5a5a5a5a5a5a5a5a5a\x80\x80\x80\x08\x00\x01\x052.4.1\x02\x01\xa0\xa7\xac\x9a\r\x03\x08\x050.9.0\
     \x0f>=1.0.0, <3.0.0\x0f\x050.9.0\x052.4.1\x12\x052.0.0\x051.9.7";
 
 /// The code of a reason is its name in JSON, and its position is its number in postcard.
@@ -177,6 +192,8 @@ fn reasons_keep_their_codes_and_numbers() {
         Reason::LocalTimeUnknown,
         Reason::DeadlinePassed { deadline: now },
         Reason::LeavesAtOnce,
+        Reason::ImageUnsigned { version: version() },
+        Reason::SignatureWrong { version: version() },
     ];
     for (number, reason) in all.iter().enumerate() {
         survives(reason);

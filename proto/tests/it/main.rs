@@ -5,6 +5,7 @@
 #[cfg(feature = "grpc")]
 mod descriptor;
 mod envelope;
+mod firmware;
 mod fixture;
 mod flips;
 mod messages;

@@ -313,7 +313,8 @@ pub(crate) fn policy() -> FirmwarePolicy {
                 "deadline": "2027-01-31T00:00:00Z",
                 "target": {
                     "version": "2.4.1", "url": "https://firmware.example/gw-200/2.4.1.img",
-                    "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", "size": 18874368
+                    "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", "size": 4,
+                    "signature": "MEUCID1vruBRyxiBH1ShzVsSB4dRz/sHkwOo94DRQ6CAp26gAiEAoS8QXKQueHRs65Ox4Tr8raFtK0YIwpCbQcrMcwu2rm4="
                 },
                 "stepping_stones": [{
                     "below": "2.0.0",

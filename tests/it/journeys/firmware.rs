@@ -1,16 +1,20 @@
 //! A firmware policy: what it would make of the fleet is told before anything moves, and comes true.
 
 use super::changes::{Desk, asked, strategy};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use muster_domain::Code;
 use muster_proto::v1::{
     self, FirmwareForecast, ForetoldDevice,
+    change::State,
     change_action::{self, Action},
     forecast_firmware_request::Policy,
     forecast_firmware_response::Part,
     foretold_device::Outcome,
     resource::Resource,
 };
-use muster_tests::{World, grpc, until};
+use muster_tests::{Running, World, grpc, until};
+use rcgen::{KeyPair, SigningKey as _};
+use sha2::{Digest as _, Sha256};
 use tonic::Status;
 
 /// Without windows, so that what is foretold does not hang on the hour.
@@ -209,6 +213,107 @@ async fn a_label_takes_a_device_to_another_channel() {
         (beta, &shown["channel_label"]),
         (&"2.5.0".into(), &"channel".into())
     );
+    for agent in running {
+        agent.stopped().await;
+    }
+}
+
+/// A target with this image, signed by `author` as that other image.
+fn target(table: &str, version: &str, image: &[u8], author: Option<(&KeyPair, &[u8])>) -> String {
+    let digest: String = Sha256::digest(image)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    let signature = author
+        .map(|(key, signed)| format!("signature = \"{}\"\n", STANDARD.encode(key.sign(signed).unwrap())));
+    format!(
+        "[firmware_policies.{table}update.target]\nversion = \"{version}\"\nurl = \"https://firmware.example/{version}\"\n\
+         sha256 = \"{digest}\"\nsize = {}\n{}",
+        image.len(),
+        signature.unwrap_or_default()
+    )
+}
+
+/// Takes devices to a channel, and waits until the change was halted by the first that failed.
+async fn halts_in_channel(world: &World, channel: &str, serials: &[&str]) {
+    let mut desk = Desk::of(world);
+    let relabel = Action::Relabel(change_action::Relabel {
+        set: [("channel".to_owned(), channel.to_owned())].into(),
+        remove: Vec::new(),
+    });
+    let named: Vec<_> = serials
+        .iter()
+        .map(|serial| format!("serial = {serial:?}"))
+        .collect();
+    let request = v1::CreateChangeRequest {
+        filter: named.join(" OR "),
+        ..asked(relabel, strategy(0))
+    };
+    let change = desk.started(request).await;
+    desk.when(&change.name, "a failure halts the change", |change| {
+        change.state() == State::Halted
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_device_with_its_authors_key_installs_nothing_else_whatever_the_registry_says() {
+    let world = World::start().await;
+    let author = KeyPair::generate().unwrap();
+    let (image, other) = (&b"the image"[..], &b"another image"[..]);
+    world
+        .apply_text(
+            &[
+                AT_ANY_TIME.split("[firmware_policies.update").next().unwrap(),
+                &target("", "2.4.1", image, Some((&author, image))),
+                &target("channels.unsigned.", "2.5.0", other, None),
+                // As of a registry that was taken: its own image under the author's signature.
+                &target("channels.altered.", "2.6.0", other, Some((&author, image))),
+            ]
+            .concat(),
+        )
+        .await;
+    let key = world.path("author.pem");
+    std::fs::write(&key, author.public_key_pem()).unwrap();
+    let gateways = world.gateways(3).await;
+    let [trusting, first, second] = [0, 1, 2].map(|place| gateways[place].0.as_str());
+    let running: Vec<_> = gateways
+        .iter()
+        .map(|(serial, code)| {
+            let settings = world
+                .agent_settings(serial, world.mqtt())
+                .code(code.clone().into());
+            let settings = if serial == trusting {
+                settings
+            } else {
+                settings.firmware_keys([&key])
+            };
+            Running::start(settings.build().unwrap())
+        })
+        .collect();
+    for (serial, _) in &gateways {
+        installs(&world, serial, "2.4.1").await;
+        world.verified(serial, 1).await;
+        let signature = decision(&world, serial, |file| {
+            Some(file["decision"]["install"]["artifact"]["signature"].clone())
+        });
+        assert!(signature.await.is_string(), "the installer can check it, too");
+    }
+    halts_in_channel(&world, "unsigned", &[trusting, first]).await;
+    halts_in_channel(&world, "altered", &[second]).await;
+    installs(&world, trusting, "2.5.0").await;
+    for (serial, expected) in [
+        (first, "The image of 2.5.0 is not signed"),
+        (second, "The signature of 2.6.0 is not over this image"),
+    ] {
+        let verdict = world.device(serial).await.verification.unwrap();
+        assert_eq!(verdict.state(), v1::verification::State::Failed, "{verdict:?}");
+        assert_eq!(verdict.facet, "firmware");
+        assert!(verdict.reason.contains(expected), "{verdict:?}");
+        let file = decision(&world, serial, |file| Some(file.clone())).await;
+        assert_eq!(file["decision"], "stuck", "{file}");
+        assert!(file["explanation"].as_str().unwrap().contains(expected), "{file}");
+    }
     for agent in running {
         agent.stopped().await;
     }

@@ -7,6 +7,7 @@ mod cli;
 mod crash;
 mod demo;
 mod est;
+mod firmware;
 mod fleet;
 mod groups;
 mod grpcio;

@@ -9,6 +9,7 @@ mod catalog;
 mod certificate;
 mod change;
 mod device;
+mod firmware;
 mod fleet;
 mod forecast;
 mod manifest;
@@ -26,6 +27,7 @@ pub use catalog::{
 pub use certificate::{Certificate, Expiry, RevocationList};
 pub use change::{Change, ChangeTarget, Counts as ChangeCounts, Stage};
 pub use device::{Device, Explanation, MemberOutcome, OrderedRenewals, ReissuedCode, Step};
+pub use firmware::{CheckedImage, SignedImage};
 pub use fleet::Counts;
 pub use forecast::{FirmwareForecast, ForetoldAlike, ForetoldDevice};
 pub use manifest::{Batch, ImportReport, ReportColumn, UndoBlock};

@@ -9,7 +9,7 @@ mod source;
 pub use source::{ChannelSource, ChannelsSource};
 
 use crate::names::ChannelName;
-use muster_firmware_policy::FirmwarePolicy;
+use muster_firmware_policy::{Artifact, FirmwarePolicy};
 use std::collections::BTreeMap;
 
 /// The label that says which channel a device follows, unless the policy names another.
@@ -30,11 +30,6 @@ impl Channels {
         self.base.name()
     }
 
-    /// The policy as devices get it, where it has no channels.
-    pub fn plain(&self) -> Option<&FirmwarePolicy> {
-        self.others.is_empty().then_some(&*self.base)
-    }
-
     /// The channel that a device with these labels follows; `None` for one that has no such label, or follows one that is not here.
     pub fn followed(&self, labels: &BTreeMap<String, String>) -> Option<&ChannelName> {
         let wanted = labels.get(&self.label)?;
@@ -47,6 +42,15 @@ impl Channels {
         channel
             .and_then(|name| self.others.get(name))
             .unwrap_or(&*self.base)
+    }
+
+    /// The images of all channels, each with its place, such as `channels.beta.update.target`.
+    pub fn images(&self) -> impl Iterator<Item = (String, &Artifact)> {
+        let channels = self.others.iter().flat_map(|(name, policy)| {
+            let images = policy.images();
+            images.map(move |(path, image)| (format!("channels.{name}.{path}"), image))
+        });
+        self.base.images().chain(channels)
     }
 
     /// The channels that can be followed.

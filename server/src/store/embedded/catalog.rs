@@ -343,16 +343,11 @@ fn record(txn: &mut Txn<'_>, request: &Request, applied: &[Applied]) -> Result<(
                     .insert((profile.name.as_str(), number), record.encode()?.as_slice())?;
             }
             Resource::FirmwarePolicy(name, policy) => {
-                let record = match policy.plain() {
-                    Some(plain) => request.revision(place, number, plain.clone()).encode()?,
-                    None => {
-                        let text = PolicyText::of(&ChannelsSource::from(policy));
-                        request.revision(place, number, text).encode()?
-                    }
-                };
+                let text = PolicyText::of(&ChannelsSource::from(policy));
+                let record = request.revision(place, number, text);
                 tables
                     .policies
-                    .insert((name.as_str(), number), record.as_slice())?;
+                    .insert((name.as_str(), number), record.encode()?.as_slice())?;
             }
             Resource::Mapping(mapping) => {
                 let record = request.revision(place, number, mapping_text(mapping)?);

@@ -18,7 +18,6 @@ use muster_domain::{
     device::{Device, Presence},
     ids::{BatchId, ChangeId},
 };
-use muster_firmware_policy::FirmwarePolicy;
 use redb::{AccessGuard, ReadableTable};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -92,8 +91,7 @@ impl ProfileText {
     }
 }
 
-/// A firmware policy with channels, as JSON, for the same reason. One without is kept as devices get it, in the first version: what
-/// an older program wrote is what this one writes.
+/// A firmware policy's source, as JSON, for the same reason.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::store) struct PolicyText(pub(in crate::store) String);
 
@@ -155,7 +153,6 @@ records! {
     Replaceable<GroupSource>: "groups" v 1;
     Replaceable<NamingRuleSource>: "naming_rules" v 1;
     Revision<ProfileText>: "profiles" v 2, 1 => former::ProfileV1;
-    Revision<FirmwarePolicy>: "policies" v 1;
     Revision<PolicyText>: "policies" v 2, 1 => former::PolicyV1;
     Revision<MappingText>: "mappings" v 1;
     Revision<SecretRecord>: "secrets" v 1;

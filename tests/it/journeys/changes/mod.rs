@@ -99,7 +99,7 @@ impl Desk {
         self.changes.get_change(request).await.unwrap().into_inner()
     }
 
-    async fn when(&mut self, name: &str, what: &str, is_so: impl Fn(&Change) -> bool) -> Change {
+    pub(super) async fn when(&mut self, name: &str, what: &str, is_so: impl Fn(&Change) -> bool) -> Change {
         let changes = self.changes.clone();
         until(what, async || {
             let now = Self {

@@ -1,12 +1,12 @@
 //! `muster firmware simulate`.
 
+use super::of_file;
 use crate::{
-    apply::{Kind, read_path},
     cli::Session,
     commands::{
         catalog::{self, FirmwarePolicies, Noun as _},
         device::Moment,
-        resource, with_caret,
+        with_caret,
     },
     failure::Failure,
     output::{Format, Listing, print_one, text::line},
@@ -14,9 +14,7 @@ use crate::{
 };
 use clap::Args;
 use muster_domain::device::schema;
-use muster_proto::v1::{
-    self, forecast_firmware_request::Policy, forecast_firmware_response::Part, resource::Resource,
-};
+use muster_proto::v1::{self, forecast_firmware_request::Policy, forecast_firmware_response::Part};
 use std::path::PathBuf;
 use tonic::{Status, Streaming};
 
@@ -78,28 +76,11 @@ impl Simulate {
             let name = catalog::revision(FirmwarePolicies::COLLECTION, name.unwrap_or_default());
             return Ok(Policy::Name(name));
         };
-        // A file of several kinds will do; if it cannot be read as such, the first error says why.
-        let resources = read_path(file, Kind::FirmwarePolicies, None)
-            .or_else(|first| read_path(file, Kind::Any, None).map_err(|_| first))?;
-        let wanted = name.map(|name| resource(FirmwarePolicies::COLLECTION, name));
-        let mut found: Vec<_> = resources
-            .into_iter()
-            .filter_map(|read| match read.wire.resource {
-                Some(Resource::FirmwarePolicy(policy)) => Some(policy),
-                _ => None,
-            })
-            .filter(|policy| wanted.as_ref().is_none_or(|name| policy.name == *name))
-            .collect();
-        let file = file.display();
-        match (found.pop(), found.is_empty()) {
-            (Some(policy), true) => Ok(Policy::SourceJson(policy.source_json)),
-            (Some(_), false) => Err(Failure::usage(
-                format!("{file} holds several firmware policies"),
+        match of_file(file, name)?.as_slice() {
+            [policy] => Ok(Policy::SourceJson(policy.source_json.clone())),
+            _ => Err(Failure::usage(
+                format!("{} holds several firmware policies", file.display()),
                 "Name one of them.",
-            )),
-            (None, _) => Err(Failure::usage(
-                format!("{file} holds no such firmware policy"),
-                "",
             )),
         }
     }

@@ -3,7 +3,7 @@
 use super::{Channels, LABEL};
 use crate::{Code, Refusal, catalog::check::Problems, change::is_label_key, names::ChannelName};
 use muster_firmware_policy::{
-    Artifact, Defect, FirmwarePolicy, PermitSource, PolicySource, Problem, SelectorSource, UpdateSource,
+    Defect, FirmwarePolicy, PermitSource, PolicySource, Problem, SelectorSource, UpdateSource,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, btree_map::Entry};
@@ -161,7 +161,7 @@ fn one_image_a_version(
         .chain(channels);
     let mut known = BTreeMap::new();
     for (at, policy) in all {
-        for (path, artifact) in images(policy) {
+        for (path, artifact) in policy.images() {
             let path = format!("{at}{path}");
             match known.entry(artifact.version.to_string()) {
                 Entry::Vacant(free) => drop(free.insert((path, artifact))),
@@ -174,18 +174,4 @@ fn one_image_a_version(
             }
         }
     }
-}
-
-/// The images of a policy, each with its path.
-fn images(policy: &FirmwarePolicy) -> Vec<(String, &Artifact)> {
-    let Some(update) = policy.update() else {
-        return Vec::new();
-    };
-    let stones = update.stepping_stones.iter().enumerate().map(|(place, stone)| {
-        let path = format!("update.stepping_stones[{place}].through");
-        (path, &stone.through)
-    });
-    std::iter::once(("update.target".to_owned(), &update.target))
-        .chain(stones)
-        .collect()
 }

@@ -481,16 +481,16 @@ fn the_catalog() {
     check("profile_layered", &revision(ProfileText::of(&content)));
     let text = r#"{"name":"line-7","unmapped":"keep","fields":[{"field":"serial","columns":["SN"]}]}"#;
     check("mapping", &revision(MappingText(text.to_owned())));
-    let target = ArtifactSource {
-        version: "2.5.0".to_owned(),
-        url: "https://firmware.example/2.5.0".to_owned(),
-        sha256: "ab".repeat(32),
-        size: 1000,
-    };
     let mut policy = PolicySource {
         name: "stable".to_owned(),
         update: Some(UpdateSource {
-            target,
+            target: ArtifactSource {
+                version: "2.5.0".to_owned(),
+                url: "https://firmware.example/2.5.0".to_owned(),
+                sha256: "ab".repeat(32),
+                size: 1000,
+                signature: None,
+            },
             ..UpdateSource::default()
         }),
         ..PolicySource::default()
@@ -498,16 +498,23 @@ fn the_catalog() {
     policy.applies_to.models = vec!["GW-*".to_owned()];
     policy.permit.minimum = Some("2.0.0".to_owned());
     let policy = FirmwarePolicy::parse(policy).unwrap();
-    check("policy", &revision(policy.clone()));
-    // One of the first version is read as one with no channels.
+    // One of the first version is read as one with no channels, and no signatures.
     let mut source = ChannelsSource::from(&Channels::from(policy));
     opens("policy", 1, &revision(PolicyText::of(&source)));
+    check("policy_plain", &revision(PolicyText::of(&source)));
     let beta = ChannelSource {
         update: source.update.clone(),
     };
     source.channels = [("beta".to_owned(), beta)].into();
     source.channel_label = Some("ring".to_owned());
     check("policy", &revision(PolicyText::of(&source)));
+    for update in [
+        &mut source.update,
+        &mut source.channels.get_mut("beta").unwrap().update,
+    ] {
+        update.as_mut().unwrap().target.signature = Some("MAYCAQECAQE=".to_owned());
+    }
+    check("policy_signed", &revision(PolicyText::of(&source)));
 }
 
 fn revision<T>(content: T) -> Revision<T> {
