@@ -67,9 +67,7 @@ impl Lookout {
             }
         }
     }
-}
 
-impl Lookout {
     /// Whom a change lacks because of a fault is found by another look at all.
     fn fail(&mut self, change: ChangeId, failure: Failure, broken: &mut Broken) {
         self.looks.remove(&change);

@@ -8,14 +8,14 @@ use std::time::Duration;
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// Registers one more gateway.
-async fn register(world: &World, number: u8) {
+pub(super) async fn register(world: &World, number: u8) {
     let header = "Serial No.,MAC Address,Device Model,Firmware,Site,Position,Extension";
     let row = format!("GW2-61000{number:02},00:1B:C5:F0:00:{number:02X},GW-200,2.3.1,MUC-01,Hall 1,{number}");
     let imported = world.import_text("late.csv", &format!("{header}\n{row}\n")).await;
     assert_eq!(imported.summary.created, 1);
 }
 
-fn dynamic(count: u32) -> v1::ChangeStrategy {
+pub(super) fn dynamic(count: u32) -> v1::ChangeStrategy {
     let share = Some(Share::Count(count));
     v1::ChangeStrategy {
         dynamic: Some(v1::Share { share }),
