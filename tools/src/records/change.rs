@@ -137,6 +137,8 @@ impl From<v1::TargetCounts> for Counts {
     }
 }
 
+const DAY: u64 = 24 * 60 * 60;
+
 /// An action in words.
 fn words(action: Option<v1::ChangeAction>) -> String {
     let bare = |name: &str| name.rsplit('/').next().unwrap_or(name).to_owned();
@@ -157,6 +159,18 @@ fn words(action: Option<v1::ChangeAction>) -> String {
             set.sort();
             set.extend(labels.remove.iter().map(|key| format!("no {key}")));
             format!("labels {}", set.join(", "))
+        }
+        Some(Action::ReissueCodes(reissue)) => {
+            let claimed = match reissue.claimed {
+                true => "; devices that have claimed lose their certificates and claim anew",
+                false => "",
+            };
+            let ttl = match reissue.code_ttl_seconds {
+                0 => String::new(),
+                seconds if seconds % DAY == 0 => format!(", each good for {} days", seconds / DAY),
+                seconds => format!(", each good for {seconds} seconds"),
+            };
+            format!("re-issue codes{ttl}{claimed}")
         }
         Some(Action::Place(to)) if to.position.is_empty() => "no position".into(),
         Some(Action::Place(to)) => format!("position {}", to.position),

@@ -1,6 +1,6 @@
 //! What a change waits for, and what to do next.
 
-use super::{ChangeRecord, ChangeState, DeviceList, Priority, Standing, Target, TargetState, Zones};
+use super::{Action, ChangeRecord, ChangeState, DeviceList, Priority, Standing, Target, TargetState, Zones};
 use crate::Timestamp;
 
 /// The answer.
@@ -41,10 +41,11 @@ pub fn explain(record: &ChangeRecord, zones: &Zones, now: Timestamp) -> ChangeEx
         ChangeState::Planned { plan } => {
             let missing = usize::from(change.approvals_needed).saturating_sub(change.approvals.len());
             let listed = format!(
-                "{} in {}, {} left out",
+                "{} in {}, {} left out{}",
                 targets(total.total()),
                 plural(stages(record), "stage", "stages"),
                 plural(record.left_out(), "device", "devices"),
+                warning(&change.action),
             );
             if missing == 0 {
                 let start = format!("start ID --plan {plan}");
@@ -111,10 +112,11 @@ pub fn explain(record: &ChangeRecord, zones: &Zones, now: Timestamp) -> ChangeEx
                 repaired(record),
                 joined(record),
             );
+            let next = codes(record, now);
             if until > now {
-                (format!("{done}; watched until {until}"), Vec::new())
+                (format!("{done}; watched until {until}"), commands(next))
             } else {
-                (done, Vec::new())
+                (done, commands(next))
             }
         }
         ChangeState::RolledBack { why, .. } => {
@@ -128,9 +130,30 @@ pub fn explain(record: &ChangeRecord, zones: &Zones, now: Timestamp) -> ChangeEx
                 Vec::new(),
             )
         }
-        ChangeState::Aborted { at } => (format!("aborted at {at}; what was sent stays"), Vec::new()),
+        ChangeState::Aborted { at } => (
+            format!("aborted at {at}; what was sent stays"),
+            commands(codes(record, now)),
+        ),
     };
     ChangeExplanation { summary, next }
+}
+
+/// What nobody should start without having read it.
+const fn warning(action: &Action) -> &'static str {
+    if matches!(action, Action::ReissueCodes { claimed: true, .. }) {
+        "; those that have claimed lose their certificates at once, and stay out until they claim with their new codes"
+    } else {
+        ""
+    }
+}
+
+/// What is to do about the codes that a change gave out, as long as they are kept if nobody acknowledges them.
+fn codes(record: &ChangeRecord, now: Timestamp) -> &'static [&'static str] {
+    let has_any = record.change.action.gives_codes() && record.total().count(Standing::Done) > 0;
+    match record.change.codes_expire() {
+        Some(at) if has_any && at > now => &["codes ID --out codes.csv"],
+        Some(_) | None => &[],
+    }
 }
 
 fn stages(record: &ChangeRecord) -> u32 {

@@ -2,6 +2,7 @@
 
 use super::{id, instant, timestamp};
 use crate::{
+    service::{CodesPart, GivenCode},
     store::{ListedRow, ListedTarget},
     zone,
 };
@@ -43,6 +44,10 @@ pub(crate) fn action(wire: Option<&v1::ChangeAction>) -> Result<Action, Refusal>
         Wire::Resume(_) => Action::Resume,
         Wire::Retire(retire) => Action::Retire(retire.reason.clone()),
         Wire::RotateCertificate(_) => Action::RotateCertificate,
+        Wire::ReissueCodes(reissue) => Action::ReissueCodes {
+            claimed: reissue.claimed,
+            ttl: (reissue.code_ttl_seconds > 0).then(|| Duration::from_secs(reissue.code_ttl_seconds)),
+        },
         Wire::Relabel(relabel) => Action::Relabel(Relabel {
             set: relabel.set.clone().into_iter().collect(),
             remove: relabel.remove.iter().cloned().collect(),
@@ -69,6 +74,10 @@ fn wire_action(action: &Action) -> v1::ChangeAction {
             reason: reason.clone(),
         }),
         Action::RotateCertificate => Wire::RotateCertificate(change_action::RotateCertificate {}),
+        Action::ReissueCodes { claimed, ttl } => Wire::ReissueCodes(change_action::ReissueCodes {
+            claimed: *claimed,
+            code_ttl_seconds: ttl.map_or(0, |ttl| ttl.as_secs()),
+        }),
         Action::Relabel(relabel) => Wire::Relabel(change_action::Relabel {
             set: relabel.set.clone().into_iter().collect(),
             remove: relabel.remove.iter().cloned().collect(),
@@ -306,6 +315,24 @@ pub(crate) const fn standing(wire: v1::change_target::State) -> Option<Standing>
         State::Reverting => Some(Standing::Reverting),
         State::Reverted => Some(Standing::Reverted),
         State::Unspecified | State::Excluded | State::Unknown | State::Repeated => None,
+    }
+}
+
+/// Codes, to be sent to whoever asked for them.
+pub(crate) fn codes(part: CodesPart) -> v1::ListCodesResponse {
+    let code = |given: GivenCode| v1::GivenCode {
+        device: format!("devices/{}", given.issued.device),
+        serial: given
+            .issued
+            .serial
+            .map(|serial| serial.to_string())
+            .unwrap_or_default(),
+        activation_code: given.code.reveal(),
+        time: Some(timestamp(given.issued.at)),
+    };
+    v1::ListCodesResponse {
+        codes: part.codes.into_iter().map(code).collect(),
+        resume_token: part.token,
     }
 }
 

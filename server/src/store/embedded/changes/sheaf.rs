@@ -80,6 +80,11 @@ impl<'t> Sheaf<'t> {
         self.targets.push((before, after));
     }
 
+    /// Devices that were changed, in the order of their turns.
+    pub(super) fn told(&self) -> &[DeviceId] {
+        &self.told
+    }
+
     /// A device becomes what was made of it; under which generation.
     fn put(
         &mut self,
