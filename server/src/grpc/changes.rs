@@ -76,7 +76,8 @@ fn new_change(asked: &v1::CreateChangeRequest, catalog: &Catalog) -> Result<NewC
 
 impl Api {
     fn shown_change(&self, record: &ChangeRecord) -> v1::Change {
-        change::change(record, self.service.now())
+        let codes = self.service.codes_of(&record.change);
+        change::change(record, codes.as_ref(), self.service.now())
     }
 
     async fn order<T>(

@@ -391,6 +391,9 @@ async fn codes_of_a_change_go_into_a_file_and_are_forgotten() {
             first.0, first.1, second.0, second.1, first.0
         )
     );
+    let shown = shell.good(&format!("change get {id}")).await;
+    assert!(shown.contains("Codes     2 given out; erased"), "{shown}");
+    assert!(!shown.contains("--out codes.csv"), "{shown}");
     let gone = shell.run(&format!("change codes {id} --out gone.csv")).await;
     assert_eq!(gone.code, Some(4), "{gone:?}");
     assert!(

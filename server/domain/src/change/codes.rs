@@ -46,6 +46,17 @@ impl Change {
 }
 
 impl Codes {
+    /// Some were given out, and nobody is shown them any more.
+    pub const fn is_erased(&self) -> bool {
+        self.seed.is_none() && self.issued > 0
+    }
+
+    /// What is to be done about them, as a command; nothing before all are out, and once they are erased.
+    pub fn next(&self, change: &Change) -> Option<String> {
+        let wait = self.issued > 0 && !self.is_erased() && change.ended().is_some();
+        wait.then(|| format!("muster change codes {} --out codes.csv", change.id))
+    }
+
     /// What they are made from, to be shown.
     ///
     /// # Errors

@@ -112,11 +112,10 @@ pub fn explain(record: &ChangeRecord, zones: &Zones, now: Timestamp) -> ChangeEx
                 repaired(record),
                 joined(record),
             );
-            let next = codes(record, now);
             if until > now {
-                (format!("{done}; watched until {until}"), commands(next))
+                (format!("{done}; watched until {until}"), Vec::new())
             } else {
-                (done, commands(next))
+                (done, Vec::new())
             }
         }
         ChangeState::RolledBack { why, .. } => {
@@ -130,10 +129,7 @@ pub fn explain(record: &ChangeRecord, zones: &Zones, now: Timestamp) -> ChangeEx
                 Vec::new(),
             )
         }
-        ChangeState::Aborted { at } => (
-            format!("aborted at {at}; what was sent stays"),
-            commands(codes(record, now)),
-        ),
+        ChangeState::Aborted { at } => (format!("aborted at {at}; what was sent stays"), Vec::new()),
     };
     ChangeExplanation { summary, next }
 }
@@ -144,15 +140,6 @@ const fn warning(action: &Action) -> &'static str {
         "; those that have claimed lose their certificates at once, and stay out until they claim with their new codes"
     } else {
         ""
-    }
-}
-
-/// What is to do about the codes that a change gave out, as long as they are kept if nobody acknowledges them.
-fn codes(record: &ChangeRecord, now: Timestamp) -> &'static [&'static str] {
-    let has_any = record.change.action.gives_codes() && record.total().count(Standing::Done) > 0;
-    match record.change.codes_expire() {
-        Some(at) if has_any && at > now => &["codes ID --out codes.csv"],
-        Some(_) | None => &[],
     }
 }
 

@@ -12,8 +12,7 @@ use muster_domain::{
     catalog::Catalog,
     certificate::RevocationReason,
     change::{
-        Action, Change, ChangeRecord, ChangeState, Codes, Exclusion, Former, Halt, Planner, Tally, Zones,
-        explain,
+        Action, Change, ChangeRecord, ChangeState, Codes, Exclusion, Former, Halt, Planner, Zones, explain,
     },
     desired::Digests,
     device::{ClaimWindow, Credential, Device, KeyChoice, Lifecycle, Transition},
@@ -198,36 +197,37 @@ fn codes_are_forgotten_when_all_of_them_are_out_and_kept() {
 }
 
 #[test]
-fn a_plan_warns_of_what_devices_lose_and_an_end_says_where_codes_are() {
-    use muster_domain::change::Standing;
-    let explained = |action: Action, state: ChangeState, now: u64| {
+fn a_plan_warns_of_what_devices_lose() {
+    let explained = |action: Action| {
         let change = Change {
             action,
-            state,
+            state: ChangeState::Planned { plan: PLAN },
             ..draft()
         };
-        let record = ChangeRecord {
-            tallies: vec![Tally::of([Standing::Done])],
-            ..ChangeRecord::new(change)
-        };
-        let explained = explain(&record, &Zones::All, at(now));
-        (explained.summary, explained.next)
+        explain(&ChangeRecord::new(change), &Zones::All, at(9)).summary
     };
-    let planned = || ChangeState::Planned { plan: PLAN };
-    assert!(!explained(reissue(false), planned(), 9).0.contains("lose"));
-    let (summary, _) = explained(reissue(true), planned(), 9);
+    assert!(!explained(reissue(false)).contains("lose"));
+    let summary = explained(reissue(true));
     assert!(
         summary.contains("those that have claimed lose their certificates"),
         "{summary}"
     );
+}
+
+#[test]
+fn codes_are_to_be_fetched_from_the_end_until_they_are_erased() {
     let fetch = format!("muster change codes {} --out codes.csv", draft().id);
+    let seed = Some(Seed::from_bytes([3; 16]));
     for (state, has_ended) in states() {
-        // What gives out codes cannot be rolled back.
-        let has_ended = has_ended && !matches!(state, ChangeState::RolledBack { .. });
-        let soon = explained(reissue(false), state.clone(), 10).1;
-        assert_eq!(soon.contains(&fetch), has_ended, "{soon:?}");
-        let late = explained(reissue(false), state.clone(), 8 * 86_400).1;
-        assert!(!late.contains(&fetch));
-        assert!(!explained(draft().action, state, 10).1.contains(&fetch));
+        let change = Change { state, ..draft() };
+        let next = |issued, seed: Option<Seed>| Codes { issued, seed }.next(&change);
+        assert_eq!(next(5, seed.clone()), has_ended.then(|| fetch.clone()));
+        assert_eq!(next(0, seed.clone()), None);
+        assert_eq!(next(5, None), None);
     }
+    let is_erased = |issued, seed| Codes { issued, seed }.is_erased();
+    assert_eq!(
+        (is_erased(5, None), is_erased(5, seed), is_erased(0, None)),
+        (true, false, false)
+    );
 }

@@ -9,8 +9,8 @@ use crate::{
 use muster_domain::{
     Code, Refusal, Timestamp,
     change::{
-        Action, Change, ChangeRecord, ChangeState, Halt, Listed, OnHalt, Priority, Relabel, Share, Stage,
-        Standing, Strategy, Tally, TargetState, Windows, explain,
+        Action, Change, ChangeRecord, ChangeState, Codes, Halt, Listed, OnHalt, Priority, Relabel, Share,
+        Stage, Standing, Strategy, Tally, TargetState, Windows, explain,
     },
     names::Serial,
 };
@@ -249,8 +249,9 @@ fn counts(tally: &Tally) -> v1::TargetCounts {
     }
 }
 
-pub(crate) fn change(record: &ChangeRecord, now: Timestamp) -> v1::Change {
+pub(crate) fn change(record: &ChangeRecord, codes: Option<&Codes>, now: Timestamp) -> v1::Change {
     let change = &record.change;
+    let fetch = codes.and_then(|codes| codes.next(change));
     let (state, halt) = state(&change.state);
     let explained = explain(record, &zone::zones(record, now), now);
     let approvals = change.approvals.iter().map(|approval| v1::change::Approval {
@@ -288,7 +289,15 @@ pub(crate) fn change(record: &ChangeRecord, now: Timestamp) -> v1::Change {
             .map(|(kind, count)| (kind.as_str().to_owned(), *count))
             .collect(),
         summary: explained.summary,
-        next: explained.next,
+        next: explained.next.into_iter().chain(fetch).collect(),
+        codes: codes.map(|codes| v1::ChangeCodes {
+            issued: codes.issued,
+            erased: codes.is_erased(),
+            expire_time: change
+                .codes_expire()
+                .filter(|_| codes.seed.is_some())
+                .map(timestamp),
+        }),
         over: record.closed,
         repairs: record.repairs,
         late: record.late,

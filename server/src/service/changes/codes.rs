@@ -9,7 +9,7 @@ use muster_domain::{
     access::Permit,
     activation::{ActivationCode, CodeHash, Seed},
     audit::{Action, Actor, Event},
-    change::Change,
+    change::{Change, Codes},
     ids::{ChangeId, DeviceId},
 };
 use std::sync::Arc;
@@ -102,10 +102,19 @@ impl Service {
         Ok(seed.map(|seed| Coder { ca: self.ca(), seed }))
     }
 
+    /// How far the codes of a change are that gives some out. A change is shown without them where that cannot be said, and the log
+    /// has the fault.
+    pub fn codes_of(&self, change: &Change) -> Option<Codes> {
+        if !change.action.gives_codes() {
+            return None;
+        }
+        self.store.codes(change.id).or_fault("count codes").ok()
+    }
+
     /// Tells the codes that a change has given out so far, behind a token; the audit log says who was shown them.
     ///
     /// # Errors
-    /// Refusals of [`Codes::shown`](muster_domain::change::Codes::shown), [`Code::PageTokenInvalid`]; or a fault.
+    /// Refusals of [`Codes::shown`], [`Code::PageTokenInvalid`]; or a fault.
     pub async fn list_codes(
         &self,
         permit: &Permit,
@@ -140,7 +149,7 @@ impl Service {
     /// The caller has the codes of a change up to a token, which must be all of them: they are erased.
     ///
     /// # Errors
-    /// Refusals of [`Codes::acknowledged`](muster_domain::change::Codes::acknowledged); or a fault.
+    /// Refusals of [`Codes::acknowledged`]; or a fault.
     pub async fn acknowledge_codes(&self, permit: &Permit, id: ChangeId, token: &str) -> Result<(), Failure> {
         let (actor, kept) = (actor(permit)?, read(id, token)?);
         self.erase_codes(id, Some(kept), actor).await

@@ -160,6 +160,11 @@ async fn a_fleet_gets_new_codes_through_a_restart_and_none_is_lost() {
             None => assert!([&claimed, &gateways[9].0].contains(&serial)),
         }
     }
+    let told = done.codes.unwrap();
+    assert_eq!(
+        (told.issued, told.erased, told.expire_time.is_some()),
+        (299, false, true)
+    );
     // They are kept when all of them are, and gone then.
     assert_eq!(
         number(keep(&mut desk, &name, &early).await),
@@ -177,6 +182,10 @@ async fn a_fleet_gets_new_codes_through_a_restart_and_none_is_lost() {
             Some(Code::CodesErased)
         );
     }
+    let after = desk.get(&name).await;
+    let told = after.codes.unwrap();
+    assert_eq!((told.issued, told.erased, told.expire_time), (299, true, None));
+    assert!(after.next.is_empty(), "{after:?}");
     assert_eq!(world.audited("code_reissued").await, 299);
     assert_eq!(world.audited("codes_shown").await, 4);
     assert_eq!(world.audited("codes_acknowledged").await, 1);

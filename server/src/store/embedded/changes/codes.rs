@@ -10,7 +10,7 @@ use crate::store::{
         Store,
         index::insert_sorted,
         record::load,
-        tables::{CHANGES, CODE_SEEDS, View},
+        tables::{CHANGES, CODE_SEEDS, CODES, View},
         txn::Txn,
     },
 };
@@ -32,6 +32,12 @@ impl Store {
             return Ok(Some(known));
         }
         self.write(move |txn| sow(txn, id, &fresh)).await
+    }
+
+    /// How far the codes of a change are. Two reads by key, as of a device.
+    pub fn codes(&self, id: ChangeId) -> Result<Codes, StoreError> {
+        let txn = self.read()?;
+        codes(&txn.open_table(CODE_SEEDS)?, &txn.open_table(CODES)?, id)
     }
 
     /// Codes of a change from this number on, with what they follow from.
