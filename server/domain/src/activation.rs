@@ -4,7 +4,7 @@
 //! `7Q2RK-0XW4M-...`. 120 bits cannot be guessed (A1), so codes need no slow hash and no lock-out; the registry keeps
 //! only an HMAC-SHA-256 under a key that is outside the database.
 
-use crate::{Timestamp, certificate::CertificateSerial};
+use crate::{Timestamp, certificate::CertificateSerial, ids::DeviceId};
 use core::{fmt, str::FromStr};
 use hmac::{Hmac, KeyInit, Mac as _};
 use serde::{Deserialize, Serialize};
@@ -33,9 +33,9 @@ pub struct CodeHash([u8; 32]);
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
 pub struct CodeKey([u8; 32]);
 
-/// What the codes and certificate serials of one part of an import follow from, under a [`CodeKey`]. It stays on record
-/// until the results of the part are acknowledged, so that the same codes can be shown again; once it is erased, nobody can
-/// make them. Without the key it says nothing.
+/// What the codes and certificate serials of one part of an import, or the codes of a change, follow from, under a
+/// [`CodeKey`]. It stays on record until what was made from it is acknowledged, so that the same codes can be shown again; once
+/// it is erased, nobody can make them. Without the key it says nothing.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
 pub struct Seed([u8; 16]);
 
@@ -155,26 +155,42 @@ impl CodeKey {
     /// whoever lacks the key.
     pub fn code(&self, seed: &Seed, row: u32) -> ActivationCode {
         let mut secret = [0; SECRET_BYTES];
-        secret.copy_from_slice(&self.derive(b"muster batch code v1", seed, row)[..SECRET_BYTES]);
+        let place = row.to_be_bytes();
+        secret.copy_from_slice(&self.derive(b"muster batch code v1", seed, &place)[..SECRET_BYTES]);
+        ActivationCode(secret)
+    }
+
+    /// The code that a change gives a device, always the same for the same seed: a change gives a device one code at most.
+    pub fn code_of(&self, seed: &Seed, device: DeviceId) -> ActivationCode {
+        let mut secret = [0; SECRET_BYTES];
+        let place = device.as_u128().to_be_bytes();
+        secret.copy_from_slice(&self.derive(b"muster change code v1", seed, &place)[..SECRET_BYTES]);
         ActivationCode(secret)
     }
 
     /// The serial of the certificate of a row, always the same for the same seed and instant.
     pub fn certificate_serial(&self, seed: &Seed, row: u32, at: Timestamp) -> CertificateSerial {
         let mut random = [0; 16];
-        random.copy_from_slice(&self.derive(b"muster batch serial v1", seed, row)[..16]);
+        let place = row.to_be_bytes();
+        random.copy_from_slice(&self.derive(b"muster batch serial v1", seed, &place)[..16]);
         CertificateSerial::new(at, u128::from_be_bytes(random))
     }
 
-    /// The lengths of `what` and seed are fixed, so no two inputs run into each other.
-    fn derive(&self, what: &[u8], seed: &Seed, row: u32) -> [u8; 32] {
+    /// The lengths of the seed and of the place are fixed for each `what`, and none of these begins another one, so no two inputs
+    /// run into each other.
+    fn derive(&self, what: &[u8], seed: &Seed, place: &[u8]) -> [u8; 32] {
         #[expect(clippy::expect_used, reason = "HMAC takes keys of any length (RFC 2104)")]
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).expect("any length");
         mac.update(what);
         mac.update(&seed.0);
-        mac.update(&row.to_be_bytes());
+        mac.update(place);
         mac.finalize().into_bytes().into()
     }
+}
+
+impl CodeHash {
+    /// What no code has: for asking whether a code could be given, without one.
+    pub const NOTHING: Self = Self([0; 32]);
 }
 
 impl Seed {
@@ -274,6 +290,11 @@ mod tests {
         assert!(code != l.code(&s, 7) && code != k.code(&t, 7) && code != k.code(&s, 8));
         // HMAC-SHA-256 of the label, the seed and the row, by another implementation (Python's hmac).
         assert_eq!(code.reveal(), "3HP5Y-Z8N1K-R3Y5K-2QWMY-MCDEU");
+        let [a, b] = [1, 2].map(DeviceId::from_u128);
+        let given = k.code_of(&s, a);
+        assert!(given == k.code_of(&s, a) && given != k.code_of(&s, b) && given != k.code_of(&t, a));
+        // As above.
+        assert_eq!(given.reveal(), "TJZFF-FEJ2B-VQRME-Z70RZ-ZHZQA");
         let at = Timestamp::from_seconds(1_800_000_000);
         let serial = k.certificate_serial(&s, 7, at);
         assert_eq!(serial, k.certificate_serial(&s, 7, at));

@@ -145,6 +145,10 @@ pub enum Action {
     DeviceUpdated,
     /// A device that matched a change only since it was planned joined it.
     ChangeJoined,
+    /// Somebody was shown the codes that a change gave out.
+    CodesShown,
+    /// The codes that a change gave out were kept by the caller, or by nobody in time: they are erased.
+    CodesAcknowledged,
 }
 
 /// Reads the written name.

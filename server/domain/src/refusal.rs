@@ -183,6 +183,7 @@ codes! {
     8004 ApprovalOwn Denied "APPROVAL_OWN" "Nobody approves a change of their own. Ask somebody else."
     8005 TargetCountMoved Conflict "TARGET_COUNT_MOVED" "The plan has another number of targets than was confirmed. Look at it, then start it with the number it has."
     8006 ChangeInvalid Invalid "CHANGE_INVALID" "The change cannot be accepted; the field is named."
+    8007 CodesErased Precondition "CODES_ERASED" "The codes of the change were acknowledged, or nobody did so for seven days after its end, and are erased. Devices that have not claimed get other ones by another change, or by `muster device reissue-code`."
 }
 
 /// A number that no refusal has.

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     fault::{Failure, Fault},
-    service::NewChange,
+    service::{CodesPart, NewChange},
     store::{ChangeOrder, TargetCursor, TargetQuery},
 };
 use futures_util::{Stream, StreamExt as _};
@@ -26,6 +26,8 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
+/// Parts of codes that wait for a slow reader.
+const CODES_AHEAD: usize = 1;
 /// Words about a change that wait for a slow reader: it gets the newest soon enough.
 const WORDS_AHEAD: usize = 1;
 
@@ -74,7 +76,8 @@ fn new_change(asked: &v1::CreateChangeRequest, catalog: &Catalog) -> Result<NewC
 
 impl Api {
     fn shown_change(&self, record: &ChangeRecord) -> v1::Change {
-        change::change(record, self.service.now())
+        let codes = self.service.codes_of(&record.change);
+        change::change(record, codes.as_ref(), self.service.now())
     }
 
     async fn order<T>(
@@ -191,6 +194,7 @@ fn cursor(bytes: &[u8]) -> Result<TargetCursor, Refusal> {
 #[tonic::async_trait]
 impl Changes for Api {
     type WatchChangeStream = Pin<Box<dyn Stream<Item = Result<v1::Change, Status>> + Send>>;
+    type ListCodesStream = Pin<Box<dyn Stream<Item = Result<v1::ListCodesResponse, Status>> + Send>>;
 
     async fn create_change(
         &self,
@@ -367,5 +371,32 @@ impl Changes for Api {
             Err(failure) => Err(failed(&failure)),
         };
         Ok(Response::new(Box::pin(ReceiverStream::new(told).map(rendered))))
+    }
+
+    async fn list_codes(
+        &self,
+        request: Request<v1::ListCodesRequest>,
+    ) -> Result<Response<Self::ListCodesStream>, Status> {
+        let permit = permit(&request)?;
+        let asked = request.get_ref();
+        let id = change_id(&asked.name)?;
+        let (telling, told) = mpsc::channel(CODES_AHEAD);
+        let listed = self.service.list_codes(&permit, id, &asked.resume_token, telling);
+        listed.await.map_err(|failure| failed(&failure))?;
+        let rendered =
+            |part: Result<CodesPart, Failure>| part.map(change::codes).map_err(|failure| failed(&failure));
+        Ok(Response::new(Box::pin(ReceiverStream::new(told).map(rendered))))
+    }
+
+    async fn acknowledge_codes(
+        &self,
+        request: Request<v1::AcknowledgeCodesRequest>,
+    ) -> Result<Response<v1::AcknowledgeCodesResponse>, Status> {
+        let permit = permit(&request)?;
+        let asked = request.get_ref();
+        let id = change_id(&asked.name)?;
+        let kept = self.service.acknowledge_codes(&permit, id, &asked.resume_token);
+        kept.await.map_err(|failure| failed(&failure))?;
+        Ok(Response::new(v1::AcknowledgeCodesResponse {}))
     }
 }

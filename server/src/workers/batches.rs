@@ -1,4 +1,4 @@
-//! Takes up what a stop or a crash cut, then sweeps: whatever expired loses its files and secrets.
+//! Takes up what a stop or a crash cut, then sweeps: whatever expired loses its files and secrets, codes of changes too.
 
 use crate::service::Service;
 use std::time::Duration;
@@ -15,6 +15,9 @@ pub(crate) async fn batches(service: Service, stop: CancellationToken) {
     loop {
         if let Err(failure) = service.sweep_batches().await {
             tracing::error!(%failure, "expired batches could not be swept");
+        }
+        if let Err(failure) = service.sweep_codes().await {
+            tracing::error!(%failure, "expired codes could not be swept");
         }
         let tick = stop.run_until_cancelled(tokio::time::sleep(EVERY));
         if tick.await.is_none() {

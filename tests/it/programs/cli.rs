@@ -303,3 +303,103 @@ async fn a_change_is_planned_looked_at_and_started() {
     let ended = shell.run(&format!("change watch {other}")).await;
     assert_eq!(ended.code, Some(8), "{ended:?}");
 }
+
+/// What nobody but the owner of a file may read.
+fn read_alone(path: &Path) -> String {
+    use std::os::unix::fs::PermissionsExt as _;
+    assert_eq!(
+        std::fs::metadata(path).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
+    std::fs::read_to_string(path).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn codes_of_a_change_go_into_a_file_and_are_forgotten() {
+    let registry = Registry::new();
+    let (_musterd, _, _) = registry.serve("info").await;
+    let shell = Shell { registry };
+    prepared(&shell).await;
+    let file = |name: &str| shell.registry.path(name);
+    let rows = "note;serial\n=1+1;GW2-7000001\nB;GW2-404\nC;GW2-7000002\nD;GW2-7000001\n";
+    std::fs::write(file("list.csv"), rows).unwrap();
+    let made = "change create --reissue-codes --reclaim --code-ttl 30d --file list.csv --stages '' -o json";
+    let made: serde_json::Value = serde_json::from_str(&shell.good(made).await).unwrap();
+    let id = made["name"].as_str().unwrap().trim_start_matches("changes/");
+    let action = made["action"].as_str().unwrap();
+    assert!(
+        action.starts_with("re-issue codes, each good for 30 days; devices that have claimed lose"),
+        "{action}"
+    );
+    for (code, line) in [
+        (2, format!("change codes {id}")),
+        (2, format!("change codes {id} --out no/such/place.csv")),
+        (2, format!("change codes {id} --out list.csv")),
+        (2, "change create --resume --reclaim".into()),
+        (4, format!("change codes {id} --out early.csv")),
+        (
+            5,
+            "change codes 01h455vb4pex5vsknk084sn02q --out early.csv".into(),
+        ),
+    ] {
+        let ended = shell.run(&line).await;
+        assert_eq!(ended.code, Some(code), "muster {line}: {ended:?}");
+    }
+    assert!(!file("early.csv").exists());
+    let started = shell.good(&format!("change start {id} --yes --watch")).await;
+    assert!(
+        started.contains(&format!("muster change codes {id} --out codes.csv")),
+        "{started}"
+    );
+    // On paper only where that is asked for, and as often as wanted.
+    let kept = shell
+        .run(&format!("change codes {id} --out codes.csv --keep"))
+        .await;
+    assert_eq!((kept.code, kept.out.as_str()), (Some(0), ""), "{kept:?}");
+    assert!(
+        kept.log
+            .contains("2 codes are in codes.csv; the server keeps them"),
+        "{kept:?}"
+    );
+    let codes = read_alone(&file("codes.csv"));
+    let mut read = csv::Reader::from_reader(codes.as_bytes());
+    let of: Vec<_> = read.records().map(|row| row.unwrap()).collect();
+    assert_eq!((of.len(), &of[0][0], of[0][2].len()), (2, "GW2-7000001", 29));
+    assert!(
+        codes.starts_with("serial,device,activation_code,issued\n"),
+        "{codes}"
+    );
+    let again = shell.run(&format!("change codes {id} --out codes.csv")).await;
+    assert!(again.log.contains("give --replace"), "{again:?}");
+    assert_eq!(shell.good(&format!("change codes {id} --out -")).await, codes);
+    // The user's own file, each device's code once.
+    let out = shell
+        .run(&format!("change codes {id} --file list.csv --out labels.csv"))
+        .await;
+    assert!(
+        out.log
+            .contains("2 codes are in labels.csv; the server has forgotten them"),
+        "{out:?}"
+    );
+    let [first, second] = [0, 1].map(|row| (of[row][1].to_owned(), of[row][2].to_owned()));
+    assert_eq!(
+        read_alone(&file("labels.csv")),
+        format!(
+            "note;serial;state;stage;reason;device;activation_code\n'=1+1;GW2-7000001;DONE;1;;{};{}\n\
+             B;GW2-404;UNKNOWN;;no device has the serial GW2-404;;\nC;GW2-7000002;DONE;1;;{};{}\n\
+             D;GW2-7000001;REPEATED;;duplicate of row 2;{};\n",
+            first.0, first.1, second.0, second.1, first.0
+        )
+    );
+    let shown = shell.good(&format!("change get {id}")).await;
+    assert!(shown.contains("Codes     2 given out; erased"), "{shown}");
+    assert!(!shown.contains("--out codes.csv"), "{shown}");
+    let gone = shell.run(&format!("change codes {id} --out gone.csv")).await;
+    assert_eq!(gone.code, Some(4), "{gone:?}");
+    assert!(
+        gone.log.contains("M8007") && !file("gone.csv").exists(),
+        "{gone:?}"
+    );
+    let device = shell.good("device get serial:GW2-7000001 -o json").await;
+    assert!(device.contains("\"closes\""), "{device}");
+}

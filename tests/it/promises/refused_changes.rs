@@ -2,7 +2,10 @@
 
 use super::refusals::{Reached, Stage};
 use muster_domain::Code;
-use muster_proto::v1::{self, change_action, change_action::Action, change_strategy, share::Share};
+use muster_proto::v1::{
+    self, change::State, change_action, change_action::Action, change_strategy, share::Share,
+};
+use muster_tests::until;
 
 fn asked(action: Option<Action>) -> v1::CreateChangeRequest {
     v1::CreateChangeRequest {
@@ -87,6 +90,56 @@ async fn descriptions(stage: &Stage, reached: &mut Reached) {
     reached.status(Code::NotFound, changes.get_change(nobody).await);
 }
 
+/// Codes that are not there, not all there, or not there any more.
+async fn codes(stage: &Stage, reached: &mut Reached) {
+    let mut changes = stage.world.client.changes.clone();
+    let file = "serial,mac,model,site,position\nGW2-9100001,00:1B:C5:91:00:01,GW-200,MUC-01,Roof\n";
+    let imported = stage.world.import_text("codes.csv", file).await;
+    assert_eq!(imported.summary.created, 1, "{:?}", imported.rows);
+    let reissue = change_action::ReissueCodes::default();
+    let request = v1::CreateChangeRequest {
+        filter: "serial = \"GW2-9100001\"".into(),
+        ..asked(Some(Action::ReissueCodes(reissue)))
+    };
+    let name = changes.create_change(request).await.unwrap().into_inner().name;
+    let list = |token: &str| v1::ListCodesRequest {
+        name: name.clone(),
+        resume_token: token.into(),
+    };
+    let keep = v1::AcknowledgeCodesRequest {
+        name: name.clone(),
+        resume_token: String::new(),
+    };
+    reached.status(Code::ChangeState, changes.list_codes(list("")).await);
+    reached.status(Code::ChangeState, changes.acknowledge_codes(keep.clone()).await);
+    reached.status(Code::PageTokenInvalid, changes.list_codes(list("bm8")).await);
+    let plan = v1::PlanChangeRequest {
+        name: name.clone(),
+        etag: String::new(),
+    };
+    let planned = changes.plan_change(plan).await.unwrap().into_inner();
+    let start = v1::StartChangeRequest {
+        name: name.clone(),
+        plan_hash: planned.plan_hash,
+        targets: planned.total.unwrap().total,
+    };
+    changes.start_change(start).await.unwrap();
+    until("it is done", async || {
+        let get = v1::GetChangeRequest { name: name.clone() };
+        let change = changes.clone().get_change(get).await.unwrap().into_inner();
+        (change.state() == State::Done).then_some(())
+    })
+    .await;
+    let mut parts = changes.list_codes(list("")).await.unwrap().into_inner();
+    let mut resume_token = String::new();
+    while let Some(part) = parts.message().await.unwrap() {
+        resume_token = part.resume_token;
+    }
+    let all = v1::AcknowledgeCodesRequest { resume_token, ..keep };
+    changes.acknowledge_codes(all).await.unwrap();
+    reached.status(Code::CodesErased, changes.list_codes(list("")).await);
+}
+
 /// Every refusal of this service.
 pub(super) async fn changes(stage: &Stage, reached: &mut Reached) {
     descriptions(stage, reached).await;
@@ -140,6 +193,7 @@ pub(super) async fn changes(stage: &Stage, reached: &mut Reached) {
         plan_hash: planned.plan_hash,
     };
     reached.status(Code::ApprovalOwn, changes.approve_change(approve).await);
+    codes(stage, reached).await;
     let list = v1::ListTargetsRequest {
         name: made.name,
         page_token: "bm8".into(),

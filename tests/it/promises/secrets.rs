@@ -3,11 +3,17 @@
 use aho_corasick::AhoCorasick;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use muster_domain::activation::ActivationCode;
-use muster_proto::{payload::ClaimResult, v1};
+use muster_proto::{
+    payload::ClaimResult,
+    v1::{
+        self,
+        change_action::{Action, ReissueCodes},
+    },
+};
 use muster_tests::{
     Key, Sink, World,
     est::{enroll, parts},
-    files_below, fixture,
+    files_below, fixture, until,
 };
 use muster_tools::import::ImportOptions;
 use rcgen::KeyPair;
@@ -178,6 +184,42 @@ async fn made_key(world: &World, serial: &str, code: &str) -> String {
         .serialize_pem()
 }
 
+/// Codes that a change gives a hundred devices, and that nobody acknowledges.
+async fn changed_codes(world: &World) -> Vec<String> {
+    let mut changes = world.client.changes.clone();
+    let action = Action::ReissueCodes(ReissueCodes::default());
+    let request = v1::CreateChangeRequest {
+        action: Some(v1::ChangeAction { action: Some(action) }),
+        filter: "serial = \"GW2-70009*\"".into(),
+        ..v1::CreateChangeRequest::default()
+    };
+    let name = changes.create_change(request).await.unwrap().into_inner().name;
+    let plan = v1::PlanChangeRequest {
+        name: name.clone(),
+        etag: String::new(),
+    };
+    let planned = changes.plan_change(plan).await.unwrap().into_inner();
+    let start = v1::StartChangeRequest {
+        name: name.clone(),
+        plan_hash: planned.plan_hash,
+        targets: planned.total.unwrap().total,
+    };
+    changes.start_change(start).await.unwrap();
+    until("every code is given out", async || {
+        let request = v1::ListCodesRequest {
+            name: name.clone(),
+            resume_token: String::new(),
+        };
+        let mut parts = changes.clone().list_codes(request).await.ok()?.into_inner();
+        let mut codes = Vec::new();
+        while let Some(part) = parts.message().await.unwrap() {
+            codes.extend(part.codes.into_iter().map(|code| code.activation_code));
+        }
+        (codes.len() == 100).then_some(codes)
+    })
+    .await
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn f2_f4_g17_secrets_stand_where_they_belong_and_nowhere_else() {
     let logs = Sink::install();
@@ -210,6 +252,7 @@ async fn f2_f4_g17_secrets_stand_where_they_belong_and_nowhere_else() {
         .unwrap()
         .into_inner()
         .activation_code;
+    let changed = changed_codes(&world).await;
     // A life: agents claim and report, claims fail, the file comes again.
     let mut agents = Vec::new();
     for (row, code) in codes.iter().enumerate().take(3) {
@@ -235,6 +278,7 @@ async fn f2_f4_g17_secrets_stand_where_they_belong_and_nowhere_else() {
     let mut secrets: Vec<_> = codes
         .iter()
         .chain([&reissued])
+        .chain(&changed)
         .map(|code| (format!("code {code}"), code_forms(code)))
         .collect();
     secrets.push(("passphrase".into(), vec![passphrase.into_bytes()]));

@@ -63,6 +63,8 @@ pub struct Change {
     pub dynamic: String,
     /// How many did.
     pub late: u32,
+    /// Of a change that gives devices codes.
+    pub codes: Option<CodeCounts>,
     /// Nothing can come of it any more.
     pub over: bool,
 }
@@ -92,6 +94,17 @@ pub struct ListCounts {
     pub unknown: u32,
     /// Of these, rows whose device a row before them names.
     pub repeated: u32,
+}
+
+/// The codes that a change gives out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CodeCounts {
+    /// Devices that got one.
+    pub issued: u32,
+    /// Nobody is shown them any more.
+    pub erased: bool,
+    /// When they are erased if nobody keeps them before.
+    pub expire_time: Option<String>,
 }
 
 /// A stage of a change.
@@ -137,6 +150,8 @@ impl From<v1::TargetCounts> for Counts {
     }
 }
 
+const DAY: u64 = 24 * 60 * 60;
+
 /// An action in words.
 fn words(action: Option<v1::ChangeAction>) -> String {
     let bare = |name: &str| name.rsplit('/').next().unwrap_or(name).to_owned();
@@ -157,6 +172,18 @@ fn words(action: Option<v1::ChangeAction>) -> String {
             set.sort();
             set.extend(labels.remove.iter().map(|key| format!("no {key}")));
             format!("labels {}", set.join(", "))
+        }
+        Some(Action::ReissueCodes(reissue)) => {
+            let claimed = match reissue.claimed {
+                true => "; devices that have claimed lose their certificates and claim anew",
+                false => "",
+            };
+            let ttl = match reissue.code_ttl_seconds {
+                0 => String::new(),
+                seconds if seconds % DAY == 0 => format!(", each good for {} days", seconds / DAY),
+                seconds => format!(", each good for {seconds} seconds"),
+            };
+            format!("re-issue codes{ttl}{claimed}")
         }
         Some(Action::Place(to)) if to.position.is_empty() => "no position".into(),
         Some(Action::Place(to)) => format!("position {}", to.position),
@@ -215,6 +242,11 @@ impl From<v1::Change> for Change {
             repairs: wire.repairs,
             dynamic: share(strategy.dynamic.as_ref()).unwrap_or_default(),
             late: wire.late,
+            codes: wire.codes.map(|codes| CodeCounts {
+                issued: codes.issued,
+                erased: codes.erased,
+                expire_time: time(codes.expire_time.as_ref()),
+            }),
             over: wire.over,
         }
     }

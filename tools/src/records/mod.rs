@@ -38,7 +38,7 @@ pub use secret::Secret;
 use std::fmt::Write as _;
 
 /// A time of the wire; `None` also for one that no calendar has.
-fn time(at: Option<&prost_types::Timestamp>) -> Option<String> {
+pub(crate) fn time(at: Option<&prost_types::Timestamp>) -> Option<String> {
     let at = at?;
     jiff::Timestamp::new(at.seconds, at.nanos)
         .ok()

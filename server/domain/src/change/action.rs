@@ -3,10 +3,10 @@
 use super::Relabel;
 use crate::{
     catalog::RevisionNumber,
-    device::{self, Device, Lifecycle},
+    device::{self, Credential, Device, Lifecycle},
     names::{PolicyName, ProfileName, SiteCode},
 };
-use core::fmt;
+use core::{fmt, time::Duration};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -75,6 +75,14 @@ pub enum Action {
     Relabel(Relabel),
     /// It is there in its site; `None` for no position.
     Place(Option<String>),
+    /// It gets a new activation code, and the one it had is void.
+    ReissueCodes {
+        /// Also if it has claimed, or begun to: it loses its certificate and claims anew, and one whose certificate was revoked gets a
+        /// way in again. Else it is left out.
+        claimed: bool,
+        /// How long the code lasts; `None`: until it is used.
+        ttl: Option<Duration>,
+    },
 }
 
 impl Action {
@@ -85,13 +93,15 @@ impl Action {
             Self::FirmwarePolicy(..) => &[Facet::Firmware],
             Self::Move(_) | Self::Place(_) => &[Facet::Location],
             Self::Relabel(_) => &[Facet::Config, Facet::Firmware],
-            Self::Suspend(_) | Self::Resume | Self::Retire(_) | Self::RotateCertificate => {
-                &[Facet::Lifecycle]
-            }
+            Self::Suspend(_)
+            | Self::Resume
+            | Self::Retire(_)
+            | Self::RotateCertificate
+            | Self::ReissueCodes { .. } => &[Facet::Lifecycle],
         }
     }
 
-    /// Whether it can be taken back. A certificate that was replaced is gone, and a retired identity never comes back (I9).
+    /// Whether it can be taken back. A certificate or a code that was replaced is gone, and a retired identity never comes back (I9).
     pub const fn is_reversible(&self) -> bool {
         match self {
             Self::Profile(..)
@@ -101,12 +111,42 @@ impl Action {
             | Self::Place(_)
             | Self::Suspend(_)
             | Self::Resume => true,
-            Self::Retire(_) | Self::RotateCertificate => false,
+            Self::Retire(_) | Self::RotateCertificate | Self::ReissueCodes { .. } => false,
         }
     }
 
+    /// Whether it gives devices codes, which somebody has to fetch.
+    pub const fn gives_codes(&self) -> bool {
+        match self {
+            Self::ReissueCodes { .. } => true,
+            Self::Profile(..)
+            | Self::FirmwarePolicy(..)
+            | Self::Move(_)
+            | Self::Relabel(_)
+            | Self::Place(_)
+            | Self::Suspend(_)
+            | Self::Resume
+            | Self::Retire(_)
+            | Self::RotateCertificate => false,
+        }
+    }
+
+    /// Whether it leaves the device alone, since a new code would void the certificate that it has or is about to get, or let it in
+    /// again after that was revoked.
+    pub fn spares(&self, device: &Device) -> bool {
+        let is_revoked = matches!(
+            device.lifecycle,
+            Lifecycle::Registered {
+                credential: Credential::Withdrawn { .. }
+            }
+        );
+        let has_claimed = is_revoked || device.lifecycle.held().next().is_some();
+        matches!(self, Self::ReissueCodes { claimed: false, .. }) && has_claimed
+    }
+
     /// Whether a device has to prove it. What is decided here alone is done when it is on record, and so are labels and a position
-    /// of which its content says nothing.
+    /// of which its content says nothing. A claim proves a new code, but it comes when somebody unpacks the device: no deadline
+    /// fits, and nobody could print the codes of a stage that waits for claims with the codes of the stage before it.
     pub const fn wants_proof(&self) -> bool {
         match self {
             Self::Profile(..)
@@ -115,7 +155,7 @@ impl Action {
             | Self::Relabel(_)
             | Self::Place(_)
             | Self::RotateCertificate => true,
-            Self::Suspend(_) | Self::Resume | Self::Retire(_) => false,
+            Self::Suspend(_) | Self::Resume | Self::Retire(_) | Self::ReissueCodes { .. } => false,
         }
     }
 
@@ -135,7 +175,7 @@ impl Action {
                 | Lifecycle::Active { .. }
                 | Lifecycle::Retired { .. } => Former::Admitted,
             },
-            Self::Retire(_) | Self::RotateCertificate => Former::Gone,
+            Self::Retire(_) | Self::RotateCertificate | Self::ReissueCodes { .. } => Former::Gone,
         }
     }
 
@@ -157,7 +197,7 @@ impl Action {
             Self::Suspend(_) => state == device::LifecycleState::Suspended,
             Self::Resume => state != device::LifecycleState::Suspended,
             Self::Retire(_) => state == device::LifecycleState::Retired,
-            Self::RotateCertificate => false,
+            Self::RotateCertificate | Self::ReissueCodes { .. } => false,
         }
     }
 }
@@ -209,6 +249,8 @@ impl fmt::Display for Action {
             Self::Relabel(relabel) => write!(f, "labels {relabel}"),
             Self::Place(Some(position)) => write!(f, "position {position}"),
             Self::Place(None) => f.write_str("no position"),
+            Self::ReissueCodes { claimed: false, .. } => f.write_str("new codes"),
+            Self::ReissueCodes { claimed: true, .. } => f.write_str("new codes, claimed devices too"),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What a change waits for, and what to do next.
 
-use super::{ChangeRecord, ChangeState, DeviceList, Priority, Standing, Target, TargetState, Zones};
+use super::{Action, ChangeRecord, ChangeState, DeviceList, Priority, Standing, Target, TargetState, Zones};
 use crate::Timestamp;
 
 /// The answer.
@@ -41,10 +41,11 @@ pub fn explain(record: &ChangeRecord, zones: &Zones, now: Timestamp) -> ChangeEx
         ChangeState::Planned { plan } => {
             let missing = usize::from(change.approvals_needed).saturating_sub(change.approvals.len());
             let listed = format!(
-                "{} in {}, {} left out",
+                "{} in {}, {} left out{}",
                 targets(total.total()),
                 plural(stages(record), "stage", "stages"),
                 plural(record.left_out(), "device", "devices"),
+                warning(&change.action),
             );
             if missing == 0 {
                 let start = format!("start ID --plan {plan}");
@@ -131,6 +132,15 @@ pub fn explain(record: &ChangeRecord, zones: &Zones, now: Timestamp) -> ChangeEx
         ChangeState::Aborted { at } => (format!("aborted at {at}; what was sent stays"), Vec::new()),
     };
     ChangeExplanation { summary, next }
+}
+
+/// What nobody should start without having read it.
+const fn warning(action: &Action) -> &'static str {
+    if matches!(action, Action::ReissueCodes { claimed: true, .. }) {
+        "; those that have claimed lose their certificates at once, and stay out until they claim with their new codes"
+    } else {
+        ""
+    }
 }
 
 fn stages(record: &ChangeRecord) -> u32 {

@@ -8,6 +8,7 @@
 //! [`Facet`] (I8); a target has one stage, for ever; no more targets are under way than may; counts follow from states.
 
 mod action;
+mod codes;
 mod explain;
 mod late;
 mod life;
@@ -25,6 +26,7 @@ mod target;
 mod when;
 
 pub use action::{Action, Facet, Former};
+pub use codes::Codes;
 pub use explain::{ChangeExplanation, explain, explain_target};
 pub use life::{APPROVAL_LIMIT, Approval, Change, ChangeState, ChangeStep, Priority};
 pub use list::{DeviceList, FirstRow, LIST_LIMIT, LIST_PART, LISTED_LIMIT, Listed, settled};

@@ -3,13 +3,18 @@
 use super::{Action, Change, Former};
 use crate::{
     Refusal, Timestamp,
+    activation::CodeHash,
     batch::{Fields, PlanHash},
     desired::{ContentDigest, Digests, PartDigest, json},
-    device::{Device, Lifecycle, LifecycleState, Transition},
+    device::{ClaimWindow, Device, KeyChoice, Lifecycle, LifecycleState, Transition},
     ids::{ChangeId, DeviceId},
 };
 use core::fmt;
 use serde::{Deserialize, Serialize};
+
+/// Why a device is left out that would lose a certificate.
+pub(super) const CLAIMED: &str =
+    "it has claimed, or begun to: a new code would void its certificate, or let it in after that was revoked";
 
 /// Why a device that matches is no target.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +31,8 @@ pub enum Exclusion {
     Unrenderable(String),
     /// It is listed, and does not match the filter.
     Unmatched,
+    /// It has claimed, or begun to, and would lose what it claimed.
+    Claimed,
 }
 
 impl Exclusion {
@@ -38,6 +45,7 @@ impl Exclusion {
             Self::Unfit(_) => ExclusionKind::Unfit,
             Self::Unrenderable(_) => ExclusionKind::Unrenderable,
             Self::Unmatched => ExclusionKind::Unmatched,
+            Self::Claimed => ExclusionKind::Claimed,
         }
     }
 }
@@ -52,6 +60,7 @@ pub enum ExclusionKind {
     Unfit,
     Unrenderable,
     Unmatched,
+    Claimed,
 }
 
 impl ExclusionKind {
@@ -64,6 +73,7 @@ impl ExclusionKind {
             Self::Unfit => "not in a fit state",
             Self::Unrenderable => "does not render",
             Self::Unmatched => "does not match the filter",
+            Self::Claimed => "claimed already",
         }
     }
 }
@@ -76,6 +86,7 @@ impl fmt::Display for Exclusion {
             Self::Away(since) => write!(f, "it was not connected since {since}"),
             Self::Unfit(why) | Self::Unrenderable(why) => f.write_str(why),
             Self::Unmatched => f.write_str("it does not match the filter"),
+            Self::Claimed => f.write_str(CLAIMED),
         }
     }
 }
@@ -155,7 +166,11 @@ impl<'c> Planner<'c> {
         if let Some(holder) = holder {
             return Err(Exclusion::Taken(holder));
         }
-        if let Some(transition) = action.transition() {
+        if action.spares(device) {
+            return Err(Exclusion::Claimed);
+        }
+        // Whether a device may have a code does not depend on the code.
+        if let Some(transition) = action.transition(CodeHash::NOTHING, self.now) {
             let stepped = device.lifecycle.clone().step(transition, self.now);
             stepped.map_err(|refusal| Exclusion::Unfit(refusal.to_string()))?;
         }
@@ -191,9 +206,14 @@ impl<'c> Planner<'c> {
 }
 
 impl Action {
-    /// The step of a device's life that it is; none where it is another thing.
-    pub fn transition(&self) -> Option<Transition> {
+    /// The step of a device's life that it is, with this code if it is about codes; none where it is another thing.
+    pub fn transition(&self, hash: CodeHash, now: Timestamp) -> Option<Transition> {
         match self {
+            Self::ReissueCodes { ttl, .. } => Some(Transition::Reissue {
+                hash,
+                window: ClaimWindow::until(ttl.map(|ttl| now.plus(ttl))),
+                key: KeyChoice::Kept,
+            }),
             Self::Suspend(reason) => Some(Transition::Suspend(reason.clone())),
             Self::Resume => Some(Transition::Resume),
             Self::Retire(reason) => Some(Transition::Retire(reason.clone())),
@@ -217,6 +237,7 @@ impl Action {
             | Self::Suspend(_)
             | Self::Resume
             | Self::Retire(_)
+            | Self::ReissueCodes { .. }
             | Self::RotateCertificate => self.wants_proof(),
         };
         shows && can_prove(device)
@@ -230,7 +251,11 @@ impl Action {
             | Self::Move(_)
             | Self::Relabel(_)
             | Self::Place(_) => true,
-            Self::Suspend(_) | Self::Resume | Self::Retire(_) | Self::RotateCertificate => false,
+            Self::Suspend(_)
+            | Self::Resume
+            | Self::Retire(_)
+            | Self::ReissueCodes { .. }
+            | Self::RotateCertificate => false,
         }
     }
 
@@ -245,7 +270,11 @@ impl Action {
             Self::Move(site) => device.site = Some(site.clone()),
             Self::Relabel(relabel) => relabel.apply(&mut device.labels),
             Self::Place(position) => device.position.clone_from(position),
-            Self::Suspend(_) | Self::Resume | Self::Retire(_) | Self::RotateCertificate => return None,
+            Self::Suspend(_)
+            | Self::Resume
+            | Self::Retire(_)
+            | Self::ReissueCodes { .. }
+            | Self::RotateCertificate => return None,
         }
         Some(device)
     }

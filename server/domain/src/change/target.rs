@@ -1,6 +1,6 @@
 //! One device of a change, and every step it can take.
 
-use super::{Former, Stage, Standing, Strategy, facet_state};
+use super::{Former, Stage, Standing, Strategy, facet_state, plan::CLAIMED};
 use crate::{
     Timestamp,
     change::Facet,
@@ -127,6 +127,8 @@ pub enum Skipped {
     Aborted,
     /// It would become something else than was planned, since the catalog or the device was edited.
     NotAsPlanned,
+    /// It claimed meanwhile, or began to, and would lose what it claimed.
+    Claimed,
 }
 
 impl fmt::Display for Skipped {
@@ -137,6 +139,7 @@ impl fmt::Display for Skipped {
             Self::AlreadyThere => f.write_str("it is so already"),
             Self::RolledBack => f.write_str("the change was rolled back before its turn came"),
             Self::Aborted => f.write_str("the change was aborted before its turn came"),
+            Self::Claimed => f.write_str(CLAIMED),
             Self::NotAsPlanned => {
                 f.write_str("it would become something else than was planned: its site, its labels or its variables were edited")
             }

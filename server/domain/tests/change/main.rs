@@ -1,6 +1,7 @@
 //! Changes: their states, their targets, and a fleet under random events.
 #![expect(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
 
+mod codes;
 #[path = "../device/support.rs"]
 mod devices;
 mod fleet;

@@ -2,14 +2,15 @@
 
 use super::{id, instant, timestamp};
 use crate::{
+    service::{CodesPart, GivenCode},
     store::{ListedRow, ListedTarget},
     zone,
 };
 use muster_domain::{
     Code, Refusal, Timestamp,
     change::{
-        Action, Change, ChangeRecord, ChangeState, Halt, Listed, OnHalt, Priority, Relabel, Share, Stage,
-        Standing, Strategy, Tally, TargetState, Windows, explain,
+        Action, Change, ChangeRecord, ChangeState, Codes, Halt, Listed, OnHalt, Priority, Relabel, Share,
+        Stage, Standing, Strategy, Tally, TargetState, Windows, explain,
     },
     names::Serial,
 };
@@ -43,6 +44,10 @@ pub(crate) fn action(wire: Option<&v1::ChangeAction>) -> Result<Action, Refusal>
         Wire::Resume(_) => Action::Resume,
         Wire::Retire(retire) => Action::Retire(retire.reason.clone()),
         Wire::RotateCertificate(_) => Action::RotateCertificate,
+        Wire::ReissueCodes(reissue) => Action::ReissueCodes {
+            claimed: reissue.claimed,
+            ttl: (reissue.code_ttl_seconds > 0).then(|| Duration::from_secs(reissue.code_ttl_seconds)),
+        },
         Wire::Relabel(relabel) => Action::Relabel(Relabel {
             set: relabel.set.clone().into_iter().collect(),
             remove: relabel.remove.iter().cloned().collect(),
@@ -69,6 +74,10 @@ fn wire_action(action: &Action) -> v1::ChangeAction {
             reason: reason.clone(),
         }),
         Action::RotateCertificate => Wire::RotateCertificate(change_action::RotateCertificate {}),
+        Action::ReissueCodes { claimed, ttl } => Wire::ReissueCodes(change_action::ReissueCodes {
+            claimed: *claimed,
+            code_ttl_seconds: ttl.map_or(0, |ttl| ttl.as_secs()),
+        }),
         Action::Relabel(relabel) => Wire::Relabel(change_action::Relabel {
             set: relabel.set.clone().into_iter().collect(),
             remove: relabel.remove.iter().cloned().collect(),
@@ -240,8 +249,9 @@ fn counts(tally: &Tally) -> v1::TargetCounts {
     }
 }
 
-pub(crate) fn change(record: &ChangeRecord, now: Timestamp) -> v1::Change {
+pub(crate) fn change(record: &ChangeRecord, codes: Option<&Codes>, now: Timestamp) -> v1::Change {
     let change = &record.change;
+    let fetch = codes.and_then(|codes| codes.next(change));
     let (state, halt) = state(&change.state);
     let explained = explain(record, &zone::zones(record, now), now);
     let approvals = change.approvals.iter().map(|approval| v1::change::Approval {
@@ -279,7 +289,15 @@ pub(crate) fn change(record: &ChangeRecord, now: Timestamp) -> v1::Change {
             .map(|(kind, count)| (kind.as_str().to_owned(), *count))
             .collect(),
         summary: explained.summary,
-        next: explained.next,
+        next: explained.next.into_iter().chain(fetch).collect(),
+        codes: codes.map(|codes| v1::ChangeCodes {
+            issued: codes.issued,
+            erased: codes.is_erased(),
+            expire_time: change
+                .codes_expire()
+                .filter(|_| codes.seed.is_some())
+                .map(timestamp),
+        }),
         over: record.closed,
         repairs: record.repairs,
         late: record.late,
@@ -306,6 +324,24 @@ pub(crate) const fn standing(wire: v1::change_target::State) -> Option<Standing>
         State::Reverting => Some(Standing::Reverting),
         State::Reverted => Some(Standing::Reverted),
         State::Unspecified | State::Excluded | State::Unknown | State::Repeated => None,
+    }
+}
+
+/// Codes, to be sent to whoever asked for them.
+pub(crate) fn codes(part: CodesPart) -> v1::ListCodesResponse {
+    let code = |given: GivenCode| v1::GivenCode {
+        device: format!("devices/{}", given.issued.device),
+        serial: given
+            .issued
+            .serial
+            .map(|serial| serial.to_string())
+            .unwrap_or_default(),
+        activation_code: given.code.reveal(),
+        time: Some(timestamp(given.issued.at)),
+    };
+    v1::ListCodesResponse {
+        codes: part.codes.into_iter().map(code).collect(),
+        resume_token: part.token,
     }
 }
 

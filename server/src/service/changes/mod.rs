@@ -1,5 +1,6 @@
 //! Changes of many devices: described and planned when operators ask for it, performed by one worker.
 
+mod codes;
 mod create;
 mod deal;
 mod interned;
@@ -11,6 +12,7 @@ mod plan;
 mod survey;
 mod turns;
 
+pub use codes::{CodesPart, GivenCode};
 pub use create::NewChange;
 
 use super::{OrFault as _, Service};

@@ -92,7 +92,14 @@ impl Service {
         let strategy = &record.change.strategy;
         let is_bounded = strategy.in_flight_per_site.is_some() || !strategy.windows.is_empty();
         let parts = if is_bounded { 1 } else { PARTS };
-        let mut part = self.part(record, stage, left, None).await?;
+        let action = record.change.action.clone();
+        let coder = self.coder(&record.change).await?;
+        if action.gives_codes() && coder.is_none() {
+            // It ended meanwhile.
+            return Ok(false);
+        }
+        let goal = Goal::Action(action, coder);
+        let mut part = self.part((record, stage), &goal, left, None).await?;
         let mut moved = 0;
         for number in 1..=parts {
             let Some(last) = part.last().map(|turn| turn.target.device) else {
@@ -105,7 +112,7 @@ impl Service {
             };
             let next = async {
                 match number < parts {
-                    true => self.part(record, stage, left, Some(last)).await,
+                    true => self.part((record, stage), &goal, left, Some(last)).await,
                     false => Ok(Vec::new()),
                 }
             };
@@ -124,8 +131,8 @@ impl Service {
     /// The next targets of a stage behind this one, rendered.
     async fn part(
         &self,
-        record: &ChangeRecord,
-        stage: u16,
+        (record, stage): (&ChangeRecord, u16),
+        goal: &Goal,
         most: usize,
         behind: Option<DeviceId>,
     ) -> Result<Vec<Turn>, Failure> {
@@ -136,8 +143,7 @@ impl Service {
             .next_turns(record.clone(), stage, most, behind, now)
             .await;
         let found = found.or_fault("look for targets")?;
-        let goal = Goal::Action(record.change.action.clone());
-        self.turns(record.change.id, goal, found).await
+        self.turns(record.change.id, goal.clone(), found).await
     }
 
     async fn revert(&self, id: ChangeId) -> Result<bool, Failure> {
@@ -153,7 +159,10 @@ impl Service {
             match action {
                 // It was let in, and is shut out again.
                 Action::Resume => self.tell(Down::Kick(device)),
-                Action::Suspend(_) | Action::Retire(_) | Action::RotateCertificate => {}
+                Action::Suspend(_)
+                | Action::Retire(_)
+                | Action::RotateCertificate
+                | Action::ReissueCodes { .. } => {}
                 Action::Profile(..)
                 | Action::FirmwarePolicy(..)
                 | Action::Move(_)
@@ -176,9 +185,12 @@ impl Service {
             | Action::Place(_) => {
                 self.tell(Down::DesiredChanged(device));
             }
-            Action::Suspend(_) | Action::Retire(_) => self.tell(Down::Kick(device)),
+            Action::Suspend(_) | Action::Retire(_) | Action::ReissueCodes { claimed: true, .. } => {
+                self.tell(Down::Kick(device));
+            }
             Action::RotateCertificate => self.tell(Down::RenewalOrdered(device)),
-            Action::Resume => {}
+            // Whoever has no certificate has no session.
+            Action::Resume | Action::ReissueCodes { claimed: false, .. } => {}
         }
     }
 }

@@ -1,12 +1,16 @@
 //! Targets whose turn it is: what each is to be is rendered before the transaction that says so.
 
-use super::super::{OrFault as _, Service, blocking};
+use super::{
+    super::{OrFault as _, Service, blocking},
+    codes::Coder,
+};
 use crate::{
     fault::Failure,
     store::{Seen, StoreError, Turn},
 };
 use muster_domain::{
     Refusal, Timestamp,
+    activation::CodeHash,
     catalog::Catalog,
     change::{Action, Target},
     desired::Digests,
@@ -18,8 +22,8 @@ use std::sync::Arc;
 /// What a target is to become.
 #[derive(Debug, Clone)]
 pub(super) enum Goal {
-    /// What the change wants.
-    Action(Action),
+    /// What the change wants, with what makes its codes if it gives out any.
+    Action(Action, Option<Coder>),
     /// What it had.
     Former,
 }
@@ -28,8 +32,16 @@ impl Goal {
     /// The device with what it is to pin; none where its content stays.
     fn pins(&self, target: &Target, device: &Device) -> Option<Device> {
         match self {
-            Self::Action(action) => action.pins(device),
+            Self::Action(action, _) => action.pins(device),
             Self::Former => target.former.pins(device),
+        }
+    }
+
+    /// What is kept of the code that the device gets; none where it gets none.
+    fn code(&self, target: &Target) -> Option<CodeHash> {
+        match self {
+            Self::Action(_, coder) => coder.as_ref().map(|coder| coder.hash(target.device)),
+            Self::Former => None,
         }
     }
 }
@@ -75,12 +87,17 @@ fn rendered(
             (None, _) => Err("it is not registered any more".into()),
         };
         let becomes = match goal {
-            Goal::Action(action) if action.has_content() && seen.is_some() => {
+            Goal::Action(action, _) if action.has_content() && seen.is_some() => {
                 Some(digests.part(action.facets()))
             }
-            Goal::Action(_) | Goal::Former => None,
+            Goal::Action(..) | Goal::Former => None,
         };
-        Turn::new(change, target, seen, pinned, content, becomes, now)
+        let code = goal.code(&target);
+        let turn = Turn::new(change, target, seen, pinned, content, becomes, now)?;
+        Ok(match code {
+            Some(code) => turn.with_code(code),
+            None => turn,
+        })
     };
     part.into_iter().map(turn).collect()
 }

@@ -1,6 +1,7 @@
 //! What operations on changes take and give.
 
 use muster_domain::{
+    Timestamp,
     batch::PlanHash,
     change::{DeviceList, Exclusion, ExclusionKind, Listed, Planned, Standing, Tally, Target},
     ids::{ChangeId, DeviceId},
@@ -104,6 +105,19 @@ pub struct TargetQuery {
     pub after: Option<TargetCursor>,
     /// Most of a page.
     pub limit: usize,
+}
+
+/// A code that a change gave out, without the code.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IssuedCode {
+    /// In the order in which they were given out, from 0.
+    pub number: u32,
+    /// Who got it.
+    pub device: DeviceId,
+    /// Of the device, if it is still there.
+    pub serial: Option<Serial>,
+    /// When.
+    pub at: Timestamp,
 }
 
 /// A device that matches a change.

@@ -23,6 +23,8 @@ struct Sums {
     excluded: u64,
     listed: u64,
     zoned: u64,
+    seeds: u64,
+    codes: u64,
 }
 
 impl Check<'_> {
@@ -43,6 +45,7 @@ impl Check<'_> {
             sums.open += u64::from(open);
             self.targets(&record, &mut sums)?;
             self.excluded(&record, &mut sums)?;
+            self.codes(&record, &mut sums)?;
             let list = record.change.list.unwrap_or_default();
             sums.listed += u64::from(list.rows);
             let rows = view.listed.range((id.as_u128(), 0)..=(id.as_u128(), u32::MAX))?;
@@ -58,6 +61,8 @@ impl Check<'_> {
             ("excluded devices", view.excluded.len()?, sums.excluded),
             ("listed rows", view.listed.len()?, sums.listed),
             ("waiting targets by zone", view.zoned.len()?, sums.zoned),
+            ("seeds of codes", view.code_seeds.len()?, sums.seeds),
+            ("codes", view.codes.len()?, sums.codes),
         ] {
             self.expect(found == expected, || {
                 format!("{name} has {found} entries, not {expected}")
@@ -156,6 +161,34 @@ impl Check<'_> {
                 )
             });
         }
+        Ok(())
+    }
+
+    /// Codes come from changes that give some out, are numbered without a gap, and can be shown as long as more may come.
+    fn codes(&mut self, record: &ChangeRecord, sums: &mut Sums) -> Result<(), StoreError> {
+        let (view, change) = (self.view, &record.change);
+        let id = change.id.as_u128();
+        let has_seed = view.code_seeds.get(id)?.is_some();
+        let mut count = 0;
+        for entry in view.codes.range((id, 0)..=(id, u32::MAX))? {
+            let number = entry?.0.value().1;
+            self.expect(number == count, || {
+                format!("change {}: code {number} stands behind {count} others", change.id)
+            });
+            count += 1;
+        }
+        sums.seeds += u64::from(has_seed);
+        sums.codes += u64::from(count);
+        self.expect(change.action.gives_codes() || (!has_seed && count == 0), || {
+            format!("change {}: {} gave out {count} codes", change.id, change.action)
+        });
+        let done = record.total().count(Standing::Done);
+        self.expect(!change.action.gives_codes() || done <= count, || {
+            format!("change {}: {done} targets are done with {count} codes", change.id)
+        });
+        self.expect(count == 0 || has_seed || change.codes_expire().is_some(), || {
+            format!("change {}: its codes cannot be shown before its end", change.id)
+        });
         Ok(())
     }
 

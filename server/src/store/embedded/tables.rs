@@ -144,6 +144,10 @@ tables! {
     EXCLUDED excluded: (u128, u128) => &'static [u8];
     /// What the rows of the list of a change name, by change and row.
     LISTED listed: (u128, u32) => &'static [u8];
+    /// What the codes of a change follow from; gone once they are acknowledged.
+    CODE_SEEDS code_seeds: u128 => &'static [u8; 16];
+    /// Devices that a change gave codes, by change and number, contiguous from 0: which, and when in milliseconds.
+    CODES codes: (u128, u32) => (u128, u64);
     /// The audit log by index, contiguous from 0.
     AUDIT audit: u64 => &'static [u8];
     /// Counted devices by kind of count and value.

@@ -10,11 +10,13 @@ use super::{
 };
 use crate::store::{ChangeOrder, DeviceChange, Store, StoreError};
 use muster_domain::{
+    Code,
     access::Role,
     audit::{Action, Entry},
     batch::BatchState,
     certificate::CertificateRecord,
-    device::{ClaimWindow, Device, FacetState, KeyChoice, Transition},
+    change::{Action as ChangeAction, Change},
+    device::{ClaimWindow, Credential, Device, FacetState, KeyChoice, Lifecycle, Transition},
     ids::ChangeId,
 };
 
@@ -39,6 +41,10 @@ enum What {
     Undone(u32),
     /// A change had this revision.
     Changed(ChangeId, u64),
+    /// A change gave out so many codes.
+    Coded(ChangeId, usize),
+    /// Its codes were acknowledged.
+    Forgotten(ChangeId),
 }
 
 struct Session {
@@ -142,6 +148,25 @@ impl Session {
         drive::work(&self.store, at(4201)).await;
     }
 
+    /// A change that gives devices codes, which somebody keeps.
+    async fn reissue_codes(&mut self) {
+        let first = self.store.device_by_serial(&serial(0)).await.unwrap().unwrap().id;
+        let devices: Vec<_> = (30..40).map(|number| first.offset(number)).collect();
+        let change = Change {
+            action: ChangeAction::ReissueCodes {
+                claimed: false,
+                ttl: None,
+            },
+            ..drive::change(10)
+        };
+        let id = drive::started(&self.store, change, &devices).await.change.id;
+        drive::work(&self.store, at(4300)).await;
+        self.tell(What::Coded(id, 10));
+        let kept = self.store.acknowledge_codes(id, Some(10), alice(), at(4301));
+        kept.await.unwrap().unwrap();
+        self.tell(What::Forgotten(id));
+    }
+
     async fn change(&mut self, device: u32, transition: Transition) {
         let id = self
             .store
@@ -197,6 +222,7 @@ async fn session() -> Session {
         )
         .await;
     session.run_change().await;
+    session.reissue_codes().await;
     session.keep(1, 1).await;
     // Both make devices, and change some that stay.
     session.import(3, 80..120, "Hall 2").await;
@@ -268,6 +294,15 @@ async fn judge(image: Disk, told: &[Told], place: usize) -> Store {
                 let now = store.change(*id).await.unwrap().unwrap().change.revision;
                 assert!(now >= *revision, "{id}: went back to {now}");
             }
+            What::Coded(id, count) => coded(&store, *id, *count).await,
+            What::Forgotten(id) => {
+                let told = store.issued_codes(*id, 0, 100).await.unwrap();
+                assert_eq!(
+                    told.unwrap_err().code,
+                    Code::CodesErased,
+                    "{id}: what was erased is back"
+                );
+            }
             What::Undone(number) => {
                 let batch = store.batch(batch_id(*number)).await.unwrap().unwrap();
                 assert!(matches!(batch.state, BatchState::Undone(_)), "{number}: is back");
@@ -288,6 +323,20 @@ async fn judge(image: Disk, told: &[Told], place: usize) -> Store {
         }
     }
     store
+}
+
+/// As long as codes can be shown, they are those that their devices are claimed with.
+async fn coded(store: &Store, id: ChangeId, count: usize) {
+    let (seed, codes) = match store.issued_codes(id, 0, 100).await.unwrap() {
+        Ok(told) => told,
+        Err(refusal) => return assert_eq!(refusal.code, Code::CodesErased),
+    };
+    assert!(codes.len() >= count, "{id}: codes are lost");
+    for code in codes {
+        let device = store.device(code.device).await.unwrap().unwrap();
+        let credential = Credential::code(drive::kept(&seed, device.id));
+        assert_eq!(device.lifecycle, Lifecycle::Registered { credential });
+    }
 }
 
 #[tokio::test]

@@ -1,9 +1,10 @@
 //! A worker for tests: what the service does with changes, without its threads.
 
-use super::build::{alice, at, report};
+use super::build::{alice, at, report, seed};
 use crate::store::{Advance, Began, ChangeOrder, PlanPart, PlanTotals, Seen, Store, Turn};
 use muster_domain::{
     Refusal, Timestamp,
+    activation::{ActivationCode, CodeHash, CodeKey, Seed},
     batch::PlanHash,
     change::{
         Action, Change, ChangeRecord, ChangeState, Facet, OnHalt, Planner, Priority, Share, Stage, Standing,
@@ -15,6 +16,8 @@ use muster_domain::{
 };
 use std::{collections::BTreeMap, time::Duration};
 
+/// The key of codes that changes give out.
+const KEY: CodeKey = CodeKey::from_bytes([7; 32]);
 pub(super) const PLAN: PlanHash = PlanHash([7; 32]);
 
 pub(super) fn change_id(number: u32) -> ChangeId {
@@ -166,6 +169,16 @@ pub(super) async fn turns(
     found.into_iter().map(turn).collect()
 }
 
+/// The code that a change gives a device, where the seed of its number is its seed.
+pub(super) fn given(seed: &Seed, device: DeviceId) -> ActivationCode {
+    KEY.code_of(seed, device)
+}
+
+/// What is kept of it.
+pub(super) fn kept(seed: &Seed, device: DeviceId) -> CodeHash {
+    given(seed, device).hash(&KEY)
+}
+
 /// One step of a change; false when there is none.
 pub(super) async fn step(store: &Store, id: ChangeId, now: Timestamp) -> bool {
     let record = async || store.change(id).await.unwrap().unwrap();
@@ -180,7 +193,17 @@ pub(super) async fn step(store: &Store, id: ChangeId, now: Timestamp) -> bool {
             let action = record.change.action.clone();
             let most = usize::try_from(most).unwrap();
             let found = store.next_turns(record, stage, most, None, now).await.unwrap();
-            let turns = turns(store, id, found, action.facets(), |_, device| action.pins(device)).await;
+            let mut turns = turns(store, id, found, action.facets(), |_, device| action.pins(device)).await;
+            if action.gives_codes() {
+                // Whatever is fresh, the first one stays.
+                let fresh = seed(u32::try_from(now.seconds() % 100_000).unwrap());
+                let seed = store.code_seed(id, fresh).await.unwrap().unwrap();
+                let coded = |turn: Turn| {
+                    let code = kept(&seed, turn.target.device);
+                    turn.with_code(code)
+                };
+                turns = turns.into_iter().map(coded).collect();
+            }
             store.begin_targets(id, turns, now).await.unwrap()
         }
         Advance::Revert => {

@@ -10,7 +10,9 @@ use clap::{Args, ValueEnum};
 use muster_domain::device::schema;
 use muster_proto::v1::{
     self,
-    change_action::{Action, Assign, Move, Place, Relabel, Resume, Retire, RotateCertificate, Suspend},
+    change_action::{
+        Action, Assign, Move, Place, ReissueCodes, Relabel, Resume, Retire, RotateCertificate, Suspend,
+    },
     change_strategy, share,
 };
 use std::{path::PathBuf, str::FromStr};
@@ -32,6 +34,7 @@ Examples:
   muster change create --move-to BER-02 --filter 'labels.rack = \"7\"' --stages ''
   muster change create --move-to BER-02 --file serials.csv
   muster change create --label ring=canary --unlabel trial --filter 'labels.rack = \"7\"'
+  muster change create --reissue-codes --file unshipped.csv --code-ttl 90d
   muster change create --suspend 'stolen vans' --filter 'labels.fleet = \"vans\"' --emergency")]
 pub(crate) struct Create {
     #[command(flatten)]
@@ -87,6 +90,17 @@ pub(crate) struct ActionArgs {
     /// It gets another certificate, with another key.
     #[arg(long)]
     rotate_certificates: bool,
+    /// It gets a new activation code, and the one that it had is void; `muster change codes` fetches them. Devices that have
+    /// claimed, or begun to, are left out.
+    #[arg(long)]
+    reissue_codes: bool,
+    /// With --reissue-codes, also devices that have claimed: they lose their certificates at once, and claim anew; those whose
+    /// certificates were revoked get a way in again.
+    #[arg(long, requires = "reissue_codes")]
+    reclaim: bool,
+    /// With --reissue-codes, how long each code lasts from when it is given out, such as 30d; without it, until it is used.
+    #[arg(long, value_name = "TIME", requires = "reissue_codes")]
+    code_ttl: Option<Ttl>,
     /// It gets this label; several at once, beside --unlabel.
     #[arg(long, value_name = "KEY=VALUE", value_parser = label)]
     label: Vec<(String, String)>,
@@ -288,6 +302,12 @@ impl ActionArgs {
             self.retire.map(|reason| Action::Retire(Retire { reason })),
             self.rotate_certificates
                 .then_some(Action::RotateCertificate(RotateCertificate {})),
+            self.reissue_codes.then(|| {
+                Action::ReissueCodes(ReissueCodes {
+                    claimed: self.reclaim,
+                    code_ttl_seconds: self.code_ttl.map_or(0, |ttl| ttl.0.as_secs()),
+                })
+            }),
             labels,
             self.position.map(|position| Action::Place(Place { position })),
         ];

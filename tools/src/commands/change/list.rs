@@ -9,12 +9,7 @@ use crate::{
 };
 use csv::{ReaderBuilder, StringRecord, Trim, WriterBuilder};
 use muster_proto::v1::{self, ChangeTarget, TargetRow, change_target::State};
-use std::{
-    borrow::Cow,
-    collections::BTreeMap,
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{borrow::Cow, collections::BTreeMap, fs, path::Path};
 
 /// Rows of one call: the server takes up to 10,000.
 const PART: usize = 5000;
@@ -132,13 +127,14 @@ impl DeviceFile {
         Ok(())
     }
 
-    /// Writes the rows with what became of them in columns behind the user's own.
+    /// How many rows there are, and all of them with what became of them in columns behind the user's own; with a last one for
+    /// `codes`, by the names of their devices, where there are some.
     pub(super) async fn results(
         &self,
         changes: &mut Changes,
         name: &str,
-        out: &PathBuf,
-    ) -> Result<usize, Failure> {
+        codes: Option<&BTreeMap<String, String>>,
+    ) -> Result<(usize, Vec<u8>), Failure> {
         let mut told = BTreeMap::new();
         let fetch = async |page_size, page_token| {
             let request = v1::ListTargetRowsRequest {
@@ -162,12 +158,14 @@ impl DeviceFile {
             );
             return Err(Failure::usage(why, "give the file that the change was made from"));
         }
-        let text = self.answered(&told)?;
-        fs::write(out, text).map_err(|error| Failure::file("write", out, &error))?;
-        Ok(told.len())
+        Ok((told.len(), self.answered(&told, codes)?))
     }
 
-    fn answered(&self, told: &BTreeMap<u32, ChangeTarget>) -> Result<Vec<u8>, Failure> {
+    fn answered(
+        &self,
+        told: &BTreeMap<u32, ChangeTarget>,
+        codes: Option<&BTreeMap<String, String>>,
+    ) -> Result<Vec<u8>, Failure> {
         let broken = |error: csv::Error| Failure::Fault(error.into());
         let mut writer = WriterBuilder::new()
             .delimiter(self.delimiter)
@@ -176,7 +174,8 @@ impl DeviceFile {
         let width = self.header.as_ref().map_or(0, StringRecord::len);
         if let Some(header) = &self.header {
             let own = header.iter().map(neutralise_own);
-            let ours = ["state", "stage", "reason", "device"].map(Cow::Borrowed);
+            let ours = ["state", "stage", "reason", "device"].into_iter();
+            let ours = ours.chain(codes.map(|_| "activation_code")).map(Cow::Borrowed);
             let line: Vec<_> = own.chain(ours).collect();
             writer
                 .write_record(line.iter().map(|cell| cell.as_bytes()))
@@ -200,8 +199,13 @@ impl DeviceFile {
                 Cow::Borrowed(""),
                 width.saturating_sub(record.len()),
             ));
-            let ours = [state.trim_start_matches("STATE_"), &stage, &target.reason, device];
-            let line: Vec<_> = own.chain(ours.into_iter().map(neutralise)).collect();
+            let ours = [state.trim_start_matches("STATE_"), &stage, &target.reason, device].into_iter();
+            // One label a device, however often it is listed.
+            let code = codes.map(|codes| match target.state() {
+                State::Repeated => "",
+                _ => codes.get(&target.device).map_or("", String::as_str),
+            });
+            let line: Vec<_> = own.chain(ours.chain(code).map(neutralise)).collect();
             writer
                 .write_record(line.iter().map(|cell| cell.as_bytes()))
                 .map_err(broken)?;
@@ -282,16 +286,24 @@ mod tests {
             (2, target("GW-1", State::Repeated, "duplicate of row 1")),
             (3, target("GW-2", State::Done, "")),
         ]);
-        let text = String::from_utf8(file.answered(&told).unwrap()).unwrap();
+        let text = String::from_utf8(file.answered(&told, None).unwrap()).unwrap();
         assert_eq!(
             text,
             "serial,note,state,stage,reason,device\n\
              GW-1,,REPEATED,,duplicate of row 1,01h455vb4pex5vsknk084sn02q\n\
              GW-2,\"a, b\",DONE,,,01h455vb4pex5vsknk084sn02q\n"
         );
+        let codes = BTreeMap::from([("devices/01h455vb4pex5vsknk084sn02q".into(), "=7Q2RK".into())]);
+        let text = String::from_utf8(file.answered(&told, Some(&codes)).unwrap()).unwrap();
+        assert_eq!(
+            text,
+            "serial,note,state,stage,reason,device,activation_code\n\
+             GW-1,,REPEATED,,duplicate of row 1,01h455vb4pex5vsknk084sn02q,\n\
+             GW-2,\"a, b\",DONE,,,01h455vb4pex5vsknk084sn02q,'=7Q2RK\n"
+        );
         told.insert(3, target("GW-9", State::Done, ""));
         assert!(
-            file.answered(&told)
+            file.answered(&told, None)
                 .unwrap_err()
                 .to_string()
                 .contains("line 3 names GW-2")

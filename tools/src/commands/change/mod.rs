@@ -1,5 +1,6 @@
 //! `muster change`.
 
+mod codes;
 pub(crate) mod create;
 mod list;
 mod show;
@@ -15,11 +16,12 @@ use crate::{
     records::{Change, ChangeTarget},
 };
 use clap::{Args, Subcommand, builder::PossibleValuesParser};
+use codes::Codes;
 use create::Create;
 use list::DeviceFile;
 use muster_proto::v1::{self, change_target};
 use show::show;
-use std::path::PathBuf;
+use std::{fs, path::PathBuf};
 
 /// What can be done with changes.
 #[derive(Debug, Subcommand)]
@@ -56,6 +58,7 @@ pub(crate) enum Command {
     Rollback(Step),
     /// Try failed and silent targets again.
     Retry(Step),
+    Codes(Codes),
     /// What a change waits for, which devices hold it up, and what to do next.
     Explain(Name),
 }
@@ -222,6 +225,10 @@ impl Command {
                 ));
                 answer.change.unwrap_or_default()
             }
+            Self::Codes(codes) => {
+                codes.run(session, &mut changes).await?;
+                return Ok(Exit::Done);
+            }
             Self::Explain(name) => {
                 explain(session, &mut changes, &name.resource()).await?;
                 return Ok(Exit::Done);
@@ -271,7 +278,8 @@ impl Targets {
     async fn run(self, session: &mut Session<'_>, changes: &mut Changes) -> Result<(), Failure> {
         let (name, states) = (self.name.resource(), states(&self.state));
         if let (Some(file), Some(out)) = (&self.file, &self.file_results) {
-            let rows = DeviceFile::read(file)?.results(changes, &name, out).await?;
+            let (rows, text) = DeviceFile::read(file)?.results(changes, &name, None).await?;
+            fs::write(out, text).map_err(|error| Failure::file("write", out, &error))?;
             session.note(&format!("note: {rows} rows are in {}", out.display()));
             return Ok(());
         }

@@ -39,6 +39,7 @@ pub(super) fn show(session: &mut Session<'_>, change: v1::Change) -> Result<(), 
         ("Approved", approved(&change)),
         ("Repairs", repairs(&change)),
         ("Late", late(&change)),
+        ("Codes", codes(&change)),
     ];
     for (name, value) in lines.iter().filter(|(_, value)| !value.is_empty()) {
         writeln!(session.out, "{name:<9} {}", line(value))?;
@@ -118,6 +119,19 @@ fn late(change: &Change) -> String {
         return String::new();
     }
     format!("{} joined; {} at most", change.late, change.dynamic)
+}
+
+/// How many codes it gave out, and for how long they can be fetched.
+fn codes(change: &Change) -> String {
+    let Some(codes) = change.codes.as_ref().filter(|codes| codes.issued > 0) else {
+        return String::new();
+    };
+    let left = match (&codes.expire_time, codes.erased) {
+        (_, true) => "; erased".into(),
+        (Some(until), false) => format!("; to be fetched until {until}"),
+        (None, false) => String::new(),
+    };
+    format!("{} given out{left}", codes.issued)
 }
 
 fn approved(change: &Change) -> String {

@@ -2,6 +2,7 @@
 
 use super::{
     book::{self, Book, hold},
+    codes,
     sheaf::{Sheaf, Stands, seen, stands},
     zoned,
 };
@@ -21,6 +22,7 @@ use crate::{
 };
 use muster_domain::{
     Timestamp,
+    activation::CodeHash,
     audit::{Action as Audited, Actor, Event},
     change::{Action, ChangeRecord, Next, Skipped, Standing, Target, TargetState, can_prove},
     device::Device,
@@ -161,6 +163,9 @@ fn begin(txn: &mut Txn<'_>, id: ChangeId, turns: &[Turn], now: Timestamp) -> Res
         }
     }
     book.record(txn.tables(), id)?.note_begun(sent, now);
+    if action.gives_codes() {
+        codes::issued(txn, id, sheaf.told(), now)?;
+    }
     sheaf.close(txn, book, id)
 }
 
@@ -192,6 +197,10 @@ fn begun<'t>(
     if is_first && action.is_done(device) {
         return left(Skipped::AlreadyThere);
     }
+    // It may have claimed since the change was planned.
+    if action.spares(device) {
+        return left(Skipped::Claimed);
+    }
     if is_first && turn.content.is_ok() && target.becomes.is_some() && target.becomes != turn.becomes {
         return left(Skipped::NotAsPlanned);
     }
@@ -216,7 +225,7 @@ fn begun<'t>(
     if !is_held {
         hold(txn, id, action.facets(), target)?;
     }
-    let transition = action.transition();
+    let transition = action.transition(code(turn, action, id)?, now);
     let made = match sheaf.step(txn, id, transition, device, turn, now)? {
         Ok(Some(generation)) => Ok(generation),
         Ok(None) => renew(txn, id, device, now)?,
@@ -232,6 +241,15 @@ fn begun<'t>(
         ..target.clone()
     };
     Ok(Some((after, true)))
+}
+
+/// What is kept of the code that a device gets.
+fn code(turn: &Turn, action: &Action, id: ChangeId) -> Result<CodeHash, StoreError> {
+    match turn.code {
+        Some(code) => Ok(code),
+        None if action.gives_codes() => Err(StoreError::missing("code_seeds", id)),
+        None => Ok(CodeHash::NOTHING),
+    }
 }
 
 /// Asks for another certificate, at once.

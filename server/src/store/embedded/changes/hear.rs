@@ -52,6 +52,7 @@ pub(in crate::store::embedded) fn promoted(
             | Action::Place(_)
             | Action::Suspend(_)
             | Action::Resume
+            | Action::ReissueCodes { .. }
             | Action::Retire(_) => state,
         };
         Target {

@@ -6,6 +6,7 @@
 mod advance;
 mod begin;
 mod book;
+mod codes;
 mod create;
 mod due;
 mod hear;

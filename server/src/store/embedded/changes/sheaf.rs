@@ -105,6 +105,11 @@ impl<'t> Sheaf<'t> {
         self.targets.push((before, after));
     }
 
+    /// Devices that were changed, in the order of their turns.
+    pub(super) fn told(&self) -> &[DeviceId] {
+        &self.told
+    }
+
     /// Takes a device where its turn leads, by a step of its life or to what was made for it; under which generation. None where
     /// nothing was made, since its content stays; or why not.
     pub(super) fn step(

@@ -3,6 +3,7 @@
 use crate::store::{StoreError, embedded::record::Record as _};
 use muster_domain::{
     Timestamp,
+    activation::CodeHash,
     audit::{Action, Actor, Draft, Event},
     change::Target,
     desired::{ContentDigest, PartDigest},
@@ -42,6 +43,8 @@ pub struct Turn {
     pub(in crate::store) seen: Option<Seen>,
     /// What it is to be; none where its content stays.
     pub(in crate::store) made: Option<Made>,
+    /// Of the code that it gets; none where it gets none.
+    pub(in crate::store) code: Option<CodeHash>,
 }
 
 impl Turn {
@@ -70,7 +73,15 @@ impl Turn {
             becomes,
             seen,
             made,
+            code: None,
         })
+    }
+
+    /// The same, with a code for the device. What codes follow from is on record before.
+    #[must_use]
+    pub fn with_code(mut self, code: CodeHash) -> Self {
+        self.code = Some(code);
+        self
     }
 }
 

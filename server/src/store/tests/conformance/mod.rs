@@ -5,6 +5,7 @@ pub(super) mod catalog;
 mod certificates;
 mod changes;
 mod claims;
+mod codes;
 mod devices;
 mod groups;
 mod imports;
@@ -167,6 +168,12 @@ conformance! {
         what_happens_during_a_flush_is_not_lost
         the_connected_are_found_without_a_scan
         a_device_that_is_taken_back_leaves_no_presence;
+    codes:
+        codes_are_given_once_and_told_until_they_are_kept
+        whoever_claimed_since_the_plan_keeps_its_certificate
+        a_claimed_device_claims_anew_where_that_is_wanted
+        codes_stay_when_a_change_is_ended_or_its_devices_taken
+        codes_that_nobody_keeps_expire;
     late:
         devices_join_late_once_and_as_many_as_may
         an_urgent_change_lets_those_join_that_another_one_holds

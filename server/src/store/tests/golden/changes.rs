@@ -97,6 +97,11 @@ fn changes() {
     check("change_relabelling", &draft);
     draft.change.action = Action::Place(Some("Hall 1".into()));
     check("change_placing", &draft);
+    draft.change.action = Action::ReissueCodes {
+        claimed: true,
+        ttl: Some(std::time::Duration::from_secs(300)),
+    };
+    check("change_reissuing", &draft);
     let request = Asked {
         made: change_id(1),
         digest: [4; 32],
@@ -194,10 +199,16 @@ fn targets() {
         reason: "edited".into(),
     };
     check("target_fallen", &zoned);
+    zoned.state = TargetState::Skipped {
+        at,
+        why: Skipped::Claimed,
+    };
+    check("target_claimed", &zoned);
     check("excluded_taken", &Exclusion::Taken(change_id(3)));
     check("excluded_away", &Exclusion::Away(at));
     check("excluded_unfit", &Exclusion::Unfit("it is retired".into()));
     check("excluded_unmatched", &Exclusion::Unmatched);
+    check("excluded_claimed", &Exclusion::Claimed);
 }
 
 #[test]
