@@ -27,7 +27,7 @@ mod watch;
 pub use crate::store::DeviceName;
 pub use access::CreatedOperator;
 pub(crate) use catalog::APPLY_LIMIT;
-pub use changes::{CodesPart, GivenCode, NewChange};
+pub use changes::{CodesPart, GivenCode, NewChange, WAVE_PART};
 pub use claim::{ClaimAnswer, ClaimInput};
 pub use deliveries::Backlog;
 use devices::REASON_LIMIT;

@@ -15,11 +15,17 @@ use muster_proto::{
     v1::{self, CredentialKind, change_action, share},
 };
 use muster_server::{
-    app::App, ca::Passphrase, clock::Clock, config::Settings, mqtt::registry::Registry, service::Service,
+    app::App,
+    ca::Passphrase,
+    clock::Clock,
+    config::Settings,
+    mqtt::registry::Registry,
+    service::{Service, WAVE_PART},
+    store::Store,
 };
 use serde::Serialize;
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -68,6 +74,11 @@ pub(super) struct Figures {
     wave: u32,
     commit_seconds: f64,
     commit_targets_per_s: f64,
+    /// The same number of devices, spread in the same way over the same file, each record read and written as it was by the storage
+    /// engine alone.
+    bare_rewrites_per_s: f64,
+    /// What the wave does of that, with target, hold, deadline and audit entry of each device besides.
+    limit_ratio: f64,
     reports_per_s: f64,
     /// The same with a change of a fleet of [`SMALL`] devices.
     small_fleet_reports_per_s: f64,
@@ -82,6 +93,7 @@ struct Run {
     reserve_seconds: f64,
     commit_seconds: f64,
     commit_targets: u32,
+    bare_rewrites_per_s: f64,
     reports_per_s: f64,
 }
 
@@ -104,6 +116,8 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<Figures> {
         wave: options.wave,
         commit_seconds: large.commit_seconds,
         commit_targets_per_s: rate(large.commit_targets, large.commit_seconds),
+        bare_rewrites_per_s: large.bare_rewrites_per_s,
+        limit_ratio: rate(large.commit_targets, large.commit_seconds) / large.bare_rewrites_per_s,
         reports_per_s: large.reports_per_s,
         small_fleet_reports_per_s: small.reports_per_s,
         report_cost_ratio: small.reports_per_s / large.reports_per_s,
@@ -123,6 +137,7 @@ async fn fleet(devices: u32, wave: u32) -> anyhow::Result<Run> {
     let (reserve_seconds, commit_targets, commit_seconds) = commit(&host.client, &change, devices).await?;
     let speakers = speakers(&host.client).await?;
     let (directory, passphrase) = host.end().await?;
+    let bare_rewrites_per_s = limit(directory.clone(), wave).await?;
     let reports_per_s = hear(&directory, &passphrase, speakers).await?;
     Ok(Run {
         plan_seconds,
@@ -130,6 +145,7 @@ async fn fleet(devices: u32, wave: u32) -> anyhow::Result<Run> {
         reserve_seconds,
         commit_seconds,
         commit_targets,
+        bare_rewrites_per_s,
         reports_per_s,
     })
 }
@@ -235,6 +251,16 @@ async fn commit(client: &Client, change: &v1::Change, targets: u32) -> anyhow::R
         }
         tokio::time::sleep(LOOK).await;
     }
+}
+
+/// Records a second that the storage engine alone rewrites, in parts as large as those of a wave.
+async fn limit(directory: PathBuf, wave: u32) -> anyhow::Result<f64> {
+    let rewrite = move || {
+        let store = Settings::load(&directory)?.database();
+        anyhow::Ok(Store::rewrite_bare(&store, wave.into(), WAVE_PART)?)
+    };
+    let (records, took) = tokio::task::spawn_blocking(rewrite).await??;
+    Ok(f64::from(records) / took.as_secs_f64())
 }
 
 /// Devices that were sent something, each with what it says.

@@ -14,6 +14,7 @@ mod turns;
 
 pub use codes::{CodesPart, GivenCode};
 pub use create::NewChange;
+pub use perform::WAVE_PART;
 
 use super::{OrFault as _, Service};
 use crate::fault::Failure;

@@ -17,7 +17,7 @@ use std::{collections::BTreeMap, sync::atomic::Ordering};
 
 /// Targets that are begun together: many, since each commit costs its syncs, and few enough that a halt comes within a second after
 /// what caused it, also where they lie far apart in a large fleet (27,000 a second; close together, 70,000).
-const AT_ONCE: usize = 16_384;
+pub const WAVE_PART: usize = 16_384;
 /// Parts of a change that are begun before another change has its turn.
 const PARTS: usize = 8;
 
@@ -136,7 +136,7 @@ impl Service {
         most: usize,
         behind: Option<DeviceId>,
     ) -> Result<Vec<Turn>, Failure> {
-        let most = most.min(AT_ONCE);
+        let most = most.min(WAVE_PART);
         let now = self.clock.now();
         let found = self
             .store
@@ -149,7 +149,7 @@ impl Service {
     async fn revert(&self, id: ChangeId) -> Result<bool, Failure> {
         let record = self.change(id).await?;
         let action = record.change.action.clone();
-        let found = self.store.next_reverts(record, AT_ONCE).await;
+        let found = self.store.next_reverts(record, WAVE_PART).await;
         let turns = self
             .turns(id, Goal::Former, found.or_fault("look for targets")?)
             .await?;

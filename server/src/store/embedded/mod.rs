@@ -1,6 +1,7 @@
 //! The embedded store, on redb.
 
 mod audit;
+mod bare;
 mod batches;
 mod catalog;
 mod certificates;
