@@ -145,6 +145,8 @@ pub enum Action {
     DeviceUpdated,
     /// A device that matched a change only since it was planned joined it.
     ChangeJoined,
+    /// An admin replaced the rules that say which changes need approvals.
+    ApprovalRulesUpdated,
 }
 
 /// Reads the written name.

@@ -179,10 +179,11 @@ codes! {
 
     8001 ChangeState Precondition "CHANGE_STATE" "The change is in a state that does not allow this; the state is named. `muster change explain` says what it waits for."
     8002 ChangePlanMoved Conflict "CHANGE_PLAN_MOVED" "The plan on record is another one than was named. Look at it, then start or approve that."
-    8003 ApprovalMissing Precondition "APPROVAL_MISSING" "The plan has fewer approvals than it needs. Somebody else than its author approves it with `muster change approve`."
+    8003 ApprovalMissing Precondition "APPROVAL_MISSING" "The plan has fewer approvals than its author or an approval rule asks for; who asks is said. Somebody else than its author approves it with `muster change approve`."
     8004 ApprovalOwn Denied "APPROVAL_OWN" "Nobody approves a change of their own. Ask somebody else."
     8005 TargetCountMoved Conflict "TARGET_COUNT_MOVED" "The plan has another number of targets than was confirmed. Look at it, then start it with the number it has."
     8006 ChangeInvalid Invalid "CHANGE_INVALID" "The change cannot be accepted; the field is named."
+    8007 ApprovalRulesInvalid Invalid "APPROVAL_RULES_INVALID" "The approval rules cannot be accepted; the rule and its field are named, counted from 0."
 }
 
 /// A number that no refusal has.

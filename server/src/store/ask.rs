@@ -3,7 +3,7 @@
 mod changes;
 
 pub use changes::{
-    Advance, Began, ChangeOrder, Joining, ListedRow, ListedTarget, PlanPart, PlanTotals, TargetCursor,
+    Advance, Began, ChangeOrder, Joining, KeptRules, ListedRow, ListedTarget, PlanPart, PlanTotals, TargetCursor,
     TargetPage, TargetQuery,
 };
 
@@ -518,4 +518,12 @@ pub struct Counts {
     pub sites: BTreeMap<SiteCode, u64>,
     /// By static group.
     pub groups: BTreeMap<GroupName, u64>,
+}
+
+impl Counts {
+    /// Devices that are not retired.
+    pub fn in_service(&self) -> u64 {
+        let retired = self.states.get(&LifecycleState::Retired).copied();
+        self.devices.saturating_sub(retired.unwrap_or_default())
+    }
 }

@@ -39,7 +39,7 @@ pub fn explain(record: &ChangeRecord, zones: &Zones, now: Timestamp) -> ChangeEx
             None => ("its targets are not listed yet".into(), commands(&["plan ID"])),
         },
         ChangeState::Planned { plan } => {
-            let missing = usize::from(change.approvals_needed).saturating_sub(change.approvals.len());
+            let missing = usize::from(change.needs()).saturating_sub(change.approvals.len());
             let listed = format!(
                 "{} in {}, {} left out",
                 targets(total.total()),
@@ -60,7 +60,10 @@ pub fn explain(record: &ChangeRecord, zones: &Zones, now: Timestamp) -> ChangeEx
                 let approvals = u32::try_from(missing).unwrap_or(u32::MAX);
                 let approvals = plural(approvals, "approval is", "approvals are");
                 let approve = format!("approve ID --plan {plan}");
-                (format!("{listed}; {approvals} missing"), commands(&[&approve]))
+                (
+                    format!("{listed}; {approvals} missing: {}", change.unmet()),
+                    commands(&[&approve]),
+                )
             }
         }
         ChangeState::Running { .. } if record.is_reserving() => {

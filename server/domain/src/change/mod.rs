@@ -8,7 +8,10 @@
 //! [`Facet`] (I8); a target has one stage, for ever; no more targets are under way than may; counts follow from states.
 
 mod action;
+mod approval;
+mod demand;
 mod explain;
+mod kind;
 mod late;
 mod life;
 mod list;
@@ -25,7 +28,10 @@ mod target;
 mod when;
 
 pub use action::{Action, Facet, Former};
+pub use approval::{ApprovalRule, ApprovalRuleSource, ApprovalRules, RULE_LIMIT, Reach};
+pub use demand::{Demand, Demands};
 pub use explain::{ChangeExplanation, explain, explain_target};
+pub use kind::ActionKind;
 pub use life::{APPROVAL_LIMIT, Approval, Change, ChangeState, ChangeStep, Priority};
 pub use list::{DeviceList, FirstRow, LIST_LIMIT, LIST_PART, LISTED_LIMIT, Listed, settled};
 pub use plan::{ChangePlanHasher, Exclusion, ExclusionKind, Planned, Planner, TargetDigest, can_prove};

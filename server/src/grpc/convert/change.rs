@@ -1,6 +1,6 @@
 //! Changes.
 
-use super::{id, instant, timestamp};
+use super::{approval::demand, id, instant, timestamp};
 use crate::{
     store::{ListedRow, ListedTarget},
     zone,
@@ -80,7 +80,7 @@ fn wire_action(action: &Action) -> v1::ChangeAction {
     v1::ChangeAction { action: Some(action) }
 }
 
-fn share(wire: Option<&v1::Share>, field: &str) -> Result<Option<Share>, Refusal> {
+pub(super) fn share(wire: Option<&v1::Share>, field: &str) -> Result<Option<Share>, Refusal> {
     match wire.and_then(|wire| wire.share.as_ref()) {
         None => Ok(None),
         Some(WireShare::Count(count)) => Ok(Some(Share::Count(*count))),
@@ -90,7 +90,7 @@ fn share(wire: Option<&v1::Share>, field: &str) -> Result<Option<Share>, Refusal
     }
 }
 
-fn wire_share(share: Share) -> v1::Share {
+pub(super) fn wire_share(share: Share) -> v1::Share {
     let share = match share {
         Share::Count(count) => WireShare::Count(count),
         Share::PerMille(part) => WireShare::PerMille(part.into()),
@@ -206,6 +206,13 @@ pub(crate) fn priority(wire: v1::change::Priority) -> Priority {
     }
 }
 
+pub(super) const fn wire_priority(priority: Priority) -> v1::change::Priority {
+    match priority {
+        Priority::Normal => v1::change::Priority::Normal,
+        Priority::Emergency => v1::change::Priority::Emergency,
+    }
+}
+
 /// The etag of a change (AIP-154): its revision.
 pub(crate) fn etag(change: &Change) -> String {
     format!("r{}", change.revision)
@@ -258,12 +265,9 @@ pub(crate) fn change(record: &ChangeRecord, now: Timestamp) -> v1::Change {
         action: Some(wire_action(&change.action)),
         filter: change.filter.clone(),
         strategy: Some(wire_strategy(&change.strategy)),
-        priority: match change.priority {
-            Priority::Normal => v1::change::Priority::Normal,
-            Priority::Emergency => v1::change::Priority::Emergency,
-        }
-        .into(),
-        approvals_needed: change.approvals_needed.into(),
+        priority: wire_priority(change.priority).into(),
+        approvals_needed: change.needs().into(),
+        demands: change.demands.iter().map(demand).collect(),
         approvals: approvals.collect(),
         state: state.into(),
         plan_hash: change

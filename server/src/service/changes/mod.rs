@@ -8,6 +8,7 @@ mod list;
 mod orders;
 mod perform;
 mod plan;
+mod rules;
 mod survey;
 mod turns;
 

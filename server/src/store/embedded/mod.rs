@@ -32,6 +32,7 @@ mod registry;
 mod renewals;
 mod requests;
 mod revocations;
+mod rules;
 mod secrets;
 mod survey;
 mod tables;
@@ -123,6 +124,7 @@ impl Store {
         let live = Arc::new(Live::new(
             catalog::load(&view)?,
             counts::load(&view.counts)?,
+            rules::load(&view.registry)?,
             audit,
         ));
         drop(view);

@@ -167,6 +167,7 @@ records! {
     Exclusion: "excluded" v 1;
     Listed: "listed" v 1;
     crate::store::RegistryInfo: "registry" v 1;
+    crate::store::KeptRules: "approval_rules" v 1;
 }
 
 /// The record under a numeric key.

@@ -6,7 +6,7 @@ use muster_domain::{
     Refusal, Timestamp,
     batch::PlanHash,
     change::{
-        Action, Change, ChangeRecord, ChangeState, Facet, OnHalt, Planner, Priority, Share, Stage, Standing,
+        Action, Change, ChangeRecord, ChangeState, Demands, Facet, OnHalt, Planner, Priority, Share, Stage, Standing,
         Strategy, Tally, Target, TargetState,
     },
     desired::Digests,
@@ -59,6 +59,7 @@ pub(super) fn change(number: u32) -> Change {
         strategy: strategy(),
         priority: Priority::Normal,
         approvals_needed: 0,
+        demands: Demands::default(),
         approvals: Vec::new(),
         accepted: Vec::new(),
         state: ChangeState::Draft,

@@ -2,6 +2,7 @@
 
 pub(crate) mod create;
 mod list;
+mod rules;
 mod show;
 mod watch;
 
@@ -58,6 +59,8 @@ pub(crate) enum Command {
     Retry(Step),
     /// What a change waits for, which devices hold it up, and what to do next.
     Explain(Name),
+    #[command(subcommand)]
+    Rules(rules::Rules),
 }
 
 /// Which change.
@@ -221,6 +224,10 @@ impl Command {
                     answer.retried
                 ));
                 answer.change.unwrap_or_default()
+            }
+            Self::Rules(rules) => {
+                rules.run(session, &mut changes).await?;
+                return Ok(Exit::Done);
             }
             Self::Explain(name) => {
                 explain(session, &mut changes, &name.resource()).await?;

@@ -37,6 +37,7 @@ pub(super) fn show(session: &mut Session<'_>, change: v1::Change) -> Result<(), 
         ("Plan", change.plan.clone()),
         ("Targets", targets(&change)),
         ("Approved", approved(&change)),
+        ("Rules", rules(&change)),
         ("Repairs", repairs(&change)),
         ("Late", late(&change)),
     ];
@@ -135,4 +136,17 @@ fn approved(change: &Change) -> String {
         format!(": {}", by.join(", "))
     };
     format!("{} of {}{by}", change.approvals.len(), change.approvals_needed)
+}
+
+/// Which approval rules are about it, and what they ask.
+fn rules(change: &Change) -> String {
+    let asked = change.demands.iter().map(|demand| {
+        let crate::records::Demand {
+            rule,
+            scope,
+            approvals,
+        } = demand;
+        format!("{rule} asks for {approvals} ({scope})")
+    });
+    asked.collect::<Vec<_>>().join("; ")
 }

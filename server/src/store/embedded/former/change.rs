@@ -3,7 +3,7 @@
 use muster_domain::{
     Timestamp,
     change::{
-        Accepted, Action, Approval, Change, ChangeRecord, ChangeState, ExclusionKind, Former, OnHalt,
+        Accepted, Action, Approval, Change, ChangeRecord, ChangeState, Demands, ExclusionKind, Former, OnHalt,
         Priority, Reserved, Stage, Strategy, Tally, Target, TargetState, Windows,
     },
     ids::{ChangeId, DeviceId},
@@ -113,6 +113,7 @@ impl From<DescribedV1> for Change {
             strategy: former.strategy.into(),
             priority: former.priority,
             approvals_needed: former.approvals_needed,
+            demands: Demands::default(),
             approvals: former.approvals,
             accepted: former.accepted,
             state: former.state,
