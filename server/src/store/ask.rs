@@ -3,8 +3,8 @@
 mod changes;
 
 pub use changes::{
-    Advance, Began, ChangeOrder, Joining, KeptRules, ListedRow, ListedTarget, PlanPart, PlanTotals, TargetCursor,
-    TargetPage, TargetQuery,
+    Advance, Began, ChangeOrder, Joining, KeptRules, ListedRow, ListedTarget, PlanPart, PlanTotals,
+    TargetCursor, TargetPage, TargetQuery,
 };
 
 use muster_domain::{

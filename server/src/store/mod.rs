@@ -20,10 +20,11 @@ mod watch;
 pub use ask::{
     Advance, AlarmChange, Began, CertificatePage, CertificateQuery, ChangeOrder, ClaimBegun, ClaimStart,
     CommittedPart, Counts, DeviceChange, DeviceName, DevicePage, DeviceQuery, FinishedClaim, GroupOutcome,
-    GroupUpdate, Holder, ImportPart, Joining, KeptRules, KnownCertificate, ListDraft, ListEntry, ListInfo, ListedRow,
-    ListedTarget, NewOperator, NewSecret, PartRow, PlanPart, PlanTotals, PreviewedPart, PublishedList,
-    RecordedPart, RegistryInfo, RenewalStart, Retry, Revocation, RevokedCertificate, SecretRetirement,
-    SecretUse, TargetCursor, TargetPage, TargetQuery, UNDO_BLOCK_LIMIT, UnconfirmedPage, UndoAnswer, Work,
+    GroupUpdate, Holder, ImportPart, Joining, KeptRules, KnownCertificate, ListDraft, ListEntry, ListInfo,
+    ListedRow, ListedTarget, NewOperator, NewSecret, PartRow, PlanPart, PlanTotals, PreviewedPart,
+    PublishedList, RecordedPart, RegistryInfo, RenewalStart, Retry, Revocation, RevokedCertificate,
+    SecretRetirement, SecretUse, TargetCursor, TargetPage, TargetQuery, UNDO_BLOCK_LIMIT, UnconfirmedPage,
+    UndoAnswer, Work,
 };
 pub use embedded::{FORMAT, RETRY_PART, Seen, Store, Turn};
 pub use error::StoreError;

@@ -1,5 +1,6 @@
 //! Our binaries as a user starts them, and other people's programs against them.
 
+mod approvals;
 mod attacks;
 mod authority;
 mod certificates;

@@ -49,7 +49,9 @@ fn written(name: &str) -> String {
 impl From<v1::ApprovalRule> for ApprovalRule {
     fn from(wire: v1::ApprovalRule) -> Self {
         let kind = |kind: &i32| written(&state(*kind, v1::approval_rule::Kind::as_str_name, ""));
-        let urgency = wire.priority.map(|priority| state(priority, v1::change::Priority::as_str_name, ""));
+        let urgency = wire
+            .priority
+            .map(|priority| state(priority, v1::change::Priority::as_str_name, ""));
         Self {
             name: wire.name,
             actions: wire.actions.iter().map(kind).collect(),

@@ -4,7 +4,9 @@
 //! more, and the stricter answer holds: a rule that came since counts, and one that was taken away or made laxer since does not, until
 //! the change is planned anew. What runs is stopped by no rule.
 
-use super::{APPROVAL_LIMIT, ActionKind, Change, ChangeRecord, ChangeState, Demand, Demands, Priority, Share, WHOLE};
+use super::{
+    APPROVAL_LIMIT, ActionKind, Change, ChangeRecord, ChangeState, Demand, Demands, Priority, Share, WHOLE,
+};
 use crate::{Code, Refusal, catalog::check::Problems, names::ApprovalRuleName};
 use core::fmt;
 use serde::{Deserialize, Serialize};
@@ -63,10 +65,20 @@ pub struct Reach {
 pub struct ApprovalRules(Vec<ApprovalRule>);
 
 impl ApprovalRuleSource {
-    /// At `place` among the rules; what is wrong goes to `problems`.
-    fn check(self, place: usize, problems: &mut Problems) -> Option<ApprovalRule> {
+    /// At `place` among the rules, behind those of these names; what is wrong goes to `problems`.
+    fn check(
+        self,
+        place: usize,
+        names: &mut BTreeSet<ApprovalRuleName>,
+        problems: &mut Problems,
+    ) -> Option<ApprovalRule> {
         let field = |name: &str| format!("rules[{place}].{name}");
-        let name = problems.take(&field("name"), self.name.parse());
+        let name = problems.take(&field("name"), self.name.parse::<ApprovalRuleName>());
+        if let Some(name) = &name
+            && !names.insert(name.clone())
+        {
+            problems.add(&field("name"), format!("{name} is the name of a rule before it"));
+        }
         match self.above {
             Some(Share::PerMille(part)) if part >= WHOLE => {
                 problems.add(&field("above"), "is all of the fleet, and no change is more");
@@ -76,7 +88,10 @@ impl ApprovalRuleSource {
         let approvals = u8::try_from(self.approvals).ok();
         let approvals = approvals.filter(|count| (1..=APPROVAL_LIMIT).contains(count));
         if approvals.is_none() {
-            problems.add(&field("approvals"), format!("is not between 1 and {APPROVAL_LIMIT}"));
+            problems.add(
+                &field("approvals"),
+                format!("is not between 1 and {APPROVAL_LIMIT}"),
+            );
         }
         if self.reason.len() > REASON_LIMIT || self.reason.chars().any(char::is_control) {
             let why = format!("is longer than {REASON_LIMIT} bytes, or has control characters");
@@ -97,7 +112,9 @@ impl ApprovalRule {
     fn asks(&self, change: &Change, reach: Reach) -> bool {
         let is_kind = self.actions.is_empty() || self.actions.contains(&change.action.kind());
         let is_urgent = self.priority.is_none_or(|priority| priority == change.priority);
-        let is_large = self.above.is_none_or(|above| reach.targets > above.at_most(reach.fleet));
+        let is_large = self
+            .above
+            .is_none_or(|above| reach.targets > above.at_most(reach.fleet));
         is_kind && is_urgent && is_large
     }
 
@@ -142,17 +159,10 @@ impl ApprovalRules {
         if sources.len() > RULE_LIMIT {
             problems.add("rules", format!("are over {RULE_LIMIT}"));
         }
-        let (mut rules, mut names) = (Vec::new(), BTreeSet::new());
-        for (place, source) in sources.into_iter().enumerate() {
-            let Some(rule) = source.check(place, &mut problems) else {
-                continue;
-            };
-            if !names.insert(rule.name.clone()) {
-                let why = format!("{} is the name of a rule before it", rule.name);
-                problems.add(&format!("rules[{place}].name"), why);
-            }
-            rules.push(rule);
-        }
+        let mut names = BTreeSet::new();
+        let sources = sources.into_iter().enumerate();
+        let rules = sources.filter_map(|(place, source)| source.check(place, &mut names, &mut problems));
+        let rules = rules.collect();
         problems.none_or(Self(rules))
     }
 

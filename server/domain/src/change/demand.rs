@@ -72,8 +72,8 @@ impl Change {
     pub fn unmet(&self) -> String {
         let has = self.approvals.len();
         let is_unmet = |asked: u8| usize::from(asked) > has;
-        let own = is_unmet(self.approvals_needed)
-            .then(|| format!("its author asks for {}", self.approvals_needed));
+        let own =
+            is_unmet(self.approvals_needed).then(|| format!("its author asks for {}", self.approvals_needed));
         let rules = self.demands.iter().filter(|demand| is_unmet(demand.approvals));
         let asking: Vec<_> = own.into_iter().chain(rules.map(ToString::to_string)).collect();
         asking.join("; ")

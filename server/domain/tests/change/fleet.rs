@@ -140,9 +140,7 @@ impl Fleet {
                 },
             );
         }
-        assert!(
-            running.step(plan(PLAN), self.now) && running.step(start(PLAN), self.now)
-        );
+        assert!(running.step(plan(PLAN), self.now) && running.step(start(PLAN), self.now));
         self.changes.insert(id, running);
     }
 

@@ -179,11 +179,7 @@ fn d2_nobody_approves_a_change_of_their_own_and_another_plan_voids_approvals() {
     let once = after(planned(), [approve("bob"), approve("bob")]);
     check(once.clone(), start(PLAN), Code::ApprovalMissing);
     let twice = after(once, [approve("cem")]);
-    check(
-        twice.clone(),
-        start(OTHER_PLAN),
-        Code::ChangePlanMoved,
-    );
+    check(twice.clone(), start(OTHER_PLAN), Code::ChangePlanMoved);
     let moved = after(twice.clone(), [plan(OTHER_PLAN)]);
     check(moved, start(OTHER_PLAN), Code::ApprovalMissing);
     // The same plan again is the same plan.
@@ -203,11 +199,7 @@ fn a_halt_rolls_back_where_that_was_asked_for_and_is_possible() {
             strategy,
             ..draft()
         };
-        let steps = [
-            plan(PLAN),
-            start(PLAN),
-            ChangeStep::Halted(WHY),
-        ];
+        let steps = [plan(PLAN), start(PLAN), ChangeStep::Halted(WHY)];
         after(change, steps).state
     };
     assert_eq!(
@@ -255,12 +247,7 @@ fn a_second_part_of_a_retry_leaves_none_of_the_first_behind() {
     let stage = |change: Change| change.state.opened();
     let running = after(
         draft(),
-        [
-            plan(PLAN),
-            start(PLAN),
-            ChangeStep::Opened,
-            ChangeStep::Retry(0),
-        ],
+        [plan(PLAN), start(PLAN), ChangeStep::Opened, ChangeStep::Retry(0)],
     );
     assert_eq!(stage(running.clone()), Some(0));
     assert_eq!(stage(after(running, [ChangeStep::Retry(1)])), Some(0));

@@ -39,7 +39,9 @@ impl Service {
             return Ok(Ok(Arc::new(KeptRules { revision, rules })));
         }
         let now = self.clock.now();
-        let updated = self.store.update_approval_rules(rules, expected_revision, actor, now);
+        let updated = self
+            .store
+            .update_approval_rules(rules, expected_revision, actor, now);
         Ok(Ok(updated.await.or_fault("update the approval rules")??))
     }
 }

@@ -6,8 +6,8 @@ use muster_domain::{
     Refusal, Timestamp,
     batch::PlanHash,
     change::{
-        Action, Change, ChangeRecord, ChangeState, Demands, Facet, OnHalt, Planner, Priority, Share, Stage, Standing,
-        Strategy, Tally, Target, TargetState,
+        Action, Change, ChangeRecord, ChangeState, Demands, Facet, OnHalt, Planner, Priority, Share, Stage,
+        Standing, Strategy, Tally, Target, TargetState,
     },
     desired::Digests,
     device::{Device, FacetState},

@@ -1,6 +1,7 @@
 //! Changes of many devices: planned, begun in stages, proved by the devices, halted and taken back.
 
 mod agents;
+mod approvals;
 mod faults;
 mod hands;
 mod late;

@@ -94,15 +94,15 @@ fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Size>, D::E
     text.parse().map(Some).map_err(D::Error::custom)
 }
 
-fn priority<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<v1::change::Priority>, D::Error> {
+fn priority<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<v1::change::Priority>, D::Error> {
     let text = String::deserialize(deserializer)?;
     match text.as_str() {
         "" => Ok(None),
         "normal" => Ok(Some(v1::change::Priority::Normal)),
         "emergency" => Ok(Some(v1::change::Priority::Emergency)),
-        other => Err(D::Error::custom(format!("{other:?} is neither \"normal\" nor \"emergency\""))),
+        other => Err(D::Error::custom(format!(
+            "{other:?} is neither \"normal\" nor \"emergency\""
+        ))),
     }
 }
 
@@ -124,7 +124,11 @@ impl RuleEntry {
     fn wire(self) -> v1::ApprovalRule {
         v1::ApprovalRule {
             name: self.name,
-            actions: self.actions.into_iter().map(|action| kind(action).into()).collect(),
+            actions: self
+                .actions
+                .into_iter()
+                .map(|action| kind(action).into())
+                .collect(),
             above: self.above.map(Into::into),
             priority: self.priority.map(Into::into),
             approvals: self.approvals,
@@ -195,7 +199,11 @@ impl Set {
         let before = known(changes).await?;
         let request = v1::UpdateApprovalRulesRequest {
             rules: file.rules.into_iter().map(RuleEntry::wire).collect(),
-            etag: if self.etag.is_empty() { file.etag } else { self.etag },
+            etag: if self.etag.is_empty() {
+                file.etag
+            } else {
+                self.etag
+            },
             validate_only: self.dry_run,
         };
         let updated = changes.update_approval_rules(request).await?.into_inner();
@@ -214,7 +222,10 @@ impl Set {
 /// What becomes of each rule that does not stay as it is.
 fn differences(before: &[ApprovalRule], after: &[ApprovalRule]) -> Vec<String> {
     let by_name = |rules: &[ApprovalRule]| -> BTreeMap<String, ApprovalRule> {
-        rules.iter().map(|rule| (rule.name.clone(), rule.clone())).collect()
+        rules
+            .iter()
+            .map(|rule| (rule.name.clone(), rule.clone()))
+            .collect()
     };
     let (before, after) = (by_name(before), by_name(after));
     let gone = before.keys().filter(|name| !after.contains_key(*name));
@@ -247,12 +258,20 @@ mod tests {
             above = 100
             approvals = 1
         "#;
-        let wire: Vec<_> = RulesFile::read(toml).unwrap().rules.into_iter().map(RuleEntry::wire).collect();
+        let wire: Vec<_> = RulesFile::read(toml)
+            .unwrap()
+            .rules
+            .into_iter()
+            .map(RuleEntry::wire)
+            .collect();
         let shown = ApprovalRules::from(v1::ApprovalRules {
             rules: wire.clone(),
             etag: "r3".into(),
         });
-        assert_eq!((shown.rules[0].above.as_str(), shown.rules[1].above.as_str()), ("2.5%", "100"));
+        assert_eq!(
+            (shown.rules[0].above.as_str(), shown.rules[1].above.as_str()),
+            ("2.5%", "100")
+        );
         let json = RulesFile::read(&serde_json::to_string_pretty(&shown).unwrap()).unwrap();
         assert_eq!(json.etag, "r3");
         let again: Vec<_> = json.rules.into_iter().map(RuleEntry::wire).collect();
@@ -266,7 +285,10 @@ mod tests {
             let why = RulesFile::read(&text).unwrap_err();
             assert!(why.contains("line 4") && why.contains(expected), "{why}");
         };
-        check("actions = [\"delete\"]", "unknown variant `delete`, expected one of `profile`");
+        check(
+            "actions = [\"delete\"]",
+            "unknown variant `delete`, expected one of `profile`",
+        );
         check("above = \"lots\"", "neither a count such as 100 nor a percentage");
         check("priority = \"urgent\"", "neither \"normal\" nor \"emergency\"");
         check("approval = 2", "unknown field `approval`");
@@ -281,10 +303,17 @@ mod tests {
                 ..v1::ApprovalRule::default()
             })
         };
-        let told = differences(&[rule("a", 1), rule("b", 1), rule("c", 1)], &[rule("d", 1), rule("b", 2), rule("c", 1)]);
+        let told = differences(
+            &[rule("a", 1), rule("b", 1), rule("c", 1)],
+            &[rule("d", 1), rule("b", 2), rule("c", 1)],
+        );
         assert_eq!(
             told,
-            ["note: rule a is gone", "note: rule b is another", "note: rule d is new"]
+            [
+                "note: rule a is gone",
+                "note: rule b is another",
+                "note: rule d is new"
+            ]
         );
     }
 }

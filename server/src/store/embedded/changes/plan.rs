@@ -9,8 +9,7 @@ use super::{
 use crate::store::{
     PlanPart, PlanTotals, StoreError,
     embedded::{
-        Store,
-        counts,
+        Store, counts,
         index::insert_sorted,
         record::{Record as _, load},
         tables::{CHANGES, HOLDERS},

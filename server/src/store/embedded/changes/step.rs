@@ -72,7 +72,10 @@ fn order(
         | ChangeOrder::Abort
         | ChangeOrder::RollBack => Vec::new(),
     };
-    let demands = txn.rules.rules.demands(&record.change, record.reach(counts::in_service(txn)?));
+    let demands = txn
+        .rules
+        .rules
+        .demands(&record.change, record.reach(counts::in_service(txn)?));
     let step = match step(order, &record, demands, &again) {
         Ok(step) => step,
         Err(refusal) => return Ok(Err(refusal)),
@@ -96,7 +99,12 @@ fn order(
 }
 
 /// The step that an order means now, when this is what approval rules ask.
-fn step(order: &ChangeOrder, record: &ChangeRecord, demands: Demands, again: &[Target]) -> Result<ChangeStep, Refusal> {
+fn step(
+    order: &ChangeOrder,
+    record: &ChangeRecord,
+    demands: Demands,
+    again: &[Target],
+) -> Result<ChangeStep, Refusal> {
     Ok(match order {
         ChangeOrder::Approve(operator, plan) => ChangeStep::Approve(operator.clone(), *plan),
         ChangeOrder::Start(plan, targets) => {

@@ -3,8 +3,8 @@
 use muster_domain::{
     Timestamp,
     change::{
-        Accepted, Action, Approval, Change, ChangeRecord, ChangeState, Demands, ExclusionKind, Former, OnHalt,
-        Priority, Reserved, Stage, Strategy, Tally, Target, TargetState, Windows,
+        Accepted, Action, Approval, Change, ChangeRecord, ChangeState, Demands, ExclusionKind, Former,
+        OnHalt, Priority, Reserved, Stage, Strategy, Tally, Target, TargetState, Windows,
     },
     ids::{ChangeId, DeviceId},
     names::{OperatorName, SiteCode},

@@ -1,5 +1,6 @@
 //! What every store must answer. Each function takes a store with a registry, two models and two sites.
 
+mod approvals;
 mod batches;
 pub(super) mod catalog;
 mod certificates;
@@ -134,6 +135,9 @@ conformance! {
         a_hello_tells_whether_to_send
         a_hello_that_says_nothing_new_is_not_written
         the_barred_are_not_heard;
+    approvals:
+        rules_are_replaced_as_a_whole_and_audited
+        a_plan_needs_what_rules_ask_then_or_now;
     changes:
         a_change_goes_through_its_stages
         the_same_request_gives_the_same_change
