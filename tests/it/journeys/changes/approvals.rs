@@ -134,7 +134,7 @@ async fn another_plan_is_asked_and_approved_anew() {
     world.gateways(2).await;
     let mut desk = Desk::of(&world);
     let many = ApprovalRule {
-        actions: vec![Kind::Relabel.into(), Kind::Retire.into()],
+        actions: vec![Kind::Retire.into(), Kind::Relabel.into()],
         ..rule("many", 2, 1)
     };
     set(&mut desk, &[many]).await;
