@@ -11,21 +11,15 @@ async fn ended(registry: &Registry, line: &str, code: i32) -> Ended {
     ended
 }
 
-/// The block of the README that begins with this line.
-fn example(line: &str) -> String {
-    let text = fs::read_to_string(fixture::in_repository("README.md")).unwrap();
-    let mut blocks = text.split("```").skip(1).step_by(2);
-    let block = blocks.find_map(|block| block.strip_prefix("toml\n").filter(|text| text.starts_with(line)));
-    block
-        .unwrap_or_else(|| panic!("no block of the README begins with {line}"))
-        .to_owned()
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rules_are_set_from_a_file_and_a_plan_says_what_they_ask() {
     let registry = Registry::new();
     let (_musterd, _, _) = registry.serve("info").await;
-    fs::write(registry.path("approvals.toml"), example("[[rules]] ")).unwrap();
+    fs::write(
+        registry.path("approvals.toml"),
+        fixture::readme_block("[[rules]] "),
+    )
+    .unwrap();
     let tried = ended(&registry, "change rules set -f approvals.toml --dry-run", 0).await;
     for line in [
         "rule firmware is new",

@@ -18,6 +18,7 @@ mod profiles;
 mod readme;
 mod router;
 mod rumqttc;
+mod sites;
 mod stop;
 mod subscribers;
 mod vendor;

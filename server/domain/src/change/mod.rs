@@ -25,7 +25,7 @@ mod standing;
 mod strategy;
 mod tally;
 mod target;
-mod when;
+mod zone;
 
 pub use action::{Action, Facet, Former};
 pub use approval::{ApprovalRule, ApprovalRuleSource, ApprovalRules, RULE_LIMIT, Reach};
@@ -45,9 +45,10 @@ pub use standing::Standing;
 pub use strategy::{IN_FLIGHT_LIMIT, LONGEST, OnHalt, STAGE_LIMIT, Share, Stage, Strategy, WHOLE};
 pub use tally::Tally;
 pub use target::{Skipped, Target, TargetState};
-pub use when::{WINDOW_LIMIT, Windows, Zones};
+pub use zone::{Zone, Zones};
 
 use crate::device::{FacetState, Report};
+pub use crate::windows::{WINDOW_LIMIT, Windows};
 
 /// The last word of a report on a facet; none on what devices do not report.
 fn facet_state(report: &Report, facet: Facet) -> Option<&FacetState> {

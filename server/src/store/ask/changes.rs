@@ -3,7 +3,9 @@
 use muster_domain::{
     Code, Refusal,
     batch::PlanHash,
-    change::{ApprovalRules, DeviceList, Exclusion, ExclusionKind, Listed, Planned, Standing, Tally, Target},
+    change::{
+        ApprovalRules, DeviceList, Exclusion, ExclusionKind, Listed, Planned, Standing, Tally, Target, Zone,
+    },
     ids::{ChangeId, DeviceId},
     names::{OperatorName, Serial},
 };
@@ -28,8 +30,8 @@ pub struct PlanTotals {
     pub tallies: Vec<Tally>,
     /// Of the devices that are left out.
     pub excluded: BTreeMap<ExclusionKind, u32>,
-    /// Time zones of the targets, where the strategy has windows.
-    pub zones: Vec<String>,
+    /// Zones of the targets, where they are begun zone by zone.
+    pub zones: Vec<Zone>,
     /// Of the list, where there is one.
     pub list: Option<DeviceList>,
 }

@@ -7,7 +7,7 @@ use muster_domain::{
     batch::PlanHash,
     change::{
         Action, Change, ChangeRecord, ChangeState, Demands, Facet, OnHalt, Planner, Priority, Share, Stage,
-        Standing, Strategy, Tally, Target, TargetState,
+        Standing, Strategy, Tally, Target, TargetState, Zone,
     },
     desired::Digests,
     device::{Device, FacetState},
@@ -123,11 +123,16 @@ async fn listed(store: &Store, record: &ChangeRecord, devices: &[DeviceId]) -> (
             }
         }
     }
+    let zone = |time_zone: &str| Zone {
+        time_zone: time_zone.to_owned(),
+        ..Zone::default()
+    };
+    let zones = ["", "Asia/Tokyo"].map(zone);
     let totals = PlanTotals {
         plan: PLAN,
         tallies,
         excluded,
-        zones: vec![String::new(), "Asia/Tokyo".to_owned()],
+        zones: zones.into(),
         list: change.list,
     };
     (part, totals)

@@ -132,6 +132,8 @@ fn hex(bytes: &[u8]) -> String {
 async fn another_plan_is_asked_and_approved_anew() {
     let world = World::start().await;
     world.gateways(2).await;
+    // A row needs nothing but a serial from then on.
+    revise(&world, "two = true").await;
     let mut desk = Desk::of(&world);
     let many = ApprovalRule {
         actions: vec![Kind::Retire.into(), Kind::Relabel.into()],

@@ -7,6 +7,7 @@ mod hands;
 mod late;
 mod layers;
 mod lists;
+mod maintenance;
 mod repair;
 mod secrets;
 mod when;

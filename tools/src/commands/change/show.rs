@@ -4,7 +4,7 @@ use crate::{
     cli::Session,
     failure::Failure,
     output::{Format, Listing, print_one, text::line},
-    records::{Change, Stage},
+    records::{Change, Demand, Stage},
 };
 use muster_proto::v1;
 
@@ -141,7 +141,7 @@ fn approved(change: &Change) -> String {
 /// Which approval rules are about it, and what they ask.
 fn rules(change: &Change) -> String {
     let asked = change.demands.iter().map(|demand| {
-        let crate::records::Demand {
+        let Demand {
             rule,
             scope,
             approvals,

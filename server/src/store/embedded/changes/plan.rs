@@ -133,8 +133,10 @@ fn begin(
         Ok(change) => change,
         Err(refusal) => return Ok(Err(refusal)),
     };
+    let waits_for_sites = change.priority == Priority::Normal && txn.catalog.has_maintenance_windows();
     let record = ChangeRecord {
         attempt: record.attempt.wrapping_add(1),
+        is_zoned: waits_for_sites || !change.strategy.windows.is_empty(),
         ..ChangeRecord::new(change)
     };
     book::put(txn, &record)?;

@@ -131,6 +131,7 @@ impl From<ChangeV1> for ChangeRecord {
             attempt: former.attempt,
             reserved: former.reserved,
             begun: former.begun,
+            is_zoned: false,
             zones: Vec::new(),
             closed: former.closed,
             repairs: 0,

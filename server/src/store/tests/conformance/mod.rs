@@ -152,6 +152,7 @@ conformance! {
     when:
         nothing_is_begun_before_its_time
         a_target_is_begun_within_its_own_window
+        a_plan_is_zoned_as_sites_have_windows_then
         labels_are_about_configuration_and_firmware
         what_is_not_as_planned_is_left_out;
     proofs:

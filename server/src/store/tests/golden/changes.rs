@@ -12,7 +12,7 @@ use crate::store::{
 use muster_domain::change::{
     Accepted, Action, ActionKind, Approval, ApprovalRuleSource, ApprovalRules, Change, ChangeRecord,
     ChangeState, DeviceList, Exclusion, ExclusionKind, Former, Halt, Listed, Priority, Relabel, Reserved,
-    Share, Skipped, Standing, Tally, Target, TargetState, Windows,
+    Share, Skipped, Standing, Tally, Target, TargetState, Windows, Zone,
 };
 
 #[test]
@@ -86,7 +86,15 @@ fn changes() {
         unknown: 2,
         repeated: 1,
     });
-    draft.zones = vec![String::new(), "Europe/Berlin".into()];
+    let zone = |time_zone: &str, windows: &[&str]| Zone {
+        time_zone: time_zone.into(),
+        windows: Windows::parse(windows).unwrap(),
+    };
+    draft.is_zoned = true;
+    draft.zones = vec![
+        zone("", &[]),
+        zone("Europe/Berlin", &["Sat 00:00-24:00", "01:00-02:00"]),
+    ];
     draft.change.strategy.start_at = Some(at(9));
     draft.change.strategy.windows = Windows::parse(&["Mon-Fri 01:00-05:00"]).unwrap();
     draft.change.strategy.canary = Some("labels.ring = \"canary\"".into());
@@ -203,6 +211,7 @@ fn targets() {
     check("excluded_away", &Exclusion::Away(at));
     check("excluded_unfit", &Exclusion::Unfit("it is retired".into()));
     check("excluded_unmatched", &Exclusion::Unmatched);
+    check("excluded_never_open", &Exclusion::NeverOpen);
 }
 
 #[test]
