@@ -49,12 +49,12 @@ async fn devices_wait_for_the_windows_of_their_site() {
     let mut desk = Desk::of(&hands.world);
     let night = window(&hands, 12);
     country(&hands, &night).await;
-    let shown = hands.world.client.catalog.clone();
+    let mut catalog = hands.world.client.catalog.clone();
     let request = v1::GetSiteRequest {
         name: "sites/DE".into(),
     };
-    let shown = shown.clone().get_site(request).await.unwrap().into_inner();
-    assert_eq!(shown.maintenance_windows, [night.clone()]);
+    let shown = catalog.get_site(request).await.unwrap().into_inner();
+    assert_eq!(shown.maintenance_windows, [night.as_str()]);
     let name = desk.started(asked(publish(2), strategy(0))).await.name;
     hands.pass(1).await;
     let waits = desk.get(&name).await;
