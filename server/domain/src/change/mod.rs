@@ -3,6 +3,7 @@
 //! **Where to start.** [`Action`] is what each device becomes, [`Strategy`] how the change goes through the fleet, [`Change`] its life.
 //! [`spread`](spread()) deals the targets out to stages; [`TargetState`] is how far one of them is, [`Tally`] how many are how far,
 //! and [`Change::next`] decides from that alone what happens next. A worker does what it says, in one transaction each time.
+//! [`ApprovalRules`] say how many others must stand for a plan, and [`Zone`] for which windows its targets wait.
 //!
 //! What holds, whatever happens in which order: a generation never falls (I7); a device is in at most one active change for each
 //! [`Facet`] (I8); a target has one stage, for ever; no more targets are under way than may; counts follow from states.
