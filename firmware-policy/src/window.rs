@@ -16,7 +16,7 @@ const DAY_NAMES: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 ///
 /// The days are those on which the window opens; one that ends at or before its start crosses midnight, so
 /// the example is still open on Saturday at 04:59. Without days it opens daily. `24:00` is the end of a day.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Window {
     days: Days,
     /// Minute of the day, below 1440.
@@ -154,7 +154,7 @@ fn minute_of_day(text: &str) -> Result<u16, Defect> {
 }
 
 /// A set of weekdays, never empty; bit 0 is Monday.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Days(u8);
 
 impl Days {

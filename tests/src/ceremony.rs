@@ -1,9 +1,9 @@
 //! Ceremonies of the certificate authority under a server that runs.
 
-use crate::World;
-use muster_domain::certificate::AuthorityId;
+use crate::{Key, Pair, World};
+use muster_domain::certificate::{AuthorityId, CertificateProfile};
 use muster_server::{
-    ca::{self, AuthorityKind, AuthorityState, Installed, Offline, Passphrase},
+    ca::{self, AuthorityKind, AuthorityState, Ca, CertificationRequest, Installed, Offline, Passphrase},
     reload::{ReloadError, Reloaded},
 };
 
@@ -23,6 +23,19 @@ impl World {
             Installed::Authority(installed, id) if installed == kind => id,
             other => panic!("{kind}: {other:?}"),
         }
+    }
+
+    /// Another certificate of the authority over the key of an operator, under whatever name.
+    pub fn certified_again(&self, pair: &Pair, name: &str) -> Pair {
+        let (key, now) = (Key::of_pair(pair), self.now());
+        let ca = Ca::open(&self.registry(), &self.passphrase()).expect("an authority");
+        let request = CertificationRequest::parse(&key.csr()).expect("a request");
+        let (name, serial) = (
+            name.parse().expect("a name"),
+            ca.fresh_serial(now).expect("a serial"),
+        );
+        let certified = ca.issue_operator(CertificateProfile::Operator, &name, &request, now, serial);
+        key.pair(&ca.with_chain(certified.expect("a certificate")))
     }
 
     /// The generation of a kind that works, as the files have it.

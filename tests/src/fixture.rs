@@ -99,3 +99,12 @@ pub fn cameras(first: u32, count: u32) -> String {
     }
     text
 }
+
+/// The block of TOML in the README that begins with this.
+pub fn readme_block(start: &str) -> String {
+    let text = std::fs::read_to_string(in_repository("README.md")).expect("the README");
+    let mut blocks = text.split("```toml\n").skip(1);
+    let block = blocks.find(|block| block.starts_with(start));
+    let block = block.and_then(|block| block.split("```").next());
+    block.expect("a block that begins so").to_owned()
+}

@@ -89,6 +89,7 @@ fn site_source(site: v1::Site) -> SiteSource {
         latitude: site.latitude,
         longitude: site.longitude,
         time_zone: site.time_zone,
+        maintenance_windows: site.maintenance_windows,
     }
 }
 

@@ -160,6 +160,8 @@ pub const TABLE: &[(&str, Rule)] = &[
     ("muster.v1.Changes/WatchChange", READ),
     ("muster.v1.Changes/ListCodes", WRITE),
     ("muster.v1.Changes/AcknowledgeCodes", WRITE),
+    ("muster.v1.Changes/GetApprovalRules", READ),
+    ("muster.v1.Changes/UpdateApprovalRules", ADMIN),
     ("muster.v1.Enrollment/Claim", Rule::Anyone),
     ("muster.v1.Enrollment/Renew", Rule::Anyone),
     ("muster.v1.Enrollment/GetTrustBundle", Rule::Anyone),

@@ -149,6 +149,8 @@ pub enum Action {
     CodesShown,
     /// The codes that a change gave out were kept by the caller, or by nobody in time: they are erased.
     CodesAcknowledged,
+    /// An admin replaced the rules that say which changes need approvals.
+    ApprovalRulesUpdated,
 }
 
 /// Reads the written name.

@@ -166,6 +166,11 @@ impl<'c> Digests<'c> {
         }
     }
 
+    /// The catalog that it goes by.
+    pub(crate) const fn catalog(&self) -> &'c Catalog {
+        self.catalog
+    }
+
     /// The digest of what [`of_device`] renders, for a fraction of the work.
     ///
     /// # Errors

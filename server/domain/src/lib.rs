@@ -32,6 +32,7 @@ pub mod refusal;
 pub mod renewal;
 pub mod time;
 pub mod watch;
+pub mod windows;
 
 pub use refusal::{Code, Refusal};
 pub use time::Timestamp;

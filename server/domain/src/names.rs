@@ -131,6 +131,10 @@ name! {
     NamingRuleName, NAME_LIMIT, b"._-"
 }
 name! {
+    /// An approval rule.
+    ApprovalRuleName, NAME_LIMIT, b"._-"
+}
+name! {
     /// A secret.
     SecretName, NAME_LIMIT, b"._-"
 }

@@ -179,11 +179,12 @@ codes! {
 
     8001 ChangeState Precondition "CHANGE_STATE" "The change is in a state that does not allow this; the state is named. `muster change explain` says what it waits for."
     8002 ChangePlanMoved Conflict "CHANGE_PLAN_MOVED" "The plan on record is another one than was named. Look at it, then start or approve that."
-    8003 ApprovalMissing Precondition "APPROVAL_MISSING" "The plan has fewer approvals than it needs. Somebody else than its author approves it with `muster change approve`."
+    8003 ApprovalMissing Precondition "APPROVAL_MISSING" "The plan has fewer approvals than its author or an approval rule asks for; who asks is said. Somebody else than its author approves it with `muster change approve`."
     8004 ApprovalOwn Denied "APPROVAL_OWN" "Nobody approves a change of their own. Ask somebody else."
     8005 TargetCountMoved Conflict "TARGET_COUNT_MOVED" "The plan has another number of targets than was confirmed. Look at it, then start it with the number it has."
     8006 ChangeInvalid Invalid "CHANGE_INVALID" "The change cannot be accepted; the field is named."
     8007 CodesErased Precondition "CODES_ERASED" "The codes of the change were acknowledged, or nobody did so for seven days after its end, and are erased. Devices that have not claimed get other ones by another change, or by `muster device reissue-code`."
+    8008 ApprovalRulesInvalid Invalid "APPROVAL_RULES_INVALID" "The approval rules cannot be accepted; the rule and its field are named, counted from 0."
 }
 
 /// A number that no refusal has.

@@ -2,7 +2,7 @@
 
 use super::{
     Api,
-    convert::{self, change, spec},
+    convert::{self, approval, change, spec},
     page,
     peer::permit,
     status::{failed, refused, refused_all},
@@ -35,14 +35,14 @@ fn change_id(name: &str) -> Result<ChangeId, Status> {
     convert::id(name, "changes", "name").map_err(|refusal| refused(&refusal))
 }
 
-/// The revision behind an etag; empty means any.
+/// The revision behind an etag of a change, or of the approval rules; empty means any.
 fn revision(etag: &str) -> Result<Option<u64>, Status> {
     if etag.is_empty() {
         return Ok(None);
     }
     let number = etag.strip_prefix('r').and_then(|number| number.parse().ok());
     number.map(Some).ok_or_else(|| {
-        let why = format!("{etag:?} is no etag of a change");
+        let why = format!("{etag:?} is no etag of ours");
         refused(&Refusal::new(Code::EtagMismatch, why).at("etag"))
     })
 }
@@ -77,7 +77,8 @@ fn new_change(asked: &v1::CreateChangeRequest, catalog: &Catalog) -> Result<NewC
 impl Api {
     fn shown_change(&self, record: &ChangeRecord) -> v1::Change {
         let codes = self.service.codes_of(&record.change);
-        change::change(record, codes.as_ref(), self.service.now())
+        let record = self.service.under_rules(record);
+        change::change(&record, codes.as_ref(), self.service.now())
     }
 
     async fn order<T>(
@@ -354,6 +355,32 @@ impl Changes for Api {
             change: Some(change),
             retried,
         }))
+    }
+
+    async fn get_approval_rules(
+        &self,
+        request: Request<v1::GetApprovalRulesRequest>,
+    ) -> Result<Response<v1::ApprovalRules>, Status> {
+        permit(&request)?;
+        let kept = self.service.store().approval_rules();
+        Ok(Response::new(approval::wire_rules(&kept)))
+    }
+
+    async fn update_approval_rules(
+        &self,
+        request: Request<v1::UpdateApprovalRulesRequest>,
+    ) -> Result<Response<v1::ApprovalRules>, Status> {
+        let (permit, asked) = (permit(&request)?, request.get_ref());
+        let rules = approval::rules(&asked.rules).map_err(|refusal| refused(&refusal))?;
+        let revision = revision(&asked.etag)?;
+        let updated = self
+            .service
+            .update_approval_rules(&permit, rules, revision, asked.validate_only)
+            .await;
+        let kept = updated
+            .map_err(|failure| failed(&failure))?
+            .map_err(|refusals| refused_all(&refusals))?;
+        Ok(Response::new(approval::wire_rules(&kept)))
     }
 
     async fn watch_change(

@@ -42,6 +42,7 @@ use crate::{
     live::Live,
     mqtt::bus::Bus,
     store::Store,
+    zone,
 };
 use certificates::ExpiryCount;
 use changes::Turns;
@@ -141,10 +142,11 @@ impl Service {
         let explained = device::explain(device, self.deliveries.of(device.id), self.clock.now());
         let changes = self.store.changes_of(device.id).await;
         let changes = changes.or_fault("look for changes of a device")?;
+        let now = self.clock.now();
         let under_way = changes.iter().filter(|(record, _)| record.is_open());
         Ok(Explanation {
             changes: under_way
-                .map(|(record, target)| explain_target(record, target))
+                .map(|(record, target)| explain_target(record, target, zone::meeting(record, target, now)))
                 .collect(),
             ..explained
         })

@@ -3,8 +3,8 @@
 mod changes;
 
 pub use changes::{
-    Advance, Began, ChangeOrder, IssuedCode, Joining, ListedRow, ListedTarget, PlanPart, PlanTotals,
-    TargetCursor, TargetPage, TargetQuery,
+    Advance, Began, ChangeOrder, IssuedCode, Joining, KeptRules, ListedRow, ListedTarget, PlanPart,
+    PlanTotals, TargetCursor, TargetPage, TargetQuery,
 };
 
 use muster_domain::{
@@ -518,4 +518,12 @@ pub struct Counts {
     pub sites: BTreeMap<SiteCode, u64>,
     /// By static group.
     pub groups: BTreeMap<GroupName, u64>,
+}
+
+impl Counts {
+    /// Devices that are not retired.
+    pub fn in_service(&self) -> u64 {
+        let retired = self.states.get(&LifecycleState::Retired).copied();
+        self.devices.saturating_sub(retired.unwrap_or_default())
+    }
 }

@@ -20,8 +20,8 @@ mod watch;
 pub use ask::{
     Advance, AlarmChange, Began, CertificatePage, CertificateQuery, ChangeOrder, ClaimBegun, ClaimStart,
     CommittedPart, Counts, DeviceChange, DeviceName, DevicePage, DeviceQuery, FinishedClaim, GroupOutcome,
-    GroupUpdate, Holder, ImportPart, IssuedCode, Joining, KnownCertificate, ListDraft, ListEntry, ListInfo,
-    ListedRow, ListedTarget, NewOperator, NewSecret, PartRow, PlanPart, PlanTotals, PreviewedPart,
+    GroupUpdate, Holder, ImportPart, IssuedCode, Joining, KeptRules, KnownCertificate, ListDraft, ListEntry,
+    ListInfo, ListedRow, ListedTarget, NewOperator, NewSecret, PartRow, PlanPart, PlanTotals, PreviewedPart,
     PublishedList, RecordedPart, RegistryInfo, RenewalStart, Retry, Revocation, RevokedCertificate,
     SecretRetirement, SecretUse, TargetCursor, TargetPage, TargetQuery, UNDO_BLOCK_LIMIT, UnconfirmedPage,
     UndoAnswer, Work,

@@ -1,5 +1,6 @@
 //! Our binaries as a user starts them, and other people's programs against them.
 
+mod approvals;
 mod attacks;
 mod authority;
 mod certificates;
@@ -18,6 +19,7 @@ mod profiles;
 mod readme;
 mod router;
 mod rumqttc;
+mod sites;
 mod stop;
 mod subscribers;
 mod vendor;

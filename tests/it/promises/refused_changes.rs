@@ -140,9 +140,29 @@ async fn codes(stage: &Stage, reached: &mut Reached) {
     reached.status(Code::CodesErased, changes.list_codes(list("")).await);
 }
 
+/// Rules that could ask for nothing.
+async fn rules(stage: &Stage, reached: &mut Reached) {
+    let request = v1::UpdateApprovalRulesRequest {
+        rules: vec![v1::ApprovalRule::default()],
+        ..v1::UpdateApprovalRulesRequest::default()
+    };
+    let mut changes = stage.world.client.changes.clone();
+    reached.status(
+        Code::ApprovalRulesInvalid,
+        changes.update_approval_rules(request.clone()).await,
+    );
+    let stale = v1::UpdateApprovalRulesRequest {
+        rules: Vec::new(),
+        etag: "r99".into(),
+        ..request
+    };
+    reached.status(Code::EtagMismatch, changes.update_approval_rules(stale).await);
+}
+
 /// Every refusal of this service.
 pub(super) async fn changes(stage: &Stage, reached: &mut Reached) {
     descriptions(stage, reached).await;
+    rules(stage, reached).await;
     let mut changes = stage.world.client.changes.clone();
     let request = v1::CreateChangeRequest {
         request_id: "one".into(),

@@ -56,6 +56,7 @@ Files are TOML, JSON, YAML or, for sites, CSV; the ending of the name decides, a
                              YAML: a list, or several documents)
   - several kinds:           [[models]] [[sites]] [[groups]] [[profiles]] [[firmware_policies]] [[naming_rules]]
                              [[mappings]] (`muster apply` only)
-A CSV of sites has the columns code, name, country, parent, latitude, longitude, time_zone, in any order.
+A CSV of sites has the columns code, name, country, parent, latitude, longitude, time_zone and maintenance_windows (several in one
+cell, with ; between them), in any order.
 A profile's template is written in place, or read from a file beside it: files.\"network.toml\" = { file = \"network.toml.j2\" }
 Up to 1000 resources are applied in one step, all or none; they may refer to each other in any order.";

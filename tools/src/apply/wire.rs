@@ -122,6 +122,7 @@ pub(super) fn site(source: SiteSource) -> v1::Site {
         latitude: source.latitude,
         longitude: source.longitude,
         time_zone: source.time_zone,
+        maintenance_windows: source.maintenance_windows,
     }
 }
 

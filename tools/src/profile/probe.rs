@@ -35,6 +35,7 @@ impl Probe {
                 latitude: Some(48.1),
                 longitude: Some(11.6),
                 time_zone: "Europe/Berlin".to_owned(),
+                maintenance_windows: Vec::new(),
             },
             labels: labels
                 .iter()

@@ -189,6 +189,8 @@ pub struct Site {
     pub longitude: Option<f64>,
     /// IANA name.
     pub time_zone: String,
+    /// When changes may begin its devices; none: as the site above it says.
+    pub maintenance_windows: Vec<String>,
 }
 
 impl From<v1::Site> for Site {
@@ -201,6 +203,7 @@ impl From<v1::Site> for Site {
             latitude,
             longitude,
             time_zone,
+            maintenance_windows,
         } = wire;
         Self {
             name,
@@ -210,6 +213,7 @@ impl From<v1::Site> for Site {
             latitude,
             longitude,
             time_zone,
+            maintenance_windows,
         }
     }
 }
@@ -223,6 +227,7 @@ impl Record for Site {
         Column::shown("latitude", "LATITUDE", Look::Number),
         Column::shown("longitude", "LONGITUDE", Look::Number),
         Column::shown("time_zone", "TIME ZONE", Look::Plain),
+        Column::shown("maintenance_windows", "MAINTENANCE", Look::Plain),
     ];
 }
 

@@ -1,6 +1,6 @@
 //! Changes of many devices, and their targets.
 
-use super::{hex, state, time};
+use super::{Demand, hex, state, time};
 use crate::output::{Column, Look, Record};
 use muster_proto::v1::{self, change_action::Action, share::Share};
 use serde::Serialize;
@@ -49,6 +49,8 @@ pub struct Change {
     pub excluded: BTreeMap<String, u32>,
     /// How many others must approve the plan.
     pub approvals_needed: u32,
+    /// Approval rules that are about it, and what each asks.
+    pub demands: Vec<Demand>,
     /// `operators/{name}` of those who did.
     pub approvals: Vec<String>,
     /// What it waits for.
@@ -125,7 +127,7 @@ pub struct Stage {
     pub counts: Counts,
 }
 
-fn share(share: Option<&v1::Share>) -> Option<String> {
+pub(super) fn share(share: Option<&v1::Share>) -> Option<String> {
     match share?.share? {
         Share::Count(count) => Some(count.to_string()),
         Share::PerMille(part) if part % 10 == 0 => Some(format!("{}%", part / 10)),
@@ -236,6 +238,7 @@ impl From<v1::Change> for Change {
             stage: wire.stage,
             halt: wire.halt,
             approvals_needed: wire.approvals_needed,
+            demands: wire.demands.into_iter().map(Demand::from).collect(),
             summary: wire.summary,
             next: wire.next,
             may_repair: strategy.repairs,
@@ -279,6 +282,7 @@ impl Record for Change {
         Column::extra("late", Look::Number),
         Column::extra("excluded", Look::Plain),
         Column::extra("approvals_needed", Look::Number),
+        Column::extra("demands", Look::Plain),
         Column::extra("approvals", Look::Plain),
         Column::extra("summary", Look::Plain),
         Column::extra("etag", Look::Plain),

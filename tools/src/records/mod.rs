@@ -4,6 +4,7 @@
 //! what scripts read: fields are only ever added.
 
 mod access;
+mod approval;
 mod audit;
 mod catalog;
 mod certificate;
@@ -18,6 +19,7 @@ mod row;
 mod secret;
 
 pub use access::Operator;
+pub use approval::{ApprovalRule, ApprovalRules, Demand};
 pub use audit::AuditEntry;
 pub(crate) use audit::actor;
 pub use catalog::{

@@ -54,6 +54,7 @@ use crate::{
         GroupName, MappingName, ModelName, NamingRuleName, OperatorName, PolicyName, ProfileName, SecretName,
         SiteCode,
     },
+    windows::Windows,
 };
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, sync::Arc};
@@ -163,7 +164,7 @@ impl Catalog {
     }
 
     /// A site and those that it is part of, up to the root of their tree.
-    pub fn way_up<'c>(&'c self, code: &'c SiteCode) -> impl Iterator<Item = &'c Arc<Site>> {
+    pub fn way_up<'c>(&'c self, code: &SiteCode) -> impl Iterator<Item = &'c Arc<Site>> + use<'c> {
         let first = self.sites.get(code);
         let way = std::iter::successors(first, |site| self.sites.get(site.parent.as_ref()?));
         // No site is part of itself; the bound ends the walk all the same.
@@ -173,6 +174,18 @@ impl Catalog {
     /// Whether a site is another, or a part of it.
     pub fn is_within(&self, site: &SiteCode, whole: &SiteCode) -> bool {
         self.way_up(site).any(|above| above.code == *whole)
+    }
+
+    /// The maintenance windows of a site: its own, or else those of the nearest site above it that has some.
+    pub fn maintenance_windows(&self, site: &SiteCode) -> Option<&Windows> {
+        let mut windows = self.way_up(site).map(|site| &site.maintenance_windows);
+        windows.find(|windows| !windows.is_empty())
+    }
+
+    /// Whether any site has maintenance windows.
+    pub fn has_maintenance_windows(&self) -> bool {
+        let mut sites = self.sites.values();
+        sites.any(|site| !site.maintenance_windows.is_empty())
     }
 
     /// The newest revision of a profile.

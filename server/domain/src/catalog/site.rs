@@ -1,7 +1,16 @@
-//! Sites: places, in a tree, with coordinates and a time zone.
+//! Sites: places, in a tree, with coordinates, a time zone and maintenance windows.
 
-use crate::{Code, Refusal, catalog::model::optional, names::SiteCode};
-use serde::{Deserialize, Serialize};
+use crate::{
+    Code, Refusal,
+    catalog::model::optional,
+    names::SiteCode,
+    windows::{WINDOW_LIMIT, Windows},
+};
+use core::fmt;
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{self, SeqAccess, Visitor},
+};
 
 const NAME_LIMIT: usize = 256;
 const ZONE_LIMIT: usize = 64;
@@ -30,6 +39,40 @@ pub struct SiteSource {
     /// IANA name, such as `Europe/Berlin`.
     #[serde(default)]
     pub time_zone: String,
+    /// When its devices may be changed, by its clock, such as `Mon-Fri 01:00-05:00`; none: as the site above it says, or at any time.
+    #[serde(default, deserialize_with = "texts")]
+    pub maintenance_windows: Vec<String>,
+}
+
+/// A list of texts, or one text that has them between semicolons, as a cell of a table has.
+fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    struct Texts;
+    impl<'de> Visitor<'de> for Texts {
+        type Value = Vec<String>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list of windows, such as Mon-Fri 01:00-05:00")
+        }
+
+        fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+            let texts = text.split(';').map(str::trim).filter(|text| !text.is_empty());
+            Ok(texts.map(str::to_owned).collect())
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+            let mut texts = Vec::new();
+            while let Some(text) = list.next_element()? {
+                texts.push(text);
+            }
+            Ok(texts)
+        }
+    }
+    // Records of the store say nothing of their types.
+    if deserializer.is_human_readable() {
+        deserializer.deserialize_any(Texts)
+    } else {
+        Vec::deserialize(deserializer)
+    }
 }
 
 /// A checked site.
@@ -47,6 +90,9 @@ pub struct Site {
     pub coordinates: Option<(f64, f64)>,
     /// IANA name; empty means UTC. That the zone exists is checked where the zone database is.
     pub time_zone: String,
+    /// When its devices, and those of sites below it that have none of their own, may be changed; empty: see
+    /// [`Catalog::maintenance_windows`](super::Catalog::maintenance_windows).
+    pub maintenance_windows: Windows,
 }
 
 impl SiteSource {
@@ -101,6 +147,15 @@ impl SiteSource {
                 "is not an IANA time zone name, such as Europe/Berlin".into(),
             );
         }
+        if self.maintenance_windows.len() > WINDOW_LIMIT {
+            wrong("maintenance_windows", format!("are over {WINDOW_LIMIT}"));
+        }
+        let windows = Windows::parse(&self.maintenance_windows).unwrap_or_else(|mistakes| {
+            for (place, why) in mistakes {
+                wrong(&format!("maintenance_windows[{place}]"), why);
+            }
+            Windows::default()
+        });
         match code {
             Some(code) if problems.is_empty() => Ok(Site {
                 code,
@@ -109,6 +164,7 @@ impl SiteSource {
                 parent,
                 coordinates,
                 time_zone: self.time_zone.clone(),
+                maintenance_windows: windows,
             }),
             _ => Err(problems),
         }
@@ -125,6 +181,7 @@ impl From<&Site> for SiteSource {
             latitude: site.coordinates.map(|(latitude, _)| latitude),
             longitude: site.coordinates.map(|(_, longitude)| longitude),
             time_zone: site.time_zone.clone(),
+            maintenance_windows: site.maintenance_windows.texts(),
         }
     }
 }
@@ -141,6 +198,7 @@ mod tests {
             latitude: Some(48.1),
             longitude: Some(11.6),
             time_zone: "Europe/Berlin".into(),
+            maintenance_windows: vec!["Mon-Fri 01:00-05:00".into(), "Sat,Sun 00:00-24:00".into()],
             ..SiteSource::default()
         };
         let site = good.check().unwrap();
@@ -152,6 +210,7 @@ mod tests {
             latitude: Some(f64::NAN),
             longitude: Some(181.0),
             time_zone: "Berlin!".into(),
+            maintenance_windows: ["01:00-02:00", "noon", "02:00-02:00"].map(str::to_owned).into(),
             ..SiteSource::default()
         };
         let fields: Vec<_> = bad
@@ -162,7 +221,40 @@ mod tests {
             .collect();
         assert_eq!(
             fields,
-            ["country", "parent", "latitude", "longitude", "time_zone"]
+            [
+                "country",
+                "parent",
+                "latitude",
+                "longitude",
+                "time_zone",
+                "maintenance_windows[1]",
+                "maintenance_windows[2]"
+            ]
         );
+    }
+
+    #[test]
+    fn windows_are_a_list_or_a_text_of_them() {
+        let check = |json: &str, expected: &[&str]| {
+            let site: SiteSource = serde_json::from_str(&format!(r#"{{"code": "MUC-01"{json}}}"#)).unwrap();
+            assert_eq!(site.maintenance_windows, expected, "{json}");
+        };
+        check("", &[]);
+        check(r#", "maintenance_windows": []"#, &[]);
+        check(r#", "maintenance_windows": """#, &[]);
+        check(
+            r#", "maintenance_windows": ["Mon 01:00-02:00"]"#,
+            &["Mon 01:00-02:00"],
+        );
+        check(
+            r#", "maintenance_windows": "Mon,Tue 01:00-02:00; 04:00-05:00""#,
+            &["Mon,Tue 01:00-02:00", "04:00-05:00"],
+        );
+        let many = SiteSource {
+            code: "MUC-01".into(),
+            maintenance_windows: vec!["01:00-02:00".into(); WINDOW_LIMIT + 1],
+            ..SiteSource::default()
+        };
+        assert_eq!(many.check().unwrap_err()[0].field, "maintenance_windows");
     }
 }

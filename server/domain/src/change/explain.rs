@@ -1,7 +1,7 @@
 //! What a change waits for, and what to do next.
 
 use super::{Action, ChangeRecord, ChangeState, DeviceList, Priority, Standing, Target, TargetState, Zones};
-use crate::Timestamp;
+use crate::{Timestamp, windows::Meeting};
 
 /// The answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,7 +39,7 @@ pub fn explain(record: &ChangeRecord, zones: &Zones, now: Timestamp) -> ChangeEx
             None => ("its targets are not listed yet".into(), commands(&["plan ID"])),
         },
         ChangeState::Planned { plan } => {
-            let missing = usize::from(change.approvals_needed).saturating_sub(change.approvals.len());
+            let missing = usize::from(change.needs()).saturating_sub(change.approvals.len());
             let listed = format!(
                 "{} in {}, {} left out{}",
                 targets(total.total()),
@@ -61,7 +61,10 @@ pub fn explain(record: &ChangeRecord, zones: &Zones, now: Timestamp) -> ChangeEx
                 let approvals = u32::try_from(missing).unwrap_or(u32::MAX);
                 let approvals = plural(approvals, "approval is", "approvals are");
                 let approve = format!("approve ID --plan {plan}");
-                (format!("{listed}; {approvals} missing"), commands(&[&approve]))
+                (
+                    format!("{listed}; {approvals} missing: {}", change.unmet()),
+                    commands(&[&approve]),
+                )
             }
         }
         ChangeState::Running { .. } if record.is_reserving() => {
@@ -199,10 +202,10 @@ fn under_way(record: &ChangeRecord, stage: u16, zones: &Zones, now: Timestamp) -
         _ if strategy.in_flight_per_site.is_some() && sent > 0 => {
             format!("{waiting} wait, {sent} under way, at their sites as many as may")
         }
-        _ if !strategy.windows.is_empty() => {
+        _ if !strategy.windows.is_empty() || record.has_site_windows() => {
             format!(
-                "{waiting} wait, each for its window ({}), {sent} under way",
-                strategy.windows
+                "{waiting} wait, {}, {sent} under way",
+                window_of_each(record, zones)
             )
         }
         _ => format!("{waiting} wait, {sent} under way"),
@@ -211,8 +214,42 @@ fn under_way(record: &ChangeRecord, stage: u16, zones: &Zones, now: Timestamp) -
     format!("stage {number} of {}: {waits}{repaired}{joined}", stages(record))
 }
 
-/// What a device that is a target is told of the change: which, how far it is, and what it waits for.
-pub fn explain_target(record: &ChangeRecord, target: &Target) -> String {
+/// For what targets wait that have windows, and until when the first of those that are closed.
+fn window_of_each(record: &ChangeRecord, zones: &Zones) -> String {
+    let windows = &record.change.strategy.windows;
+    let own = match (windows.is_empty(), record.has_site_windows()) {
+        (false, false) => format!("each for its window ({windows})"),
+        (false, true) => format!("each for its window ({windows}) and those of its site"),
+        (true, _) => "each for the maintenance windows of its site".into(),
+    };
+    match zones.next() {
+        Some(next) => format!("{own}, of which the next opens at {next}"),
+        None => own,
+    }
+}
+
+/// When a target of a zone that is closed is begun, and whose windows it waits for.
+fn opens(record: &ChangeRecord, target: &Target, opens: Meeting) -> String {
+    let (change, site) = (&record.change.strategy.windows, record.zone(target.zone));
+    let site = site.map(|zone| zone.windows.clone()).unwrap_or_default();
+    let mut whose = Vec::new();
+    if !change.is_empty() {
+        whose.push(format!("windows of the change: {change}"));
+    }
+    if !site.is_empty() {
+        whose.push(format!("maintenance windows of its site: {site}"));
+    }
+    let whose = whose.join("; ");
+    match opens {
+        Meeting::Now => String::new(),
+        Meeting::At(until) => format!(", and not before {until} ({whose})"),
+        Meeting::Never => format!(", and never will ({whose})"),
+    }
+}
+
+/// What a device that is a target is told of the change: which, how far it is, and what it waits for. `meeting` says when targets of its
+/// zone may be begun.
+pub fn explain_target(record: &ChangeRecord, target: &Target, meeting: Meeting) -> String {
     let change = &record.change;
     let urgent = match change.priority {
         Priority::Normal => "",
@@ -228,8 +265,12 @@ pub fn explain_target(record: &ChangeRecord, target: &Target) -> String {
         change.state.as_str()
     );
     let what = match &target.state {
-        TargetState::Waiting { reached: None } => "its turn has not come".into(),
-        TargetState::Waiting { reached: Some(_) } => "it waits to be tried once more".into(),
+        TargetState::Waiting { reached: None } => {
+            format!("its turn has not come{}", opens(record, target, meeting))
+        }
+        TargetState::Waiting { reached: Some(_) } => {
+            format!("it waits to be tried once more{}", opens(record, target, meeting))
+        }
         TargetState::Sent { generation, at } => {
             format!("sent as generation {generation} at {at}; it has not said what became of it")
         }
@@ -243,7 +284,8 @@ pub fn explain_target(record: &ChangeRecord, target: &Target) -> String {
         }
         TargetState::Reverted { at, .. } => format!("given back what it had at {at}"),
         TargetState::Fallen { at, reason, .. } => {
-            format!("it fell back at {at} ({reason}), and waits to be sent its state once more")
+            let opens = opens(record, target, meeting);
+            format!("it fell back at {at} ({reason}), and waits to be sent its state once more{opens}")
         }
     };
     let repairs = match target.repairs {

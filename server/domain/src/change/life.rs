@@ -1,6 +1,6 @@
 //! The life of a change: draft, planned, approved, running stage by stage, and one of its ends.
 
-use super::{Accepted, Action, DeviceList, Halt, OnHalt, Strategy};
+use super::{Accepted, Action, Demands, DeviceList, Halt, OnHalt, Strategy};
 use crate::{Code, Refusal, Timestamp, batch::PlanHash, ids::ChangeId, names::OperatorName};
 use core::{fmt, mem};
 use serde::{Deserialize, Serialize};
@@ -29,8 +29,10 @@ pub struct Change {
     pub strategy: Strategy,
     /// Its priority.
     pub priority: Priority,
-    /// How many others must approve the plan.
+    /// How many others must approve the plan, as its author wants it; [`Change::needs`] is what must be.
     pub approvals_needed: u8,
+    /// What approval rules ask, as of its plan, and of its start where they were stricter then.
+    pub demands: Demands,
     /// Who approved the plan on record.
     pub approvals: Vec<Approval>,
     /// What was accepted of each stage when somebody let it go on; shorter where nothing was.
@@ -133,12 +135,12 @@ pub enum ChangeState {
 pub enum ChangeStep {
     /// Its targets are looked for, anew if they were; until they are listed it has no plan.
     PlanBegun,
-    /// Its targets are listed; approvals of another plan are void.
-    Plan(PlanHash),
+    /// Its targets are listed, and this is what approval rules ask of it; approvals of another plan are void.
+    Plan(PlanHash, Demands),
     /// An operator stands for the plan that has this name.
     Approve(OperatorName, PlanHash),
-    /// It begins, with the plan that has this name.
-    Start(PlanHash),
+    /// It begins, with the plan that has this name; this is what approval rules ask now.
+    Start(PlanHash, Demands),
     /// Nothing more is begun.
     Pause,
     /// It goes on: from a pause, or from a halt that somebody looked at, with what they accept of each stage.
@@ -215,9 +217,9 @@ impl ChangeState {
 impl ChangeStep {
     const fn verb(&self) -> &'static str {
         match self {
-            Self::PlanBegun | Self::Plan(_) => "be planned",
+            Self::PlanBegun | Self::Plan(..) => "be planned",
             Self::Approve(..) => "be approved",
-            Self::Start(_) => "be started",
+            Self::Start(..) => "be started",
             Self::Pause => "be paused",
             Self::Resume(_) => "be resumed",
             Self::Abort => "be aborted",
@@ -244,9 +246,13 @@ impl Change {
     pub fn step(mut self, step: ChangeStep, now: Timestamp) -> Result<Self, Refusal> {
         let before = mem::replace(&mut self.state, ChangeState::Draft);
         self.state = match (before, step) {
-            (ChangeState::Draft | ChangeState::Planned { .. }, ChangeStep::PlanBegun) => ChangeState::Draft,
-            (ChangeState::Draft | ChangeState::Planned { .. }, ChangeStep::Plan(plan)) => {
+            (ChangeState::Draft | ChangeState::Planned { .. }, ChangeStep::PlanBegun) => {
+                self.demands = Demands::default();
+                ChangeState::Draft
+            }
+            (ChangeState::Draft | ChangeState::Planned { .. }, ChangeStep::Plan(plan, demands)) => {
                 self.approvals.retain(|approval| approval.plan == plan);
+                self.demands = demands;
                 ChangeState::Planned { plan }
             }
             (ChangeState::Planned { plan }, ChangeStep::Approve(operator, named)) => {
@@ -254,8 +260,9 @@ impl Change {
                 self.approve(operator, plan, now)?;
                 ChangeState::Planned { plan }
             }
-            (ChangeState::Planned { plan }, ChangeStep::Start(named)) => {
+            (ChangeState::Planned { plan }, ChangeStep::Start(named, since)) => {
                 same_plan(plan, named)?;
+                self.demands = self.demands.joined(since);
                 self.check_approvals()?;
                 ChangeState::Running {
                     plan,
@@ -378,24 +385,15 @@ impl Change {
         Ok(())
     }
 
-    fn check_approvals(&self) -> Result<(), Refusal> {
-        let (has, needs) = (self.approvals.len(), usize::from(self.approvals_needed));
-        if has >= needs {
-            return Ok(());
-        }
-        let why = format!("{has} of {needs} approvals are there");
-        Err(Refusal::new(Code::ApprovalMissing, why))
-    }
-
     fn out_of_place(&self, state: &ChangeState, step: &ChangeStep) -> Refusal {
         let why = match step {
             ChangeStep::RollBack if !self.action.is_reversible() && state.holds_targets() => {
                 format!("{} cannot be taken back", self.action)
             }
             ChangeStep::PlanBegun
-            | ChangeStep::Plan(_)
+            | ChangeStep::Plan(..)
             | ChangeStep::Approve(..)
-            | ChangeStep::Start(_)
+            | ChangeStep::Start(..)
             | ChangeStep::Pause
             | ChangeStep::Resume(_)
             | ChangeStep::Abort

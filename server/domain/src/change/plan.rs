@@ -1,6 +1,6 @@
 //! The plan of a change: every device that matches, as a target or left out with the reason.
 
-use super::{Action, Change, Former};
+use super::{Action, Change, Former, Zone};
 use crate::{
     Refusal, Timestamp,
     activation::CodeHash,
@@ -8,9 +8,11 @@ use crate::{
     desired::{ContentDigest, Digests, PartDigest, json},
     device::{ClaimWindow, Device, KeyChoice, Lifecycle, LifecycleState, Transition},
     ids::{ChangeId, DeviceId},
+    names::SiteCode,
 };
 use core::fmt;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Why a device is left out that would lose a certificate.
 pub(super) const CLAIMED: &str =
@@ -33,6 +35,8 @@ pub enum Exclusion {
     Unmatched,
     /// It has claimed, or begun to, and would lose what it claimed.
     Claimed,
+    /// No maintenance window of its site is ever open while one of the change is.
+    NeverOpen,
 }
 
 impl Exclusion {
@@ -46,6 +50,7 @@ impl Exclusion {
             Self::Unrenderable(_) => ExclusionKind::Unrenderable,
             Self::Unmatched => ExclusionKind::Unmatched,
             Self::Claimed => ExclusionKind::Claimed,
+            Self::NeverOpen => ExclusionKind::NeverOpen,
         }
     }
 }
@@ -61,6 +66,7 @@ pub enum ExclusionKind {
     Unrenderable,
     Unmatched,
     Claimed,
+    NeverOpen,
 }
 
 impl ExclusionKind {
@@ -74,6 +80,7 @@ impl ExclusionKind {
             Self::Unrenderable => "does not render",
             Self::Unmatched => "does not match the filter",
             Self::Claimed => "claimed already",
+            Self::NeverOpen => "maintenance windows of its site never meet those of the change",
         }
     }
 }
@@ -87,6 +94,9 @@ impl fmt::Display for Exclusion {
             Self::Unfit(why) | Self::Unrenderable(why) => f.write_str(why),
             Self::Unmatched => f.write_str("it does not match the filter"),
             Self::Claimed => f.write_str(CLAIMED),
+            Self::NeverOpen => {
+                f.write_str("the maintenance windows of its site never meet those of the change")
+            }
         }
     }
 }
@@ -130,6 +140,8 @@ pub struct Planner<'c> {
     change: &'c Change,
     digests: Digests<'c>,
     now: Timestamp,
+    /// Of sites, whether their windows ever meet those of the change.
+    meets: BTreeMap<SiteCode, bool>,
 }
 
 fn reasons(refusals: &[Refusal]) -> String {
@@ -151,7 +163,12 @@ pub fn can_prove(device: &Device) -> bool {
 impl<'c> Planner<'c> {
     /// Of a change, by what the catalog says now.
     pub const fn new(change: &'c Change, digests: Digests<'c>, now: Timestamp) -> Self {
-        Self { change, digests, now }
+        Self {
+            change,
+            digests,
+            now,
+            meets: BTreeMap::new(),
+        }
     }
 
     /// A target, or why not. `holder` is the other change that holds the device's facet and does not give way.
@@ -177,6 +194,9 @@ impl<'c> Planner<'c> {
         if *action == Action::RotateCertificate && device.lifecycle.identity().is_none() {
             return Err(Exclusion::Unfit("it has no certificate that is in use".into()));
         }
+        if !self.ever_opens(device) {
+            return Err(Exclusion::NeverOpen);
+        }
         let after = match action.pins(device) {
             Some(pinned) => self.digests.of(&pinned),
             None => Ok(device.target.digest),
@@ -194,6 +214,21 @@ impl<'c> Planner<'c> {
             becomes,
             can_prove: has_to_prove || !action.wants_proof(),
         })
+    }
+
+    /// Whether the windows of the device's site and those of the change are ever open at once.
+    fn ever_opens(&mut self, device: &Device) -> bool {
+        let windows = &self.change.strategy.windows;
+        let Some(site) = device.site.as_ref().filter(|_| !windows.is_empty()) else {
+            return true;
+        };
+        if let Some(known) = self.meets.get(site) {
+            return *known;
+        }
+        let zone = Zone::of(self.digests.catalog(), Some(site), self.change.priority);
+        let meets = windows.meets(&zone.windows);
+        self.meets.insert(site.clone(), meets);
+        meets
     }
 
     /// Since when the device is away, if that is too long.
@@ -337,6 +372,15 @@ impl ChangePlanHasher {
             .number(2)
             .add(&device.as_u128().to_le_bytes())
             .add(why.as_str().as_bytes());
+    }
+
+    /// A zone whose targets wait for windows of their sites.
+    pub fn zone(&mut self, zone: &Zone) {
+        let windows = zone.windows.to_string();
+        self.0
+            .number(3)
+            .add(zone.time_zone.as_bytes())
+            .add(windows.as_bytes());
     }
 
     /// The plan.

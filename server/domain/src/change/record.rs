@@ -1,6 +1,6 @@
 //! A change with what is counted of it: all that is kept of it beside its targets.
 
-use super::{Change, ChangeState, ExclusionKind, Next, Standing, Tally};
+use super::{Change, ChangeState, ExclusionKind, Next, Standing, Tally, Zone};
 use crate::{Timestamp, ids::DeviceId};
 use core::time::Duration;
 use serde::{Deserialize, Serialize};
@@ -33,8 +33,10 @@ pub struct ChangeRecord {
     pub reserved: Reserved,
     /// When how many targets were begun within the last minute, where the strategy has a pace.
     pub begun: Vec<(Timestamp, u32)>,
-    /// Time zones of its targets, where its strategy has windows; empty is UTC.
-    pub zones: Vec<String>,
+    /// Whether its targets are begun zone by zone: its strategy has windows, or sites had some when it was planned.
+    pub is_zoned: bool,
+    /// Zones of its targets, where it is so.
+    pub zones: Vec<Zone>,
     /// It has ended, and nothing that a device says moves it any more.
     pub closed: bool,
     /// How often targets fell back and were to be sent their state once more: of all targets together.
@@ -53,6 +55,7 @@ impl ChangeRecord {
             attempt: 0,
             reserved: Reserved::UpTo(None),
             begun: Vec::new(),
+            is_zoned: false,
             zones: Vec::new(),
             closed: false,
             repairs: 0,

@@ -2,7 +2,7 @@
 
 use super::{REPAIR_LIMIT, WINDOW_LIMIT, Windows};
 use crate::{Code, Refusal, Timestamp, catalog::check::Problems};
-use core::time::Duration;
+use core::{fmt, time::Duration};
 use serde::{Deserialize, Serialize};
 
 /// Most stages of a change.
@@ -43,6 +43,16 @@ impl Share {
                 let part = u64::from(part.min(WHOLE)) * u64::from(whole);
                 u32::try_from(part / u64::from(WHOLE)).unwrap_or(whole)
             }
+        }
+    }
+}
+
+impl fmt::Display for Share {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Count(count) => write!(f, "{count}"),
+            Self::PerMille(part) if part % 10 == 0 => write!(f, "{}%", part / 10),
+            Self::PerMille(part) => write!(f, "{}.{}%", part / 10, part % 10),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! A fleet in memory, and a worker that does what changes say: what the store and the server do with transactions.
 
-use crate::support::{PLAN, at, publish, stage};
+use crate::support::{PLAN, at, plan, publish, stage, start};
 use core::time::Duration;
 use muster_domain::{
     Timestamp,
@@ -140,9 +140,7 @@ impl Fleet {
                 },
             );
         }
-        assert!(
-            running.step(ChangeStep::Plan(PLAN), self.now) && running.step(ChangeStep::Start(PLAN), self.now)
-        );
+        assert!(running.step(plan(PLAN), self.now) && running.step(start(PLAN), self.now));
         self.changes.insert(id, running);
     }
 

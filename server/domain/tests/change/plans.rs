@@ -8,7 +8,8 @@ use core::time::Duration;
 use muster_domain::{
     catalog::{Catalog, ProfileSource, Revision, Site, SiteSource},
     change::{
-        Action, Change, ChangePlanHasher, Exclusion, ExclusionKind, Former, Planned, Planner, Strategy,
+        Action, Change, ChangePlanHasher, Exclusion, ExclusionKind, Former, Planned, Planner, Priority,
+        Strategy, Windows, Zone,
     },
     desired::{Digests, of_device},
     device::{Device, Presence, Transition},
@@ -223,4 +224,118 @@ fn labels_and_positions_are_proved_where_the_content_holds_them() {
         planned.former.pins(&placed.pins(&device).unwrap()),
         Some(device.clone())
     );
+}
+
+/// A country with windows, a plant in it with others, and a depot that has none of its own.
+fn places() -> Catalog {
+    let place = |code: &str, parent: &str, time_zone: &str, windows: &[&str]| {
+        let source = SiteSource {
+            code: code.into(),
+            parent: parent.into(),
+            time_zone: time_zone.into(),
+            maintenance_windows: windows.iter().map(|text| (*text).to_owned()).collect(),
+            ..SiteSource::default()
+        };
+        let site = source.check().unwrap();
+        (site.code.clone(), Arc::new(site))
+    };
+    let sites = [
+        place("DE", "", "", &["Sat,Sun 00:00-24:00"]),
+        place("MUC-01", "DE", "Europe/Berlin", &["Mon-Fri 01:00-05:00"]),
+        place("HAM-03", "DE", "Europe/Berlin", &[]),
+        place("OSA-05", "", "Asia/Tokyo", &[]),
+    ];
+    Catalog {
+        sites: sites.into(),
+        ..catalog()
+    }
+}
+
+#[test]
+fn a_site_has_the_windows_of_the_nearest_one_that_has_some() {
+    let catalog = places();
+    let check = |code: Option<&str>, time_zone: &str, windows: &[&str]| {
+        let code = code.map(|code| code.parse().unwrap());
+        let zone = |priority| Zone::of(&catalog, code.as_ref(), priority);
+        let expected = Zone {
+            time_zone: time_zone.into(),
+            windows: Windows::parse(windows).unwrap(),
+        };
+        assert_eq!(zone(Priority::Normal), expected, "{code:?}");
+        // What is urgent waits for no site, and for its own windows by the same clock.
+        let windows = Windows::default();
+        assert_eq!(
+            zone(Priority::Emergency),
+            Zone { windows, ..expected },
+            "{code:?}"
+        );
+    };
+    check(Some("DE"), "", &["Sat,Sun 00:00-24:00"]);
+    check(Some("MUC-01"), "Europe/Berlin", &["Mon-Fri 01:00-05:00"]);
+    check(Some("HAM-03"), "Europe/Berlin", &["Sat,Sun 00:00-24:00"]);
+    check(Some("OSA-05"), "Asia/Tokyo", &[]);
+    check(Some("XXX-99"), "", &[]);
+    check(None, "", &[]);
+    assert!(catalog.has_maintenance_windows() && !self::catalog().has_maintenance_windows());
+}
+
+#[test]
+fn whose_windows_never_meet_those_of_the_change_is_left_out() {
+    let catalog = places();
+    let check = |site: Option<&str>, windows: &[&str], priority, expected: bool| {
+        let change = Change {
+            strategy: Strategy {
+                windows: Windows::parse(windows).unwrap(),
+                ..Strategy::default()
+            },
+            action: publish(2),
+            priority,
+            ..draft()
+        };
+        let mut device = at_revision(claimed(), 1);
+        device.site = site.map(|code| code.parse().unwrap());
+        let mut planner = Planner::new(&change, Digests::new(&catalog), at(1000));
+        // The second look is at what is remembered of the first.
+        for _ in 0..2 {
+            let judged = planner.judge(&device, None);
+            let never = matches!(judged, Err(Exclusion::NeverOpen));
+            assert_eq!(!never, expected, "{site:?}, {windows:?}, {priority}");
+        }
+    };
+    use Priority::{Emergency, Normal};
+    check(Some("MUC-01"), &[], Normal, true);
+    check(Some("MUC-01"), &["Sat 00:00-24:00"], Normal, false);
+    check(Some("MUC-01"), &["Sat 00:00-24:00"], Emergency, true);
+    check(Some("MUC-01"), &["Mon 04:00-06:00"], Normal, true);
+    check(Some("HAM-03"), &["Mon-Fri 00:00-24:00"], Normal, false);
+    check(Some("HAM-03"), &["Fri 23:00-02:00"], Normal, true);
+    check(Some("OSA-05"), &["Mon 04:00-06:00"], Normal, true);
+    check(None, &["Mon 04:00-06:00"], Normal, true);
+    assert_eq!(
+        Exclusion::NeverOpen.to_string(),
+        "the maintenance windows of its site never meet those of the change"
+    );
+}
+
+#[test]
+fn windows_of_sites_have_a_part_in_the_name_of_a_plan() {
+    let name = |zones: &[Zone]| {
+        let mut hasher = ChangePlanHasher::new(&draft());
+        zones.iter().for_each(|zone| hasher.zone(zone));
+        hasher.finish()
+    };
+    let zone = |time_zone: &str, window: &str| Zone {
+        time_zone: time_zone.into(),
+        windows: Windows::parse(&[window]).unwrap(),
+    };
+    let names = [
+        name(&[]),
+        name(&[zone("", "01:00-02:00")]),
+        name(&[zone("", "01:00-03:00")]),
+        name(&[zone("Asia/Tokyo", "01:00-02:00")]),
+        name(&[zone("", "01:00-02:00"), zone("", "01:00-03:00")]),
+    ];
+    for (place, name) in names.iter().enumerate() {
+        assert!(!names[..place].contains(name));
+    }
 }

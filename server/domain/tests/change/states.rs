@@ -1,6 +1,6 @@
 //! Every step in every state.
 
-use crate::support::{OTHER_PLAN, PLAN, after, at, draft};
+use crate::support::{OTHER_PLAN, PLAN, after, at, draft, plan, start};
 use muster_domain::{
     Code,
     change::{Accepted, Action, Change, ChangeState, ChangeStep, Halt, OnHalt, Strategy},
@@ -14,9 +14,9 @@ const WHY: Halt = Halt::Failures {
 
 fn steps() -> [ChangeStep; 12] {
     [
-        ChangeStep::Plan(PLAN),
+        plan(PLAN),
         ChangeStep::Approve("bob".parse().unwrap(), PLAN),
-        ChangeStep::Start(PLAN),
+        start(PLAN),
         ChangeStep::Pause,
         ChangeStep::Resume(Vec::new()),
         ChangeStep::Abort,
@@ -30,10 +30,10 @@ fn steps() -> [ChangeStep; 12] {
 }
 
 fn in_state(state: &str) -> Change {
-    let running = || after(draft(), [ChangeStep::Plan(PLAN), ChangeStep::Start(PLAN)]);
+    let running = || after(draft(), [plan(PLAN), start(PLAN)]);
     match state {
         "DRAFT" => draft(),
-        "PLANNED" => after(draft(), [ChangeStep::Plan(PLAN)]),
+        "PLANNED" => after(draft(), [plan(PLAN)]),
         "RUNNING" => running(),
         "PAUSED" => after(running(), [ChangeStep::Pause]),
         "HALTED" => after(running(), [ChangeStep::Halted(WHY)]),
@@ -165,7 +165,7 @@ fn d2_nobody_approves_a_change_of_their_own_and_another_plan_voids_approvals() {
                 approvals_needed: 2,
                 ..draft()
             },
-            [ChangeStep::Plan(PLAN)],
+            [plan(PLAN)],
         )
     };
     let approve = |who: &str| ChangeStep::Approve(who.parse().unwrap(), PLAN);
@@ -175,19 +175,15 @@ fn d2_nobody_approves_a_change_of_their_own_and_another_plan_voids_approvals() {
         ChangeStep::Approve("bob".parse().unwrap(), OTHER_PLAN),
         Code::ChangePlanMoved,
     );
-    check(planned(), ChangeStep::Start(PLAN), Code::ApprovalMissing);
+    check(planned(), start(PLAN), Code::ApprovalMissing);
     let once = after(planned(), [approve("bob"), approve("bob")]);
-    check(once.clone(), ChangeStep::Start(PLAN), Code::ApprovalMissing);
+    check(once.clone(), start(PLAN), Code::ApprovalMissing);
     let twice = after(once, [approve("cem")]);
-    check(
-        twice.clone(),
-        ChangeStep::Start(OTHER_PLAN),
-        Code::ChangePlanMoved,
-    );
-    let moved = after(twice.clone(), [ChangeStep::Plan(OTHER_PLAN)]);
-    check(moved, ChangeStep::Start(OTHER_PLAN), Code::ApprovalMissing);
+    check(twice.clone(), start(OTHER_PLAN), Code::ChangePlanMoved);
+    let moved = after(twice.clone(), [plan(OTHER_PLAN)]);
+    check(moved, start(OTHER_PLAN), Code::ApprovalMissing);
     // The same plan again is the same plan.
-    let again = after(twice, [ChangeStep::Plan(PLAN), ChangeStep::Start(PLAN)]);
+    let again = after(twice, [plan(PLAN), start(PLAN)]);
     assert_eq!(again.state.as_str(), "RUNNING");
 }
 
@@ -203,11 +199,7 @@ fn a_halt_rolls_back_where_that_was_asked_for_and_is_possible() {
             strategy,
             ..draft()
         };
-        let steps = [
-            ChangeStep::Plan(PLAN),
-            ChangeStep::Start(PLAN),
-            ChangeStep::Halted(WHY),
-        ];
+        let steps = [plan(PLAN), start(PLAN), ChangeStep::Halted(WHY)];
         after(change, steps).state
     };
     assert_eq!(
@@ -222,7 +214,7 @@ fn a_halt_rolls_back_where_that_was_asked_for_and_is_possible() {
         action: Action::Retire("old".into()),
         ..draft()
     };
-    let change = after(change, [ChangeStep::Plan(PLAN), ChangeStep::Start(PLAN)]);
+    let change = after(change, [plan(PLAN), start(PLAN)]);
     let refusal = change.step(ChangeStep::RollBack, at(9)).unwrap_err();
     assert_eq!(
         (refusal.code, refusal.message.as_str()),
@@ -255,12 +247,7 @@ fn a_second_part_of_a_retry_leaves_none_of_the_first_behind() {
     let stage = |change: Change| change.state.opened();
     let running = after(
         draft(),
-        [
-            ChangeStep::Plan(PLAN),
-            ChangeStep::Start(PLAN),
-            ChangeStep::Opened,
-            ChangeStep::Retry(0),
-        ],
+        [plan(PLAN), start(PLAN), ChangeStep::Opened, ChangeStep::Retry(0)],
     );
     assert_eq!(stage(running.clone()), Some(0));
     assert_eq!(stage(after(running, [ChangeStep::Retry(1)])), Some(0));

@@ -4,7 +4,7 @@ use core::time::Duration;
 use muster_domain::{
     Timestamp,
     batch::PlanHash,
-    change::{Action, Change, ChangeState, ChangeStep, OnHalt, Priority, Share, Stage, Strategy},
+    change::{Action, Change, ChangeState, ChangeStep, Demands, OnHalt, Priority, Share, Stage, Strategy},
     device::{Facet, FacetState, FacetStatus, Report},
     ids::ChangeId,
 };
@@ -59,11 +59,22 @@ pub(crate) fn draft() -> Change {
         strategy: strategy(),
         priority: Priority::Normal,
         approvals_needed: 0,
+        demands: Demands::default(),
         approvals: Vec::new(),
         accepted: Vec::new(),
         state: ChangeState::Draft,
         revision: 1,
     }
+}
+
+/// Planned, and no rule asks for approvals.
+pub(crate) fn plan(hash: PlanHash) -> ChangeStep {
+    ChangeStep::Plan(hash, Demands::default())
+}
+
+/// Started, and no rule asks for approvals.
+pub(crate) fn start(hash: PlanHash) -> ChangeStep {
+    ChangeStep::Start(hash, Demands::default())
 }
 
 /// After these steps, which must all be allowed.

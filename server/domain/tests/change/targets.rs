@@ -1,6 +1,6 @@
 //! One target: what devices say, and what time does.
 
-use crate::support::{PLAN, after, at, draft, report, stage, strategy};
+use crate::support::{PLAN, after, at, draft, plan, report, stage, start, strategy};
 use core::time::Duration;
 use muster_domain::{
     change::{Change, ChangeStep, Facet, Former, Halt, Skipped, Standing, Strategy, Target, TargetState},
@@ -94,7 +94,7 @@ fn what_falls_back_is_repaired_as_often_as_may_be() {
         },
         ..draft()
     };
-    let running = after(repairing, [ChangeStep::Plan(PLAN), ChangeStep::Start(PLAN)]);
+    let running = after(repairing, [plan(PLAN), start(PLAN)]);
     let why = Halt::Failures {
         stage: 0,
         count: 1,

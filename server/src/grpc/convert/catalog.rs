@@ -143,6 +143,7 @@ fn site_source(wire: &v1::Site) -> Result<SiteSource, Refusal> {
         latitude: wire.latitude,
         longitude: wire.longitude,
         time_zone: wire.time_zone.clone(),
+        maintenance_windows: wire.maintenance_windows.clone(),
     })
 }
 
@@ -159,6 +160,7 @@ pub(crate) fn site(site: &Site) -> v1::Site {
         latitude: site.coordinates.map(|(latitude, _)| latitude),
         longitude: site.coordinates.map(|(_, longitude)| longitude),
         time_zone: site.time_zone.clone(),
+        maintenance_windows: site.maintenance_windows.texts(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Changes.
 
-use super::{id, instant, timestamp};
+use super::{approval::demand, id, instant, timestamp};
 use crate::{
     service::{CodesPart, GivenCode},
     store::{ListedRow, ListedTarget},
@@ -89,7 +89,7 @@ fn wire_action(action: &Action) -> v1::ChangeAction {
     v1::ChangeAction { action: Some(action) }
 }
 
-fn share(wire: Option<&v1::Share>, field: &str) -> Result<Option<Share>, Refusal> {
+pub(super) fn share(wire: Option<&v1::Share>, field: &str) -> Result<Option<Share>, Refusal> {
     match wire.and_then(|wire| wire.share.as_ref()) {
         None => Ok(None),
         Some(WireShare::Count(count)) => Ok(Some(Share::Count(*count))),
@@ -99,7 +99,7 @@ fn share(wire: Option<&v1::Share>, field: &str) -> Result<Option<Share>, Refusal
     }
 }
 
-fn wire_share(share: Share) -> v1::Share {
+pub(super) fn wire_share(share: Share) -> v1::Share {
     let share = match share {
         Share::Count(count) => WireShare::Count(count),
         Share::PerMille(part) => WireShare::PerMille(part.into()),
@@ -215,6 +215,13 @@ pub(crate) fn priority(wire: v1::change::Priority) -> Priority {
     }
 }
 
+pub(super) const fn wire_priority(priority: Priority) -> v1::change::Priority {
+    match priority {
+        Priority::Normal => v1::change::Priority::Normal,
+        Priority::Emergency => v1::change::Priority::Emergency,
+    }
+}
+
 /// The etag of a change (AIP-154): its revision.
 pub(crate) fn etag(change: &Change) -> String {
     format!("r{}", change.revision)
@@ -268,12 +275,9 @@ pub(crate) fn change(record: &ChangeRecord, codes: Option<&Codes>, now: Timestam
         action: Some(wire_action(&change.action)),
         filter: change.filter.clone(),
         strategy: Some(wire_strategy(&change.strategy)),
-        priority: match change.priority {
-            Priority::Normal => v1::change::Priority::Normal,
-            Priority::Emergency => v1::change::Priority::Emergency,
-        }
-        .into(),
-        approvals_needed: change.approvals_needed.into(),
+        priority: wire_priority(change.priority).into(),
+        approvals_needed: change.needs().into(),
+        demands: change.demands.iter().map(demand).collect(),
         approvals: approvals.collect(),
         state: state.into(),
         plan_hash: change

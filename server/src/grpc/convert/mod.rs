@@ -1,6 +1,7 @@
 //! Between the wire and the domain, one file a `.proto`.
 
 pub(super) mod access;
+pub(super) mod approval;
 pub(super) mod batch;
 pub(super) mod catalog;
 pub(super) mod certificate;

@@ -8,7 +8,7 @@ use muster_domain::{
     batch::REQUEST_ID_LIMIT,
     catalog::Catalog,
     change::{
-        APPROVAL_LIMIT, Action, Change, ChangeRecord, ChangeState, DeviceList, LIST_LIMIT, Priority,
+        APPROVAL_LIMIT, Action, Change, ChangeRecord, ChangeState, Demands, DeviceList, LIST_LIMIT, Priority,
         Strategy, plain,
     },
     ids::ChangeId,
@@ -65,6 +65,7 @@ impl Service {
             strategy: new.strategy,
             priority: new.priority,
             approvals_needed: new.approvals_needed,
+            demands: Demands::default(),
             approvals: Vec::new(),
             accepted: Vec::new(),
             state: ChangeState::Draft,

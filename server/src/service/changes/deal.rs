@@ -10,7 +10,8 @@ use muster_domain::{
     batch::PlanHash,
     catalog::Catalog,
     change::{
-        Candidate, Change, ChangePlanHasher, DeviceList, Former, Standing, Tally, Target, TargetState, spread,
+        Candidate, Change, ChangePlanHasher, DeviceList, Former, Standing, Tally, Target, TargetState, Zone,
+        spread,
     },
     names::{ModelName, SiteCode},
 };
@@ -25,10 +26,10 @@ pub(super) struct Dealt {
     pub(super) totals: PlanTotals,
 }
 
-/// Gives every target its stage, and the plan its name.
+/// Gives every target its stage, and the plan its name; and its zone, by this catalog, where targets are begun zone by zone.
 pub(super) fn deal(
     change: &Change,
-    catalog: &Catalog,
+    catalog: Option<&Catalog>,
     survey: Survey,
     list: Option<DeviceList>,
 ) -> Result<Dealt, Refusal> {
@@ -44,12 +45,12 @@ pub(super) fn deal(
     for (_, kind) in &survey.excluded {
         *counts.entry(*kind).or_default() += 1;
     }
-    let (zones, names) = zones(change, catalog, &survey.kinds.values);
+    let (zones, named) = zones(change, catalog, &survey.kinds.values)?;
     let totals = PlanTotals {
-        plan: name(change, &survey, &placed),
+        plan: name(change, &survey, &placed, &named),
         tallies,
         excluded: counts,
-        zones: names,
+        zones: named,
         list,
     };
     Ok(Dealt {
@@ -87,27 +88,29 @@ fn placed(change: &Change, entries: &[Entry]) -> Result<Vec<u16>, Refusal> {
     Ok(entries.iter().map(stage).collect())
 }
 
-/// The time zone of each kind of target, and their names; of changes without windows none is asked for.
+/// The zone of each kind of target, and all of them; without a catalog none is asked for.
 fn zones(
     change: &Change,
-    catalog: &Catalog,
+    catalog: Option<&Catalog>,
     kinds: &[(Option<SiteCode>, ModelName)],
-) -> (Vec<u16>, Vec<String>) {
-    if change.strategy.windows.is_empty() {
-        return (vec![0; kinds.len()], Vec::new());
-    }
-    let mut names = Interned::new();
-    let zone = |(site, _): &(Option<SiteCode>, ModelName)| {
-        let site = site.as_ref().and_then(|site| catalog.sites.get(site));
-        let name = site.map(|site| site.time_zone.clone()).unwrap_or_default();
-        u16::try_from(names.place(name)).unwrap_or_default()
+) -> Result<(Vec<u16>, Vec<Zone>), Refusal> {
+    let Some(catalog) = catalog else {
+        return Ok((vec![0; kinds.len()], Vec::new()));
     };
-    let zones = kinds.iter().map(zone).collect();
-    (zones, names.values)
+    let mut zones = Interned::new();
+    let place = |(site, _): &(Option<SiteCode>, ModelName)| {
+        let zone = Zone::of(catalog, site.as_ref(), change.priority);
+        u16::try_from(zones.place(zone)).map_err(|_| {
+            let why = "its sites have more than 65536 different maintenance windows; make a change of fewer";
+            Refusal::new(Code::ChangeInvalid, why).at("filter")
+        })
+    };
+    let places = kinds.iter().map(place).collect::<Result<_, _>>()?;
+    Ok((places, zones.values))
 }
 
 /// The hash of all of it, in the order of the ids.
-fn name(change: &Change, survey: &Survey, placed: &[u16]) -> PlanHash {
+fn name(change: &Change, survey: &Survey, placed: &[u16], zones: &[Zone]) -> PlanHash {
     let mut hasher = ChangePlanHasher::new(change);
     let mut excluded = survey.excluded.iter().peekable();
     for (entry, stage) in survey.entries.iter().zip(placed) {
@@ -117,6 +120,8 @@ fn name(change: &Change, survey: &Survey, placed: &[u16]) -> PlanHash {
         hasher.target(entry.device, *stage, entry.digest);
     }
     excluded.for_each(|(device, kind)| hasher.excluded(*device, *kind));
+    let windowed = zones.iter().filter(|zone| !zone.windows.is_empty());
+    windowed.for_each(|zone| hasher.zone(zone));
     hasher.finish()
 }
 

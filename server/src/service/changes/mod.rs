@@ -9,6 +9,7 @@ mod list;
 mod orders;
 mod perform;
 mod plan;
+mod rules;
 mod survey;
 mod turns;
 

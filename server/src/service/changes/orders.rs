@@ -86,6 +86,7 @@ impl Service {
         telling: mpsc::Sender<Result<ChangeRecord, Failure>>,
     ) -> Result<(), Failure> {
         let first = self.change(id).await?;
+        let first = self.under_rules(&first).into_owned();
         tokio::spawn(watch(self.clone(), first, telling));
         Ok(())
     }
@@ -113,7 +114,8 @@ async fn watch(service: Service, first: ChangeRecord, telling: mpsc::Sender<Resu
             changed = moved.changed() => if changed.is_err() { return },
         }
         tokio::time::sleep(BREATH).await;
-        word = match service.change(id).await {
+        let now = service.change(id).await;
+        word = match now.map(|now| service.under_rules(&now).into_owned()) {
             Ok(now) if now == told => None,
             Ok(now) => {
                 told = now.clone();

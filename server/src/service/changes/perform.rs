@@ -89,8 +89,7 @@ impl Service {
         let id = record.change.id;
         let mut left = usize::try_from(most).unwrap_or(usize::MAX);
         // Room at sites, and whose window is open, is only known once the part before is on record.
-        let strategy = &record.change.strategy;
-        let is_bounded = strategy.in_flight_per_site.is_some() || !strategy.windows.is_empty();
+        let is_bounded = record.change.strategy.in_flight_per_site.is_some() || record.is_zoned;
         let parts = if is_bounded { 1 } else { PARTS };
         let action = record.change.action.clone();
         let coder = self.coder(&record.change).await?;

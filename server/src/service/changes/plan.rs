@@ -48,7 +48,8 @@ impl Service {
         let now = self.clock.now();
         let begun = self.store.begin_plan(id, expected_revision, now).await;
         let record = begun.or_fault("begin a plan")??;
-        let (change, attempt) = (Arc::new(record.change), record.attempt);
+        let (is_zoned, attempt) = (record.is_zoned, record.attempt);
+        let change = Arc::new(record.change);
         while self
             .store
             .void_plan(id, attempt)
@@ -65,7 +66,9 @@ impl Service {
             }
         };
         let catalog = self.store.catalog();
-        let dealt = blocking("deal out targets", move || deal(&change, &catalog, survey, list));
+        let dealt = blocking("deal out targets", move || {
+            deal(&change, is_zoned.then_some(&*catalog), survey, list)
+        });
         let dealt = dealt.await??;
         self.write_targets(id, attempt, &dealt).await?;
         let finished = self

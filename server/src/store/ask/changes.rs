@@ -1,12 +1,15 @@
 //! What operations on changes take and give.
 
 use muster_domain::{
-    Timestamp,
+    Code, Refusal, Timestamp,
     batch::PlanHash,
-    change::{DeviceList, Exclusion, ExclusionKind, Listed, Planned, Standing, Tally, Target},
+    change::{
+        ApprovalRules, DeviceList, Exclusion, ExclusionKind, Listed, Planned, Standing, Tally, Target, Zone,
+    },
     ids::{ChangeId, DeviceId},
     names::{OperatorName, Serial},
 };
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// A part of the plan of a change.
@@ -27,10 +30,35 @@ pub struct PlanTotals {
     pub tallies: Vec<Tally>,
     /// Of the devices that are left out.
     pub excluded: BTreeMap<ExclusionKind, u32>,
-    /// Time zones of the targets, where the strategy has windows.
-    pub zones: Vec<String>,
+    /// Zones of the targets, where they are begun zone by zone.
+    pub zones: Vec<Zone>,
     /// Of the list, where there is one.
     pub list: Option<DeviceList>,
+}
+
+/// The approval rules of a registry.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptRules {
+    /// Counts their changes; 0 before the first.
+    pub revision: u64,
+    /// The rules.
+    pub rules: ApprovalRules,
+}
+
+impl KeptRules {
+    /// Are they the ones that their caller has seen?
+    ///
+    /// # Errors
+    /// [`Code::EtagMismatch`].
+    pub fn expect(&self, revision: Option<u64>) -> Result<(), Refusal> {
+        match revision {
+            Some(expected) if expected != self.revision => {
+                let why = format!("the rules have revision {}, not {expected}", self.revision);
+                Err(Refusal::new(Code::EtagMismatch, why).at("etag"))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
 }
 
 /// What operators say to a change.

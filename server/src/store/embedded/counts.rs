@@ -1,5 +1,6 @@
 //! Counts of devices, kept by what changes them.
 
+use super::txn::Txn;
 use crate::store::{Counts, StoreError};
 use muster_domain::{
     device::{Device, LifecycleState, VerificationState},
@@ -109,6 +110,10 @@ impl Deltas {
         self.0.retain(|_, by| *by != 0);
     }
 
+    fn of(&self, count: &Count) -> i64 {
+        self.0.get(count).copied().unwrap_or_default()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -146,6 +151,17 @@ fn change<K: Ord + Clone>(counts: &mut BTreeMap<K, u64>, key: &K, by: i64) {
     } else {
         counts.insert(key.clone(), after);
     }
+}
+
+/// Devices that are not retired, as of this transaction.
+pub(super) fn in_service(txn: &Txn<'_>) -> Result<u64, StoreError> {
+    let now = |count: Count| -> Result<u64, StoreError> {
+        let known = txn.tables().counts.get(count.key())?;
+        let known = known.map_or(0, |known| known.value());
+        Ok(known.saturating_add_signed(txn.counts.of(&count)))
+    };
+    let retired = now(Count::State(LifecycleState::Retired))?;
+    Ok(now(Count::Devices)?.saturating_sub(retired))
 }
 
 /// The counts on record.

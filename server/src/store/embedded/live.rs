@@ -1,7 +1,7 @@
 //! What is kept in memory beside the file, for questions that are asked all the time, and for those who wait.
 
 use super::counts::Deltas;
-use crate::store::{Counts, Work, watch::Watches};
+use crate::store::{Counts, KeptRules, Work, watch::Watches};
 use muster_domain::catalog::Catalog;
 use std::{
     sync::{
@@ -12,11 +12,12 @@ use std::{
 };
 use tokio::sync::watch;
 
-/// The catalog and the counts as of the last commit, and how far the audit log goes.
+/// The catalog, the counts and the approval rules as of the last commit, and how far the audit log goes.
 #[derive(Debug)]
 pub(super) struct Live {
     catalog: RwLock<Arc<Catalog>>,
     counts: RwLock<Arc<Counts>>,
+    rules: RwLock<Arc<KeptRules>>,
     /// Entries of the audit log.
     audit: watch::Sender<u64>,
     /// Who watches devices.
@@ -29,10 +30,11 @@ pub(super) struct Live {
 }
 
 impl Live {
-    pub(super) fn new(catalog: Catalog, counts: Counts, audit: u64) -> Self {
+    pub(super) fn new(catalog: Catalog, counts: Counts, rules: KeptRules, audit: u64) -> Self {
         Self {
             catalog: RwLock::new(Arc::new(catalog)),
             counts: RwLock::new(Arc::new(counts)),
+            rules: RwLock::new(Arc::new(rules)),
             audit: watch::Sender::new(audit),
             watches: Arc::default(),
             broken: AtomicBool::new(false),
@@ -53,6 +55,15 @@ impl Live {
         // Nobody is woken for a commit without an entry.
         self.audit
             .send_if_modified(|known| std::mem::replace(known, audit) != audit);
+    }
+
+    /// The same, of rules that were replaced.
+    pub(super) fn publish_rules(&self, rules: Arc<KeptRules>) {
+        *self.rules.write().unwrap_or_else(PoisonError::into_inner) = rules;
+    }
+
+    pub(super) fn approval_rules(&self) -> Arc<KeptRules> {
+        Arc::clone(&self.rules.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(super) fn audit(&self) -> watch::Receiver<u64> {

@@ -33,6 +33,7 @@ mod registry;
 mod renewals;
 mod requests;
 mod revocations;
+mod rules;
 mod secrets;
 mod survey;
 mod tables;
@@ -124,6 +125,7 @@ impl Store {
         let live = Arc::new(Live::new(
             catalog::load(&view)?,
             counts::load(&view.counts)?,
+            rules::load(&view.registry)?,
             audit,
         ));
         drop(view);

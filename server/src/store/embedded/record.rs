@@ -149,7 +149,7 @@ records! {
     Asked<BatchId>: "batch_requests" v 1;
     PartRecord: "parts" v 1;
     Replaceable<ModelSource>: "models" v 3, 1 => Replaceable<former::ModelV1>, 2 => Replaceable<former::ModelV2>;
-    Replaceable<SiteSource>: "sites" v 1;
+    Replaceable<SiteSource>: "sites" v 2, 1 => Replaceable<former::SiteV1>;
     Replaceable<GroupSource>: "groups" v 1;
     Replaceable<NamingRuleSource>: "naming_rules" v 1;
     Revision<ProfileText>: "profiles" v 2, 1 => former::ProfileV1;
@@ -164,6 +164,7 @@ records! {
     Exclusion: "excluded" v 1;
     Listed: "listed" v 1;
     crate::store::RegistryInfo: "registry" v 1;
+    crate::store::KeptRules: "approval_rules" v 1;
 }
 
 /// The record under a numeric key.

@@ -133,8 +133,8 @@ tables! {
     OPEN_CHANGES open_changes: u128 => ();
     /// Targets by change, stage, standing and device: those whose turn comes next, or that are under way, are one range.
     TARGETS targets: (u128, u16, u8, u128) => &'static [u8];
-    /// Of changes with windows, targets whose turn has not come, by change, stage, time zone and device: those of a zone that is open
-    /// are one range.
+    /// Of changes that are begun zone by zone, targets whose turn has not come, by change, stage, zone and device: those of a zone
+    /// that is open are one range.
     ZONED zoned: (u128, u16, u16, u128) => ();
     /// The change that was last about a facet of a device, with stage and standing of its target there: at most one (I8).
     HOLDERS holders: (u128, u8) => (u128, u16, u8);

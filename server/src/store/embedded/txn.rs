@@ -1,7 +1,7 @@
 //! One write transaction, shared by the commands of a group.
 
 use super::{counts::Deltas, index::insert_sorted, live::Live, record::Record as _, tables::Tables};
-use crate::store::StoreError;
+use crate::store::{KeptRules, StoreError};
 use muster_domain::{
     audit::{Draft, Entry, Event},
     catalog::Catalog,
@@ -21,6 +21,9 @@ pub(super) struct Txn<'t> {
     /// The catalog as of this transaction.
     pub(super) catalog: Arc<Catalog>,
     catalog_changed: bool,
+    /// The approval rules as of this transaction.
+    pub(super) rules: Arc<KeptRules>,
+    rules_changed: bool,
     changes_moved: bool,
     /// Entries of the audit log; the next one has this index.
     audit_size: u64,
@@ -31,6 +34,7 @@ pub(super) struct Publication {
     devices: Vec<u128>,
     counts: Deltas,
     catalog: Option<Arc<Catalog>>,
+    rules: Option<Arc<KeptRules>>,
     audit_size: u64,
     changes_moved: bool,
 }
@@ -54,6 +58,8 @@ impl<'t> Txn<'t> {
             counts: Deltas::default(),
             catalog: live.catalog(),
             catalog_changed: false,
+            rules: live.approval_rules(),
+            rules_changed: false,
             changes_moved: false,
             audit_size,
         })
@@ -104,6 +110,11 @@ impl<'t> Txn<'t> {
         self.catalog_changed = true;
     }
 
+    pub(super) fn replace_rules(&mut self, rules: KeptRules) {
+        self.rules = Arc::new(rules);
+        self.rules_changed = true;
+    }
+
     /// Whoever waits for something about changes is to look again.
     pub(super) const fn move_changes(&mut self) {
         self.changes_moved = true;
@@ -117,10 +128,12 @@ impl<'t> Txn<'t> {
         }
         self.counts.write(&mut self.tables.counts)?;
         let catalog = self.catalog_changed.then_some(self.catalog);
+        let rules = self.rules_changed.then_some(self.rules);
         Ok(Some(Publication {
             devices: self.devices,
             counts: self.counts,
             catalog,
+            rules,
             audit_size: self.audit_size,
             changes_moved: self.changes_moved,
         }))
@@ -129,6 +142,10 @@ impl<'t> Txn<'t> {
 
 impl Publication {
     pub(super) fn publish(self, live: &Live) {
+        // Whoever hears of the commit finds the rules that it wrote.
+        if let Some(rules) = self.rules {
+            live.publish_rules(rules);
+        }
         live.publish(&self.counts, self.catalog, self.audit_size);
         live.watches.mark(&self.devices);
         if self.changes_moved {

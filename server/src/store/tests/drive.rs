@@ -7,8 +7,8 @@ use muster_domain::{
     activation::{ActivationCode, CodeHash, CodeKey, Seed},
     batch::PlanHash,
     change::{
-        Action, Change, ChangeRecord, ChangeState, Facet, OnHalt, Planner, Priority, Share, Stage, Standing,
-        Strategy, Tally, Target, TargetState,
+        Action, Change, ChangeRecord, ChangeState, Demands, Facet, OnHalt, Planner, Priority, Share, Stage,
+        Standing, Strategy, Tally, Target, TargetState, Zone,
     },
     desired::Digests,
     device::{Device, FacetState},
@@ -62,6 +62,7 @@ pub(super) fn change(number: u32) -> Change {
         strategy: strategy(),
         priority: Priority::Normal,
         approvals_needed: 0,
+        demands: Demands::default(),
         approvals: Vec::new(),
         accepted: Vec::new(),
         state: ChangeState::Draft,
@@ -125,11 +126,16 @@ async fn listed(store: &Store, record: &ChangeRecord, devices: &[DeviceId]) -> (
             }
         }
     }
+    let zone = |time_zone: &str| Zone {
+        time_zone: time_zone.to_owned(),
+        ..Zone::default()
+    };
+    let zones = ["", "Asia/Tokyo"].map(zone);
     let totals = PlanTotals {
         plan: PLAN,
         tallies,
         excluded,
-        zones: vec![String::new(), "Asia/Tokyo".to_owned()],
+        zones: zones.into(),
         list: change.list,
     };
     (part, totals)

@@ -1,12 +1,14 @@
 //! Changes of many devices: planned, begun in stages, proved by the devices, halted and taken back.
 
 mod agents;
+mod approvals;
 mod codes;
 mod faults;
 mod hands;
 mod late;
 mod layers;
 mod lists;
+mod maintenance;
 mod repair;
 mod secrets;
 mod when;

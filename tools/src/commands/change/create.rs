@@ -51,10 +51,10 @@ pub(crate) struct Create {
     title: String,
     #[command(flatten)]
     strategy: StrategyArgs,
-    /// Take devices from changes that are not urgent.
+    /// Take devices from changes that are not urgent, and do not wait for maintenance windows of sites.
     #[arg(long)]
     emergency: bool,
-    /// How many others must approve the plan; at most 8.
+    /// How many others must approve the plan, at most 8; rules (`muster change rules get`) may ask for more.
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     approvals: u32,
     /// The same again answers with the same change.
@@ -134,7 +134,7 @@ pub(crate) struct StrategyArgs {
     #[arg(long, value_name = "TIME")]
     start_at: Option<Moment>,
     /// Begin a target only then, by the clock of its site (UTC without one), such as 01:00-05:00 or 'Mon-Fri 22:00-05:00'; several
-    /// times for several.
+    /// times for several. Where its site has maintenance windows, one of these must be open too.
     #[arg(long, value_name = "WINDOW")]
     window: Vec<String>,
     /// How long a target must stand by what it proved; 0s for not at all.

@@ -3,6 +3,7 @@
 mod codes;
 pub(crate) mod create;
 mod list;
+mod rules;
 mod show;
 mod watch;
 
@@ -61,6 +62,8 @@ pub(crate) enum Command {
     Codes(Codes),
     /// What a change waits for, which devices hold it up, and what to do next.
     Explain(Name),
+    #[command(subcommand)]
+    Rules(rules::Rules),
 }
 
 /// Which change.
@@ -227,6 +230,10 @@ impl Command {
             }
             Self::Codes(codes) => {
                 codes.run(session, &mut changes).await?;
+                return Ok(Exit::Done);
+            }
+            Self::Rules(rules) => {
+                rules.run(session, &mut changes).await?;
                 return Ok(Exit::Done);
             }
             Self::Explain(name) => {

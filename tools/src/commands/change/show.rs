@@ -4,7 +4,7 @@ use crate::{
     cli::Session,
     failure::Failure,
     output::{Format, Listing, print_one, text::line},
-    records::{Change, Stage},
+    records::{Change, Demand, Stage},
 };
 use muster_proto::v1;
 
@@ -37,6 +37,7 @@ pub(super) fn show(session: &mut Session<'_>, change: v1::Change) -> Result<(), 
         ("Plan", change.plan.clone()),
         ("Targets", targets(&change)),
         ("Approved", approved(&change)),
+        ("Rules", rules(&change)),
         ("Repairs", repairs(&change)),
         ("Late", late(&change)),
         ("Codes", codes(&change)),
@@ -149,4 +150,17 @@ fn approved(change: &Change) -> String {
         format!(": {}", by.join(", "))
     };
     format!("{} of {}{by}", change.approvals.len(), change.approvals_needed)
+}
+
+/// Which approval rules are about it, and what they ask.
+fn rules(change: &Change) -> String {
+    let asked = change.demands.iter().map(|demand| {
+        let Demand {
+            rule,
+            scope,
+            approvals,
+        } = demand;
+        format!("{rule} asks for {approvals} ({scope})")
+    });
+    asked.collect::<Vec<_>>().join("; ")
 }

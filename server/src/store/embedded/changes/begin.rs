@@ -56,7 +56,7 @@ impl Store {
                 None => Bound::Included(first),
             };
             let mut found = Vec::new();
-            if zoned::is_zoned(&record) {
+            if record.is_zoned {
                 let (zones, mut looked) = (zone::zones(&record, now), 0);
                 zoned::open(&txn.open_table(ZONED)?, &record, stage, &zones, |device| {
                     let place = (record.change.id.as_u128(), stage, first.2, device);

@@ -230,7 +230,7 @@ impl Book {
     ) -> Result<(), StoreError> {
         let record = self.record(txn.tables(), change)?;
         let facets = record.change.action.facets();
-        let is_zoned = zoned::is_zoned(record);
+        let is_zoned = record.is_zoned;
         for (before, after) in moves {
             if let Some(tally) = record.tallies.get_mut(usize::from(after.stage)) {
                 tally.moved(before.state.standing(), after.state.standing());

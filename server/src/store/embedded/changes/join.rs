@@ -13,7 +13,7 @@ use crate::store::{
 use muster_domain::{
     Timestamp,
     audit::{Action, Actor, Event},
-    change::{ChangeRecord, Standing, Target, TargetState},
+    change::{ChangeRecord, Standing, Target, TargetState, Zone},
     device::Device,
     ids::{ChangeId, DeviceId},
     names::SiteCode,
@@ -72,7 +72,9 @@ fn joined(
         }
     }
     let record = book.record(txn.tables(), id)?;
-    let target = target(txn, record, joining, &device);
+    let Some(target) = target(txn, record, joining, &device) else {
+        return Ok(());
+    };
     if let Some(tally) = record.tallies.get_mut(usize::from(target.stage)) {
         tally.add(Standing::Waiting);
     }
@@ -101,32 +103,31 @@ fn knows(txn: &Txn<'_>, record: &ChangeRecord, device: DeviceId) -> Result<bool,
     Ok(tables.excluded.get((id, device.as_u128()))?.is_some())
 }
 
-fn target(txn: &Txn<'_>, record: &mut ChangeRecord, joining: &Joining, device: &Device) -> Target {
+fn target(txn: &Txn<'_>, record: &mut ChangeRecord, joining: &Joining, device: &Device) -> Option<Target> {
     let last = record.tallies.len().saturating_sub(1);
-    Target {
+    Some(Target {
         device: device.id,
         stage: u16::try_from(last).unwrap_or(u16::MAX),
         site: device.site.clone(),
-        zone: zone(txn, record, device.site.as_ref()),
+        zone: zone(txn, record, device.site.as_ref())?,
         becomes: joining.planned.becomes,
         former: joining.planned.former.clone(),
         repairs: 0,
         late: true,
         state: TargetState::Waiting { reached: None },
-    }
+    })
 }
 
-/// The place of the time zone of a site among the zones of a change, which may be a new one.
-fn zone(txn: &Txn<'_>, record: &mut ChangeRecord, site: Option<&SiteCode>) -> u16 {
-    if !zoned::is_zoned(record) {
-        return 0;
+/// The place of the zone of a site among the zones of a change, which may be a new one; none where there is no room for it.
+fn zone(txn: &Txn<'_>, record: &mut ChangeRecord, site: Option<&SiteCode>) -> Option<u16> {
+    if !record.is_zoned {
+        return Some(0);
     }
-    let site = site.and_then(|site| txn.catalog.sites.get(site));
-    let name = site.map(|site| site.time_zone.clone()).unwrap_or_default();
-    let known = record.zones.iter().position(|known| *known == name);
-    let place = known.unwrap_or_else(|| {
-        record.zones.push(name);
-        record.zones.len() - 1
-    });
-    u16::try_from(place).unwrap_or_default()
+    let zone = Zone::of(&txn.catalog, site, record.change.priority);
+    let known = record.zones.iter().position(|known| *known == zone);
+    let place = u16::try_from(known.unwrap_or(record.zones.len())).ok()?;
+    if known.is_none() {
+        record.zones.push(zone);
+    }
+    Some(place)
 }

@@ -9,7 +9,7 @@ use super::{
 use crate::store::{
     PlanPart, PlanTotals, StoreError,
     embedded::{
-        Store,
+        Store, counts,
         index::insert_sorted,
         record::{Record as _, load},
         tables::{CHANGES, HOLDERS},
@@ -133,8 +133,10 @@ fn begin(
         Ok(change) => change,
         Err(refusal) => return Ok(Err(refusal)),
     };
+    let waits_for_sites = change.priority == Priority::Normal && txn.catalog.has_maintenance_windows();
     let record = ChangeRecord {
         attempt: record.attempt.wrapping_add(1),
+        is_zoned: waits_for_sites || !change.strategy.windows.is_empty(),
         ..ChangeRecord::new(change)
     };
     book::put(txn, &record)?;
@@ -237,25 +239,28 @@ fn finish(
         Ok(record) => record,
         Err(refusal) => return Ok(Err(refusal)),
     };
-    let mut change = match record.change.clone().step(ChangeStep::Plan(totals.plan), now) {
-        Ok(change) => change,
-        Err(refusal) => return Ok(Err(refusal)),
-    };
-    change.list = totals.list;
-    let record = ChangeRecord {
-        change,
+    let mut record = ChangeRecord {
         tallies: totals.tallies.clone(),
         excluded: totals.excluded.clone(),
         zones: totals.zones.clone(),
         ..record
     };
+    let reach = record.reach(counts::in_service(txn)?);
+    let demands = txn.rules.rules.demands(&record.change, reach);
+    let step = ChangeStep::Plan(totals.plan, demands);
+    record.change = match record.change.clone().step(step, now) {
+        Ok(change) => change,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    record.change.list = totals.list;
     book::put(txn, &record)?;
     let event = Event::new(now, actor.clone(), Action::ChangePlanned, record.change.name());
     txn.audit(
         &event
             .with("plan", totals.plan)
             .with("targets", record.total().total())
-            .with("excluded", record.left_out()),
+            .with("excluded", record.left_out())
+            .with("approvals_needed", record.change.needs()),
     )?;
     Ok(Ok(record))
 }

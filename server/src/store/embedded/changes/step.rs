@@ -6,12 +6,12 @@ use super::{
 };
 use crate::store::{
     ChangeOrder, StoreError,
-    embedded::{Store, record::Record as _, txn::Txn},
+    embedded::{Store, counts, record::Record as _, txn::Txn},
 };
 use muster_domain::{
     Code, Refusal, Timestamp,
     audit::{Action, Actor, Event},
-    change::{Accepted, ChangeRecord, ChangeState, ChangeStep, Standing, Target},
+    change::{Accepted, ChangeRecord, ChangeState, ChangeStep, Demands, Standing, Target},
     ids::ChangeId,
 };
 use redb::ReadableTable as _;
@@ -72,7 +72,11 @@ fn order(
         | ChangeOrder::Abort
         | ChangeOrder::RollBack => Vec::new(),
     };
-    let step = match step(order, &record, &again) {
+    let demands = txn
+        .rules
+        .rules
+        .demands(&record.change, record.reach(counts::in_service(txn)?));
+    let step = match step(order, &record, demands, &again) {
         Ok(step) => step,
         Err(refusal) => return Ok(Err(refusal)),
     };
@@ -94,8 +98,13 @@ fn order(
     Ok(Ok((record, u32::try_from(again.len()).unwrap_or(u32::MAX))))
 }
 
-/// The step that an order means now.
-fn step(order: &ChangeOrder, record: &ChangeRecord, again: &[Target]) -> Result<ChangeStep, Refusal> {
+/// The step that an order means now, when this is what approval rules ask.
+fn step(
+    order: &ChangeOrder,
+    record: &ChangeRecord,
+    demands: Demands,
+    again: &[Target],
+) -> Result<ChangeStep, Refusal> {
     Ok(match order {
         ChangeOrder::Approve(operator, plan) => ChangeStep::Approve(operator.clone(), *plan),
         ChangeOrder::Start(plan, targets) => {
@@ -107,7 +116,7 @@ fn step(order: &ChangeOrder, record: &ChangeRecord, again: &[Target]) -> Result<
                 let why = format!("the plan has {known} targets, not {targets}");
                 return Err(Refusal::new(Code::TargetCountMoved, why).at("targets"));
             }
-            ChangeStep::Start(*plan)
+            ChangeStep::Start(*plan, demands)
         }
         ChangeOrder::Pause => ChangeStep::Pause,
         ChangeOrder::Resume => ChangeStep::Resume(record.tallies.iter().map(Accepted::of).collect()),
@@ -151,7 +160,9 @@ fn event(order: &ChangeOrder, record: &ChangeRecord, again: usize, actor: &Actor
         ChangeOrder::Approve(_, plan) => event(Action::ChangeApproved).with("plan", plan),
         ChangeOrder::Start(plan, targets) => event(Action::ChangeStarted)
             .with("plan", plan)
-            .with("targets", targets),
+            .with("targets", targets)
+            .with("approvals_needed", record.change.needs())
+            .with("approved_by", approvers(record)),
         ChangeOrder::Pause => event(Action::ChangePaused),
         ChangeOrder::Resume => {
             let total = record.total();
@@ -163,4 +174,11 @@ fn event(order: &ChangeOrder, record: &ChangeRecord, again: usize, actor: &Actor
         ChangeOrder::RollBack => event(Action::ChangeRollbackStarted),
         ChangeOrder::Retry => event(Action::ChangeRetried).with("targets", again),
     }
+}
+
+/// Who stands for the plan.
+fn approvers(record: &ChangeRecord) -> String {
+    let approvals = record.change.approvals.iter();
+    let names: Vec<_> = approvals.map(|approval| approval.operator.as_str()).collect();
+    names.join(", ")
 }

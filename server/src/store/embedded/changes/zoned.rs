@@ -1,4 +1,4 @@
-//! Of changes with windows, the targets that wait, by time zone: a worker finds those whose window is open in one range each, and
+//! Of changes that are begun zone by zone, the targets that wait: a worker finds those whose window is open in one range each, and
 //! looks at no other.
 
 use crate::store::{StoreError, embedded::txn::Txn};
@@ -19,14 +19,9 @@ fn place(change: ChangeId, target: &Target) -> Place {
     )
 }
 
-/// Whether the targets of a change are found by zone.
-pub(super) fn is_zoned(record: &ChangeRecord) -> bool {
-    !record.change.strategy.windows.is_empty()
-}
-
 /// Adds targets of a plan that was just written.
 pub(super) fn add(txn: &mut Txn<'_>, record: &ChangeRecord, targets: &[Target]) -> Result<(), StoreError> {
-    if !is_zoned(record) {
+    if !record.is_zoned {
         return Ok(());
     }
     for target in targets {

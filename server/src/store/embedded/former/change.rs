@@ -3,8 +3,8 @@
 use muster_domain::{
     Timestamp,
     change::{
-        Accepted, Action, Approval, Change, ChangeRecord, ChangeState, ExclusionKind, Former, OnHalt,
-        Priority, Reserved, Stage, Strategy, Tally, Target, TargetState, Windows,
+        Accepted, Action, Approval, Change, ChangeRecord, ChangeState, Demands, ExclusionKind, Former,
+        OnHalt, Priority, Reserved, Stage, Strategy, Tally, Target, TargetState, Windows,
     },
     ids::{ChangeId, DeviceId},
     names::{OperatorName, SiteCode},
@@ -113,6 +113,7 @@ impl From<DescribedV1> for Change {
             strategy: former.strategy.into(),
             priority: former.priority,
             approvals_needed: former.approvals_needed,
+            demands: Demands::default(),
             approvals: former.approvals,
             accepted: former.accepted,
             state: former.state,
@@ -130,6 +131,7 @@ impl From<ChangeV1> for ChangeRecord {
             attempt: former.attempt,
             reserved: former.reserved,
             begun: former.begun,
+            is_zoned: false,
             zones: Vec::new(),
             closed: former.closed,
             repairs: 0,

@@ -1,5 +1,6 @@
 //! What every store must answer. Each function takes a store with a registry, two models and two sites.
 
+mod approvals;
 mod batches;
 pub(super) mod catalog;
 mod certificates;
@@ -135,6 +136,9 @@ conformance! {
         a_hello_tells_whether_to_send
         a_hello_that_says_nothing_new_is_not_written
         the_barred_are_not_heard;
+    approvals:
+        rules_are_replaced_as_a_whole_and_audited
+        a_plan_needs_what_rules_ask_then_or_now;
     changes:
         a_change_goes_through_its_stages
         the_same_request_gives_the_same_change
@@ -149,6 +153,7 @@ conformance! {
     when:
         nothing_is_begun_before_its_time
         a_target_is_begun_within_its_own_window
+        a_plan_is_zoned_as_sites_have_windows_then
         labels_are_about_configuration_and_firmware
         what_is_not_as_planned_is_left_out;
     proofs:

@@ -135,3 +135,52 @@ pub(super) async fn what_is_not_as_planned_is_left_out(store: &Store) {
     assert_eq!(standings(store, id).await, expected);
     assert_eq!(site(store, devices[2]).await, ("BER-1".to_owned(), 1));
 }
+
+/// Windows of sites make a change one that is begun zone by zone, and another plan another one.
+pub(super) async fn a_plan_is_zoned_as_sites_have_windows_then(store: &Store) {
+    let devices = fleet(store, 4).await;
+    let apply = async |windows: Vec<String>| {
+        let berlin = SiteSource {
+            code: "BER-1".to_owned(),
+            maintenance_windows: windows,
+            ..SiteSource::default()
+        };
+        let sites = vec![Resource::Site(berlin.check().unwrap())];
+        let author = "alice".parse().unwrap();
+        let applied = store.apply_catalog(sites, author, vec![String::new()], at(1), false);
+        applied.await.unwrap().unwrap();
+    };
+    apply(vec!["01:00-02:00".to_owned()]).await;
+    let record = planned(store, change(9), &devices).await;
+    assert!(record.is_zoned);
+    sound(store).await;
+    let urgent = Change {
+        priority: Priority::Emergency,
+        ..change(8)
+    };
+    assert!(!planned(store, urgent, &devices).await.is_zoned);
+    apply(Vec::new()).await;
+    // Cut before what the former plan left is gone.
+    store
+        .begin_plan(change_id(9), None, at(2))
+        .await
+        .unwrap()
+        .unwrap();
+    sound(store).await;
+    assert!(!plan(store, change_id(9), &devices).await.is_zoned);
+    sound(store).await;
+    apply(vec!["01:00-02:00".to_owned()]).await;
+    store
+        .begin_plan(change_id(9), None, at(3))
+        .await
+        .unwrap()
+        .unwrap();
+    sound(store).await;
+    plan(store, change_id(9), &devices).await;
+    let start = ChangeOrder::Start(crate::store::tests::drive::PLAN, 4);
+    order(store, change_id(9), start).await.unwrap();
+    work(store, at(200)).await;
+    let expected = [(Standing::Waiting, 2), (Standing::Sent, 2)];
+    assert_eq!(standings(store, change_id(9)).await, expected);
+    sound(store).await;
+}

@@ -2,6 +2,7 @@
 
 use super::{check, opens};
 use crate::store::{
+    KeptRules,
     embedded::Asked,
     tests::{
         build::{at, fresh},
@@ -9,9 +10,9 @@ use crate::store::{
     },
 };
 use muster_domain::change::{
-    Accepted, Action, Approval, Change, ChangeRecord, ChangeState, DeviceList, Exclusion, ExclusionKind,
-    Former, Halt, Listed, Priority, Relabel, Reserved, Share, Skipped, Standing, Tally, Target, TargetState,
-    Windows,
+    Accepted, Action, ActionKind, Approval, ApprovalRuleSource, ApprovalRules, Change, ChangeRecord,
+    ChangeState, DeviceList, Exclusion, ExclusionKind, Former, Halt, Listed, Priority, Relabel, Reserved,
+    Share, Skipped, Standing, Tally, Target, TargetState, Windows, Zone,
 };
 
 #[test]
@@ -75,13 +76,25 @@ fn changes() {
     check("change_draft", &draft);
     opens("change_draft", 1, &draft);
     // What changes had not in version 1.
+    let mut asked = ChangeRecord::new(change(3));
+    asked.change.demands = approval_rules().rules.demands(&asked.change, asked.reach(0));
+    assert_eq!(asked.change.needs(), 2);
+    check("change_asked", &asked);
     draft.change.list = Some(DeviceList {
         announced: 9,
         rows: 8,
         unknown: 2,
         repeated: 1,
     });
-    draft.zones = vec![String::new(), "Europe/Berlin".into()];
+    let zone = |time_zone: &str, windows: &[&str]| Zone {
+        time_zone: time_zone.into(),
+        windows: Windows::parse(windows).unwrap(),
+    };
+    draft.is_zoned = true;
+    draft.zones = vec![
+        zone("", &[]),
+        zone("Europe/Berlin", &["Sat 00:00-24:00", "01:00-02:00"]),
+    ];
     draft.change.strategy.start_at = Some(at(9));
     draft.change.strategy.windows = Windows::parse(&["Mon-Fri 01:00-05:00"]).unwrap();
     draft.change.strategy.canary = Some("labels.ring = \"canary\"".into());
@@ -209,6 +222,7 @@ fn targets() {
     check("excluded_unfit", &Exclusion::Unfit("it is retired".into()));
     check("excluded_unmatched", &Exclusion::Unmatched);
     check("excluded_claimed", &Exclusion::Claimed);
+    check("excluded_never_open", &Exclusion::NeverOpen);
 }
 
 #[test]
@@ -217,4 +231,32 @@ fn rows_of_a_list() {
     check("listed_device", &Listed::Device(device));
     check("listed_repeated", &Listed::Repeated(device, 300));
     check("listed_unknown", &Listed::Unknown("GW-1".into()));
+}
+
+fn approval_rules() -> KeptRules {
+    let rules = [
+        ApprovalRuleSource {
+            name: "any".into(),
+            approvals: 2,
+            ..ApprovalRuleSource::default()
+        },
+        ApprovalRuleSource {
+            name: "retire-big".into(),
+            actions: vec![ActionKind::Retire, ActionKind::Place],
+            above: Some(Share::PerMille(20)),
+            priority: Some(Priority::Emergency),
+            approvals: 8,
+            reason: "for ever".into(),
+        },
+    ];
+    KeptRules {
+        revision: 3,
+        rules: ApprovalRules::check(rules.into()).unwrap(),
+    }
+}
+
+#[test]
+fn rules_of_approval() {
+    check("approval_rules", &approval_rules());
+    check("approval_rules_none", &KeptRules::default());
 }

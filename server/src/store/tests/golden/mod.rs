@@ -397,7 +397,20 @@ fn the_catalog() {
         latitude: Some(52.5),
         longitude: Some(13.4),
         time_zone: "Europe/Berlin".to_owned(),
+        maintenance_windows: vec!["Mon-Fri 01:00-05:00".to_owned()],
     };
+    let plain = SiteSource {
+        maintenance_windows: Vec::new(),
+        ..site.clone()
+    };
+    opens(
+        "site",
+        1,
+        &Replaceable {
+            changes: 1,
+            source: plain,
+        },
+    );
     check(
         "site",
         &Replaceable {

@@ -1,16 +1,30 @@
-//! When targets may be begun: not before an instant, and each within windows of its own local time.
+//! Times of the week, by some local clock: those of a change, and those of a site.
 
 use crate::Timestamp;
-use core::{fmt, str::FromStr as _};
+use core::{fmt, str::FromStr as _, time::Duration};
 use muster_firmware_policy::{Opening, UtcOffset, Window};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
-/// Most windows of a change.
+/// Most windows of a change, or of a site.
 pub const WINDOW_LIMIT: usize = 16;
 
+/// After which windows come again.
+const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
+
 /// Times of the week within which targets are begun; none: at any time. Written as texts, such as `Mon-Fri 01:00-05:00`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Windows(Vec<Window>);
+
+/// When two sets of windows are open at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Meeting {
+    /// They are.
+    Now,
+    /// From then on.
+    At(Timestamp),
+    /// At no time of the week.
+    Never,
+}
 
 impl Windows {
     /// From texts.
@@ -63,6 +77,26 @@ impl Windows {
             )),
         }
     }
+
+    /// When one of these and one of those are open, by one clock that is so many seconds ahead of UTC.
+    pub fn meeting(&self, others: &Self, now: Timestamp, offset: i32) -> Meeting {
+        let mut at = now;
+        while at < now.plus(WEEK) {
+            let closed = [self, others].map(|windows| windows.closed_until(at, offset));
+            match closed.into_iter().flatten().max() {
+                // Until then one of them is closed, so that nothing is passed over.
+                Some(until) => at = until,
+                None if at == now => return Meeting::Now,
+                None => return Meeting::At(at),
+            }
+        }
+        Meeting::Never
+    }
+
+    /// Whether one of these and one of those are ever open at once; the clock by which they are read does not matter.
+    pub fn meets(&self, others: &Self) -> bool {
+        self.meeting(others, Timestamp::default(), 0) != Meeting::Never
+    }
 }
 
 impl fmt::Display for Windows {
@@ -87,87 +121,58 @@ impl<'de> Deserialize<'de> for Windows {
     }
 }
 
-/// Which time zones of a change may begin targets now.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Zones {
-    /// All of them, since it has no windows.
-    All,
-    /// These, by their places among the zones of the change; and when the next of the others opens.
-    Some(Vec<u16>, Option<Timestamp>),
-}
-
-impl Zones {
-    /// Of a change with these zones; `offset` knows how far local time in a zone is ahead of UTC.
-    pub fn of(windows: &Windows, zones: &[String], now: Timestamp, offset: impl Fn(&str) -> i32) -> Self {
-        if windows.is_empty() {
-            return Self::All;
-        }
-        let (mut open, mut next) = (Vec::new(), None::<Timestamp>);
-        for (place, zone) in (0..).zip(zones) {
-            match windows.closed_until(now, offset(zone)) {
-                None => open.push(place),
-                Some(until) => next = Some(next.map_or(until, |next| next.min(until))),
-            }
-        }
-        Self::Some(open, next)
-    }
-
-    /// Whether a target of this zone may be begun.
-    pub fn admits(&self, zone: u16) -> bool {
-        match self {
-            Self::All => true,
-            Self::Some(open, _) => open.contains(&zone),
-        }
-    }
-
-    /// When the first one opens, while all are closed.
-    pub fn closed_until(&self) -> Option<Timestamp> {
-        match self {
-            Self::Some(open, next) if open.is_empty() => *next,
-            Self::All | Self::Some(..) => None,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// 2027-03-01, a Monday, 00:00 UTC.
-    const MONDAY: u64 = 1_803_859_200;
-    const HOUR: u64 = 3600;
-
-    fn at(hours: u64) -> Timestamp {
-        Timestamp::from_seconds(MONDAY + hours * HOUR)
-    }
-
     #[test]
-    fn each_zone_has_its_own_night() {
-        let windows = Windows::parse(&["Mon-Fri 01:00-05:00"]).unwrap();
-        let zones = ["", "Europe/Berlin", "Asia/Tokyo"].map(str::to_owned);
-        let offset = |zone: &str| match zone {
-            "Europe/Berlin" => 3600,
-            "Asia/Tokyo" => 9 * 3600,
-            _ => 0,
-        };
-        let check = |hours: u64, open: &[u16], next: Option<u64>| {
-            let expected = Zones::Some(open.to_vec(), next.map(at));
+    fn two_sets_meet_when_both_are_open() {
+        // 2027-03-01, a Monday, 00:00 UTC.
+        let at = |hours: u64| Timestamp::from_seconds(1_803_859_200 + hours * 3600);
+        let read = |texts: &[&str]| Windows::parse(texts).unwrap();
+        let check = |one: &[&str], other: &[&str], offset: i32, hours: u64, expected: Meeting| {
+            let (one, other) = (read(one), read(other));
             assert_eq!(
-                Zones::of(&windows, &zones, at(hours), offset),
+                one.meeting(&other, at(hours), offset),
                 expected,
-                "{hours}"
+                "{one} and {other} at {hours}"
             );
+            assert_eq!(
+                other.meeting(&one, at(hours), offset),
+                expected,
+                "{other} and {one} at {hours}"
+            );
+            assert_eq!(one.meets(&other), expected != Meeting::Never);
         };
-        check(0, &[1], Some(1));
-        check(2, &[0, 1], Some(16));
-        check(4, &[0], Some(16));
-        check(6, &[], Some(16));
-        check(16, &[2], Some(24));
-        // Saturday and Sunday are nobody's; Monday comes in Tokyo first.
-        check(5 * 24 + 6, &[], Some(6 * 24 + 16));
-        let closed = Zones::of(&windows, &zones, at(6), offset);
-        assert_eq!((closed.closed_until(), closed.admits(0)), (Some(at(16)), false));
-        assert_eq!(Zones::of(&Windows::default(), &zones, at(6), offset), Zones::All);
+        check(&[], &[], 0, 3, Meeting::Now);
+        check(&["01:00-05:00"], &[], 0, 3, Meeting::Now);
+        check(&["01:00-05:00"], &[], 0, 5, Meeting::At(at(25)));
+        check(&["01:00-05:00"], &["04:00-06:00"], 0, 3, Meeting::At(at(4)));
+        check(&["01:00-05:00"], &["04:00-06:00"], 3600, 3, Meeting::Now);
+        check(&["01:00-05:00"], &["04:00-06:00"], 0, 5, Meeting::At(at(28)));
+        // Weekends of one, weekdays of the other, and the hours in which the former is still Sunday's.
+        check(
+            &["Sat,Sun 20:00-06:00"],
+            &["Mon-Fri 00:00-24:00"],
+            0,
+            7,
+            Meeting::At(at(7 * 24)),
+        );
+        check(
+            &["Sat,Sun 00:00-24:00"],
+            &["Mon-Fri 01:00-05:00"],
+            0,
+            0,
+            Meeting::Never,
+        );
+        check(&["01:00-02:00"], &["02:00-03:00"], 0, 0, Meeting::Never);
+        check(
+            &["01:00-02:00", "05:00-06:00"],
+            &["02:00-03:00", "Wed 05:30-06:30"],
+            0,
+            6,
+            Meeting::At(Timestamp::from_seconds(at(53).seconds() + 1800)),
+        );
     }
 
     #[test]
