@@ -35,8 +35,14 @@ fn main() -> Result<(), Box<dyn Error>> {
         .bytes(".muster.v1.UploadManifestRequest.chunk")
         // A device among small events.
         .boxed(".muster.v1.WatchDevicesResponse.event.change")
-        // Its value must not be shown.
-        .skip_debug([".muster.v1.PutSecretRequest"])
+        // Codes, keys and values must not be shown.
+        .skip_debug([
+            ".muster.v1.PutSecretRequest",
+            ".muster.v1.RowResult",
+            ".muster.v1.ReissueCodeResponse",
+            ".muster.v1.GivenCode",
+            ".muster.v1.ClaimRequest",
+        ])
         .compile_fds(descriptors)?;
     Ok(())
 }

@@ -29,14 +29,25 @@ pub mod trust;
 pub mod v1 {
     tonic::include_proto!("muster.v1");
 
-    /// Without the value.
-    impl std::fmt::Debug for PutSecretRequest {
-        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            f.debug_struct("PutSecretRequest")
-                .field("name", &self.name)
-                .field("message", &self.message)
-                .finish_non_exhaustive()
-        }
+    /// Shows these fields of messages, and not their codes, keys and values.
+    macro_rules! shown {
+        ($($message:ident { $($field:ident),* })*) => {$(
+            impl std::fmt::Debug for $message {
+                fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                    f.debug_struct(stringify!($message))
+                        $(.field(stringify!($field), &self.$field))*
+                        .finish_non_exhaustive()
+                }
+            }
+        )*};
+    }
+
+    shown! {
+        PutSecretRequest { name, message }
+        RowResult { row, status, refusals, device, serial, warnings, changes }
+        ReissueCodeResponse { device }
+        GivenCode { device, serial, time }
+        ClaimRequest { serial, csr }
     }
 
     /// The compiled descriptors, for reflection and for tests that need every RPC's name.

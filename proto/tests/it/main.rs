@@ -11,6 +11,7 @@ mod flips;
 mod messages;
 mod properties;
 mod readme;
+mod shown;
 mod strict;
 mod trust;
 mod trust_versions;
