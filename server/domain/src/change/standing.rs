@@ -32,6 +32,12 @@ impl Standing {
         Self::Reverted,
     ];
 
+    /// Whether its change goes on with it, which ends where another change takes the device: what falls back is to be repaired also
+    /// by a change that is done.
+    pub const fn goes_on(self) -> bool {
+        matches!(self, Self::Waiting | Self::Sent | Self::Proved | Self::Reverting)
+    }
+
     /// As an operator calls it.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -189,8 +189,7 @@ impl Fleet {
         if holds && other.change.priority >= priority {
             return Err(other.change.id);
         }
-        let under_way = [Standing::Sent, Standing::Proved, Standing::Reverting];
-        if holds || under_way.contains(&other.targets[&device].state.standing()) {
+        if holds || other.targets[&device].state.standing().goes_on() {
             other.moved(device, |state| state.left(Skipped::Taken(id), now));
         }
         Ok(())

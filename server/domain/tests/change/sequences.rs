@@ -2,7 +2,7 @@
 
 use crate::{
     fleet::{Fleet, Running, is_over, strategies, words},
-    support::report,
+    support::{report, stage},
 };
 use muster_domain::{
     change::{ChangeState, Former, Priority, Standing, Tally},
@@ -233,6 +233,41 @@ fn check_holders(fleet: &Fleet) {
         if let [holder] = holders[..] {
             assert_eq!(fleet.held.get(device), Some(&holder), "{device}");
         }
+    }
+}
+
+/// Found by the sequences below, once in some 100,000.
+#[test]
+fn whoever_takes_a_device_ends_its_repair() {
+    let mut fleet = Fleet::new(4);
+    let repairing = muster_domain::change::Strategy { repairs: 1, ..calm() };
+    let (first, device) = (ChangeId::from_u128(2), DeviceId::from_u128(1));
+    fleet.start(2, repairing, Priority::Normal, |_| true);
+    for event in [Event::Work(9), Event::Prove { lost: u128::MAX }, Event::Work(9)] {
+        happen(&mut fleet, &event);
+    }
+    assert!(matches!(
+        fleet.changes[&first].change.state,
+        ChangeState::Done { .. }
+    ));
+    let drifted = report(fleet.devices[&device].generation, words()[2].clone());
+    fleet.report(device, &drifted);
+    let standing = |fleet: &Fleet| fleet.changes[&first].targets[&device].state.standing();
+    assert_eq!(standing(&fleet), Standing::Waiting);
+    fleet.start(3, calm(), Priority::Normal, |_| true);
+    assert_eq!(standing(&fleet), Standing::Skipped);
+    assert!(fleet.command(first, 3), "it can be rolled back");
+    check_holders(&fleet);
+}
+
+/// One stage for all at once, in which nothing may go wrong.
+fn calm() -> muster_domain::change::Strategy {
+    muster_domain::change::Strategy {
+        stages: vec![stage(None, 0)],
+        in_flight: 100,
+        deadline: core::time::Duration::from_secs(60),
+        watch: core::time::Duration::from_secs(300),
+        ..muster_domain::change::Strategy::default()
     }
 }
 

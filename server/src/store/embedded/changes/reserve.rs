@@ -74,10 +74,9 @@ pub(super) fn take(
         }
     }
     for (other, stage, standing) in others {
-        // What of it is under way would be so for ever, and what it holds it would go on with.
+        // What it goes on with would be under way for ever, and what it holds it may go on with.
         let holds = book.record(txn.tables(), other)?.change.state.holds_targets();
-        let under_way = [Standing::Sent, Standing::Proved, Standing::Reverting];
-        if holds || under_way.contains(&book::standing(standing)?) {
+        if holds || book::standing(standing)?.goes_on() {
             let place = (other.as_u128(), stage, standing, target.device.as_u128());
             let theirs = book::target(&txn.tables().targets, place)?;
             let state = theirs.state.clone().left(Skipped::Taken(id), now);

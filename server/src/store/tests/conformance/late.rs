@@ -146,3 +146,27 @@ pub(super) async fn what_falls_back_is_sent_once_more_after_the_end(store: &Stor
     assert_eq!(device(store, devices[1]).await.target.generation, 3);
     assert_eq!(store.change(id).await.unwrap().unwrap().repairs, 1);
 }
+
+pub(super) async fn whoever_takes_a_device_ends_its_repair(store: &Store) {
+    let devices = fleet(store, 1).await;
+    let (id, other) = (change_id(9), change_id(7));
+    let mut repairing = change(9);
+    repairing.strategy.repairs = 1;
+    started(store, repairing, &devices).await;
+    work(store, at(200)).await;
+    say(store, devices[0], FacetState::Applied, at(201)).await;
+    work(store, at(300)).await;
+    let drifted = FacetState::Drifted("moved by hand".into());
+    say(store, devices[0], drifted, at(302)).await;
+    assert_eq!(standings(store, id).await, [(Standing::Waiting, 1)]);
+    let back = Change {
+        action: to("BER-1"),
+        ..change(7)
+    };
+    started(store, back, &devices).await;
+    assert!(step(store, other, at(303)).await, "its devices are taken");
+    assert_eq!(standings(store, id).await, [(Standing::Skipped, 1)]);
+    sound(store).await;
+    work(store, at(304)).await;
+    assert_eq!(device(store, devices[0]).await.target.generation, 3);
+}

@@ -182,5 +182,6 @@ conformance! {
     late:
         devices_join_late_once_and_as_many_as_may
         an_urgent_change_lets_those_join_that_another_one_holds
-        what_falls_back_is_sent_once_more_after_the_end;
+        what_falls_back_is_sent_once_more_after_the_end
+        whoever_takes_a_device_ends_its_repair;
 }
