@@ -151,6 +151,8 @@ pub enum Action {
     CodesAcknowledged,
     /// An admin replaced the rules that say which changes need approvals.
     ApprovalRulesUpdated,
+    /// Somebody who stood for a plan was shut out before it was started: that counts no more.
+    ChangeApprovalVoided,
 }
 
 /// Reads the written name.

@@ -385,6 +385,16 @@ impl Change {
         Ok(())
     }
 
+    /// Without the word of an operator for its plan, who is shut out since; `None` where it has none that still counts.
+    #[must_use]
+    pub fn without_approval_of(mut self, operator: &OperatorName) -> Option<Self> {
+        let before = self.approvals.len();
+        self.approvals.retain(|approval| approval.operator != *operator);
+        let counts = matches!(self.state, ChangeState::Planned { .. }) && self.approvals.len() < before;
+        self.revision += 1;
+        counts.then_some(self)
+    }
+
     fn out_of_place(&self, state: &ChangeState, step: &ChangeStep) -> Refusal {
         let why = match step {
             ChangeStep::RollBack if !self.action.is_reversible() && state.holds_targets() => {

@@ -1,7 +1,7 @@
 //! Operators.
 
 use super::{
-    Store, certificates, devices,
+    Store, certificates, changes, devices,
     record::{Record as _, load_named},
     tables::{OPERATOR_KEYS, OPERATORS},
     txn::Txn,
@@ -31,7 +31,8 @@ impl Store {
         .await
     }
 
-    /// Shuts an operator out for good, and revokes their certificate; doing so again changes nothing. The last admin stays.
+    /// Shuts an operator out for good, revokes their certificate, and voids their approvals of what is not started; doing so again
+    /// changes nothing. The last admin stays.
     pub async fn disable_operator(
         &self,
         name: OperatorName,
@@ -138,6 +139,7 @@ pub(super) fn disable(
     txn.write()
         .operators
         .insert(name.as_str(), operator.encode()?.as_slice())?;
+    changes::void_approvals(txn, name, now)?;
     Ok(Ok((operator, true)))
 }
 

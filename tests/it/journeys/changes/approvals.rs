@@ -226,6 +226,44 @@ async fn d2_who_has_two_certificates_is_one_person() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn d2_nobody_stands_for_a_plan_any_more_who_is_shut_out() {
+    let world = World::start().await;
+    world.gateways(3).await;
+    revise(&world, "two = true").await;
+    let mut desk = Desk::of(&world);
+    set(&mut desk, &[rule("many", 2, 1)]).await;
+    let planned = desk.planned(asked(publish(2), strategy(0))).await;
+    let april = world.operator("april", Role::Approver).await;
+    let approved = changes(&world, &april).approve_change(approve(&planned)).await;
+    assert_eq!(approved.unwrap().into_inner().approvals.len(), 1);
+    let disable = v1::DisableOperatorRequest {
+        name: "operators/april".into(),
+    };
+    world
+        .client
+        .access
+        .clone()
+        .disable_operator(disable)
+        .await
+        .unwrap();
+    let now = desk.get(&planned.name).await;
+    assert_eq!(
+        (now.approvals.len(), now.plan_hash == planned.plan_hash),
+        (0, true)
+    );
+    let (code, _) = refused(desk.changes.start_change(start(&planned)).await);
+    assert_eq!(code, Some(Code::ApprovalMissing));
+    assert_eq!(world.audited("change_approval_voided").await, 1);
+    // Somebody else may.
+    let may = world.operator("may", Role::Approver).await;
+    changes(&world, &may)
+        .approve_change(approve(&planned))
+        .await
+        .unwrap();
+    desk.start(&planned).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rules_are_checked_and_replaced_by_admins() {
     let world = World::builder().without_catalog().start().await;
     let mut desk = Desk::of(&world);

@@ -26,6 +26,7 @@ pub use turn::{Seen, Turn};
 pub(super) use {
     book::{due, facet_key, standing_key},
     hear::{forget, heard, promoted},
+    step::void_approvals,
 };
 
 /// Targets that a transaction moves where no device changes: some tenths of a second, in which nobody else writes.

@@ -13,6 +13,7 @@ use muster_domain::{
     audit::{Action, Actor, Event},
     change::{Accepted, ChangeRecord, ChangeState, ChangeStep, Demands, Standing, Target},
     ids::ChangeId,
+    names::OperatorName,
 };
 use redb::ReadableTable as _;
 
@@ -46,6 +47,35 @@ pub(super) fn expect(record: &ChangeRecord, revision: Option<u64>) -> Result<(),
         }
         Some(_) | None => Ok(()),
     }
+}
+
+/// Nobody stands for a plan any more who is shut out. Changes are few beside their targets, so all of them are looked at.
+pub(in crate::store::embedded) fn void_approvals(
+    txn: &mut Txn<'_>,
+    operator: &OperatorName,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let mut voided = Vec::new();
+    for entry in txn.tables().changes.iter()? {
+        // One that cannot be read cannot be started either, and must not keep anybody from being shut out.
+        let Ok(record) = ChangeRecord::from_guard(entry?.1) else {
+            continue;
+        };
+        if let Some(change) = record.change.clone().without_approval_of(operator) {
+            voided.push(ChangeRecord { change, ..record });
+        }
+    }
+    for record in voided {
+        book::put(txn, &record)?;
+        let event = Event::new(
+            now,
+            Actor::System,
+            Action::ChangeApprovalVoided,
+            record.change.name(),
+        );
+        txn.audit(&event.with("operator", operator))?;
+    }
+    Ok(())
 }
 
 fn order(
