@@ -38,8 +38,9 @@ A file is TOML, or the JSON that `muster change rules get -o json` prints:
   approvals = 2                     # of others than the author, 1 to 8
   reason = \"Retired is retired\"     # for people
 
-Actions: profile, firmware_policy, move, suspend, resume, retire, rotate_certificate, relabel, place. A change needs as many approvals
-as the strictest rule that is about it asks for, or its author. With etag = \"...\" in the file, or --etag, nothing is replaced when
+Actions: profile, firmware_policy, move, suspend, resume, retire, rotate_certificate, relabel, place,
+reissue_codes. A change needs as many approvals as the strictest rule that is about it asks for, or its author. `rules = []` is a file
+without rules. With etag = \"...\" in the file, or --etag, nothing is replaced when
 somebody else was faster. A rule that comes counts for changes that are not started; one that goes, for those that are planned anew.")]
 pub(crate) struct Set {
     /// Rules; `-` for standard input.
@@ -59,7 +60,7 @@ pub(crate) struct Set {
 struct RulesFile {
     #[serde(default)]
     etag: String,
-    #[serde(default)]
+    /// Never left out: a file that was cut off must not do away with all rules.
     rules: Vec<RuleEntry>,
 }
 
@@ -293,6 +294,27 @@ mod tests {
         check("above = \"lots\"", "neither a count such as 100 nor a percentage");
         check("priority = \"urgent\"", "neither \"normal\" nor \"emergency\"");
         check("approval = 2", "unknown field `approval`");
+    }
+
+    #[test]
+    fn only_a_file_that_says_so_has_no_rules() {
+        for empty in ["", " \n", "# none\n", "etag = \"r3\"\n", "{}"] {
+            let why = RulesFile::read(empty).unwrap_err();
+            assert!(why.contains("missing field `rules`"), "{empty:?}: {why}");
+        }
+        for none in ["rules = []", "{\"rules\": []}"] {
+            assert!(RulesFile::read(none).unwrap().rules.is_empty());
+        }
+    }
+
+    #[test]
+    fn help_names_every_action() {
+        let help = Rules::augment_subcommands(clap::Command::new("rules"));
+        let set = help.find_subcommand("set").unwrap();
+        let help = set.get_after_long_help().unwrap().to_string();
+        for action in ActionKind::ALL {
+            assert!(help.contains(action.as_str()), "{action}");
+        }
     }
 
     #[test]
