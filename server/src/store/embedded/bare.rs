@@ -4,6 +4,7 @@ use super::{Store, builder, tables::DEVICES, txn};
 use crate::store::StoreError;
 use redb::{ReadableDatabase as _, ReadableTable as _, ReadableTableMetadata as _};
 use std::{
+    hash::{DefaultHasher, Hasher as _},
     path::Path,
     time::{Duration, Instant},
 };
@@ -34,14 +35,17 @@ impl Store {
     }
 }
 
-/// About so many devices, by the random end of their ids, in ascending order.
+/// About so many devices, by hashes of their ids, as a plan spreads its stages; in ascending order.
 fn spread(database: &redb::Database, devices: u64) -> Result<Vec<u128>, StoreError> {
     let table = database.begin_read()?.open_table(DEVICES)?;
     let all = table.len()?.max(1);
     let mut ids = Vec::new();
     for entry in table.iter()? {
         let id = entry?.0.value();
-        if u64::try_from(id & u128::from(u32::MAX)).unwrap_or_default() % all < devices {
+        // An import gives ids one after the other, so that their own digits would pick neighbours.
+        let mut hasher = DefaultHasher::new();
+        hasher.write_u128(id);
+        if hasher.finish() % all < devices {
             ids.push(id);
         }
     }
