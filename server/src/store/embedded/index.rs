@@ -437,3 +437,38 @@ where
     }
     Ok(found)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::{prop, proptest};
+    use redb::{Database, ReadableTableMetadata as _, TableDefinition, backends::InMemoryBackend};
+    use std::collections::BTreeSet;
+
+    const NUMBERS: TableDefinition<'_, u64, ()> = TableDefinition::new("numbers");
+
+    proptest! {
+        /// Runs that are there, that are not, single keys among them: what is left is what is left of a set.
+        #[test]
+        fn whatever_is_removed_is_gone_and_nothing_else(
+            known in prop::collection::btree_set(0u64..400, 0..300),
+            keys in prop::collection::btree_set(0u64..400, 0..300),
+            from in 0u64..400,
+            length in 0u64..200,
+        ) {
+            let database = Database::builder().create_with_backend(InMemoryBackend::new()).unwrap();
+            let write = database.begin_write().unwrap();
+            let mut table = write.open_table(NUMBERS).unwrap();
+            // A stretch without gaps, which random sets have not.
+            let known: BTreeSet<u64> = known.into_iter().chain(from..from + length).collect();
+            for number in &known {
+                table.insert(number, ()).unwrap();
+            }
+            let keys: BTreeSet<u64> = keys.into_iter().chain(from + length / 4..from + length / 2).collect();
+            remove_sorted(&mut table, &keys.iter().copied().collect::<Vec<_>>()).unwrap();
+            let left: Vec<u64> = table.iter().unwrap().map(|entry| entry.unwrap().0.value()).collect();
+            assert_eq!(left, known.difference(&keys).copied().collect::<Vec<_>>());
+            assert_eq!(table.len().unwrap(), u64::try_from(left.len()).unwrap());
+        }
+    }
+}
