@@ -1,7 +1,7 @@
 //! The three journeys of the users, each against a whole server over real sockets.
 
 mod certificates;
-mod changes;
+pub(crate) mod changes;
 mod credentials;
 mod delivery;
 mod device;

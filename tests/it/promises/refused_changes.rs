@@ -1,11 +1,11 @@
 //! Refusals of changes: what cannot be planned, started, approved or taken further.
 
 use super::refusals::{Reached, Stage};
+use crate::journeys::changes::Desk;
 use muster_domain::Code;
 use muster_proto::v1::{
     self, change::State, change_action, change_action::Action, change_strategy, share::Share,
 };
-use muster_tests::until;
 
 fn asked(action: Option<Action>) -> v1::CreateChangeRequest {
     v1::CreateChangeRequest {
@@ -118,18 +118,10 @@ async fn codes(stage: &Stage, reached: &mut Reached) {
         etag: String::new(),
     };
     let planned = changes.plan_change(plan).await.unwrap().into_inner();
-    let start = v1::StartChangeRequest {
-        name: name.clone(),
-        plan_hash: planned.plan_hash,
-        targets: planned.total.unwrap().total,
-    };
-    changes.start_change(start).await.unwrap();
-    until("it is done", async || {
-        let get = v1::GetChangeRequest { name: name.clone() };
-        let change = changes.clone().get_change(get).await.unwrap().into_inner();
-        (change.state() == State::Done).then_some(())
-    })
-    .await;
+    let mut desk = Desk::of(&stage.world);
+    desk.start(&planned).await;
+    desk.when(&name, "it is done", |change| change.state() == State::Done)
+        .await;
     let mut parts = changes.list_codes(list("")).await.unwrap().into_inner();
     let mut resume_token = String::new();
     while let Some(part) = parts.message().await.unwrap() {

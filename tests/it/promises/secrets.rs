@@ -1,5 +1,6 @@
 //! F2, F4, G17: what is secret stands in no log, no database, no answer and no left-over file.
 
+use crate::journeys::changes::Desk;
 use aho_corasick::AhoCorasick;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use muster_domain::activation::ActivationCode;
@@ -186,25 +187,14 @@ async fn made_key(world: &World, serial: &str, code: &str) -> String {
 
 /// Codes that a change gives a hundred devices, and that nobody acknowledges.
 async fn changed_codes(world: &World) -> Vec<String> {
-    let mut changes = world.client.changes.clone();
+    let changes = world.client.changes.clone();
     let action = Action::ReissueCodes(ReissueCodes::default());
     let request = v1::CreateChangeRequest {
         action: Some(v1::ChangeAction { action: Some(action) }),
         filter: "serial = \"GW2-70009*\"".into(),
         ..v1::CreateChangeRequest::default()
     };
-    let name = changes.create_change(request).await.unwrap().into_inner().name;
-    let plan = v1::PlanChangeRequest {
-        name: name.clone(),
-        etag: String::new(),
-    };
-    let planned = changes.plan_change(plan).await.unwrap().into_inner();
-    let start = v1::StartChangeRequest {
-        name: name.clone(),
-        plan_hash: planned.plan_hash,
-        targets: planned.total.unwrap().total,
-    };
-    changes.start_change(start).await.unwrap();
+    let name = Desk::of(world).started(request).await.name;
     until("every code is given out", async || {
         let request = v1::ListCodesRequest {
             name: name.clone(),

@@ -58,12 +58,12 @@ pub(super) fn asked(action: Action, strategy: v1::ChangeStrategy) -> v1::CreateC
 }
 
 /// The admin's side.
-pub(super) struct Desk {
+pub(crate) struct Desk {
     changes: ChangesClient<Channel>,
 }
 
 impl Desk {
-    pub(super) fn of(world: &World) -> Self {
+    pub(crate) fn of(world: &World) -> Self {
         Self {
             changes: world.client.changes.clone(),
         }
@@ -81,7 +81,7 @@ impl Desk {
         planned
     }
 
-    async fn start(&mut self, planned: &Change) {
+    pub(crate) async fn start(&mut self, planned: &Change) {
         let request = v1::StartChangeRequest {
             name: planned.name.clone(),
             plan_hash: planned.plan_hash.clone(),
@@ -91,7 +91,7 @@ impl Desk {
         assert_eq!(started.state(), State::Running);
     }
 
-    pub(super) async fn started(&mut self, request: v1::CreateChangeRequest) -> Change {
+    pub(crate) async fn started(&mut self, request: v1::CreateChangeRequest) -> Change {
         let planned = self.planned(request).await;
         self.start(&planned).await;
         planned
@@ -102,7 +102,7 @@ impl Desk {
         self.changes.get_change(request).await.unwrap().into_inner()
     }
 
-    pub(super) async fn when(&mut self, name: &str, what: &str, is_so: impl Fn(&Change) -> bool) -> Change {
+    pub(crate) async fn when(&mut self, name: &str, what: &str, is_so: impl Fn(&Change) -> bool) -> Change {
         let changes = self.changes.clone();
         until(what, async || {
             let now = Self {
