@@ -104,8 +104,8 @@ impl Locked {
 }
 
 impl Agent {
-    /// Opens the keys of the firmware's authors, the state directory and the pinned roots. Makes the directories when they are not there; connects to
-    /// nothing, and makes no key yet.
+    /// Opens the keys of the firmware's authors, the state directory and the pinned roots. Makes the directories when they are
+    /// not there; connects to nothing, and makes no key yet.
     pub fn new(settings: Settings) -> Result<Self, AgentError> {
         let authors = Authors::load(&settings)?;
         let Locked {

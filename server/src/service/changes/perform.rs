@@ -16,7 +16,7 @@ use muster_domain::{
 use std::{collections::BTreeMap, sync::atomic::Ordering};
 
 /// Targets that are begun together: many, since each commit costs its syncs, and few enough that a halt comes within a second after
-/// what caused it, also where they lie far apart (43,000 a second in a fleet of a million; close together, 105,000 to 127,000).
+/// what caused it, also where they lie far apart (42,000 a second in a fleet of a million; close together, 99,000 to 127,000).
 pub const WAVE_PART: usize = 16_384;
 /// Parts of a change that are begun before another change has its turn.
 const PARTS: usize = 8;
